@@ -1,0 +1,1 @@
+//! Criterion benches, the contention benchmark, plots.

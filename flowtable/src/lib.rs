@@ -1,0 +1,1 @@
+//! Flow keys and their hash, and the table of pins.

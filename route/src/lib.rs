@@ -1,0 +1,1 @@
+//! Prefixes, RIB, next hops, next-hop groups, FIB, stamps and their publication.

@@ -1,0 +1,1 @@
+//! The packet path: input, forward, output, ICMP, fragments; workers; ports; local sockets.

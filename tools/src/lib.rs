@@ -1,0 +1,1 @@
+//! The flowgate binary: daemon, command line, demo.

@@ -1,0 +1,9 @@
+//! The demo.
+mod addressing;
+mod clients;
+mod compare;
+mod interrupts;
+mod judge;
+mod models;
+mod progress;
+mod rack;

@@ -21,6 +21,33 @@ impl Interrupted {
     }
 }
 
+/// Why the demo ends early.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// It was asked to.
+    Interrupted(Interrupted),
+    /// It cannot go on; one line.
+    Failed(String),
+}
+
+impl From<Interrupted> for Stop {
+    fn from(interrupted: Interrupted) -> Self {
+        Self::Interrupted(interrupted)
+    }
+}
+
+impl From<String> for Stop {
+    fn from(line: String) -> Self {
+        Self::Failed(line)
+    }
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
 /// The signals that end the demo, as a descriptor.
 pub(crate) struct Interrupts {
     set: SigSet,

@@ -120,7 +120,7 @@ fn disagreement(seen: &Observed) -> Option<String> {
     if seen.pinned == seen.server {
         return None;
     }
-    let name = |no: Option<ServerNo>| no.map_or("nobody".into(), |no| no.to_string());
+    let name = |no: Option<ServerNo>| no.map_or_else(|| "nobody".to_owned(), |no| no.to_string());
     let (pinned, server) = (name(seen.pinned), name(seen.server));
     Some(format!(
         "{}: the gateway says {pinned}, the client is answered by {server}",

@@ -7,3 +7,6 @@ mod judge;
 mod models;
 mod progress;
 mod rack;
+mod report;
+mod script;
+mod stage;

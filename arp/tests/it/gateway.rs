@@ -1,0 +1,346 @@
+//! Reserved neighbours: next hops' gateways, probed for ever, with a health.
+
+use arp::{Config, Event, Mac, NeighState, PortInfo};
+
+use crate::rig::{FAMILIES, OUR, P0, Rig, Seen, arp_frame, ip, mac};
+
+const HOUR: u64 = 3_600_000;
+
+/// A gateway that answers, and the rig with nothing pending to look at.
+fn answering(addr: &str) -> (Rig, arp::NeighIdx) {
+    let mut rig = Rig::new();
+    rig.host(addr, mac(9));
+    let idx = rig.reserve(addr);
+    rig.run(0);
+    assert_eq!(rig.take_events(), [Event::Up { idx }]);
+    assert_eq!(rig.state(idx), NeighState::Reachable);
+    rig.sent.clear();
+    (rig, idx)
+}
+
+#[test]
+fn a_gateway_is_asked_at_once_and_then_every_second_unicast_for_hours() {
+    for addr in FAMILIES {
+        let (mut rig, idx) = answering(addr);
+        let start = rig.now;
+        for _ in 0..2 {
+            rig.run(HOUR);
+            assert_eq!(rig.state(idx), NeighState::Reachable);
+        }
+        let expected: Vec<_> = (1..=2 * HOUR / 1000).map(|s| (s * 1000, false)).collect();
+        assert_eq!(rig.take_questions(start), expected, "{addr}");
+        assert!(rig.take_events().is_empty());
+    }
+}
+
+#[test]
+fn a_gateway_is_down_after_three_unanswered_questions_and_up_when_it_answers() {
+    for addr in FAMILIES {
+        let (mut rig, idx) = answering(addr);
+        let start = rig.now;
+        rig.hosts[0].alive = false;
+        rig.run(2499);
+        assert!(rig.view.word(idx).usable(), "usable while it is asked");
+        assert!(rig.take_events().is_empty());
+        rig.run(1);
+        assert_eq!(rig.take_events(), [Event::Down { idx }]);
+        assert_eq!(rig.state(idx), NeighState::Failed);
+        rig.run(HOUR);
+        assert_eq!(rig.state(idx), NeighState::Failed);
+        let questions = rig.take_questions(start);
+        assert_eq!(questions[..3], [(1000, false), (1500, false), (2000, true)]);
+        let dead: Vec<_> = (0..questions.len() as u64 - 3)
+            .map(|s| (3000 + s * 1000, true))
+            .collect();
+        assert_eq!(questions[3..], dead, "{addr}: every second, to everybody");
+        assert!(questions.len() > 3600);
+        rig.hosts[0].alive = true;
+        rig.run(1000);
+        assert_eq!(rig.take_events(), [Event::Up { idx }]);
+        assert_eq!(rig.table.is_up(idx), Some(true));
+    }
+}
+
+#[test]
+fn a_gateway_that_never_answered_is_down_after_three_questions_to_everybody() {
+    for addr in FAMILIES {
+        let mut rig = Rig::new();
+        let start = rig.now;
+        let idx = rig.reserve(addr);
+        rig.run(1499);
+        assert_eq!(rig.table.is_up(idx), None);
+        rig.run(1);
+        assert_eq!(rig.take_events(), [Event::Down { idx }]);
+        assert_eq!(
+            rig.take_questions(start),
+            [(0, true), (500, true), (1000, true)]
+        );
+    }
+}
+
+#[test]
+fn one_answer_to_three_questions_keeps_a_gateway_up() {
+    for addr in FAMILIES {
+        let (mut rig, idx) = answering(addr);
+        for _ in 0..1000 {
+            rig.hosts[0].alive = false;
+            rig.run(1600); // two questions lost
+            rig.hosts[0].alive = true;
+            rig.run(400);
+        }
+        assert_eq!(rig.table.is_up(idx), Some(true));
+        assert!(rig.take_events().is_empty(), "{addr}");
+    }
+}
+
+#[test]
+fn a_host_thread_that_was_held_up_does_not_take_its_delay_for_silence() {
+    let (mut rig, idx) = answering("10.0.0.9");
+    // Polled every 10 s only: each poll sends a question, and the answer is read before the next.
+    for _ in 0..100 {
+        rig.now += 10_000;
+        rig.poll();
+        assert_eq!(rig.table.is_up(idx), Some(true));
+    }
+    assert!(rig.take_events().is_empty());
+}
+
+#[test]
+fn a_gateway_with_a_new_mac_moves_without_going_down() {
+    for addr in FAMILIES {
+        let (mut rig, idx) = answering(addr);
+        rig.hosts[0].mac = mac(10);
+        rig.run(2000);
+        assert_eq!(
+            rig.take_events(),
+            [Event::Moved {
+                idx,
+                from: mac(9),
+                to: mac(10)
+            }],
+            "{addr}"
+        );
+        let word = rig.view.word(idx);
+        assert_eq!((word.state(), word.mac()), (NeighState::Reachable, mac(10)));
+    }
+}
+
+#[test]
+fn a_dead_gateway_that_speaks_is_asked_sooner_but_only_its_answer_revives_it() {
+    let (mut rig, idx) = answering("10.0.0.9");
+    rig.hosts[0].alive = false;
+    rig.run(10_000);
+    assert_eq!(rig.take_events(), [Event::Down { idx }]);
+    rig.run(600);
+    rig.sent.clear();
+    rig.accept(&arp_frame(
+        true,
+        Mac::BROADCAST,
+        mac(9),
+        "10.0.0.9",
+        "10.0.0.9",
+    ));
+    assert_eq!(rig.state(idx), NeighState::Failed);
+    assert!(rig.take_events().is_empty());
+    rig.hosts[0].alive = true;
+    rig.run(0);
+    assert_eq!(rig.take_events(), [Event::Up { idx }]);
+}
+
+#[test]
+fn announcements_do_not_keep_a_dead_gateway_up() {
+    let (mut rig, idx) = answering("10.0.0.9");
+    rig.hosts[0].alive = false;
+    for _ in 0..40 {
+        rig.input(&arp_frame(
+            true,
+            Mac::BROADCAST,
+            mac(9),
+            "10.0.0.9",
+            "10.0.0.9",
+        ));
+        rig.run(100);
+    }
+    assert_eq!(rig.take_events(), [Event::Down { idx }]);
+}
+
+#[test]
+fn a_flood_of_changing_announcements_does_not_cause_a_flood_of_questions() {
+    let (mut rig, _) = answering("10.0.0.9");
+    let start = rig.now;
+    for step in 0..10_000u32 {
+        let from = mac(100 + (step % 2) as u8);
+        rig.input(&arp_frame(
+            true,
+            Mac::BROADCAST,
+            from,
+            "10.0.0.9",
+            "10.0.0.9",
+        ));
+        rig.run(1);
+    }
+    let questions = rig.take_questions(start).len();
+    assert!(questions <= 21, "{questions} questions in 10 s");
+}
+
+#[test]
+fn reserves_are_counted_and_the_last_release_makes_it_ordinary() {
+    for addr in FAMILIES {
+        let (mut rig, idx) = answering(addr);
+        assert_eq!(rig.reserve(addr), idx);
+        rig.table.release(idx, rig.now);
+        rig.run(10_000);
+        assert_eq!(rig.take_questions(rig.now - 10_000).len(), 10);
+        rig.table.release(idx, rig.now);
+        assert_eq!(rig.table.is_up(idx), None);
+        rig.table.release(idx, rig.now); // one too many does nothing
+        rig.run(1_199_999);
+        assert_eq!(rig.state(idx), NeighState::Reachable);
+        assert!(rig.take_questions(0).is_empty());
+        rig.run(1);
+        assert_eq!(rig.state(idx), NeighState::Free);
+    }
+}
+
+#[test]
+fn a_released_dead_gateway_is_forgotten_after_the_hold_time() {
+    let mut rig = Rig::new();
+    let idx = rig.reserve("10.0.0.9");
+    rig.run(60_000);
+    rig.table.release(idx, rig.now);
+    rig.run(20_000);
+    assert_eq!(rig.state(idx), NeighState::Free);
+    assert_eq!(rig.table.next_deadline(), None);
+}
+
+#[test]
+fn an_ordinary_neighbour_that_becomes_a_gateway_is_asked_at_once_and_reported() {
+    for addr in FAMILIES {
+        let mut rig = Rig::new();
+        rig.host(addr, mac(9));
+        let idx = rig.ask(addr);
+        rig.run(100_000);
+        assert!(rig.take_events().is_empty());
+        assert_eq!(rig.reserve(addr), idx);
+        assert_eq!(rig.state(idx), NeighState::Reachable, "packets flow on");
+        rig.run(0);
+        assert_eq!(rig.take_events(), [Event::Up { idx }]);
+    }
+}
+
+#[test]
+fn a_port_that_goes_down_takes_its_gateways_down_and_brings_them_back() {
+    for addr in FAMILIES {
+        let (mut rig, idx) = answering(addr);
+        rig.set_port(false);
+        assert_eq!(rig.take_events(), [Event::Down { idx }]);
+        assert_eq!(rig.state(idx), NeighState::Failed);
+        rig.run(HOUR);
+        assert!(rig.sent.is_empty(), "nobody is asked through a dead port");
+        assert_eq!(rig.table.next_deadline(), None);
+        rig.set_port(true);
+        rig.run(0);
+        assert_eq!(rig.take_events(), [Event::Up { idx }], "{addr}");
+        rig.table.remove_port(P0);
+        assert_eq!(rig.take_events(), [Event::Down { idx }]);
+        rig.set_port(true);
+        rig.run(0);
+        assert_eq!(rig.take_events(), [Event::Up { idx }]);
+    }
+}
+
+#[test]
+fn a_gateway_reserved_on_a_port_that_is_down_waits_for_it() {
+    let mut rig = Rig::new();
+    rig.host("10.0.0.9", mac(9));
+    rig.set_port(false);
+    let idx = rig.reserve("10.0.0.9");
+    rig.run(10_000);
+    assert_eq!(rig.take_events(), [Event::Down { idx }]);
+    rig.sent.clear();
+    rig.set_port(true);
+    rig.run(0);
+    assert_eq!(rig.take_events(), [Event::Up { idx }]);
+}
+
+#[test]
+fn a_link_local_gateway_is_asked_from_our_link_local_address() {
+    let mut rig = Rig::new();
+    rig.host("fe80::9", mac(9));
+    let idx = rig.reserve("fe80::9");
+    rig.run(0);
+    assert_eq!(rig.take_events(), [Event::Up { idx }]);
+    let sent = rig.take_sent();
+    let Seen::Solicit { src, dst, .. } = sent[0] else {
+        panic!("{sent:?}")
+    };
+    assert_eq!(
+        (src.to_string(), dst.to_string()),
+        ("fe80::1".into(), "ff02::1:ff00:9".into())
+    );
+}
+
+#[test]
+fn a_deleted_gateway_is_emptied_and_asked_again() {
+    let (mut rig, idx) = answering("10.0.0.9");
+    assert_eq!(rig.table.delete(Some(P0), &ip("10.0.0.9")), Ok(1));
+    let word = rig.view.word(idx);
+    assert_eq!(
+        (word.state(), word.mac()),
+        (NeighState::Incomplete, Mac::ZERO)
+    );
+    rig.run(0);
+    assert_eq!(rig.state(idx), NeighState::Reachable);
+    assert!(rig.take_events().is_empty(), "it never was down");
+}
+
+#[test]
+fn a_permanent_gateway_is_up_and_never_asked() {
+    let mut rig = Rig::new();
+    let idx = rig
+        .table
+        .set_static(P0, ip("10.0.0.9"), mac(9), false)
+        .unwrap();
+    assert_eq!(rig.reserve("10.0.0.9"), idx);
+    rig.run(HOUR);
+    assert_eq!(rig.take_events(), [Event::Up { idx }]);
+    assert!(rig.sent.is_empty());
+    // Deleting the operator's word makes it an ordinary gateway, which does not answer.
+    rig.table.delete(None, &ip("10.0.0.9")).unwrap();
+    rig.run(1500);
+    assert_eq!(rig.take_events(), [Event::Down { idx }]);
+    // And setting it anew brings it up.
+    rig.table
+        .set_static(P0, ip("10.0.0.9"), mac(9), false)
+        .unwrap();
+    assert_eq!(rig.take_events(), [Event::Up { idx }]);
+}
+
+#[test]
+fn a_gateway_with_one_try_is_asked_unicast() {
+    let mut rig = Rig::with(Config {
+        gateway_tries: 1,
+        ..Config::default()
+    });
+    rig.host("10.0.0.9", mac(9));
+    let idx = rig.reserve("10.0.0.9");
+    rig.run(0);
+    rig.sent.clear();
+    let start = rig.now;
+    rig.hosts[0].alive = false;
+    rig.run(1500);
+    assert_eq!(rig.take_questions(start), [(1000, false)]);
+    assert_eq!(rig.take_events(), [Event::Up { idx }, Event::Down { idx }]);
+}
+
+#[test]
+fn a_gateway_whose_address_becomes_ours_is_down() {
+    let (mut rig, idx) = answering("10.0.0.9");
+    let mut info = Rig::info(true);
+    info.addrs.push((ip("10.0.0.9"), 8));
+    rig.set_port_to(PortInfo { mac: OUR, ..info });
+    assert_eq!(rig.take_events(), [Event::Down { idx }]);
+    rig.set_port(true);
+    rig.run(0);
+    assert_eq!(rig.take_events(), [Event::Up { idx }]);
+}

@@ -1,0 +1,12 @@
+//! The neighbours' table from outside: frames in, frames out, in virtual time.
+
+mod frames;
+mod gateway;
+mod hold;
+mod hostile;
+mod input;
+mod limits;
+mod peer;
+mod resolve;
+mod rig;
+mod view;

@@ -1,0 +1,264 @@
+//! The FIB against a linear oracle.
+
+use super::{Addr, Fib, FibWriter};
+use crate::ids::GroupId;
+use crate::qsbr::Qsbr;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const LIMIT: usize = 64 << 20;
+
+/// Arithmetic on addresses that the tests need and the FIB does not.
+trait Num: Addr + Ord + Send + Sync + 'static {
+    fn from_aligned(bits: u128) -> Self;
+}
+
+impl Num for u32 {
+    fn from_aligned(bits: u128) -> Self {
+        (bits >> 96) as u32
+    }
+}
+
+impl Num for u128 {
+    fn from_aligned(bits: u128) -> Self {
+        bits
+    }
+}
+
+fn mask(len: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0)
+}
+
+/// A linear table: the slowest right answer.
+#[derive(Default)]
+struct Oracle(BTreeMap<(u128, u8), u32>);
+
+impl Oracle {
+    fn lookup(&self, addr: u128) -> Option<GroupId> {
+        let covering = self.0.iter().filter(|((net, len), _)| addr & mask(*len) == *net);
+        covering.max_by_key(|((_, len), _)| *len).map(|(_, group)| GroupId(*group))
+    }
+}
+
+struct Pair<A: Num> {
+    writer: FibWriter<A>,
+    fib: Arc<Fib<A>>,
+    oracle: Oracle,
+}
+
+impl<A: Num> Pair<A> {
+    fn new() -> Self {
+        let (writer, fib) = FibWriter::new(LIMIT);
+        Self { writer, fib, oracle: Oracle::default() }
+    }
+
+    fn set(&mut self, addr: u128, len: u8, group: u32) {
+        let net = addr & mask(len);
+        self.writer.set(A::from_aligned(net), len, GroupId(group)).unwrap();
+        self.oracle.0.insert((net, len), group);
+    }
+
+    fn remove(&mut self, addr: u128, len: u8) {
+        let net = addr & mask(len);
+        self.writer.remove(A::from_aligned(net), len);
+        self.oracle.0.remove(&(net, len));
+    }
+
+    fn check(&self, addr: u128, context: &str) {
+        let addr = addr & mask(A::BITS as u8);
+        let (got, want) = (self.fib.lookup(A::from_aligned(addr)), self.oracle.lookup(addr));
+        assert_eq!(got, want, "{context}: address {:x}", addr);
+    }
+
+    /// first-1, first, inside, last, last+1 of a prefix.
+    fn check_borders(&self, net: u128, len: u8, inside: u128, context: &str) {
+        let unit = 1u128 << (128 - A::BITS);
+        let last = net | !mask(len);
+        for addr in [net.wrapping_sub(unit), net, net | (inside & !mask(len)), last, last.wrapping_add(unit)] {
+            self.check(addr, context);
+        }
+    }
+}
+
+fn random_bits(rng: &mut fastrand::Rng, crowd: u128) -> u128 {
+    // Crowded: most prefixes share their leading bits, so that they nest and meet in nodes.
+    let random = rng.u128(..);
+    if rng.u8(..4) == 0 { random } else { (random & !crowd) | (0x2001_0db8_u128 << 96 & crowd) }
+}
+
+fn random_updates<A: Num>(seed: u64, steps: usize) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut pair = Pair::<A>::new();
+    let qsbr = Qsbr::new(1);
+    let crowd = mask(*[8u8, 14, 20].get(rng.usize(..3)).unwrap());
+    for step in 0..steps {
+        let context = format!("seed {seed} step {step}");
+        let (bits, len) = (random_bits(&mut rng, crowd), rng.u8(0..=A::BITS as u8));
+        if rng.u8(..5) < 2 && !pair.oracle.0.is_empty() {
+            let at = rng.usize(..pair.oracle.0.len());
+            let (net, len) = *pair.oracle.0.keys().nth(at).unwrap();
+            pair.remove(net, len);
+            pair.check_borders(net, len, rng.u128(..), &context);
+        } else {
+            pair.set(bits, len, rng.u32(1..6));
+            pair.check_borders(bits & mask(len), len, rng.u128(..), &context);
+        }
+        pair.check(random_bits(&mut rng, crowd), &context);
+        pair.writer.reclaim(&qsbr);
+        assert_eq!(pair.writer.routes(), pair.oracle.0.len(), "{context}");
+        if step % 64 == 0 {
+            for (net, len) in pair.oracle.0.keys() {
+                pair.check_borders(*net, *len, rng.u128(..), &context);
+            }
+        }
+    }
+}
+
+#[test]
+fn ipv4_answers_as_the_oracle_after_every_one_of_many_updates() {
+    (0..12).for_each(|seed| random_updates::<u32>(seed, 700));
+}
+
+#[test]
+fn ipv6_answers_as_the_oracle_after_every_one_of_many_updates() {
+    (100..112).for_each(|seed| random_updates::<u128>(seed, 700));
+}
+
+#[test]
+fn nested_prefixes_of_every_length_uncover_one_another() {
+    fn nest<A: Num>() {
+        let mut pair = Pair::<A>::new();
+        let addr = 0x2001_0db8_5555_aaaa_0123_4567_89ab_cdef_u128;
+        for len in 0..=A::BITS as u8 {
+            pair.set(addr, len, u32::from(len) + 1);
+            pair.check_borders(addr & mask(len), len, 0, "down");
+        }
+        for len in (0..=A::BITS as u8).rev() {
+            pair.check(addr, "up");
+            pair.remove(addr, len);
+        }
+        pair.check(addr, "empty");
+    }
+    nest::<u32>();
+    nest::<u128>();
+}
+
+#[test]
+fn a_flood_of_host_routes_is_found_and_leaves_nothing_behind() {
+    let (mut writer, fib) = FibWriter::<u32>::new(LIMIT);
+    let qsbr = Qsbr::new(1);
+    let empty = writer.bytes();
+    for i in 0..40_000u32 {
+        writer.set(0x0a00_0000 + i * 3, 32, GroupId(1 + i % 7)).unwrap();
+    }
+    for i in 0..40_000u32 {
+        assert_eq!(fib.lookup(0x0a00_0000 + i * 3), Some(GroupId(1 + i % 7)));
+        assert_eq!(fib.lookup(0x0a00_0001 + i * 3), None);
+    }
+    let full = fib.bytes();
+    for round in 0..3 {
+        for i in 0..40_000u32 {
+            writer.remove(0x0a00_0000 + i * 3, 32);
+        }
+        writer.reclaim(&qsbr);
+        assert_eq!((writer.bytes(), writer.routes(), writer.pending()), (empty, 0, 0), "round {round}");
+        for i in 0..40_000u32 {
+            writer.set(0x0a00_0000 + i * 3, 32, GroupId(2)).unwrap();
+        }
+        writer.reclaim(&qsbr);
+        assert!(fib.bytes() <= full * 2, "round {round}: {} after {full}", fib.bytes());
+    }
+}
+
+#[test]
+fn a_full_arena_refuses_and_keeps_what_was_there() {
+    let (mut writer, fib) = FibWriter::<u32>::new(1);
+    let mut added = Vec::new();
+    let refused = (0..200_000u32).find(|i| {
+        let addr = i.wrapping_mul(0x9e37_79b1);
+        let full = writer.set(addr, 32, GroupId(i + 1)).is_err();
+        if !full {
+            added.push((addr, i + 1));
+        }
+        full
+    });
+    assert!(refused.is_some());
+    for (addr, group) in added {
+        assert_eq!(fib.lookup(addr), Some(GroupId(group)));
+    }
+}
+
+#[test]
+fn a_reader_beside_updates_sees_the_old_or_the_new_route_never_a_third() {
+    let (mut writer, fib) = FibWriter::<u32>::new(LIMIT);
+    // Address 10.1.2.3 is covered by 10/8 (1), at times by 10.1/16 (2) and 10.1.2.3/32 (3); its neighbours
+    // come and go, so that nodes are copied, moved and reused all the time.
+    let qsbr = Arc::new(Qsbr::new(1));
+    let stop = Arc::new(AtomicBool::new(false));
+    writer.set(0x0a00_0000, 8, GroupId(1)).unwrap();
+    let reader = {
+        let (fib, qsbr, stop) = (Arc::clone(&fib), Arc::clone(&qsbr), Arc::clone(&stop));
+        std::thread::spawn(move || {
+            let me = qsbr.reader(0);
+            let mut seen = [0u64; 4];
+            while !stop.load(Ordering::Relaxed) {
+                me.quiescent();
+                for _ in 0..32 {
+                    match fib.lookup(0x0a01_0203) {
+                        Some(GroupId(group @ 1..=3)) => seen[group as usize] += 1,
+                        other => panic!("a third answer: {other:?}"),
+                    }
+                }
+            }
+            seen
+        })
+    };
+    let mut rng = fastrand::Rng::with_seed(7);
+    for _ in 0..60_000 {
+        let neighbour = 0x0a01_0200 + rng.u32(..256);
+        match rng.u8(..6) {
+            0 => writer.set(0x0a01_0000, 16, GroupId(2)).unwrap(),
+            1 => writer.remove(0x0a01_0000, 16),
+            2 => writer.set(0x0a01_0203, 32, GroupId(3)).unwrap(),
+            3 => writer.remove(0x0a01_0203, 32),
+            4 if neighbour != 0x0a01_0203 => writer.set(neighbour, 32, GroupId(9)).unwrap(),
+            _ if neighbour != 0x0a01_0203 => writer.remove(neighbour, 32),
+            _ => {}
+        }
+        writer.reclaim(&qsbr);
+    }
+    stop.store(true, Ordering::Relaxed);
+    let seen = reader.join().unwrap();
+    assert!(seen[1] + seen[2] + seen[3] > 0);
+}
+
+/// Run by hand: `FLOWGATE_BGP=prefixes.txt cargo test -p flowgate-route --release real_table -- --ignored --nocapture`
+#[test]
+#[ignore = "needs a table of prefixes, one a line, in FLOWGATE_BGP"]
+fn real_table_loads_and_answers_at_every_border() {
+    let path = std::env::var("FLOWGATE_BGP").expect("FLOWGATE_BGP names a file of prefixes");
+    let (mut v4, fib4) = FibWriter::<u32>::new(256 << 20);
+    let (mut v6, fib6) = FibWriter::<u128>::new(256 << 20);
+    let text = std::fs::read_to_string(path).unwrap();
+    for (i, line) in text.lines().enumerate() {
+        let (addr, len) = line.split_once('/').unwrap();
+        let (group, len) = (GroupId(1 + i as u32 % 500), len.parse().unwrap());
+        match addr.parse().unwrap() {
+            std::net::IpAddr::V4(a) => v4.set(a.to_bits(), len, group).unwrap(),
+            std::net::IpAddr::V6(a) => v6.set(a.to_bits(), len, group).unwrap(),
+        }
+    }
+    for (i, line) in text.lines().enumerate() {
+        let (addr, len) = line.split_once('/').unwrap();
+        // The prefix's own address has it, unless a longer prefix starts at the same address.
+        let (want, len) = (Some(GroupId(1 + i as u32 % 500)), len.parse::<u8>().unwrap());
+        match addr.parse().unwrap() {
+            std::net::IpAddr::V4(a) if len == 32 => assert_eq!(fib4.lookup(a.to_bits()), want),
+            std::net::IpAddr::V6(a) if len == 128 => assert_eq!(fib6.lookup(a.to_bits()), want),
+            std::net::IpAddr::V4(a) => assert!(fib4.lookup(a.to_bits()).is_some()),
+            std::net::IpAddr::V6(a) => assert!(fib6.lookup(a.to_bits()).is_some()),
+        }
+    }
+    println!("{} + {} routes, {} + {} bytes", v4.routes(), v6.routes(), v4.bytes(), v6.bytes());
+}

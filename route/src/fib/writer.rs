@@ -1,0 +1,337 @@
+//! Control's side: which prefixes there are, and the stores that change what readers see.
+
+use super::arena::Blocks;
+use super::shadow::{NodeNo, Shadow};
+use super::{Addr, Fib, NODE, STRIDE};
+use crate::ids::GroupId;
+use crate::qsbr::Qsbr;
+use crate::sync::Ordering;
+use std::sync::Arc;
+
+/// The arena is full: nothing was changed that readers see wrongly, but the new prefix is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FibFull;
+
+/// Changes the FIB. One owner.
+#[derive(Debug)]
+pub(crate) struct FibWriter<A: Addr> {
+    fib: Arc<Fib<A>>,
+    blocks: Blocks,
+    nodes: Vec<Shadow>,
+    free_nodes: Vec<NodeNo>,
+    /// Group of each prefix that ends in the direct table, under its heap number; 0 is none.
+    short: Box<[u32]>,
+    /// The node below each slot of the direct table, if there is one (number plus one; 0 is none).
+    below: Box<[u32]>,
+    routes: usize,
+}
+
+/// A prefix's way through the nodes: slot, then (node, child) down to the node it ends in.
+struct Way {
+    slot: usize,
+    /// Child taken at each level but the last.
+    turns: Vec<u8>,
+    /// Bits and value of the prefix within its last node.
+    bits: u32,
+    value: u32,
+}
+
+impl<A: Addr> FibWriter<A> {
+    /// An empty FIB whose nodes may take `limit_bytes`.
+    pub(crate) fn new(limit_bytes: usize) -> (Self, Arc<Fib<A>>) {
+        let fib = Arc::new(Fib::new(limit_bytes / size_of::<u32>()));
+        let writer = Self {
+            fib: Arc::clone(&fib),
+            blocks: Blocks::default(),
+            nodes: Vec::new(),
+            free_nodes: Vec::new(),
+            short: vec![0; 2 << A::ROOT].into_boxed_slice(),
+            below: vec![0; 1 << A::ROOT].into_boxed_slice(),
+            routes: 0,
+        };
+        (writer, fib)
+    }
+
+    /// Inserts a prefix, or gives it another group. On [`FibFull`] the prefix is not there.
+    pub(crate) fn set(&mut self, addr: A, len: u8, group: GroupId) -> Result<(), FibFull> {
+        debug_assert!(group.0 != 0 && group.0 & NODE == 0);
+        let known = self.get(addr, len);
+        self.change(addr, len, Some(group.0)).inspect_err(|FibFull| {
+            // Back to what was: this needs no more room than there was before.
+            let _ = self.change(addr, len, known);
+        })?;
+        self.routes += usize::from(known.is_none());
+        Ok(())
+    }
+
+    /// Removes a prefix.
+    pub(crate) fn remove(&mut self, addr: A, len: u8) {
+        if self.get(addr, len).is_none() {
+            return;
+        }
+        self.routes -= 1;
+        // A removal may have to split a run, and so need a larger block; full, readers keep the old route.
+        if self.change(addr, len, None).is_err() {
+            debug_assert!(false, "FIB arena full on a removal");
+        }
+    }
+
+    /// Makes memory usable again that every reader has left.
+    pub(crate) fn reclaim(&mut self, qsbr: &Qsbr) {
+        self.blocks.reclaim(qsbr);
+    }
+
+    /// Blocks that wait for readers.
+    pub(crate) fn pending(&self) -> usize {
+        self.blocks.pending()
+    }
+
+    /// Bytes that readers may touch: the direct table and the nodes that are reachable.
+    pub(crate) fn bytes(&self) -> usize {
+        (self.fib.root.len() + self.blocks.used_words()) * size_of::<u32>()
+    }
+
+    /// Bytes that nodes may take.
+    pub(crate) fn limit(&self) -> usize {
+        self.fib.root.len() * size_of::<u32>() + self.fib.arena.limit() * size_of::<u32>()
+    }
+
+    /// Prefixes.
+    pub(crate) fn routes(&self) -> usize {
+        self.routes
+    }
+
+    fn get(&self, addr: A, len: u8) -> Option<u32> {
+        let len = u32::from(len);
+        if len <= A::ROOT {
+            return Some(self.short[short_number(addr, len)]).filter(|g| *g != 0);
+        }
+        let way = way(addr, len);
+        let mut node = self.below[way.slot].checked_sub(1)?;
+        for turn in &way.turns {
+            node = self.nodes[node as usize].child(*turn)?;
+        }
+        self.nodes[node as usize].get(way.bits, way.value)
+    }
+
+    fn change(&mut self, addr: A, len: u8, group: Option<u32>) -> Result<(), FibFull> {
+        let len = u32::from(len);
+        match len {
+            0 => {
+                self.short[1] = group.unwrap_or(0);
+                self.fib.default.store(group.unwrap_or(0), Ordering::Release);
+                Ok(())
+            }
+            _ if len <= A::ROOT => self.change_short(addr, len, group),
+            _ => self.change_long(addr, len, group),
+        }
+    }
+
+    /// A prefix that ends in the direct table: slot by slot.
+    fn change_short(&mut self, addr: A, len: u32, group: Option<u32>) -> Result<(), FibFull> {
+        self.short[short_number(addr, len)] = group.unwrap_or(0);
+        let first = (addr.aligned() >> (128 - A::ROOT)) as usize;
+        for slot in first..first + (1 << (A::ROOT - len)) {
+            let best = self.best_short::<A>(slot);
+            match self.below[slot].checked_sub(1) {
+                Some(node) => {
+                    self.inherit(node, best)?;
+                    self.publish_slot(slot, NODE | self.nodes[node as usize].block);
+                }
+                None => self.publish_slot(slot, best),
+            }
+        }
+        Ok(())
+    }
+
+    /// The longest prefix of the direct table that covers a slot, the default route aside.
+    fn best_short<F: Addr>(&self, slot: usize) -> u32 {
+        let mut number = (1usize << F::ROOT) + slot;
+        while number > 1 {
+            if self.short[number] != 0 {
+                return self.short[number];
+            }
+            number >>= 1;
+        }
+        0
+    }
+
+    fn publish_slot(&self, slot: usize, entry: u32) {
+        if self.fib.root[slot].load(Ordering::Relaxed) != entry {
+            self.fib.root[slot].store(entry, Ordering::Release);
+        }
+    }
+
+    /// A prefix that ends in a node: nodes are made on its way as needed, then laid out from the last up.
+    fn change_long(&mut self, addr: A, len: u32, group: Option<u32>) -> Result<(), FibFull> {
+        let way = way(addr, len);
+        let path = self.walk(&way);
+        let last = path[path.len() - 1];
+        self.nodes[last as usize].set(way.bits, way.value, group);
+        let laid = self.lay_path(&way, &path);
+        self.prune(&way, &path);
+        laid
+    }
+
+    /// The nodes on the way, made where there are none.
+    fn walk(&mut self, way: &Way) -> Vec<NodeNo> {
+        let mut node = match self.below[way.slot].checked_sub(1) {
+            Some(node) => node,
+            None => {
+                let inherited = self.best_short::<A>(way.slot);
+                let node = self.new_node(inherited);
+                self.below[way.slot] = node + 1;
+                node
+            }
+        };
+        let mut path = vec![node];
+        for &turn in &way.turns {
+            node = match self.nodes[node as usize].child(turn) {
+                Some(child) => child,
+                None => {
+                    let inherited = self.nodes[node as usize].painted()[usize::from(turn)];
+                    let child = self.new_node(inherited);
+                    self.nodes[node as usize].add_child(turn, child);
+                    child
+                }
+            };
+            path.push(node);
+        }
+        path
+    }
+
+    fn new_node(&mut self, inherited: u32) -> NodeNo {
+        let shadow = Shadow::inheriting(inherited);
+        if let Some(node) = self.free_nodes.pop() {
+            self.nodes[node as usize] = shadow;
+            return node;
+        }
+        self.nodes.push(shadow);
+        self.nodes.len() as NodeNo - 1
+    }
+
+    /// Lays out the last node and what inherits from it, then upwards until an entry was changed in place.
+    fn lay_path(&mut self, way: &Way, path: &[NodeNo]) -> Result<(), FibFull> {
+        let last = path[path.len() - 1];
+        let mut moved = self.lay(last)?;
+        for level in (0..path.len() - 1).rev() {
+            if !moved {
+                return Ok(());
+            }
+            moved = self.lay_shallow(path[level])?;
+        }
+        if moved {
+            self.publish_slot(way.slot, NODE | self.nodes[path[0] as usize].block);
+        }
+        Ok(())
+    }
+
+    /// Gives a node another group to inherit, and lays it out anew if that changes anything.
+    fn inherit(&mut self, node: NodeNo, group: u32) -> Result<(), FibFull> {
+        if self.nodes[node as usize].inherited != group {
+            self.nodes[node as usize].inherited = group;
+            self.lay(node)?;
+        }
+        Ok(())
+    }
+
+    /// Lays out a node after its children, which may inherit something else now. Returns whether its block moved.
+    fn lay(&mut self, node: NodeNo) -> Result<bool, FibFull> {
+        let painted = self.nodes[node as usize].painted();
+        for at in 0..self.nodes[node as usize].children().len() {
+            let (child, below) = self.nodes[node as usize].children()[at];
+            self.inherit(below, painted[usize::from(child)])?;
+        }
+        self.lay_shallow(node)
+    }
+
+    /// Lays out one node: in place if its runs stay, else in a new block. Returns whether its block moved.
+    fn lay_shallow(&mut self, node: NodeNo) -> Result<bool, FibFull> {
+        let shadow = &self.nodes[node as usize];
+        let layout = shadow.layout(|child| self.nodes[child as usize].block);
+        let (old, had) = (shadow.block, usize::from(shadow.entries));
+        if had > 0 && self.fib.arena.bitmap(old) == Some(layout.bitmap) {
+            for (rank, entry) in layout.entries().iter().enumerate() {
+                if self.fib.arena.at(old, rank as u32) != Some(*entry) {
+                    self.fib.arena.publish(old, rank as u32, *entry);
+                }
+            }
+            return Ok(false);
+        }
+        let block = self.blocks.make(&self.fib.arena, layout.bitmap, layout.entries()).ok_or(FibFull)?;
+        if had > 0 {
+            self.blocks.retire(old, had);
+        }
+        let shadow = &mut self.nodes[node as usize];
+        shadow.block = block;
+        shadow.entries = layout.len as u8;
+        Ok(true)
+    }
+
+    /// Takes away nodes on the way that hold nothing any more, from the last up.
+    fn prune(&mut self, way: &Way, path: &[NodeNo]) {
+        for level in (0..path.len()).rev() {
+            let node = path[level];
+            if !self.nodes[node as usize].is_empty() {
+                return;
+            }
+            if level == 0 {
+                self.below[way.slot] = 0;
+                let best = self.best_short::<A>(way.slot);
+                self.publish_slot(way.slot, best);
+            } else if !self.cut(path[level - 1], way.turns[level - 1], node) {
+                return;
+            } else if self.republish(way, path, level - 1).is_err() {
+                return;
+            }
+            self.free_node(node);
+        }
+    }
+
+    /// Unhooks an empty child; `false` (and hooked again) if the parent cannot be laid out without it.
+    fn cut(&mut self, parent: NodeNo, turn: u8, child: NodeNo) -> bool {
+        self.nodes[parent as usize].remove_child(turn);
+        let laid = self.lay_shallow(parent);
+        if laid.is_err() {
+            self.nodes[parent as usize].add_child(turn, child);
+        }
+        laid.is_ok()
+    }
+
+    /// After the node at `level` may have moved: entries above it, up to the direct table.
+    fn republish(&mut self, way: &Way, path: &[NodeNo], level: usize) -> Result<(), FibFull> {
+        for above in (0..level).rev() {
+            if !self.lay_shallow(path[above])? {
+                return Ok(());
+            }
+        }
+        self.publish_slot(way.slot, NODE | self.nodes[path[0] as usize].block);
+        Ok(())
+    }
+
+    fn free_node(&mut self, node: NodeNo) {
+        let shadow = std::mem::take(&mut self.nodes[node as usize]);
+        if shadow.entries > 0 {
+            self.blocks.retire(shadow.block, usize::from(shadow.entries));
+        }
+        self.free_nodes.push(node);
+    }
+}
+
+/// Heap number of a prefix in the direct table.
+fn short_number<A: Addr>(addr: A, len: u32) -> usize {
+    (1 << len) + if len == 0 { 0 } else { (addr.aligned() >> (128 - len)) as usize }
+}
+
+fn way<A: Addr>(addr: A, len: u32) -> Way {
+    let bits = addr.aligned();
+    let slot = (bits >> (128 - A::ROOT)) as usize;
+    let (mut rest, mut left) = (bits << A::ROOT, len - A::ROOT);
+    let mut turns = Vec::new();
+    while left > STRIDE {
+        turns.push((rest >> (128 - STRIDE)) as u8);
+        rest <<= STRIDE;
+        left -= STRIDE;
+    }
+    Way { slot, turns, bits: left, value: (rest >> (128 - left)) as u32 }
+}

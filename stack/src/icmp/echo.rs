@@ -1,0 +1,96 @@
+//! Echo: the one ICMP request a router answers on its own (RFC 1812 §4.3.3.6, RFC 4443 §4.2).
+
+use super::TTL;
+use crate::checksum;
+use crate::fate::DropReason;
+use crate::parse::{IpMeta, Role, proto};
+
+/// Turns an echo request for one of our addresses into its reply, in place.
+///
+/// The addresses are exchanged, type and TTL set, checksums follow by difference; identifier, sequence,
+/// payload, options, DSCP and IPv4 identification stay. `meta` is that of the request and is stale after.
+/// The caller has seen that the destination is a unicast address of ours and the source one host.
+///
+/// * `Ok(true)`: `packet` is the reply.
+/// * `Ok(false)`: not an echo request, a fragment of one, or one whose routing header is not at its end:
+///   untouched, and for the host to look at.
+/// * `Err(IcmpSum)`: an echo request with a bad checksum, untouched.
+pub fn echo_reply(packet: &mut [u8], meta: &IpMeta) -> Result<bool, DropReason> {
+    let v6 = meta.addrs.is_v6();
+    let (proto, request, reply) = if v6 {
+        (proto::ICMP6, 128, 129)
+    } else {
+        (proto::ICMP, 8, 0)
+    };
+    if meta.proto != proto || meta.role != Role::Own || meta.fragment.is_some() {
+        return Ok(false);
+    }
+    let (at, end) = (usize::from(meta.l4_off), usize::from(meta.len));
+    let Some(message) = packet.get(at..end) else {
+        return Ok(false);
+    };
+    if message.first() != Some(&request) || (v6 && !at_its_end(packet, at)) {
+        return Ok(false);
+    }
+    if !checksum::transport_valid(&meta.addrs, proto, message) {
+        return Err(DropReason::IcmpSum);
+    }
+    Ok(exchange_ends(packet, v6) && answer(&mut packet[at..end], reply))
+}
+
+/// Sets the type of a whole, valid message. The pseudo header's sum is the same from both ends.
+fn answer(message: &mut [u8], reply: u8) -> bool {
+    let Some(header) = message.first_chunk_mut::<4>() else {
+        return false;
+    };
+    let old = u16::from_be_bytes([header[0], header[1]]);
+    let new = u16::from_be_bytes([reply, header[1]]);
+    let mut checksum = checksum::adjust(u16::from_be_bytes([header[2], header[3]]), old, new);
+    header[0] = reply;
+    // In ICMP without a pseudo header the reply may be all zeros: then the right checksum is the other zero.
+    if checksum == 0 {
+        [header[2], header[3]] = [0, 0];
+        checksum = if message.iter().all(|&b| b == 0) {
+            0xffff
+        } else {
+            0
+        };
+    }
+    message[2..4].copy_from_slice(&checksum.to_be_bytes());
+    true
+}
+
+/// Exchanges source and destination and sets a fresh TTL.
+fn exchange_ends(packet: &mut [u8], v6: bool) -> bool {
+    let (at, size) = if v6 { (8, 16) } else { (12, 4) };
+    let Some(ends) = packet.get_mut(at..at + 2 * size) else {
+        return false;
+    };
+    ends.rotate_left(size);
+    if v6 {
+        packet[7] = TTL;
+    } else {
+        checksum::set_ttl(packet, TTL);
+    }
+    true
+}
+
+/// Whether each routing header in front of `l4` has done its work: else we are only a stop on the way.
+fn at_its_end(packet: &[u8], l4: usize) -> bool {
+    let (mut next, mut at) = (packet.get(6).copied(), 40);
+    while at < l4 {
+        let Some(ext) = packet.get(at..at + 8) else {
+            return false;
+        };
+        if next == Some(43) && ext[3] != 0 {
+            return false;
+        }
+        at += if next == Some(44) {
+            8
+        } else {
+            8 + usize::from(ext[1]) * 8
+        };
+        next = Some(ext[0]);
+    }
+    true
+}

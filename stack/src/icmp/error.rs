@@ -1,0 +1,331 @@
+//! Building ICMP errors about packets in transit, and the rules when none may be sent.
+
+use super::{Class, TTL};
+use crate::checksum;
+use crate::fate::DropReason;
+use crate::martian::{self, Dest};
+use crate::parse::{self, Addrs, Fragment, IpMeta, be32, proto};
+use crate::pkt::{LinkCast, Pkt};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Longest IPv4 error, in all (RFC 1812 §4.3.2.3).
+const MAX_V4: usize = 576;
+/// Longest IPv6 error, in all: the minimum MTU (RFC 4443 §2.4 (c)).
+const MAX_V6: usize = 1280;
+/// Bytes of IPv4 and ICMP header in front of the quote.
+const FRONT_V4: usize = 20 + ICMP_HEADER;
+/// Bytes of IPv6 and ICMPv6 header in front of the quote.
+const FRONT_V6: usize = 40 + ICMP_HEADER;
+const ICMP_HEADER: usize = 8;
+/// DSCP CS6, no ECN: precedence 6, "internetwork control" (RFC 1812 §4.3.2.5); the same in IPv6.
+const TRAFFIC_CLASS: u8 = 0xc0;
+
+/// What is wrong with a packet in transit. The numbers are {type/code} in ICMP and in ICMPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// TTL or hop limit used up in transit: 11/0, 3/0.
+    TimeExceeded,
+    /// No route: 3/0 (RFC 1812 §5.2.7.1), 1/0.
+    NetUnreachable,
+    /// The neighbour does not answer, or no next hop is alive: 3/1, 1/3.
+    HostUnreachable,
+    /// A reject route: 3/1 as FreeBSD answers it, 1/6 (RFC 4443 §3.1).
+    Rejected,
+    /// Too big for the way out: 3/4 (RFC 1191 §4), packet too big 2/0.
+    FragNeeded {
+        /// MTU of the way out, bytes of IP.
+        mtu: u32,
+    },
+    /// A link-local source would leave its link: 1/2 (RFC 4443 §3.1). IPv4 has no such message.
+    BeyondScope,
+    /// A header field makes no sense: 12/0, 4/0.
+    ParamProblem {
+        /// Offset of the first bad byte from the start of the IP header.
+        pointer: u32,
+    },
+}
+
+impl Error {
+    /// The rate limiter's class.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::TimeExceeded => Class::TimeExceeded,
+            Self::FragNeeded { .. } => Class::TooBig,
+            Self::ParamProblem { .. } => Class::Param,
+            Self::NetUnreachable | Self::HostUnreachable | Self::Rejected | Self::BeyondScope => {
+                Class::Unreachable
+            }
+        }
+    }
+
+    /// Type, code, and the 32 bits behind the checksum, in ICMP (RFC 792, 1191).
+    fn wire4(self) -> Option<(u8, u8, u32)> {
+        Some(match self {
+            Self::TimeExceeded => (11, 0, 0),
+            Self::NetUnreachable => (3, 0, 0),
+            Self::HostUnreachable | Self::Rejected => (3, 1, 0),
+            Self::FragNeeded { mtu } => (3, 4, mtu.min(0xffff)),
+            Self::BeyondScope => return None,
+            Self::ParamProblem { pointer } => (12, 0, u32::from(u8::try_from(pointer).ok()?) << 24),
+        })
+    }
+
+    /// Type, code, and the 32 bits behind the checksum, in ICMPv6 (RFC 4443 §3).
+    fn wire6(self) -> (u8, u8, u32) {
+        match self {
+            Self::TimeExceeded => (3, 0, 0),
+            Self::NetUnreachable => (1, 0, 0),
+            Self::HostUnreachable => (1, 3, 0),
+            Self::Rejected => (1, 6, 0),
+            // Below the minimum a host would answer with atomic fragments (RFC 8021); no link has less.
+            Self::FragNeeded { mtu } => (2, 0, mtu.max(MAX_V6 as u32)),
+            Self::BeyondScope => (1, 2, 0),
+            Self::ParamProblem { pointer } => (4, 0, pointer),
+        }
+    }
+}
+
+/// Writes into `out` the ICMP error about `offending`, from `source` to the offender's source.
+///
+/// `offending` are the packet's bytes *as they were received*, from the IP header on (padding behind
+/// `meta.len` is left out); `ident` is the new packet's IPv4 identification. The quote is verbatim and as
+/// long as 576 or 1280 bytes in all allow. TTL 64, DF clear, checksums complete; `out.meta` is not set.
+///
+/// Returns `false`, `out` empty, if the family has no such message, `source` is of the other family, the
+/// offender lacks its IP header, or the error does not fit into `out`. Ask [`may_answer`] first.
+#[must_use]
+pub fn build_error(
+    error: Error,
+    offending: &[u8],
+    meta: &IpMeta,
+    source: IpAddr,
+    ident: u16,
+    out: &mut Pkt,
+) -> bool {
+    out.reset();
+    let datagram = &offending[..offending.len().min(usize::from(meta.len))];
+    let written = match (source, meta.addrs) {
+        (IpAddr::V4(from), Addrs::V4 { src, .. }) => write4(
+            error,
+            datagram,
+            from,
+            Ipv4Addr::from_bits(src),
+            ident,
+            out.space(),
+        ),
+        (IpAddr::V6(from), Addrs::V6 { src, .. }) => {
+            write6(error, datagram, from, Ipv6Addr::from_bits(src), out.space())
+        }
+        _ => None,
+    };
+    out.filled(written.unwrap_or(0));
+    written.is_some()
+}
+
+fn write4(
+    error: Error,
+    datagram: &[u8],
+    from: Ipv4Addr,
+    to: Ipv4Addr,
+    ident: u16,
+    space: &mut [u8],
+) -> Option<usize> {
+    let (kind, code, rest) = error.wire4()?;
+    if datagram.len() < 20 {
+        return None;
+    }
+    let quote = &datagram[..datagram.len().min(MAX_V4 - FRONT_V4)];
+    let packet = space.get_mut(..FRONT_V4 + quote.len())?;
+    let len = packet.len();
+    let (header, message) = packet.split_first_chunk_mut::<20>()?;
+    *header = [
+        0x45,
+        TRAFFIC_CLASS,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        TTL,
+        proto::ICMP,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
+    header[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+    header[4..6].copy_from_slice(&ident.to_be_bytes());
+    header[12..16].copy_from_slice(&from.octets());
+    header[16..20].copy_from_slice(&to.octets());
+    checksum::fill_header(header, 20);
+    let addrs = Addrs::V4 {
+        src: from.to_bits(),
+        dst: to.to_bits(),
+    };
+    write_message(message, (kind, code, rest), quote, &addrs, proto::ICMP);
+    Some(len)
+}
+
+fn write6(
+    error: Error,
+    datagram: &[u8],
+    from: Ipv6Addr,
+    to: Ipv6Addr,
+    space: &mut [u8],
+) -> Option<usize> {
+    if datagram.len() < 40 {
+        return None;
+    }
+    let quote = &datagram[..datagram.len().min(MAX_V6 - FRONT_V6)];
+    let packet = space.get_mut(..FRONT_V6 + quote.len())?;
+    let len = packet.len();
+    let (header, message) = packet.split_first_chunk_mut::<40>()?;
+    let first = 6 << 28 | u32::from(TRAFFIC_CLASS) << 20;
+    header[..4].copy_from_slice(&first.to_be_bytes());
+    header[4..6].copy_from_slice(&((len - 40) as u16).to_be_bytes());
+    (header[6], header[7]) = (proto::ICMP6, TTL);
+    header[8..24].copy_from_slice(&from.octets());
+    header[24..40].copy_from_slice(&to.octets());
+    let addrs = Addrs::V6 {
+        src: from.to_bits(),
+        dst: to.to_bits(),
+    };
+    write_message(message, error.wire6(), quote, &addrs, proto::ICMP6);
+    Some(len)
+}
+
+/// Fills `message`, whose length is that of the header and the quote.
+fn write_message(
+    message: &mut [u8],
+    (kind, code, rest): (u8, u8, u32),
+    quote: &[u8],
+    addrs: &Addrs,
+    proto: u8,
+) {
+    let Some((header, body)) = message.split_first_chunk_mut::<ICMP_HEADER>() else {
+        return;
+    };
+    *header = [kind, code, 0, 0, 0, 0, 0, 0];
+    header[4..].copy_from_slice(&rest.to_be_bytes());
+    body.copy_from_slice(quote);
+    let checksum = checksum::transport(addrs, proto, message).to_be_bytes();
+    message[2..4].copy_from_slice(&checksum);
+}
+
+/// Whether `error` may be sent about this packet (RFC 1812 §4.3.2.7, RFC 4443 §2.4 (e)).
+///
+/// Never about an ICMP error or redirect, a later piece of a datagram, a packet that came in a link
+/// broadcast or multicast or goes to an IP one (save ICMPv6 packet too big), or from a source that is not
+/// one host. Directed broadcasts are known to the routes, not here: the caller's matter.
+pub fn may_answer(error: &Error, meta: &IpMeta, packet: &[u8], cast: LinkCast) -> bool {
+    let v6 = meta.addrs.is_v6();
+    if parse::is_icmp_error(meta, packet)
+        || meta.fragment.is_some_and(|f| f.offset != 0)
+        || martian::bad_source(&meta.addrs)
+        || (!v6 && *error == Error::BeyondScope)
+    {
+        return false;
+    }
+    // RFC 4443 §2.4 (e.3): path MTU discovery works for multicast too.
+    let to_many = v6 && matches!(error, Error::FragNeeded { .. });
+    to_many || (cast == LinkCast::Unicast && martian::bad_dest(&meta.addrs) != Dest::Multicast)
+}
+
+/// The error owed about a packet that `parse::read` refused for `reason`, with as much of its meta as can be trusted.
+///
+/// Malformed IPv4 options point at the option (RFC 1812 §5.2.6 and conformance C38), a type 0 routing
+/// header at its type (RFC 5095 §3). `None`: the reason owes no error. Ask [`may_answer`] as for any other.
+pub fn param_problem(bytes: &[u8], reason: DropReason) -> Option<(Error, IpMeta)> {
+    let (pointer, meta) = match reason {
+        DropReason::IpOptions => refused4(bytes)?,
+        DropReason::Ip6Routing => refused6(bytes)?,
+        _ => return None,
+    };
+    Some((
+        Error::ParamProblem {
+            pointer: pointer as u32,
+        },
+        meta,
+    ))
+}
+
+/// Offset of the malformed option, and the fixed header's fields.
+fn refused4(bytes: &[u8]) -> Option<(usize, IpMeta)> {
+    let header = bytes.first_chunk::<20>()?;
+    let hlen = usize::from(header[0] & 15) * 4;
+    let frag = u16::from_be_bytes([header[6], header[7]]);
+    let fragment = (frag & 0x3fff != 0).then(|| Fragment {
+        id: u32::from(u16::from_be_bytes([header[4], header[5]])),
+        offset: (frag & 0x1fff) * 8,
+        more: frag & 0x2000 != 0,
+    });
+    let meta = IpMeta {
+        addrs: Addrs::V4 {
+            src: be32(header, 12)?,
+            dst: be32(header, 16)?,
+        },
+        proto: header[9],
+        ttl: header[8],
+        l4_off: hlen as u16,
+        len: u16::from_be_bytes([header[2], header[3]]),
+        dont_fragment: frag & 0x4000 != 0,
+        fragment,
+        ..IpMeta::default()
+    };
+    let options = bytes.get(20..hlen)?;
+    let mut at = 0;
+    while let Some(&kind) = options.get(at) {
+        match (kind, options.get(at + 1)) {
+            (0, _) => return None,
+            (1, _) => at += 1,
+            (_, Some(&len)) if len >= 2 && at + usize::from(len) <= options.len() => {
+                at += usize::from(len);
+            }
+            _ => return Some((20 + at, meta)),
+        }
+    }
+    None
+}
+
+/// Offset of the routing header's type field, and the fixed header's fields.
+fn refused6(bytes: &[u8]) -> Option<(usize, IpMeta)> {
+    let header = bytes.first_chunk::<40>()?;
+    let end = |from: usize| {
+        header
+            .get(from..from + 16)?
+            .try_into()
+            .ok()
+            .map(u128::from_be_bytes)
+    };
+    let meta = IpMeta {
+        addrs: Addrs::V6 {
+            src: end(8)?,
+            dst: end(24)?,
+        },
+        ttl: header[7],
+        len: u16::from_be_bytes([header[4], header[5]]).checked_add(40)?,
+        dont_fragment: true,
+        ..IpMeta::default()
+    };
+    let (mut next, mut at) = (header[6], 40);
+    while matches!(next, 0 | 60 | 43 | 44) {
+        let ext = bytes.get(at..at + 8)?;
+        if next == 43 && ext[2] == 0 && ext[3] != 0 {
+            return Some((at + 2, meta));
+        }
+        at += if next == 44 {
+            8
+        } else {
+            8 + usize::from(ext[1]) * 8
+        };
+        next = ext[0];
+    }
+    None
+}

@@ -1,0 +1,66 @@
+//! Ports: the one place where the gateway touches the operating system.
+//!
+//! A port has one [`Queue`] for each worker; worker *i* owns queue *i* of every port and nobody
+//! else touches it, so nothing here locks. The core takes frames and gives frames; it never sees
+//! a descriptor except to sleep on it.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`tun`] | TUN and TAP devices of the kernel, with several queues |
+//! | [`mem`] | a port in memory: two ends joined by lock-free rings |
+//! | [`wake`] | how a sleeping thread is woken without a system call while it is awake |
+//! | [`poll`] | sleeping, the clock, CPUs |
+//! | [`netlink`] | addresses, links and routes of the kernel |
+//! | [`netns`] | private network namespaces, for the demo and for tests |
+//! | `sys` | every `unsafe` block of this module |
+//!
+//! What is received, sent, truncated and refused per packet allocates nothing and logs nothing.
+
+pub mod mem;
+pub mod netlink;
+pub mod netns;
+pub mod poll;
+mod sys;
+pub mod tun;
+pub mod wake;
+
+use crate::pkt::{Pkt, Pool};
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// What became of a frame handed to [`Queue::tx`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Tx {
+    /// The device took it.
+    Sent,
+    /// The device is full, is down, or does not accept this frame. The next one may pass.
+    Refused,
+    /// The device is no more; nothing will ever pass again.
+    Gone(io::ErrorKind),
+}
+
+/// One queue of one port, owned by one worker thread.
+pub trait Queue: Send {
+    /// Receives up to `max` packets: takes empty packets from `pool`, fills them, appends them to
+    /// `out`, and says how many. Stops early when the device has none left or the pool is empty.
+    ///
+    /// A frame longer than a packet's buffer is dropped here and counted in [`Self::truncated`];
+    /// it counts towards `max`, so that such frames cannot hold the worker.
+    ///
+    /// # Errors
+    /// The device is gone. An error that comes after some packets were received is kept for the
+    /// next call, when it comes again.
+    fn rx_burst(&mut self, pool: &mut Pool, out: &mut Vec<Pkt>, max: usize) -> io::Result<usize>;
+
+    /// Sends one frame.
+    fn tx(&mut self, frame: &[u8]) -> Tx;
+
+    /// What to sleep on: readable when [`Self::rx_burst`] would find something. `None` for a port
+    /// that cannot wake anybody (simulation). Ask for it anew before each sleep: a port in memory
+    /// tells its other side at this moment that the owner is going to sleep.
+    fn fd(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Frames dropped because they were longer than a packet's buffer.
+    fn truncated(&self) -> u64;
+}

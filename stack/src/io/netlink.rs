@@ -1,0 +1,433 @@
+//! Links, addresses and routes of the kernel, by rtnetlink.
+//!
+//! A [`Netlink`] is one blocking `NETLINK_ROUTE` socket; it belongs to the network namespace in
+//! which it was opened and works on that one, wherever the calling thread goes later. One request
+//! at a time: each is acknowledged before its call returns. Used when ports are set up and by
+//! tests, never by workers.
+
+mod message;
+#[cfg(test)]
+mod tests;
+
+use super::sys;
+use message::{Message, attrs, ifinfomsg, replies, u32_at, verdict};
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
+    socket,
+};
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// Longer than any reply to a request made here.
+const REPLY_ROOM: usize = 32 * 1024;
+/// The first attribute in the data of a `veth` link: its other end.
+const VETH_INFO_PEER: u16 = 1;
+
+/// A request that the kernel refused: what was asked, why not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetlinkError {
+    /// What was asked for, as a sentence's end: "add 10.0.0.1/24 to interface 3".
+    pub doing: String,
+    /// The kernel's reason.
+    pub errno: Errno,
+    /// The kernel's own words about it, where it has some.
+    pub kernel: Option<String>,
+}
+
+impl fmt::Display for NetlinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: {}", self.doing, self.errno.desc())?;
+        match &self.kernel {
+            Some(words) => write!(f, " ({words})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for NetlinkError {}
+
+impl From<NetlinkError> for io::Error {
+    fn from(error: NetlinkError) -> Self {
+        Self::new(Self::from(error.errno).kind(), error)
+    }
+}
+
+/// What every request here answers.
+pub type Result<T> = std::result::Result<T, NetlinkError>;
+
+/// A socket to the routing part of one network namespace's kernel.
+#[derive(Debug)]
+pub struct Netlink {
+    socket: OwnedFd,
+    seq: Cell<u32>,
+}
+
+impl Netlink {
+    /// Opens a socket in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn open() -> Result<Self> {
+        let failed = |errno| refused("open a netlink socket", errno, None);
+        let socket = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkRoute,
+        )
+        .map_err(failed)?;
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(failed)?;
+        sys::netlink_explain(socket.as_fd());
+        Ok(Self {
+            socket,
+            seq: Cell::new(0),
+        })
+    }
+
+    /// The index of the interface `name`.
+    ///
+    /// # Errors
+    /// `ENODEV`: there is none.
+    pub fn link_index(&self, name: &str) -> Result<u32> {
+        let request =
+            Message::link(libc::RTM_GETLINK, 0, 0, 0, 0).attr_name(libc::IFLA_IFNAME, name);
+        let doing = format!("find interface '{name}'");
+        let found = self.ask(request, &doing)?;
+        let index = found.as_deref().and_then(|body| u32_at(body, 4));
+        index.ok_or(NetlinkError {
+            doing,
+            errno: Errno::ENODEV,
+            kernel: None,
+        })
+    }
+
+    /// The hardware address of an interface; `None` if it has no Ethernet address.
+    ///
+    /// # Errors
+    /// `ENODEV`: there is no such interface.
+    pub fn link_mac(&self, ifindex: u32) -> Result<Option<[u8; 6]>> {
+        let request = Message::link(libc::RTM_GETLINK, 0, ifindex, 0, 0);
+        let body = self
+            .ask(request, &format!("read interface {ifindex}"))?
+            .unwrap_or_default();
+        let attributes = body.get(ifinfomsg(0, 0, 0).len()..).unwrap_or_default();
+        let mac = attrs(attributes).find(|&(kind, _)| kind == libc::IFLA_ADDRESS);
+        Ok(mac.and_then(|(_, value)| value.try_into().ok()))
+    }
+
+    /// Sets an interface up or down.
+    ///
+    /// # Errors
+    /// `ENODEV`, `EPERM`.
+    pub fn set_up(&self, ifindex: u32, up: bool) -> Result<()> {
+        let flag = libc::IFF_UP.cast_unsigned();
+        let request = Message::link(
+            libc::RTM_NEWLINK,
+            0,
+            ifindex,
+            if up { flag } else { 0 },
+            flag,
+        );
+        let state = if up { "up" } else { "down" };
+        self.request(request, &format!("set interface {ifindex} {state}"))
+    }
+
+    /// Sets the interface `name` (often `lo`) up.
+    ///
+    /// # Errors
+    /// `ENODEV`, `EPERM`.
+    pub fn link_up(&self, name: &str) -> Result<()> {
+        self.set_up(self.link_index(name)?, true)
+    }
+
+    /// Sets the MTU in bytes.
+    ///
+    /// # Errors
+    /// `EINVAL` (out of the device's range), `ENODEV`, `EPERM`.
+    pub fn set_mtu(&self, ifindex: u32, mtu: u32) -> Result<()> {
+        let request = change_link(ifindex).attr_u32(libc::IFLA_MTU, mtu);
+        self.request(
+            request,
+            &format!("set the MTU of interface {ifindex} to {mtu}"),
+        )
+    }
+
+    /// Sets the length of the transmit queue in packets; for a TUN device, what waits for us.
+    ///
+    /// # Errors
+    /// `ENODEV`, `EPERM`, `ENOMEM`.
+    pub fn set_txqueuelen(&self, ifindex: u32, packets: u32) -> Result<()> {
+        let request = change_link(ifindex).attr_u32(libc::IFLA_TXQLEN, packets);
+        self.request(
+            request,
+            &format!("set the queue of interface {ifindex} to {packets} packets"),
+        )
+    }
+
+    /// Sets the hardware address.
+    ///
+    /// # Errors
+    /// `EADDRNOTAVAIL` (a group's address), `EOPNOTSUPP` (a TUN device has none), `ENODEV`, `EPERM`.
+    pub fn set_mac(&self, ifindex: u32, mac: [u8; 6]) -> Result<()> {
+        let request = change_link(ifindex).attr(libc::IFLA_ADDRESS, &mac);
+        self.request(
+            request,
+            &format!("set the MAC of interface {ifindex} to {}", Mac(mac)),
+        )
+    }
+
+    /// Gives an interface an address with the prefix length `len`. IPv6 without duplicate address
+    /// detection (RFC 4862 §5.4), so that it can be used at once.
+    ///
+    /// # Errors
+    /// `EEXIST` (has it), `EACCES` (IPv6 is disabled there), `EAFNOSUPPORT` or `EOPNOTSUPP` (a kernel
+    /// without IPv6), `EINVAL` (prefix length), `ENODEV`, `EPERM`.
+    pub fn addr_add(&self, ifindex: u32, addr: IpAddr, len: u8) -> Result<()> {
+        let index = ifindex.to_ne_bytes();
+        let body = [
+            family(addr),
+            len,
+            0,
+            0,
+            index[0],
+            index[1],
+            index[2],
+            index[3],
+        ];
+        let mut request = Message::new(
+            libc::RTM_NEWADDR,
+            libc::NLM_F_CREATE | libc::NLM_F_EXCL,
+            &body,
+        )
+        .attr_addr(libc::IFA_LOCAL, addr)
+        .attr_addr(libc::IFA_ADDRESS, addr);
+        if addr.is_ipv6() {
+            request = request.attr_u32(libc::IFA_FLAGS, libc::IFA_F_NODAD);
+        }
+        self.request(request, &format!("add {addr}/{len} to interface {ifindex}"))
+    }
+
+    /// Adds a route to the main table: to `dst/len`, via a gateway (of either family) or directly,
+    /// out of `ifindex` (0: the kernel finds it by the gateway), preferring the source `src`.
+    ///
+    /// # Errors
+    /// `EEXIST`, `ENETUNREACH` (no way to the gateway), `EINVAL` (host bits set), `ENODEV`, `EPERM`.
+    pub fn route_add(
+        &self,
+        dst: IpAddr,
+        len: u8,
+        via: Option<IpAddr>,
+        ifindex: u32,
+        src: Option<IpAddr>,
+    ) -> Result<()> {
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+        let request = route(libc::RTM_NEWROUTE, flags, dst, len, via, ifindex, src);
+        self.request(
+            request,
+            &format!("add the route {dst}/{len}{}", Via(via, ifindex)),
+        )
+    }
+
+    /// Deletes a route of the main table; `via` and `ifindex` (0: any) say which of several.
+    ///
+    /// # Errors
+    /// `ESRCH` (there is none), `EPERM`.
+    pub fn route_del(&self, dst: IpAddr, len: u8, via: Option<IpAddr>, ifindex: u32) -> Result<()> {
+        let request = route(libc::RTM_DELROUTE, 0, dst, len, via, ifindex, None);
+        self.request(
+            request,
+            &format!("delete the route {dst}/{len}{}", Via(via, ifindex)),
+        )
+    }
+
+    /// Makes two Ethernet interfaces joined back to back, both down.
+    ///
+    /// # Errors
+    /// `EEXIST` (a name is in use), `EPERM`, `EOPNOTSUPP` (a kernel without veth).
+    pub fn veth(&self, name_a: &str, name_b: &str) -> Result<()> {
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+        let request = Message::link(libc::RTM_NEWLINK, flags, 0, 0, 0)
+            .attr_name(libc::IFLA_IFNAME, name_a)
+            .nest(libc::IFLA_LINKINFO, &[], |info| {
+                info.attr(libc::IFLA_INFO_KIND, b"veth")
+                    .nest(libc::IFLA_INFO_DATA, &[], |veth| {
+                        veth.nest(VETH_INFO_PEER, &ifinfomsg(0, 0, 0), |peer| {
+                            peer.attr_name(libc::IFLA_IFNAME, name_b)
+                        })
+                    })
+            });
+        self.request(
+            request,
+            &format!("make the veth pair '{name_a}' and '{name_b}'"),
+        )
+    }
+
+    /// Deletes an interface (and, of a veth pair, its other end).
+    ///
+    /// # Errors
+    /// `ENODEV`, `EOPNOTSUPP` (hardware), `EPERM`.
+    pub fn link_del(&self, ifindex: u32) -> Result<()> {
+        let request = Message::link(libc::RTM_DELLINK, 0, ifindex, 0, 0);
+        self.request(request, &format!("delete interface {ifindex}"))
+    }
+
+    /// Moves an interface into the network namespace of `netns`. It arrives there down, without
+    /// addresses, under a new index if its own is taken.
+    ///
+    /// # Errors
+    /// `EEXIST` (its name is in use there), `EINVAL` (no namespace), `ENODEV`, `EPERM`.
+    pub fn move_to_netns(&self, ifindex: u32, netns: impl AsFd) -> Result<()> {
+        let fd = netns.as_fd().as_raw_fd().cast_unsigned();
+        let request = change_link(ifindex).attr_u32(libc::IFLA_NET_NS_FD, fd);
+        self.request(
+            request,
+            &format!("move interface {ifindex} to another network namespace"),
+        )
+    }
+
+    fn request(&self, request: Message, doing: &str) -> Result<()> {
+        self.ask(request, doing).map(drop)
+    }
+
+    /// Sends a request and reads until its acknowledgement; returns the body of what came before
+    /// it, if anything did.
+    fn ask(&self, request: Message, doing: &str) -> Result<Option<Vec<u8>>> {
+        let failed = |errno| refused(doing, errno, None);
+        let seq = self.seq.get().wrapping_add(1);
+        self.seq.set(seq);
+        let fd = self.socket.as_raw_fd();
+        send(fd, &request.finish(seq), MsgFlags::empty()).map_err(failed)?;
+        let mut room = vec![0; REPLY_ROOM];
+        let mut answer = None;
+        loop {
+            let len = match recv(fd, &mut room, MsgFlags::empty()) {
+                Err(Errno::EINTR) => continue,
+                len => len.map_err(failed)?,
+            };
+            for reply in replies(&room[..len]).filter(|reply| reply.seq == seq) {
+                match verdict(&reply) {
+                    None => answer = Some(reply.body.to_vec()),
+                    Some((0, _)) => return Ok(answer),
+                    Some((errno, words)) => {
+                        return Err(refused(doing, Errno::from_raw(errno), words));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for Netlink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn refused(doing: &str, errno: Errno, kernel: Option<String>) -> NetlinkError {
+    NetlinkError {
+        doing: doing.to_owned(),
+        errno,
+        kernel,
+    }
+}
+
+fn change_link(ifindex: u32) -> Message {
+    Message::link(libc::RTM_NEWLINK, 0, ifindex, 0, 0)
+}
+
+fn family(addr: IpAddr) -> u8 {
+    (if addr.is_ipv4() {
+        libc::AF_INET
+    } else {
+        libc::AF_INET6
+    }) as u8
+}
+
+/// `struct rtmsg` and its attributes.
+fn route(
+    kind: u16,
+    flags: i32,
+    dst: IpAddr,
+    len: u8,
+    via: Option<IpAddr>,
+    ifindex: u32,
+    src: Option<IpAddr>,
+) -> Message {
+    let deleting = kind == libc::RTM_DELROUTE;
+    let (protocol, scope) = match (deleting, via) {
+        (true, _) => (0, libc::RT_SCOPE_NOWHERE),
+        (false, None) if dst.is_ipv4() => (libc::RTPROT_STATIC, libc::RT_SCOPE_LINK),
+        (false, _) => (libc::RTPROT_STATIC, libc::RT_SCOPE_UNIVERSE),
+    };
+    let unicast = if deleting {
+        libc::RTN_UNSPEC
+    } else {
+        libc::RTN_UNICAST
+    };
+    let body = [
+        family(dst),
+        len,
+        0,
+        0,
+        libc::RT_TABLE_MAIN,
+        protocol,
+        scope,
+        unicast,
+        0,
+        0,
+        0,
+        0,
+    ];
+    let mut request = Message::new(kind, flags, &body).attr_addr(libc::RTA_DST, dst);
+    match via {
+        Some(gateway) if gateway.is_ipv4() == dst.is_ipv4() => {
+            request = request.attr_addr(libc::RTA_GATEWAY, gateway);
+        }
+        Some(gateway) => request = request.attr(libc::RTA_VIA, &rtvia(gateway)),
+        None => {}
+    }
+    if ifindex != 0 {
+        request = request.attr_u32(libc::RTA_OIF, ifindex);
+    }
+    match src {
+        Some(src) => request.attr_addr(libc::RTA_PREFSRC, src),
+        None => request,
+    }
+}
+
+/// `struct rtvia`: a gateway of the other family (IPv4 via IPv6).
+fn rtvia(gateway: IpAddr) -> Vec<u8> {
+    let family = u16::from(family(gateway)).to_ne_bytes();
+    match gateway {
+        IpAddr::V4(v4) => [&family[..], &v4.octets()].concat(),
+        IpAddr::V6(v6) => [&family[..], &v6.octets()].concat(),
+    }
+}
+
+/// How a route is written in messages: " via 10.0.0.1", " out of interface 3".
+struct Via(Option<IpAddr>, u32);
+
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(gateway) = self.0 {
+            write!(f, " via {gateway}")?;
+        }
+        if self.1 != 0 {
+            write!(f, " out of interface {}", self.1)?;
+        }
+        Ok(())
+    }
+}
+
+struct Mac([u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}

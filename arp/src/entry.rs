@@ -220,7 +220,7 @@ impl Entry {
         self.deadline = Some(now);
     }
 
-    /// A reserved one that can be asked again (its port came up, its address is back).
+    /// One that can be asked again (its port came up, its address is back).
     pub(crate) fn wake(&mut self, now: u64) {
         if !self.is_permanent() && self.deadline.is_none() {
             self.deadline = Some(now);
@@ -234,6 +234,11 @@ impl Entry {
             self.tries = 0;
             self.deadline = None;
         }
+    }
+
+    /// The last question was not sent after all: it does not count as unanswered.
+    pub(crate) fn unsent(&mut self) {
+        self.tries = self.tries.saturating_sub(1);
     }
 
     /// Its deadline has come. A reserved one needs the caller to have a source to ask from.

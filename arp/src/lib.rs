@@ -62,6 +62,7 @@ mod mac;
 mod order;
 mod port;
 mod stats;
+mod sync;
 mod table;
 mod timer;
 mod view;

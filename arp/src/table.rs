@@ -98,11 +98,7 @@ impl Table {
     pub fn remove_port(&mut self, port: PortId) {
         self.ports.remove(&port);
         for idx in self.indices(|entry| entry.key.port == port) {
-            if self.entry(idx).is_some_and(Entry::is_reserved) {
-                self.cut_off(idx);
-            } else {
-                self.free(idx);
-            }
+            self.let_go(idx);
         }
         self.order.forget_port(port);
     }
@@ -110,13 +106,10 @@ impl Table {
     /// Looks at a port's neighbours again after it changed.
     fn recheck(&mut self, port: PortId, now: u64) {
         for idx in self.indices(|entry| entry.key.port == port && !entry.is_permanent()) {
-            let askable = self.source_for(idx).is_some();
-            let reserved = self.entry(idx).is_some_and(Entry::is_reserved);
-            match (askable, reserved) {
-                (true, true) => drop(self.amend(idx, |entry, _| entry.wake(now))),
-                (true, false) => {}
-                (false, true) => self.cut_off(idx),
-                (false, false) => self.free(idx),
+            if self.source_for(idx).is_some() {
+                self.amend(idx, |entry, _| entry.wake(now));
+            } else {
+                self.let_go(idx);
             }
         }
     }
@@ -131,7 +124,16 @@ impl Table {
         Some((port.mac, port.source_for(key.addr)?))
     }
 
-    pub(crate) fn cut_off(&mut self, idx: NeighIdx) {
+    /// A neighbour that nobody can be asked for: only a gateway is kept, until it can be.
+    pub(crate) fn let_go(&mut self, idx: NeighIdx) {
+        if self.entry(idx).is_some_and(Entry::is_reserved) {
+            self.cut_off(idx);
+        } else {
+            self.free(idx);
+        }
+    }
+
+    fn cut_off(&mut self, idx: NeighIdx) {
         self.amend(idx, |entry, _| entry.cut_off());
         if self.entry(idx).is_some_and(|entry| !entry.is_permanent()) {
             self.report(idx, false);

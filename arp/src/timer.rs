@@ -5,7 +5,8 @@
 //! own delay for a neighbour's silence, provided it hands in waiting frames before it polls.
 
 use crate::entry::Due;
-use crate::{Frame, Mac, NeighIdx, Table, wire};
+use crate::wire::{self, Body};
+use crate::{Frame, Mac, NeighIdx, Table};
 
 /// Entries handled in one call at most.
 const POLL_LIMIT: usize = 256;
@@ -31,8 +32,7 @@ impl Table {
 
     fn fire(&mut self, idx: NeighIdx, now: u64, out: &mut Vec<Frame>) {
         if self.source_for(idx).is_none() {
-            // Only a gateway is kept without a way to ask it; its port's return wakes it.
-            return self.cut_off(idx);
+            return self.let_go(idx);
         }
         match self.amend(idx, |entry, cfg| entry.on_timer(cfg, now)) {
             Some(Due::Ask(to)) => self.send_question(idx, to, out),
@@ -45,6 +45,20 @@ impl Table {
                 self.free(idx);
             }
             Some(Due::Nothing) | None => {}
+        }
+    }
+
+    /// Takes back a question that was not sent: a queue on its way was full, or the device
+    /// refused it. It is repeated in its time and does not count as unanswered. Other frames
+    /// are none of the timers' business and change nothing.
+    pub fn unsent(&mut self, frame: &Frame) {
+        let target = match wire::parse(&frame.bytes).map(|message| message.body) {
+            Ok(Body::Arp(arp)) if arp.request => arp.tpa.into(),
+            Ok(Body::Solicit(ns)) => ns.target.into(),
+            _ => return,
+        };
+        if let Some(idx) = self.find(frame.port, target) {
+            self.amend(idx, |entry, _| entry.unsent());
         }
     }
 

@@ -344,3 +344,40 @@ fn a_gateway_whose_address_becomes_ours_is_down() {
     rig.run(0);
     assert_eq!(rig.take_events(), [Event::Up { idx }]);
 }
+
+#[test]
+fn questions_that_were_not_sent_are_no_silence() {
+    for addr in FAMILIES {
+        let (mut rig, idx) = answering(addr);
+        for _ in 0..100 {
+            rig.run(100); // nobody answers in time: what is sent here is refused below
+            rig.hosts[0].alive = false;
+            for (_, frame) in std::mem::take(&mut rig.sent) {
+                rig.table.unsent(&frame);
+            }
+        }
+        assert!(rig.take_events().is_empty());
+        assert_eq!(rig.table.is_up(idx), Some(true), "{addr}");
+        rig.run(3000);
+        assert_eq!(
+            rig.take_events(),
+            [Event::Down { idx }],
+            "really sent, really silent"
+        );
+    }
+}
+
+#[test]
+fn a_gateway_released_while_its_port_is_down_or_gone_is_forgotten_too() {
+    for gone in [false, true] {
+        let (mut rig, idx) = answering("10.0.0.9");
+        if gone {
+            rig.table.remove_port(P0);
+        } else {
+            rig.set_port(false);
+        }
+        rig.table.release(idx, rig.now);
+        rig.run(20_000);
+        assert_eq!((rig.table.fills().0, rig.table.next_deadline()), (0, None));
+    }
+}

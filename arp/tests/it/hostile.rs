@@ -227,7 +227,7 @@ fn random_lives_keep_table_and_view_in_step() {
         rig.hosts.iter_mut().for_each(|host| host.alive = true);
         rig.set_port(true);
         rig.run(10_000);
-        for idx in reserved {
+        for &idx in &reserved {
             let line = rig
                 .table
                 .list(rig.now)
@@ -239,5 +239,12 @@ fn random_lives_keep_table_and_view_in_step() {
             assert_eq!(rig.table.is_up(idx), Some(up), "{line:?}");
             assert_eq!(rig.view.word(idx).usable(), up, "{line:?}");
         }
+        // And to nothing, once nobody needs anybody.
+        for idx in reserved {
+            rig.table.release(idx, rig.now);
+        }
+        rig.run(2_500_000);
+        assert!(rig.table.list(rig.now).iter().all(|line| line.permanent));
+        assert_eq!(rig.table.next_deadline(), None);
     }
 }

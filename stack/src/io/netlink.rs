@@ -20,7 +20,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Longer than any reply to a request made here.
 const REPLY_ROOM: usize = 32 * 1024;
@@ -318,12 +318,6 @@ impl Netlink {
                 }
             }
         }
-    }
-}
-
-impl AsFd for Netlink {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
     }
 }
 

@@ -302,22 +302,23 @@ impl Queue for TunQueue {
                 Ok(Read::Packet(len)) => {
                     pkt.filled(len);
                     out.push(pkt);
-                    continue;
                 }
                 Ok(Read::Truncated) => {
                     self.truncated += 1;
                     pool.put(pkt);
-                    continue;
                 }
-                Ok(Read::Nothing) => {}
-                Err(errno) if out.len() == before => {
+                Ok(Read::Nothing) => {
                     pool.put(pkt);
-                    return Err(errno.into());
+                    break;
                 }
-                Err(_) => {} // it comes again at the next call
+                Err(errno) => {
+                    pool.put(pkt);
+                    if out.len() == before {
+                        return Err(errno.into());
+                    }
+                    break; // it comes again at the next call
+                }
             }
-            pool.put(pkt);
-            break;
         }
         Ok(out.len() - before)
     }

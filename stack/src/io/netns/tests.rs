@@ -88,3 +88,14 @@ fn a_child_namespace_can_reach_itself_at_once() {
     })
     .unwrap();
 }
+
+#[test]
+#[should_panic(expected = "there is no test named")]
+fn a_name_that_no_test_has_does_not_pass() {
+    // A machine without namespaces skips before it can tell.
+    let run = in_child_namespace("io::netns::tests::a_name_that_no_test_has");
+    assert!(
+        !matches!(run, ChildRun::Skipped(_)),
+        "there is no test named so, and it was skipped"
+    );
+}

@@ -75,6 +75,14 @@ fn client(from: &str) -> UdpSocket {
 }
 
 #[test]
+fn devices_and_queues_go_to_other_threads() {
+    fn goes<T: Send>() {}
+    goes::<Device>();
+    goes::<TunQueue>();
+    goes::<Box<dyn Queue>>();
+}
+
+#[test]
 fn names_that_no_interface_can_have_are_refused_with_what_to_write() {
     let long = "sixteen-bytes-xx";
     assert_eq!(long.len(), 16);

@@ -141,6 +141,14 @@ impl Stage<'_> {
                         .command(&format!("flowgate route {}", words.join(" ")));
                     self.operator.route(words)?;
                 }
+                Act::Again(times, commands) => {
+                    self.progress
+                        .step(&format!("  (and all of it {times} times more)"));
+                    for words in (0..*times).flat_map(|_| commands) {
+                        self.operator.route(words)?;
+                        self.interrupts.rest(0)?;
+                    }
+                }
                 Act::Kill(server) => {
                     self.progress
                         .step(&format!("  ({server}'s cable is pulled)"));
@@ -162,22 +170,23 @@ impl Stage<'_> {
         Ok(())
     }
 
+    /// Waits until the gateway has noticed that a server is up, or that it is not.
     fn await_health(&mut self, server: ServerNo, is_up: bool) -> Result<(), Stop> {
         let since = self.clock.ms();
-        while self.operator.health(server)? != Some(is_up) {
-            if self.clock.ms() - since > HEALTH_MAX_MS {
-                let what = if is_up { "is back" } else { "is dead" };
-                return Err(Stop::Failed(format!(
-                    "the gateway has not noticed within {} s that {server} {what}",
-                    HEALTH_MAX_MS / 1000
-                )));
-            }
-            self.interrupts.rest(LOOK_MS)?;
-        }
+        let is_noticed = self.until(HEALTH_MAX_MS, |stage| {
+            Ok(stage.operator.health(server)? == Some(is_up))
+        })?;
         let (took, state) = (self.clock.ms() - since, if is_up { "up" } else { "dead" });
-        self.progress.step(&format!(
-            "  (the gateway holds {server} for {state} after {took} ms)"
-        ));
+        if !is_noticed {
+            return Err(Stop::Failed(format!(
+                "after {took} ms {server} is not {state} to the gateway"
+            )));
+        }
+        if took > 0 {
+            self.progress.step(&format!(
+                "  (the gateway holds {server} for {state} after {took} ms)"
+            ));
+        }
         Ok(())
     }
 

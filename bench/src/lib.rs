@@ -1,1 +1,16 @@
 //! Criterion benches, the contention benchmark, plots.
+//!
+//! - [`ways`]: the ways of resolving a packet's output that are compared, one file each.
+//! - [`traffic`]: the packets, and to which thread each is steered.
+//! - [`contention`]: the benchmark's flags, measuring, tables and plots (binary `contention`).
+//! - [`step`]: counts what a packet really does to memory by single-stepping a traced copy.
+//!
+//! Nothing here is used by the gateway. This crate is an edge: it may read the clock and sleep, in
+//! `clock` only.
+#![forbid(unsafe_code)]
+
+mod clock;
+pub mod contention;
+pub mod step;
+pub mod traffic;
+pub mod ways;

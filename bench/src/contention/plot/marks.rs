@@ -1,0 +1,46 @@
+//! The marks at the points of a line: a colour and a shape for each way.
+
+use super::{Canvas, Drawn, Pixel, said};
+use plotters::prelude::*;
+
+/// Okabe and Ito's palette, in the order of the ways.
+pub(super) const COLOURS: [RGBColor; 7] = [
+    RGBColor(213, 94, 0),
+    RGBColor(230, 159, 0),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 158, 115),
+    RGBColor(0, 114, 178),
+    RGBColor(0, 0, 0),
+];
+
+/// Half a mark's width.
+const REACH: i32 = 6;
+
+/// Draws way number `i`'s mark at a point.
+pub(super) fn mark(canvas: &Canvas<'_>, (x, y): Pixel, i: usize, colour: RGBColor) -> Drawn {
+    let filled = colour.filled();
+    let polygon = |corners: &[(i32, i32)]| {
+        let points: Vec<Pixel> = corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect();
+        canvas.draw(&Polygon::new(points, filled)).map_err(said)
+    };
+    match i % 5 {
+        0 => canvas
+            .draw(&Circle::new((x, y), REACH, filled))
+            .map_err(said),
+        1 => polygon(&[
+            (-REACH, -REACH),
+            (REACH, -REACH),
+            (REACH, REACH),
+            (-REACH, REACH),
+        ]),
+        2 => polygon(&[(0, -REACH - 1), (REACH + 1, REACH), (-REACH - 1, REACH)]),
+        3 => polygon(&[
+            (0, -REACH - 2),
+            (REACH + 2, 0),
+            (0, REACH + 2),
+            (-REACH - 2, 0),
+        ]),
+        _ => polygon(&[(0, REACH + 1), (REACH + 1, -REACH), (-REACH - 1, -REACH)]),
+    }
+}

@@ -1,0 +1,120 @@
+//! The report as text for a terminal.
+
+use super::report::{Report, Row, Series, oversubscription};
+use crate::step::Counts;
+use std::fmt::Write;
+
+/// The whole report, ending with a newline.
+pub(super) fn render(report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_all(&mut out, report);
+    out
+}
+
+fn write_all(out: &mut String, report: &Report) -> std::fmt::Result {
+    writeln!(out, "\n{}", report.machine.line())?;
+    writeln!(
+        out,
+        "{} flows a thread, one default route; median of {} run(s) of {} s\n",
+        report.args.flows, report.args.runs, report.args.seconds_per_point
+    )?;
+    writeln!(
+        out,
+        "{:<10} {:>8} {:>10} {:>11} {:>11} {:>8} {:>11} {:>13}",
+        "way",
+        "threads",
+        "Mpps",
+        "ns/packet",
+        "efficiency",
+        "spread",
+        "shared RMW",
+        "shared stores"
+    )?;
+    for (series, row) in report.rows() {
+        write_row(out, series, row)?;
+    }
+    write_notes(out, report)
+}
+
+fn write_row(out: &mut String, series: &Series, row: &Row) -> std::fmt::Result {
+    let count = |of: fn(&Counts) -> f64| match &series.counts {
+        Ok(counts) => format!("{:.2}", of(counts)),
+        Err(_) => "-".into(),
+    };
+    writeln!(
+        out,
+        "{:<10} {:>7}{:1} {:>10.2} {:>11.1} {:>11.2} {:>7.0}% {:>11} {:>13}",
+        series.way.name,
+        row.threads,
+        if row.oversubscribed { "*" } else { "" },
+        row.mpps.median,
+        row.ns_per_packet,
+        row.efficiency,
+        row.mpps.spread_percent(),
+        count(|counts| counts.shared_rmw),
+        count(|counts| counts.shared_stores),
+    )
+}
+
+fn write_notes(out: &mut String, report: &Report) -> std::fmt::Result {
+    writeln!(
+        out,
+        "\nMpps: all threads together. ns/packet: one thread's. efficiency: of as many times one thread.\n\
+         spread: least to most of the runs. shared RMW, stores: a packet, on cache lines that another\n\
+         thread touches too, counted by single-stepping the code that was measured."
+    )?;
+    for series in &report.series {
+        match &series.counts {
+            Ok(counts) => writeln!(
+                out,
+                "{:<10} {}: {:.0} instructions a packet, {:.2} of them locked",
+                series.way.name, series.way.about, counts.instructions, counts.locked
+            )?,
+            Err(why) => writeln!(
+                out,
+                "{:<10} {}: not counted: {why}",
+                series.way.name, series.way.about
+            )?,
+        }
+    }
+    match oversubscription(&report.args.threads, report.machine.cpus.len()) {
+        Some(warning) => writeln!(out, "\n{warning}"),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::tests::sample;
+    use super::*;
+
+    #[test]
+    fn a_row_has_each_number_under_its_heading() {
+        let text = render(&sample());
+        let row = text
+            .lines()
+            .find(|line| line.starts_with("freebsd8 "))
+            .expect("a row");
+        let words: Vec<_> = row.split_whitespace().collect();
+        assert_eq!(
+            words,
+            [
+                "freebsd8", "1", "10.00", "100.0", "1.00", "20%", "10.00", "0.00"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_the_machine_is_marked_and_warned_of() {
+        let text = render(&sample());
+        assert_eq!(text.matches(" 4*").count(), 2);
+        assert!(text.contains("WARNING: only 2 CPU(s)"));
+    }
+
+    #[test]
+    fn what_was_not_counted_says_why() {
+        let text = render(&sample());
+        assert!(text.contains("not counted: no ptrace"));
+    }
+}

@@ -3,6 +3,7 @@
 //! - [`ways`]: the ways of resolving a packet's output that are compared, one file each.
 //! - [`traffic`]: the packets, and to which thread each is steered.
 //! - [`contention`]: the benchmark's flags, measuring, tables and plots (binary `contention`).
+//! - [`prefixes`]: an Internet routing table for the FIB benches.
 //! - [`step`]: counts what a packet really does to memory by single-stepping a traced copy.
 //!
 //! Nothing here is used by the gateway. This crate is an edge: it may read the clock and sleep, in
@@ -11,6 +12,7 @@
 
 mod clock;
 pub mod contention;
+pub mod prefixes;
 pub mod step;
 pub mod traffic;
 pub mod ways;

@@ -188,14 +188,15 @@ fn ideal(canvas: &Canvas<'_>, frame: &Frame, report: &Report) -> Drawn {
     let cpus = report.machine.cpus.len();
     let point = |n: &usize| frame.at(*n as f64, one * (*n).min(cpus) as f64);
     let points: Vec<Pixel> = report.args.threads.iter().map(point).collect();
-    let (first, last) = (points[0], points[points.len() - 1]);
-    let dashes = DashedPath(points, QUIET);
-    dashes.draw(canvas)?;
-    let middle = ((first.0 + last.0) / 2, (first.1 + last.1) / 2 - 18);
+    let Some(end) = points.last().copied() else {
+        return Ok(());
+    };
+    DashedPath(points, QUIET).draw(canvas)?;
+    let above = (end.0, end.1 - 14);
     write(
         canvas,
         "ideal: each CPU adds as much",
-        middle,
+        above,
         14,
         QUIET,
         HPos::Right,
@@ -272,9 +273,13 @@ fn names(canvas: &Canvas<'_>, frame: &Frame, report: &Report) -> Drawn {
     Ok(())
 }
 
-/// The two lines beside the end of a way's line.
+/// The two lines beside the end of a way's line: its rate where every thread has a CPU, its cost.
 fn words(series: &Series) -> (String, String) {
-    let rate = series.rows.last().map_or(0.0, |row| row.mpps.median);
+    let fits = series.rows.iter().rfind(|row| !row.oversubscribed);
+    let rate = fits.map_or(String::new(), |row| {
+        let cpus = if row.threads == 1 { "CPU" } else { "CPUs" };
+        format!(" · {:.1} Mpps on {} {cpus}", row.mpps.median, row.threads)
+    });
     let cost = match &series.counts {
         Ok(counts) => format!(
             "{:.1} shared read-modify-writes a packet",
@@ -282,7 +287,7 @@ fn words(series: &Series) -> (String, String) {
         ),
         Err(_) => series.way.about.into(),
     };
-    (format!("{}   {rate:.1} Mpps", series.way.name), cost)
+    (format!("{}{rate}", series.way.name), cost)
 }
 
 #[cfg(test)]
@@ -303,7 +308,8 @@ mod tests {
         ] {
             assert!(svg.contains(words), "{words} is missing");
         }
-        assert!(svg.contains("more threads than CPUs (2)"));
+        assert!(svg.contains("than CPUs (2)"));
+        assert!(svg.contains("5.0 Mpps on 2 CPUs"));
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Frame {
         }
         let rates = (
             ends.0.max(1e-3).log10() - 0.08,
-            ends.1.max(1e-3).log10() + 0.08,
+            ends.1.max(1e-3).log10() + 0.12,
         );
         let first = ticks.first().copied().unwrap_or(1);
         Self {

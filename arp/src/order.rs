@@ -71,10 +71,10 @@ impl Order {
     }
 
     /// The oldest entry of the first class that has any, not beyond `last`; unanswered ones
-    /// only if asked before `asked_before`.
-    pub(crate) fn victim(&self, last: Evictable, asked_before: u64) -> Option<NeighIdx> {
+    /// only if asked at `asked_by` or before.
+    pub(crate) fn victim(&self, last: Evictable, asked_by: u64) -> Option<NeighIdx> {
         let &(class, since, idx) = self.evictable.first()?;
-        let young = class == Evictable::Unanswered && since >= asked_before;
+        let young = class == Evictable::Unanswered && since > asked_by;
         (class <= last && !young).then_some(idx)
     }
 

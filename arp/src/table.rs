@@ -380,8 +380,8 @@ impl Table {
         entry: impl FnOnce(Key, u16, &Config) -> Entry,
     ) -> Result<NeighIdx, NeighError> {
         if self.free.is_empty() {
-            let asked_before = now.saturating_sub(self.cfg.answer_ms.into());
-            if let Some(victim) = self.order.victim(last, asked_before) {
+            let asked_by = now.saturating_sub(self.cfg.answer_ms.into());
+            if let Some(victim) = self.order.victim(last, asked_by) {
                 self.evict(victim);
             }
         }

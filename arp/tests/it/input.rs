@@ -431,6 +431,41 @@ fn a_published_address_is_not_answered_to_itself_nor_in_an_announcement() {
 }
 
 #[test]
+fn a_published_gateway_that_is_deleted_is_published_no_more() {
+    let mut rig = Rig::new();
+    rig.table
+        .set_static(P0, ip("10.0.0.7"), mac(7), true)
+        .unwrap();
+    rig.reserve("10.0.0.7");
+    rig.table.delete(None, &ip("10.0.0.7")).unwrap();
+    let question = request(mac(9), "10.0.0.9", "10.0.0.7");
+    rig.ignore(&question, Ignored::NotOurs);
+    assert!(rig.sent.is_empty());
+}
+
+#[test]
+fn a_solicitation_for_a_published_address_is_answered_and_teaches_nothing() {
+    let mut rig = Rig::new();
+    rig.table
+        .set_static(P0, ip("fd00::7"), mac(7), true)
+        .unwrap();
+    let ns = solicit("fd00::7", Some(mac(9)));
+    rig.accept(&nd_frame(GROUP, mac(9), "fd00::9", "ff02::1:ff00:7", &ns));
+    assert_eq!(rig.sent.len(), 1);
+    assert_eq!(rig.view.lookup(P0, &ip("fd00::9")), None);
+}
+
+#[test]
+fn an_announcement_by_reply_is_no_answer_to_an_open_question() {
+    let mut rig = Rig::new();
+    let idx = rig.reserve("10.0.0.9");
+    rig.run(0);
+    rig.accept(&arp_frame(false, ALL, mac(9), "10.0.0.9", "10.0.0.9"));
+    assert_eq!(rig.state(idx), NeighState::Probe);
+    assert!(rig.take_events().is_empty(), "not up");
+}
+
+#[test]
 fn a_conflict_is_counted_told_and_defended_at_most_every_ten_seconds() {
     let cases = [
         request(mac(9), "10.0.0.1", "10.0.0.1"),

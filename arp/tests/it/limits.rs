@@ -126,6 +126,53 @@ fn a_full_table_lets_failed_go_before_unused_before_unanswered() {
 }
 
 #[test]
+fn an_unanswered_question_may_wait_exactly_its_time() {
+    for (limit, per_port) in [(1, 100), (100, 1)] {
+        let cfg = Config {
+            limit,
+            incomplete_limit_per_port: per_port,
+            ..Config::default()
+        };
+        let mut rig = Rig::with(cfg);
+        rig.ask("10.0.0.2");
+        rig.now += 99;
+        assert!(rig.table.ask(P0, ip("10.0.0.3"), rig.now).is_err());
+        rig.now += 1;
+        assert!(rig.table.ask(P0, ip("10.0.0.3"), rig.now).is_ok());
+        assert_eq!(rig.view.lookup(P0, &ip("10.0.0.2")), None);
+    }
+}
+
+#[test]
+fn the_slot_freed_last_is_used_again_last() {
+    let mut rig = Rig::with(Config {
+        limit: 8,
+        ..Config::default()
+    });
+    let freed = rig.ask("10.0.0.2");
+    rig.table.delete(None, &ip("10.0.0.2")).unwrap();
+    for host in 3..10 {
+        assert_ne!(rig.ask(&format!("10.0.0.{host}")), freed);
+    }
+    assert_eq!(rig.ask("10.0.0.10"), freed);
+}
+
+#[test]
+fn a_table_full_of_unanswered_questions_learns_nobody_however_old_they_are() {
+    let mut rig = Rig::with(Config {
+        limit: 2,
+        ..Config::default()
+    });
+    let asked = [rig.ask("10.0.0.2"), rig.ask("10.0.0.3")];
+    rig.run(2000);
+    let question = arp_frame(true, OUR, mac(4), "10.0.0.4", "10.0.0.1");
+    rig.ignore(&question, Ignored::NoRoom);
+    for idx in asked {
+        assert_eq!(rig.state(idx), NeighState::Incomplete);
+    }
+}
+
+#[test]
 fn a_table_full_of_gateways_refuses_and_learns_nothing() {
     let mut rig = Rig::with(Config {
         limit: 2,

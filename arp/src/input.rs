@@ -124,11 +124,7 @@ impl Table {
         let asked = arp.request && sender != target;
         let answered = asked && self.answer(id, target, arp.sha, sender, out);
         if arp.spa.is_unspecified() {
-            return if answered {
-                Ok(())
-            } else {
-                Err(Ignored::NotOurs)
-            };
+            return answered.then_some(()).ok_or(Ignored::NotOurs);
         }
         if self.port(id)?.owns(sender) {
             return Err(self.conflict(id, sender, arp.sha, now, out));
@@ -168,11 +164,7 @@ impl Table {
         let answered = self.answer(id, target, ns.lladdr.unwrap_or(from), sender, out);
         let Some(mac) = ns.lladdr else {
             // Duplicate address detection, or a unicast question: it tells us nothing.
-            return if answered {
-                Ok(())
-            } else {
-                Err(Ignored::NotOurs)
-            };
+            return answered.then_some(()).ok_or(Ignored::NotOurs);
         };
         if self.port(id)?.owns(sender) {
             return Err(self.conflict(id, sender, mac, now, out));

@@ -21,9 +21,12 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
 
 /// Longer than any reply to a request made here.
 const REPLY_ROOM: usize = 32 * 1024;
+/// How long an IPv6 address may take until it is usable; it takes a millisecond or two.
+const LOCAL_WAIT_MS: u32 = 2000;
 /// The first attribute in the data of a `veth` link: its other end.
 const VETH_INFO_PEER: u16 = 1;
 
@@ -181,7 +184,7 @@ impl Netlink {
     }
 
     /// Gives an interface an address with the prefix length `len`. IPv6 without duplicate address
-    /// detection (RFC 4862 §5.4), so that it can be used at once.
+    /// detection (RFC 4862 §5.4), and if the interface is up, returns when it can be used.
     ///
     /// # Errors
     /// `EEXIST` (has it), `EACCES` (IPv6 is disabled there), `EAFNOSUPPORT` or `EOPNOTSUPP` (a kernel
@@ -208,7 +211,62 @@ impl Netlink {
         if addr.is_ipv6() {
             request = request.attr_u32(libc::IFA_FLAGS, libc::IFA_F_NODAD);
         }
-        self.request(request, &format!("add {addr}/{len} to interface {ifindex}"))
+        let doing = format!("add {addr}/{len} to interface {ifindex}");
+        self.request(request, &doing)?;
+        if addr.is_ipv6() && self.is_up(ifindex)? {
+            return self.wait_until_local(addr, &doing);
+        }
+        Ok(())
+    }
+
+    /// Whether an interface is up.
+    ///
+    /// # Errors
+    /// `ENODEV`.
+    pub fn is_up(&self, ifindex: u32) -> Result<bool> {
+        let request = Message::link(libc::RTM_GETLINK, 0, ifindex, 0, 0);
+        let body = self.ask(request, &format!("read interface {ifindex}"))?;
+        let flags = body
+            .as_deref()
+            .and_then(|body| u32_at(body, 8))
+            .unwrap_or(0);
+        Ok(flags & libc::IFF_UP.cast_unsigned() != 0)
+    }
+
+    /// Waits for the kernel's work queue: even without duplicate address detection an IPv6 address
+    /// can be bound at once, but what is sent to it is dropped until that queue has run and added
+    /// the address's local route.
+    #[allow(clippy::disallowed_methods)] // the I/O edge, at set-up
+    fn wait_until_local(&self, addr: IpAddr, doing: &str) -> Result<()> {
+        for _ in 0..LOCAL_WAIT_MS {
+            if self.is_local(addr)? {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err(refused(
+            doing,
+            Errno::ETIMEDOUT,
+            Some("it does not become local".to_owned()),
+        ))
+    }
+
+    /// Whether packets to `addr` are this namespace's own.
+    ///
+    /// # Errors
+    /// None that is expected; having no route at all is an answer.
+    pub fn is_local(&self, addr: IpAddr) -> Result<bool> {
+        let bits = if addr.is_ipv4() { 32 } else { 128 };
+        let body = [family(addr), bits, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let request = Message::new(libc::RTM_GETROUTE, 0, &body).attr_addr(libc::RTA_DST, addr);
+        match self.ask(request, &format!("look up {addr}")) {
+            Ok(route) => Ok(route.is_some_and(|route| route.get(7) == Some(&libc::RTN_LOCAL))),
+            Err(NetlinkError {
+                errno: Errno::ENETUNREACH | Errno::EHOSTUNREACH,
+                ..
+            }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Adds a route to the main table: to `dst/len`, via a gateway (of either family) or directly,

@@ -196,7 +196,7 @@ impl Device {
         change(&mut tun).map_err(|error| DeviceError::setup(&self.name, doing, error))
     }
 
-    /// MAC and MTU while it is down; addresses; then up, so that no packet comes by half a device.
+    /// MAC and MTU while it is down; then up, so that an IPv6 address is usable when it was added.
     fn configure(&self, spec: &DeviceSpec, netlink: &Netlink) -> Result<(), DeviceError> {
         let named = |error| DeviceError::setup(&self.name, "rtnetlink", error);
         if let Some(mac) = spec.host_mac {
@@ -208,11 +208,10 @@ impl Device {
         netlink
             .set_txqueuelen(self.ifindex, spec.txqueuelen)
             .map_err(named)?;
-        self.add_addresses(&spec.host_addrs, netlink)?;
         if spec.up {
             self.set_up(true)?;
         }
-        Ok(())
+        self.add_addresses(&spec.host_addrs, netlink)
     }
 
     /// The first IPv4 address by `tun`, which can hold one; all others by rtnetlink.

@@ -60,6 +60,27 @@ fn links_take_addresses_and_refuse_what_is_wrong_by_name() {
     );
 }
 
+/// The kernel adds the local route in a work queue;.
+#[test]
+fn an_ipv6_address_is_local_when_it_was_added() {
+    let test = "io::netlink::tests::an_ipv6_address_is_local_when_it_was_added";
+    if !in_child_namespace(test).is_inside() || !has_ipv6() {
+        return;
+    }
+    let netlink = Netlink::open().unwrap();
+    netlink.veth("a", "b").unwrap();
+    netlink.link_up("a").unwrap();
+    netlink.link_up("b").unwrap();
+    let a = netlink.link_index("a").unwrap();
+    for host in 1..=200 {
+        let addr = ip(&format!("fd01::{host}"));
+        netlink.addr_add(a, addr, 64).unwrap();
+        assert!(netlink.is_local(addr).unwrap(), "{addr}");
+    }
+    assert!(!netlink.is_local(ip("fd01::ffff")).unwrap());
+    assert!(!netlink.is_local(ip("fd02::1")).unwrap());
+}
+
 /// Two namespaces, a veth pair between them, and a service address routed via the peer.
 #[test]
 fn routes_lead_to_another_namespace_and_back() {

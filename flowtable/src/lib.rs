@@ -1,1 +1,52 @@
-//! Flow keys and their hash, and the table of pins.
+//! Flow keys and their hash, the table of pins, connection state and lifetimes.
+//!
+//! An entry is a connection: both directions, in one place, written by one thread. What it is kept for is
+//! its *pin*, an opaque number for each direction that says where packets go; this crate knows no routes.
+//!
+//! ```text
+//! key ─ KeyV4, KeyV6, Dir          hash ─ place, bucket, owner slot; secrets
+//! table ─ Table, its readers       writer ─ Writer: lookup, observe, pins; room ─ insert; sweep ─ hand, flush
+//! entry, bucket, memory ─ layout   state, track, tcp, timeouts, pressure ─ rules
+//! ```
+//!
+//! The rules are those of the design's sections 3 (one flow, one owner, one entry), 4 (the pin) and 5
+//! (tables that cannot be made to fail). Memory is fixed at start. Nothing here locks, allocates, logs or
+//! reads a clock for a packet.
+
+#![forbid(unsafe_code)]
+
+mod bucket;
+mod entry;
+mod hash;
+mod key;
+mod memory;
+mod pin;
+mod pressure;
+mod room;
+mod state;
+mod stats;
+mod sweep;
+mod sync;
+mod table;
+mod tcp;
+mod time;
+mod timeouts;
+mod track;
+mod view;
+mod writer;
+
+pub use hash::{
+    FlowHash, GroupSecret, OwnerHash, SLOTS, SlotNo, TableSecret, bucket_hash, flow_hash,
+    owner_slot4, owner_slot6,
+};
+pub use key::{Dir, Key, KeyV4, KeyV6};
+pub use pin::PinWord;
+pub use room::Refused;
+pub use state::{Class, L4, Observed, Seen, State};
+pub use stats::Stats;
+pub use sweep::FlushCursor;
+pub use table::Table;
+pub use time::Tick;
+pub use timeouts::Timeouts;
+pub use view::EntryView;
+pub use writer::{Entry, Writer};

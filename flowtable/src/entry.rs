@@ -1,0 +1,374 @@
+//! An entry's memory: one flow in 8 words (IPv4, one cache line) or 12 (IPv6).
+//!
+//! # Layout
+//!
+//! | word | bits | what |
+//! |---|---|---|
+//! | 0..K | 63..0 | the key, see [`key`](crate::key); the last word's low 16 bits: tick of birth |
+//! | K | 63..32 | *life*: tick of the last use |
+//! | | 31..16 | change mark: tick at which state, class, pin or place last changed |
+//! | | 15..12, 11..10 | state, class |
+//! | | 9 | pin debt |
+//! | | 8 | direction of the opener |
+//! | | 7..6, 5..4, 3..2 | for each direction: heard, mark known, FIN seen |
+//! | | 1 | direction of the accepted RST |
+//! | | 0 | spare |
+//! | K+1, K+2 | 63..24 | *side*, forward and reverse: pin |
+//! | | 23..16 | port it last came in by |
+//! | | 15..0 | sequence mark, in 64 KiB |
+//! | K+3 | 63..32, 31..0 | stamps, reverse and forward |
+//! | K+4, K+5 | 63..34 | *count*, forward and reverse: packets |
+//! | | 33..0 | bytes, in units of 16 |
+//!
+//! K is 2 for IPv4 and 5 for IPv6; the last IPv6 word is spare.
+//!
+//! # What was traded
+//!
+//! Counters saturate, at 1.07 G packets and 256 GiB a direction. Bytes are counted in units of 16, rounded
+//! with a step that goes round with the packets: 16 packets of one size are counted exactly. The marks are
+//! coarse (see `tcp`). Ages from the birth and change marks are good for 109 minutes: the birth is asked
+//! only of young entries, an exporter must scan more often than that.
+//!
+//! # Who writes
+//!
+//! The slot's one writer, with relaxed stores. A word is read whole, so what stands in one word is always
+//! consistent. Key, place and a pin with its stamp change only under the bucket's version.
+
+use crate::bucket::PlaceNo;
+use crate::key::{Dir, KEY_MASK, Key};
+use crate::memory::{LINE_WORDS, Words};
+use crate::pin::PinWord;
+use crate::state::{Class, State};
+use crate::time::Tick;
+use crate::track::Track;
+use std::marker::PhantomData;
+
+/// Words of an entry after its key.
+pub(crate) const BODY_WORDS: usize = 6;
+const LIFE: usize = 0;
+const SIDES: usize = 1;
+const STAMPS: usize = 3;
+const COUNTS: usize = 4;
+
+const _: () = {
+    use crate::key::{KeyV4, KeyV6};
+    assert!(KeyV4::WORDS + BODY_WORDS == KeyV4::ENTRY_WORDS);
+    assert!(KeyV6::WORDS + BODY_WORDS <= KeyV6::ENTRY_WORDS);
+    assert!(KeyV4::ENTRY_WORDS == LINE_WORDS && KeyV4::ENTRY_WORDS * 8 == 64);
+    assert!(KeyV6::ENTRY_WORDS * 8 == 96);
+    assert!(COUNTS + 2 == BODY_WORDS);
+    assert!(State::COUNT <= 1 << 4 && Class::ALL.len() <= 1 << 2);
+};
+
+/// The word of last use, change mark, state, class and flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life(u64);
+
+impl Life {
+    const LAST_USE: u32 = 32;
+    const CHANGED: u32 = 16;
+    const STATE: u32 = 12;
+    const CLASS: u32 = 10;
+    const DEBT: u32 = 9;
+    const OPENER: u32 = 8;
+    const HEARD: u32 = 6;
+    const KNOWN: u32 = 4;
+    const FIN: u32 = 2;
+    const RST_BY: u32 = 1;
+    /// State, class and flags without the debt.
+    const TRACK: u64 = 0xffff & !(1 << Self::DEBT);
+
+    /// The life of a flow that starts now.
+    pub(crate) fn born(track: &Track, now: Tick) -> Self {
+        Self(u64::from(now.0) << Self::LAST_USE)
+            .with_track(track)
+            .with_changed(now)
+    }
+
+    #[inline]
+    pub(crate) fn last_use(self) -> Tick {
+        Tick((self.0 >> Self::LAST_USE) as u32)
+    }
+
+    pub(crate) fn changed(self) -> u16 {
+        (self.0 >> Self::CHANGED) as u16
+    }
+
+    #[inline]
+    pub(crate) fn state(self) -> State {
+        State::from_bits(self.0 >> Self::STATE & 0xf)
+    }
+
+    #[inline]
+    pub(crate) fn class(self) -> Class {
+        Class::from_bits(self.0 >> Self::CLASS & 3)
+    }
+
+    pub(crate) fn debt(self) -> bool {
+        self.bit(Self::DEBT)
+    }
+
+    pub(crate) fn opener(self) -> Dir {
+        self.dir(Self::OPENER)
+    }
+
+    #[inline]
+    pub(crate) fn with_last_use(self, now: Tick) -> Self {
+        Self(self.0 & u64::from(u32::MAX) | u64::from(now.0) << Self::LAST_USE)
+    }
+
+    pub(crate) fn with_changed(self, now: Tick) -> Self {
+        Self(self.0 & !(0xffff << Self::CHANGED) | u64::from(now.low()) << Self::CHANGED)
+    }
+
+    pub(crate) fn with_debt(self, debt: bool) -> Self {
+        Self(self.0 & !(1 << Self::DEBT) | u64::from(debt) << Self::DEBT)
+    }
+
+    /// What tracking knows, with the marks from the two sides.
+    #[inline]
+    pub(crate) fn track(self, sides: [Side; 2]) -> Track {
+        Track {
+            state: self.state(),
+            class: self.class(),
+            opener: self.opener(),
+            heard: self.pair(Self::HEARD),
+            known: self.pair(Self::KNOWN),
+            fin: self.pair(Self::FIN),
+            rst_by: self.dir(Self::RST_BY),
+            marks: sides.map(Side::mark),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn with_track(self, track: &Track) -> Self {
+        let pair = |p: [bool; 2], shift| (u64::from(p[0]) | u64::from(p[1]) << 1) << shift;
+        let bits = (track.state as u64) << Self::STATE
+            | (track.class as u64) << Self::CLASS
+            | (track.opener as u64) << Self::OPENER
+            | pair(track.heard, Self::HEARD)
+            | pair(track.known, Self::KNOWN)
+            | pair(track.fin, Self::FIN)
+            | (track.rst_by as u64) << Self::RST_BY;
+        Self(self.0 & !Self::TRACK | bits)
+    }
+
+    fn bit(self, shift: u32) -> bool {
+        self.0 >> shift & 1 == 1
+    }
+
+    fn pair(self, shift: u32) -> [bool; 2] {
+        [self.bit(shift), self.bit(shift + 1)]
+    }
+
+    fn dir(self, shift: u32) -> Dir {
+        if self.bit(shift) { Dir::Rev } else { Dir::Fwd }
+    }
+}
+
+/// The word of one direction's pin, input port and sequence mark.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Side(u64);
+
+impl Side {
+    const PIN: u32 = 24;
+    const IN_PORT: u32 = 16;
+    const _FITS: () = assert!(Self::PIN + PinWord::BITS == 64);
+
+    #[inline]
+    pub(crate) fn pin(self) -> PinWord {
+        PinWord(self.0 >> Self::PIN)
+    }
+
+    pub(crate) fn in_port(self) -> u8 {
+        (self.0 >> Self::IN_PORT) as u8
+    }
+
+    #[inline]
+    pub(crate) fn mark(self) -> u16 {
+        self.0 as u16
+    }
+
+    pub(crate) fn with_pin(self, pin: PinWord) -> Self {
+        debug_assert!(
+            pin.0 >> PinWord::BITS == 0,
+            "a pin has {} bits",
+            PinWord::BITS
+        );
+        Self(self.0 & !(u64::MAX << Self::PIN) | pin.0 << Self::PIN)
+    }
+
+    #[inline]
+    pub(crate) fn with_in_port(self, port: u8) -> Self {
+        Self(self.0 & !(0xff << Self::IN_PORT) | u64::from(port) << Self::IN_PORT)
+    }
+
+    #[inline]
+    pub(crate) fn with_mark(self, mark: u16) -> Self {
+        Self(self.0 & !0xffff | u64::from(mark))
+    }
+}
+
+/// The word of one direction's packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count(u64);
+
+impl Count {
+    const PACKETS: u32 = 34;
+    const UNITS_MAX: u64 = (1 << Self::PACKETS) - 1;
+    const PACKETS_MAX: u64 = u64::MAX >> Self::PACKETS;
+    const UNIT_SHIFT: u32 = 4;
+
+    #[inline]
+    pub(crate) fn packets(self) -> u64 {
+        self.0 >> Self::PACKETS
+    }
+
+    /// Bytes, to the nearest 16 or so.
+    pub(crate) fn bytes(self) -> u64 {
+        (self.0 & Self::UNITS_MAX) << Self::UNIT_SHIFT
+    }
+
+    #[inline]
+    pub(crate) fn plus(self, bytes: u32) -> Self {
+        // Hermite's identity: over the 16 steps, the sum of floor((n + step) / 16) is n. The steps are
+        // the packet number's low 4 bits in reverse, half first, so that few packets come out right too.
+        let step = ((self.packets() as u8).wrapping_add(1).reverse_bits() >> 4) as u64;
+        let units = (self.0 & Self::UNITS_MAX) + ((u64::from(bytes) + step) >> Self::UNIT_SHIFT);
+        let packets = (self.packets() + 1).min(Self::PACKETS_MAX);
+        Self(packets << Self::PACKETS | units.min(Self::UNITS_MAX))
+    }
+}
+
+/// The entry memory of a table, typed by its key.
+pub(crate) struct Entries<K> {
+    words: Words,
+    key: PhantomData<K>,
+}
+
+impl<K: Key> Entries<K> {
+    pub(crate) fn new(entries: usize) -> Self {
+        Self {
+            words: Words::new(entries * K::ENTRY_WORDS),
+            key: PhantomData,
+        }
+    }
+
+    #[inline]
+    fn body(place: PlaceNo) -> usize {
+        place.0 * K::ENTRY_WORDS + K::WORDS
+    }
+
+    /// Whether the entry has this key.
+    #[inline]
+    pub(crate) fn is(&self, place: PlaceNo, key: &K) -> bool {
+        let base = place.0 * K::ENTRY_WORDS;
+        let want = key.words();
+        let differs = want.as_ref().iter().enumerate().fold(0, |acc, (i, word)| {
+            let mask = if i + 1 == K::WORDS {
+                KEY_MASK
+            } else {
+                u64::MAX
+            };
+            acc | ((self.words.load(base + i) ^ word) & mask)
+        });
+        differs == 0
+    }
+
+    pub(crate) fn key(&self, place: PlaceNo) -> K {
+        let base = place.0 * K::ENTRY_WORDS;
+        let mut words = K::Words::default();
+        for (i, word) in words.as_mut().iter_mut().enumerate() {
+            *word = self.words.load(base + i);
+        }
+        K::from_words(&words)
+    }
+
+    /// The low half of the tick at which the flow began.
+    pub(crate) fn birth(&self, place: PlaceNo) -> u16 {
+        self.words.load(Self::body(place) - 1) as u16
+    }
+
+    pub(crate) fn set_birth(&self, place: PlaceNo, now: Tick) {
+        let index = Self::body(place) - 1;
+        self.words.store(
+            index,
+            self.words.load(index) & KEY_MASK | u64::from(now.low()),
+        );
+    }
+
+    #[inline]
+    pub(crate) fn life(&self, place: PlaceNo) -> Life {
+        Life(self.words.load(Self::body(place) + LIFE))
+    }
+
+    #[inline]
+    pub(crate) fn set_life(&self, place: PlaceNo, life: Life) {
+        self.words.store(Self::body(place) + LIFE, life.0);
+    }
+
+    #[inline]
+    pub(crate) fn side(&self, place: PlaceNo, dir: Dir) -> Side {
+        Side(self.words.load(Self::body(place) + SIDES + dir as usize))
+    }
+
+    #[inline]
+    pub(crate) fn set_side(&self, place: PlaceNo, dir: Dir, side: Side) {
+        self.words
+            .store(Self::body(place) + SIDES + dir as usize, side.0);
+    }
+
+    #[inline]
+    pub(crate) fn stamp(&self, place: PlaceNo, dir: Dir) -> u32 {
+        (self.words.load(Self::body(place) + STAMPS) >> (32 * dir as u32)) as u32
+    }
+
+    pub(crate) fn set_stamp(&self, place: PlaceNo, dir: Dir, stamp: u32) {
+        let index = Self::body(place) + STAMPS;
+        let shift = 32 * dir as u32;
+        let others = self.words.load(index) & !(u64::from(u32::MAX) << shift);
+        self.words.store(index, others | u64::from(stamp) << shift);
+    }
+
+    #[inline]
+    pub(crate) fn count(&self, place: PlaceNo, dir: Dir) -> Count {
+        Count(self.words.load(Self::body(place) + COUNTS + dir as usize))
+    }
+
+    #[inline]
+    pub(crate) fn set_count(&self, place: PlaceNo, dir: Dir, count: Count) {
+        self.words
+            .store(Self::body(place) + COUNTS + dir as usize, count.0);
+    }
+
+    /// Writes a whole new entry without pins. Under the bucket's version.
+    pub(crate) fn write(&self, place: PlaceNo, key: &K, track: &Track, now: Tick) {
+        let base = place.0 * K::ENTRY_WORDS;
+        for (i, word) in key.words().as_ref().iter().enumerate() {
+            self.words.store(base + i, *word);
+        }
+        self.set_birth(place, now);
+        self.set_life(place, Life::born(track, now));
+        self.words.store(Self::body(place) + STAMPS, 0);
+        for dir in [Dir::Fwd, Dir::Rev] {
+            self.set_side(
+                place,
+                dir,
+                Side::default().with_mark(track.marks[dir as usize]),
+            );
+            self.set_count(place, dir, Count::default());
+        }
+    }
+
+    /// Copies a whole entry. Under both buckets' versions.
+    pub(crate) fn copy(&self, from: PlaceNo, to: PlaceNo) {
+        let (from, to) = (from.0 * K::ENTRY_WORDS, to.0 * K::ENTRY_WORDS);
+        for i in 0..K::WORDS + BODY_WORDS {
+            self.words.store(to + i, self.words.load(from + i));
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+#[path = "entry_tests.rs"]
+mod tests;

@@ -1,0 +1,82 @@
+//! Lifetimes under pressure (design section 5): the fuller a slot's sub-table, the sooner flows go that have
+//! not proved to be real on both sides.
+//!
+//! Up to four fifths full a flow lives for its state's idle timeout. From there to full, the lifetimes of
+//! probation and one-way flows shrink in proportion to the room left, down to a floor. Two-way flows never
+//! shrink.
+
+use crate::state::Class;
+use crate::time::Tick;
+
+/// Pressure starts when less than one part in this many is free.
+const ROOM_PARTS: u64 = 5;
+
+/// Ticks that a flow lives idle at least, whatever the pressure.
+const PROBATION_FLOOR: u32 = Tick::PER_SECOND;
+const ONE_WAY_FLOOR: u32 = 30 * Tick::PER_SECOND;
+/// Ticks for which a pin that nobody could choose again is safe (design section 4, pin debt).
+pub(crate) const DEBT_SAFE: u32 = 3 * Tick::PER_SECOND;
+
+/// How full a slot's sub-table is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fill {
+    pub(crate) used: u32,
+    pub(crate) capacity: usize,
+}
+
+impl Fill {
+    /// Ticks that an idle flow of this class lives, of the `full` ticks of its state's timeout.
+    pub(crate) fn lifetime(self, full: u32, class: Class, debt: bool) -> u32 {
+        let floor = match class {
+            Class::Probation if debt => DEBT_SAFE,
+            Class::Probation => PROBATION_FLOOR,
+            Class::OneWay => ONE_WAY_FLOOR,
+            Class::TwoWay => full,
+        };
+        let capacity = self.capacity as u64;
+        let room = capacity.saturating_sub(u64::from(self.used)) * ROOM_PARTS;
+        if room >= capacity {
+            return full;
+        }
+        let shrunk = u64::from(full) * room / capacity;
+        (shrunk as u32).max(floor.min(full))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(used: u32) -> Fill {
+        Fill {
+            used,
+            capacity: 1000,
+        }
+    }
+
+    #[test]
+    fn nothing_shrinks_up_to_four_fifths() {
+        for class in Class::ALL {
+            assert_eq!(at(0).lifetime(3000, class, false), 3000);
+            assert_eq!(at(800).lifetime(3000, class, false), 3000);
+        }
+    }
+
+    #[test]
+    fn lifetimes_shrink_with_the_room_left_but_not_below_their_floor() {
+        assert_eq!(at(900).lifetime(3000, Class::Probation, false), 1500);
+        assert_eq!(at(990).lifetime(3000, Class::OneWay, false), 300);
+        assert_eq!(at(1000).lifetime(3000, Class::OneWay, false), ONE_WAY_FLOOR);
+        assert_eq!(
+            at(1000).lifetime(3000, Class::Probation, false),
+            PROBATION_FLOOR
+        );
+        assert_eq!(at(1000).lifetime(3000, Class::Probation, true), DEBT_SAFE);
+        assert_eq!(at(1000).lifetime(5, Class::OneWay, false), 5);
+    }
+
+    #[test]
+    fn two_way_flows_never_shrink() {
+        assert_eq!(at(1000).lifetime(74_400, Class::TwoWay, false), 74_400);
+    }
+}

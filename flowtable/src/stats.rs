@@ -1,0 +1,156 @@
+//! Counters of a flow table: written by each writer for itself, summed by whoever reads.
+
+use crate::state::Class;
+use crate::sync::{AtomicU64, Ordering::Relaxed};
+
+/// A counter with one writer: a plain load and store, no read-modify-write.
+#[derive(Debug)]
+pub(crate) struct Tally(AtomicU64);
+
+impl Tally {
+    fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    #[inline]
+    pub(crate) fn bump(&self) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    pub(crate) fn raise(&self, to: u64) {
+        if to > self.0.load(Relaxed) {
+            self.0.store(to, Relaxed);
+        }
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// One tally for each [`Class`].
+pub(crate) struct ByClass([Tally; Class::ALL.len()]);
+
+impl ByClass {
+    fn new() -> Self {
+        Self(std::array::from_fn(|_| Tally::new()))
+    }
+
+    pub(crate) fn bump(&self, class: Class) {
+        self.0[class as usize].bump();
+    }
+}
+
+/// One writer's counters. What they mean is said in [`Stats`].
+pub(crate) struct Counters {
+    pub(crate) hits: Tally,
+    pub(crate) misses: Tally,
+    pub(crate) inserts: Tally,
+    pub(crate) refused: Tally,
+    pub(crate) displaced: Tally,
+    pub(crate) reopened: Tally,
+    pub(crate) removed: Tally,
+    pub(crate) high_water: Tally,
+    pub(crate) expired: ByClass,
+    pub(crate) evicted: ByClass,
+    pub(crate) shrunk: ByClass,
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self {
+            hits: Tally::new(),
+            misses: Tally::new(),
+            inserts: Tally::new(),
+            refused: Tally::new(),
+            displaced: Tally::new(),
+            reopened: Tally::new(),
+            removed: Tally::new(),
+            high_water: Tally::new(),
+            expired: ByClass::new(),
+            evicted: ByClass::new(),
+            shrunk: ByClass::new(),
+        }
+    }
+}
+
+/// A table's fill and counters, all writers together. `by class` arrays are indexed by `Class as usize`.
+///
+/// `inserts = used + removed + sum(expired) + sum(evicted) + sum(shrunk)` whenever no writer is at work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Entries that fit at most.
+    pub capacity: u64,
+    /// Entries now.
+    pub used: u64,
+    /// The most entries there have been at once (with several writers: the sum of each one's most).
+    pub high_water: u64,
+    /// Entries that fit in one slot's sub-table at most.
+    pub slot_capacity: u64,
+    /// Entries in the fullest slot now.
+    pub fullest_slot: u64,
+    /// Lookups that found their flow.
+    pub hits: u64,
+    /// Lookups that did not.
+    pub misses: u64,
+    /// Entries made.
+    pub inserts: u64,
+    /// Flows that found no room.
+    pub refused: u64,
+    /// Entries moved to their other bucket to make room.
+    pub displaced: u64,
+    /// New connections on old tuples.
+    pub reopened: u64,
+    /// Entries removed on request (flush).
+    pub removed: u64,
+    /// Entries freed at their idle timeout, by class.
+    pub expired: [u64; 3],
+    /// Live entries replaced by a new flow, by class; two-way never.
+    pub evicted: [u64; 3],
+    /// Live entries freed by the hand because lifetimes shrink under pressure, by class; two-way never.
+    pub shrunk: [u64; 3],
+}
+
+impl Stats {
+    /// The counters by name, as listings and metrics show them. Fills are not among them.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let [probation, one_way, two_way] = self.expired;
+        [
+            ("hits", self.hits),
+            ("misses", self.misses),
+            ("inserts", self.inserts),
+            ("refused", self.refused),
+            ("displaced", self.displaced),
+            ("reopened", self.reopened),
+            ("removed", self.removed),
+            ("expired_probation", probation),
+            ("expired_one_way", one_way),
+            ("expired_two_way", two_way),
+            ("evicted_probation", self.evicted[Class::Probation as usize]),
+            ("evicted_one_way", self.evicted[Class::OneWay as usize]),
+            ("shrunk_probation", self.shrunk[Class::Probation as usize]),
+            ("shrunk_one_way", self.shrunk[Class::OneWay as usize]),
+        ]
+        .into_iter()
+    }
+
+    /// Adds one writer's counters.
+    pub(crate) fn add(&mut self, counters: &Counters) {
+        self.high_water += counters.high_water.get();
+        self.hits += counters.hits.get();
+        self.misses += counters.misses.get();
+        self.inserts += counters.inserts.get();
+        self.refused += counters.refused.get();
+        self.displaced += counters.displaced.get();
+        self.reopened += counters.reopened.get();
+        self.removed += counters.removed.get();
+        let add = |to: &mut [u64; 3], from: &ByClass| {
+            to.iter_mut()
+                .zip(&from.0)
+                .for_each(|(to, from)| *to += from.get());
+        };
+        add(&mut self.expired, &counters.expired);
+        add(&mut self.evicted, &counters.evicted);
+        add(&mut self.shrunk, &counters.shrunk);
+    }
+}

@@ -1,0 +1,101 @@
+//! The hand and the flush: what visits entries without a packet asking for them.
+//!
+//! Both go through the writer's own slots in the order of memory, a few buckets a call, so that no burst
+//! waits for them. There is no timer and no list: an entry that no packet meets is freed when the hand comes
+//! by.
+
+use crate::bucket::{BucketNo, PlaceNo};
+use crate::key::Key;
+use crate::time::Tick;
+use crate::view::EntryView;
+use crate::writer::{Entry, Position, Writer};
+
+/// How far a flush has got. A new one starts at the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlushCursor(Position);
+
+impl<K: Key> Writer<K> {
+    /// The hand: visits the next few buckets and frees what has expired, and under pressure what has outlived
+    /// its shrunk lifetime. Returns how many entries went. Costs as much as `buckets` says, whatever the
+    /// table's size.
+    pub fn sweep(&mut self, buckets: usize, now: Tick) -> usize {
+        let all = self.bucket_count();
+        let mut freed = 0;
+        for _ in 0..buckets.min(all) {
+            freed += self.sweep_bucket(self.bucket_at(self.hand), now);
+            self.hand.0 = (self.hand.0 + 1) % all;
+        }
+        freed
+    }
+
+    fn sweep_bucket(&self, bucket: BucketNo, now: Tick) -> usize {
+        let used = self.table.buckets.tags(bucket).used();
+        used.filter(|place| self.sweep_place(bucket.place(*place), now))
+            .count()
+    }
+
+    fn sweep_place(&self, place: PlaceNo, now: Tick) -> bool {
+        if self.free_if_expired(place, now) {
+            return true;
+        }
+        let life = self.table.entries.life(place);
+        let fill = self.fill(self.table.slot_of(place.bucket()));
+        let lifetime = fill.lifetime(self.timeout(life.state()), life.class(), life.debt());
+        if now.since(life.last_use()) < lifetime {
+            return false;
+        }
+        self.note_loss(place, now);
+        self.counters.shrunk.bump(life.class());
+        self.free(place);
+        true
+    }
+
+    /// Removes the entries that `pred` chooses, in slices of `buckets` buckets; `removed` is told of each.
+    /// Returns whether the flush is complete. Until it is, nothing is displaced, so an entry that was there
+    /// at the start is visited exactly once unless it goes before.
+    pub fn drain_matching(
+        &mut self,
+        at: &mut FlushCursor,
+        buckets: usize,
+        mut pred: impl FnMut(&EntryView<K>) -> bool,
+        mut removed: impl FnMut(&EntryView<K>),
+    ) -> bool {
+        let all = self.bucket_count();
+        let end = at.0.0.saturating_add(buckets).min(all);
+        while at.0.0 < end {
+            let bucket = self.bucket_at(at.0);
+            for place in self
+                .table
+                .buckets
+                .tags(bucket)
+                .used()
+                .map(|p| bucket.place(p))
+            {
+                let view = self.table.view(place);
+                if pred(&view) {
+                    self.remove(Entry(place));
+                    removed(&view);
+                }
+            }
+            at.0.0 += 1;
+        }
+        self.flushing = end < all;
+        !self.flushing
+    }
+
+    fn bucket_count(&self) -> usize {
+        self.slots.len() * self.table.slot_buckets()
+    }
+
+    fn bucket_at(&self, position: Position) -> BucketNo {
+        let (slot, bucket) = (
+            position.0 / self.table.slot_buckets(),
+            position.0 % self.table.slot_buckets(),
+        );
+        BucketNo(self.table.range(self.slots[slot]).start + bucket)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+#[path = "sweep_tests.rs"]
+mod tests;

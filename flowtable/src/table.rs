@@ -1,0 +1,241 @@
+//! The table of pins, and its readers' side.
+//!
+//! [`SLOTS`] equal sub-tables, one for each owner slot, in one piece of memory that is allocated and touched
+//! at start and never grows. Each sub-table is written by the one [`Writer`] that claimed its slot, with
+//! plain stores; anyone may read all of it at any time, without stopping anybody. No two slots share a
+//! cache line.
+
+use crate::bucket::{self, BucketNo, Buckets, PLACES, PlaceNo, Range, Tag};
+use crate::entry::Entries;
+use crate::hash::{FlowHash, OwnerHash, SLOTS, SlotNo, TableSecret};
+use crate::key::Key;
+use crate::stats::{Counters, Stats};
+use crate::sync::wait_a_moment;
+use crate::sync::{AtomicBool, AtomicU32, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release};
+use crate::time::Tick;
+use crate::timeouts::Timeouts;
+use crate::view::EntryView;
+use crate::writer::Writer;
+use crossbeam_utils::CachePadded;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A sub-table's head.
+struct Slot {
+    claimed: AtomicBool,
+    /// Live entries; written by the slot's writer.
+    used: AtomicU32,
+}
+
+/// A flow table of one address family.
+pub struct Table<K: Key> {
+    secret: TableSecret,
+    owner: OwnerHash,
+    timeouts: Timeouts,
+    /// Buckets of one slot.
+    slot_buckets: usize,
+    slots: Box<[CachePadded<Slot>]>,
+    /// Counters of every writer there has been; locked when one starts and to sum them, never for a packet.
+    counters: Mutex<Vec<Arc<CachePadded<Counters>>>>,
+    pub(crate) buckets: Buckets,
+    pub(crate) entries: Entries<K>,
+}
+
+impl<K: Key> Table<K> {
+    /// A table of at least `capacity` entries in all (rounded up to whole lines of buckets in every slot:
+    /// a multiple of 4096), empty at `start`. Its memory is allocated and touched here.
+    pub fn new(capacity: usize, secret: TableSecret, start: Tick) -> Arc<Self> {
+        let buckets = capacity.div_ceil(SLOTS * PLACES).max(1).next_multiple_of(2);
+        Self::with_geometry(SLOTS, buckets, secret, start)
+    }
+
+    /// A table of any shape; `slot_buckets` is even, so that slots share no line.
+    pub(crate) fn with_geometry(
+        slots: usize,
+        slot_buckets: usize,
+        secret: TableSecret,
+        start: Tick,
+    ) -> Arc<Self> {
+        let slot = || {
+            CachePadded::new(Slot {
+                claimed: false.into(),
+                used: AtomicU32::new(0),
+            })
+        };
+        Arc::new(Self {
+            secret,
+            owner: OwnerHash::new(&secret),
+            timeouts: Timeouts::default(),
+            slot_buckets,
+            slots: (0..slots).map(|_| slot()).collect(),
+            counters: Mutex::default(),
+            buckets: Buckets::new(slots * slot_buckets, start),
+            entries: Entries::new(slots * slot_buckets * PLACES),
+        })
+    }
+
+    /// Claims slots for a new writer. They are free again when it is dropped.
+    ///
+    /// # Panics
+    ///
+    /// If a slot has a writer already or does not exist: two threads would write the same memory.
+    pub fn writer(self: &Arc<Self>, slots: impl Iterator<Item = SlotNo>) -> Writer<K> {
+        let slots: Vec<SlotNo> = slots.collect();
+        for slot in &slots {
+            let taken = self.slots[usize::from(slot.0)].claimed.swap(true, AcqRel);
+            assert!(
+                !taken,
+                "slot {} of the flow table has a writer already",
+                slot.0
+            );
+        }
+        let counters = Arc::new(CachePadded::new(Counters::new()));
+        let mut all = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(Arc::clone(&counters));
+        drop(all);
+        Writer::new(Arc::clone(self), slots, counters)
+    }
+
+    pub(crate) fn release(&self, slot: SlotNo) {
+        self.slots[usize::from(slot.0)]
+            .claimed
+            .store(false, Release);
+    }
+
+    /// The secret that places flows.
+    pub fn secret(&self) -> &TableSecret {
+        &self.secret
+    }
+
+    /// The owner function with its keys derived: what [`owner_slot4`](crate::owner_slot4) derives each time.
+    pub fn owner(&self) -> &OwnerHash {
+        &self.owner
+    }
+
+    /// Idle timeouts; may be changed at any time.
+    pub fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
+    }
+
+    /// Finds a flow and copies its entry. Never misses one that is there, even while it is displaced.
+    pub fn find(&self, slot: SlotNo, hash: FlowHash, key: &K) -> Option<EntryView<K>> {
+        let candidates = self.range(slot).candidates(hash);
+        loop {
+            if let [Some(a), Some(b)] = candidates.map(|bucket| self.buckets.version(bucket)) {
+                let found = self
+                    .locate(candidates, Tag::of(hash), key)
+                    .map(|p| self.view(p));
+                bucket::read_done();
+                let [first, second] = candidates;
+                if self.buckets.unchanged(first, a) && self.buckets.unchanged(second, b) {
+                    return found;
+                }
+            }
+            wait_a_moment();
+        }
+    }
+
+    /// All entries, in the order of their memory, copied bucket by bucket while writers go on.
+    ///
+    /// Each copy is consistent. An entry that lives from before the call until after the end is given once,
+    /// unless it is displaced meanwhile: then it can be given twice or not at all, and its change mark is
+    /// newer than the listing's start.
+    pub fn entries(&self) -> impl Iterator<Item = EntryView<K>> {
+        (0..self.bucket_count()).flat_map(|bucket| self.copy_bucket(BucketNo(bucket)))
+    }
+
+    /// Fill and counters.
+    pub fn stats(&self) -> Stats {
+        let used = || {
+            self.slots
+                .iter()
+                .map(|slot| u64::from(slot.used.load(Relaxed)))
+        };
+        let mut stats = Stats {
+            capacity: (self.bucket_count() * PLACES) as u64,
+            used: used().sum(),
+            slot_capacity: self.slot_capacity() as u64,
+            fullest_slot: used().max().unwrap_or(0),
+            ..Stats::default()
+        };
+        let all = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().for_each(|counters| stats.add(counters));
+        stats
+    }
+
+    fn copy_bucket(&self, bucket: BucketNo) -> impl Iterator<Item = EntryView<K>> + use<K> {
+        loop {
+            if let Some(version) = self.buckets.version(bucket) {
+                let mut copies = [None; PLACES];
+                for place in self.buckets.tags(bucket).used() {
+                    copies[place] = Some(self.view(bucket.place(place)));
+                }
+                bucket::read_done();
+                if self.buckets.unchanged(bucket, version) {
+                    return copies.into_iter().flatten();
+                }
+            }
+            wait_a_moment();
+        }
+    }
+
+    /// Copies one entry. A reader brackets this with the bucket's version.
+    pub(crate) fn view(&self, place: PlaceNo) -> EntryView<K> {
+        EntryView::copy(
+            &self.entries,
+            place,
+            self.slot_of(place.bucket()),
+            &self.timeouts,
+        )
+    }
+
+    /// Finds a flow. For the slot's writer, or between looks at both versions.
+    #[inline]
+    pub(crate) fn locate(&self, candidates: [BucketNo; 2], tag: Tag, key: &K) -> Option<PlaceNo> {
+        let in_bucket = |bucket: BucketNo| {
+            let mut places = self.buckets.tags(bucket).matching(tag);
+            places
+                .find(|p| self.entries.is(bucket.place(*p), key))
+                .map(|p| bucket.place(p))
+        };
+        in_bucket(candidates[0]).or_else(|| in_bucket(candidates[1]))
+    }
+
+    /// The buckets of a slot.
+    #[inline]
+    pub(crate) fn range(&self, slot: SlotNo) -> Range {
+        Range {
+            start: usize::from(slot.0) * self.slot_buckets,
+            len: self.slot_buckets,
+        }
+    }
+
+    pub(crate) fn slot_of(&self, bucket: BucketNo) -> SlotNo {
+        SlotNo((bucket.0 / self.slot_buckets) as u16)
+    }
+
+    pub(crate) fn slot_buckets(&self) -> usize {
+        self.slot_buckets
+    }
+
+    pub(crate) fn slot_capacity(&self) -> usize {
+        self.slot_buckets * PLACES
+    }
+
+    /// Live entries of a slot.
+    pub(crate) fn used(&self, slot: SlotNo) -> u32 {
+        self.slots[usize::from(slot.0)].used.load(Relaxed)
+    }
+
+    /// Sets the count of live entries. Only the slot's writer may.
+    pub(crate) fn set_used(&self, slot: SlotNo, used: u32) {
+        self.slots[usize::from(slot.0)].used.store(used, Relaxed);
+    }
+
+    fn bucket_count(&self) -> usize {
+        self.slots.len() * self.slot_buckets
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+#[path = "table_tests.rs"]
+mod tests;

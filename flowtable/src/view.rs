@@ -1,0 +1,78 @@
+//! An entry as readers see it: a copy, taken while its writer goes on.
+
+use crate::bucket::PlaceNo;
+use crate::entry::Entries;
+use crate::hash::SlotNo;
+use crate::key::{Dir, Key};
+use crate::pin::PinWord;
+use crate::state::{Class, State};
+use crate::time::Tick;
+use crate::timeouts::Timeouts;
+
+/// A copy of an entry. Pairs are indexed by `Dir as usize`.
+///
+/// Key, pins and stamps are of one moment. State and last use are of one moment, packets and bytes of a
+/// direction too; between these a packet may have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryView<K> {
+    /// The flow.
+    pub key: K,
+    /// The owner slot it lives in.
+    pub slot: SlotNo,
+    /// Its connection's state.
+    pub state: State,
+    /// Its class.
+    pub class: Class,
+    /// The direction of its opener; of its first packet, if it was picked up later.
+    pub opener: Dir,
+    /// Whether one of its pins is not what a packet without an entry would get.
+    pub debt: bool,
+    /// When its last packet came.
+    pub last_use: Tick,
+    /// Idle timeout of its state, seconds: it expires that long after [`last_use`](Self::last_use).
+    pub timeout_s: u32,
+    /// Low half of the tick at which its state, class, pins or place last changed.
+    pub changed: u16,
+    /// Where each direction goes.
+    pub pins: [PinWord; 2],
+    /// The stamps that vouch for the pins.
+    pub stamps: [u32; 2],
+    /// The ports that each direction last came in by.
+    pub in_ports: [u8; 2],
+    /// Packets; saturates at 2^30 - 1.
+    pub packets: [u64; 2],
+    /// Bytes by the IP header, give or take 16; saturates at 256 GiB.
+    pub bytes: [u64; 2],
+}
+
+impl<K: Key> EntryView<K> {
+    /// Copies the entry at `place`. A reader brackets this with the bucket's version.
+    pub(crate) fn copy(entries: &Entries<K>, place: PlaceNo, slot: SlotNo, t: &Timeouts) -> Self {
+        let life = entries.life(place);
+        let sides = BOTH.map(|dir| entries.side(place, dir));
+        let counts = BOTH.map(|dir| entries.count(place, dir));
+        Self {
+            key: entries.key(place),
+            slot,
+            state: life.state(),
+            class: life.class(),
+            opener: life.opener(),
+            debt: life.debt(),
+            last_use: life.last_use(),
+            timeout_s: t.get(life.state()),
+            changed: life.changed(),
+            pins: sides.map(|side| side.pin()),
+            stamps: BOTH.map(|dir| entries.stamp(place, dir)),
+            in_ports: sides.map(|side| side.in_port()),
+            packets: counts.map(|count| count.packets()),
+            bytes: counts.map(|count| count.bytes()),
+        }
+    }
+
+    /// Whether its idle timeout has passed, though the hand has not been there yet.
+    pub fn expired(&self, now: Tick) -> bool {
+        now.since(self.last_use) >= self.timeout_s.saturating_mul(Tick::PER_SECOND)
+    }
+}
+
+const BOTH: [Dir; 2] = [Dir::Fwd, Dir::Rev];

@@ -10,6 +10,8 @@ use super::addressing::ServerNo;
 use super::clients::{Break, ConnId, Seen};
 use super::models::Tuple;
 
+/// The gateway's name for moves that nothing explains; there must be none.
+pub(crate) const COLLATERAL: &str = "collateral";
 /// Failures that are told one by one; the rest is counted.
 const TOLD: usize = 5;
 
@@ -52,13 +54,16 @@ pub(crate) fn observe(seen: Vec<Seen>, pins: &Pins) -> Vec<Observed> {
     seen.into_iter().map(both).collect()
 }
 
+/// How many flows broke, by [`Break::kind`].
+pub(crate) type Breaks = BTreeMap<&'static str, usize>;
+
 /// What became of the flows of next hops that stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Staying {
     pub(crate) flows: usize,
     pub(crate) stayed: usize,
     pub(crate) moved: usize,
-    pub(crate) broke: usize,
+    pub(crate) broke: Breaks,
     /// The longest wait for an answer among them, in milliseconds.
     pub(crate) slowest_ms: u64,
 }
@@ -70,7 +75,7 @@ pub(crate) struct Leaving {
     /// Silent while it was away: still pinned to it.
     pub(crate) silent: usize,
     pub(crate) moved: usize,
-    pub(crate) broke: usize,
+    pub(crate) broke: Breaks,
 }
 
 /// The verdict on an event.
@@ -111,6 +116,11 @@ pub(crate) fn judge(
         }
     }
     failures.extend(wrong_count(&outcome));
+    if let Some(count) = outcome.reasons.get(COLLATERAL) {
+        failures.push(format!(
+            "the gateway counted {count} moves for no reason at all"
+        ));
+    }
     outcome.failures = shorten(failures);
     outcome
 }
@@ -132,7 +142,9 @@ fn judge_leaving(leaving: &mut Leaving, server: ServerNo, is: &Observed) {
     leaving.flows += 1;
     leaving.silent += usize::from(is.is_silent && is.broken.is_none());
     leaving.moved += usize::from(is.pinned != Some(server));
-    leaving.broke += usize::from(is.broken.is_some());
+    if let Some(how) = &is.broken {
+        *leaving.broke.entry(how.kind()).or_default() += 1;
+    }
 }
 
 fn judge_staying(
@@ -144,11 +156,11 @@ fn judge_staying(
     staying.flows += 1;
     staying.slowest_ms = staying.slowest_ms.max(is.slowest_ms);
     if let Some(how) = &is.broken {
-        staying.broke += 1;
+        *staying.broke.entry(how.kind()).or_default() += 1;
         return Some(format!("{} broke although {server} stays: {how}", who(is)));
     }
     if !is.is_silent && is.answers <= was.answers {
-        staying.broke += 1;
+        *staying.broke.entry(Break::Stalled.kind()).or_default() += 1;
         return Some(format!(
             "{} broke although {server} stays: no answer since",
             who(is)
@@ -267,7 +279,7 @@ mod tests {
                 flows: 2,
                 silent: 1,
                 moved: 1,
-                broke: 1
+                broke: Breaks::from([("reset", 1)])
             }
         );
         assert_eq!(outcome.staying.stayed, 1);
@@ -281,16 +293,14 @@ mod tests {
         }];
         let outcome = judge(&[flow(7, A, 5)], &after, Some(B), BTreeMap::new());
         let line = "c7 (10.99.1.1:40007 to 203.0.113.10:7) broke although srv1 stays: stalled";
-        assert_eq!(
-            (outcome.staying.broke, outcome.failures),
-            (1, vec![line.to_owned()])
-        );
+        assert_eq!(outcome.staying.broke, Breaks::from([("stalled", 1)]));
+        assert_eq!(outcome.failures, [line]);
     }
 
     #[test]
     fn a_flow_without_an_answer_since_is_broken_unless_it_is_silent() {
         let outcome = judge(&[flow(7, A, 5)], &[flow(7, A, 5)], None, BTreeMap::new());
-        assert_eq!(outcome.staying.broke, 1);
+        assert_eq!(outcome.staying.broke, Breaks::from([("stalled", 1)]));
         let silent = [Observed {
             is_silent: true,
             ..flow(7, A, 5)
@@ -351,11 +361,24 @@ mod tests {
     }
 
     #[test]
+    fn a_collateral_move_fails_even_if_the_books_agree() {
+        let after = [Observed {
+            pinned: Some(B),
+            ..flow(7, A, 5)
+        }];
+        let outcome = judge(&[flow(7, A, 5)], &after, Some(A), counted(COLLATERAL, 1));
+        assert_eq!(
+            outcome.failures,
+            ["the gateway counted 1 moves for no reason at all"]
+        );
+    }
+
+    #[test]
     fn many_failures_are_told_shortly() {
         let before: Vec<_> = (0..20).map(|id| flow(id, A, 5)).collect();
         let outcome = judge(&before, &before, None, BTreeMap::new());
         assert_eq!(outcome.failures.len(), TOLD + 1);
         assert_eq!(outcome.failures[TOLD], "and 15 more like these");
-        assert_eq!(outcome.staying.broke, 20);
+        assert_eq!(outcome.staying.broke, Breaks::from([("stalled", 20)]));
     }
 }

@@ -72,7 +72,7 @@ const FRESH: usize = 200;
 const DEPTH: usize = 2048;
 /// Largest IP packet on the rack's segment, in bytes.
 const MTU: usize = 1500;
-/// Descriptors beside one for each client connection.
+/// Descriptors beside one for each connection.
 const SPARE_FDS: u64 = 256;
 
 /// Runs the demo. Call it before any thread is started: it moves the process into namespaces of its own.
@@ -133,8 +133,10 @@ fn perform(args: &DemoArgs, progress: &mut Progress) -> Result<bool, Stop> {
 /// Moves into the private network, with descriptors enough.
 fn enter(args: &DemoArgs, progress: &mut Progress) -> Result<Namespace, Stop> {
     let limit = netns::raise_fd_limit();
-    if limit < (args.connections + FRESH) as u64 + SPARE_FDS {
-        let most = limit.saturating_sub(FRESH as u64 + SPARE_FDS);
+    let events = script::script(true, SERVERS).len();
+    let others = (events * FRESH) as u64 + SPARE_FDS;
+    if limit < args.connections as u64 + others {
+        let most = limit.saturating_sub(others);
         return Err(Stop::Failed(format!(
             "this system allows {limit} open files: run with --connections {most} or raise 'ulimit -Hn'"
         )));

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::addressing::{ECHO_PORT, SERVICE4, SERVICE6, ServerNo};
-use super::judge::Pins;
+use super::judge::{COLLATERAL, Pins};
 use super::models::Tuple;
 use super::stage::Operator;
 use crate::client::{Client, SOCKET_VARIABLE};
@@ -89,7 +89,7 @@ impl Operator for SocketOperator {
             .call("FlowStats", &json!({}))
             .map_err(|error| error.to_string())?;
         let mut moves = stats.moved;
-        moves.insert("collateral".into(), stats.collateral);
+        moves.insert(COLLATERAL.into(), stats.collateral);
         Ok(moves)
     }
 

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::compare::Compared;
+use super::judge::Breaks;
 use super::stage::EventReport;
 
 /// The whole demo's result.
@@ -42,11 +43,8 @@ impl Report {
         let mut rows = vec![headings()];
         rows.extend(self.events.iter().map(row));
         let mut text = align(&BANDS, &rows);
-        let collateral: usize = self
-            .events
-            .iter()
-            .map(|e| e.outcome.staying.moved + e.outcome.staying.broke)
-            .sum();
+        let staying = self.events.iter().map(|event| &event.outcome.staying);
+        let collateral: usize = staying.map(|s| s.moved + sum(&s.broke)).sum();
         let _ = writeln!(
             text,
             "\n{} kernel TCP connections ({}), {} workers, {} events in {:.1} s: \
@@ -89,11 +87,15 @@ pub(crate) fn outcome_line(event: &EventReport) -> String {
         staying.stayed, staying.flows, staying.slowest_ms
     );
     if let Some(server) = event.leaves {
-        let (reasons, silent) = (reasons(event), leaving.silent);
+        let how = leaving.broke.keys().copied().collect::<Vec<_>>().join(", ");
         let _ = write!(
             line,
-            "; of {server}'s own {}: {} moved ({reasons}), {} broke as they must, {silent} silent",
-            leaving.flows, leaving.moved, leaving.broke
+            "; of {server}'s own {}: {} moved ({}), {} broke as they must ({how}), {} silent",
+            leaving.flows,
+            leaving.moved,
+            reasons(event),
+            sum(&leaving.broke),
+            leaving.silent
         );
     }
     let fresh: Vec<String> = event
@@ -113,7 +115,7 @@ const BANDS: [(&str, usize); 4] = [
     ("", 1),
     ("flows whose next hop stays", 5),
     ("flows of the one that left", 5),
-    ("would move although their next hop stays", 3),
+    ("others move needlessly", 3),
 ];
 
 fn headings() -> Vec<String> {
@@ -129,7 +131,7 @@ fn headings() -> Vec<String> {
         "moved",
         "why",
         "broke",
-        "src^dst mod n",
+        "mod n",
         "RFC 2992",
         "resilient",
     ];
@@ -139,18 +141,26 @@ fn headings() -> Vec<String> {
 fn row(event: &EventReport) -> Vec<String> {
     let (staying, leaving) = (&event.outcome.staying, &event.outcome.leaving);
     let mut cells = vec![event.title.clone()];
-    cells.extend(
-        [staying.flows, staying.stayed, staying.moved, staying.broke].map(|n| n.to_string()),
-    );
+    let counts = [
+        staying.flows,
+        staying.stayed,
+        staying.moved,
+        sum(&staying.broke),
+    ];
+    cells.extend(counts.map(|n| n.to_string()));
     cells.push(format!("{} ms", staying.slowest_ms));
     if event.leaves.is_some() {
         cells.extend([leaving.flows, leaving.silent, leaving.moved].map(|n| n.to_string()));
-        cells.extend([reasons(event), leaving.broke.to_string()]);
+        cells.extend([reasons(event), sum(&leaving.broke).to_string()]);
     } else {
         cells.extend(["-"; 5].map(str::to_owned));
     }
     cells.extend(event.others.iter().map(share));
     cells
+}
+
+fn sum(breaks: &Breaks) -> usize {
+    breaks.values().sum()
 }
 
 /// The reasons of the moves: `dead`, or `dead 3, policy 1`.
@@ -267,14 +277,14 @@ mod tests {
                 flows: 853,
                 stayed: 853,
                 moved: 0,
-                broke: 0,
+                broke: Breaks::new(),
                 slowest_ms: 61,
             },
             leaving: Leaving {
                 flows: 147,
                 silent: 40,
                 moved: 107,
-                broke: 107,
+                broke: Breaks::from([("reset", 107)]),
             },
             reasons: BTreeMap::from([("dead".to_owned(), 107)]),
             failures: failures.iter().map(|&line| line.to_owned()).collect(),
@@ -305,8 +315,8 @@ mod tests {
     #[test]
     fn the_table_has_a_line_an_event_with_its_columns_below_their_headings() {
         let expected = "\
-            |           flows whose next hop stays           |     flows of the one that left     | would move although their next hop stays
-event       | flows  stayed  moved  broke  slowest | flows  silent  moved   why  broke | src^dst mod n    RFC 2992   resilient
+            |           flows whose next hop stays           |     flows of the one that left     | others move needlessly
+event       | flows  stayed  moved  broke  slowest | flows  silent  moved   why  broke | mod n    RFC 2992   resilient
 ";
         let table = report(&[]).table();
         let lines: Vec<&str> = table.lines().collect();
@@ -363,7 +373,9 @@ event       | flows  stayed  moved  broke  slowest | flows  silent  moved   why 
         assert!(!added.contains("own"), "{added}");
         let killed = outcome_line(&report.events[1]);
         assert!(
-            killed.contains("of srv3's own 147: 107 moved (dead), 107 broke"),
+            killed.contains(
+                "of srv3's own 147: 107 moved (dead), 107 broke as they must (reset), 40"
+            ),
             "{killed}"
         );
         assert!(killed.contains("new flows: srv1 120, srv4 80"), "{killed}");

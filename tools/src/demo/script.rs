@@ -44,6 +44,8 @@ pub(crate) struct Event {
     pub(crate) prepare: Vec<Act>,
     /// The event itself.
     pub(crate) acts: Vec<Act>,
+    /// Done after the verdict.
+    pub(crate) finish: Vec<Act>,
     /// The next hop that it takes away: its flows move, and break.
     pub(crate) leaves: Option<ServerNo>,
     /// Who takes new flows afterwards, with which weight; sorted by server.
@@ -142,8 +144,11 @@ impl Writer {
         let acts = self.route("delete", server, None);
         self.members.retain(|m| m.server != server);
         let expect = format!("only flows of {server} move; their new servers reset them");
-        self.event(&format!("{server} deleted"), &expect, acts)
-            .leaves = Some(server);
+        let event = self.event(&format!("{server} deleted"), &expect, acts);
+        event.leaves = Some(server);
+        // Its ends of the broken connections would repeat themselves for minutes, to clients that answer with
+        // resets: traffic on flows that are not watched any more.
+        event.finish = vec![Act::Kill(server)];
     }
 
     /// A dead next hop stays a member of the route, but takes no new flow until it is back.
@@ -186,13 +191,14 @@ impl Writer {
         let mut members = self.members.clone();
         members.sort_by_key(|m| m.server);
         let (title, expect) = (title.to_owned(), expect.to_owned());
-        let prepare = Vec::new();
+        let (prepare, finish) = (Vec::new(), Vec::new());
         let at = self.events.len();
         self.events.push(Event {
             title,
             expect,
             prepare,
             acts,
+            finish,
             leaves: None,
             members,
         });

@@ -30,6 +30,8 @@ const OPEN_MAX_MS: u64 = 10_000;
 /// Moves that the gateway has yet to count are waited for so long, in milliseconds: the kernel's
 /// retransmissions of a stalled flow come ever later.
 const COUNT_MAX_MS: u64 = 5000;
+/// A connection whose clients have fallen silent still acknowledges the last answer within, in milliseconds.
+const DELAYED_ACK_MS: u16 = 250;
 /// The pause between two looks, in milliseconds.
 const LOOK_MS: u16 = 50;
 
@@ -105,6 +107,7 @@ impl Stage<'_> {
         let others = self
             .comparison
             .event(&tuples, event.members.clone(), event.leaves);
+        self.act(&event.finish)?;
         self.reopen(&after)?;
         let fresh = self.try_fresh()?;
         outcome
@@ -132,33 +135,14 @@ impl Stage<'_> {
         Ok(seen)
     }
 
-    /// Does things, as fast as they go; the commands are shown as they are typed.
+    /// Does things, as fast as they go.
     pub(crate) fn act(&mut self, acts: &[Act]) -> Result<(), Stop> {
         for act in acts {
             match act {
-                Act::Route(words) => {
-                    self.progress
-                        .command(&format!("flowgate route {}", words.join(" ")));
-                    self.operator.route(words)?;
-                }
-                Act::Again(times, commands) => {
-                    self.progress
-                        .step(&format!("  (and all of it {times} times more)"));
-                    for words in (0..*times).flat_map(|_| commands) {
-                        self.operator.route(words)?;
-                        self.interrupts.rest(0)?;
-                    }
-                }
-                Act::Kill(server) => {
-                    self.progress
-                        .step(&format!("  ({server}'s cable is pulled)"));
-                    self.cables.set_alive(*server, false)?;
-                }
-                Act::Revive(server) => {
-                    self.progress
-                        .step(&format!("  ({server}'s cable is put in again)"));
-                    self.cables.set_alive(*server, true)?;
-                }
+                Act::Route(words) => self.route(words)?,
+                Act::Again(times, commands) => self.again(*times, commands)?,
+                Act::Kill(server) => self.plug(*server, false)?,
+                Act::Revive(server) => self.plug(*server, true)?,
                 Act::AwaitHealth(server, is_up) => self.await_health(*server, *is_up)?,
                 Act::Silence(server, count) => self.silence(*server, *count)?,
                 Act::Wake => {
@@ -168,6 +152,32 @@ impl Stage<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Runs a command, and shows it as it is typed.
+    fn route(&mut self, words: &[String]) -> Result<(), Stop> {
+        self.progress
+            .command(&format!("flowgate route {}", words.join(" ")));
+        Ok(self.operator.route(words)?)
+    }
+
+    fn again(&mut self, times: usize, commands: &[Vec<String>]) -> Result<(), Stop> {
+        self.progress
+            .step(&format!("  (and all of it {times} times more)"));
+        for words in (0..times).flat_map(|_| commands) {
+            self.operator.route(words)?;
+            self.interrupts.rest(0)?;
+        }
+        Ok(())
+    }
+
+    fn plug(&mut self, server: ServerNo, alive: bool) -> Result<(), Stop> {
+        let what = match alive {
+            true => "is put in again; it has the connections that it had",
+            false => "is pulled: no ARP, no ND, no frames",
+        };
+        self.progress.step(&format!("  ({server}'s cable {what})"));
+        Ok(self.cables.set_alive(server, alive)?)
     }
 
     /// Waits until the gateway has noticed that a server is up, or that it is not.
@@ -202,10 +212,16 @@ impl Stage<'_> {
             "  ({} clients of {server} fall silent)",
             ids.len()
         ));
-        self.clients.set_paused(ids.clone(), true)?;
-        let is_over = |s: &Seen| !ids.contains(&s.id) || s.is_silent || s.broken.is_some();
+        self.hush(&ids)
+    }
+
+    /// Makes connections silent, and waits until they are.
+    fn hush(&mut self, ids: &[ConnId]) -> Result<(), Stop> {
+        self.clients.set_paused(ids.to_vec(), true)?;
+        let is_over =
+            |s: &Seen| ids.binary_search(&s.id).is_err() || s.is_silent || s.broken.is_some();
         self.until(COUNT_MAX_MS, |stage| {
-            Ok(stage.seen(false)?.iter().all(is_over))
+            Ok(stage.clients.look(false)?.iter().all(is_over))
         })?;
         Ok(())
     }
@@ -276,11 +292,12 @@ impl Stage<'_> {
         self.open(routes)
     }
 
-    /// Opens fresh connections, asks once who answers, and closes them.
+    /// Opens fresh connections and looks who answers. They stay open and silent: an orderly close would be
+    /// traffic in the next event, whose moves could not be told from those of the flows that are watched.
     fn try_fresh(&mut self) -> Result<BTreeMap<ServerNo, usize>, Stop> {
         let ids = self.clients.open(self.fresh.clone())?;
         let seen = self.await_first_answers(&ids, "new flows")?;
-        self.clients.close(ids)?;
+        self.hush(&ids)?;
         let mut chosen = BTreeMap::new();
         for server in seen.iter().filter_map(|s| s.server.as_deref()) {
             let no = ServerNo::from_name(server)

@@ -52,6 +52,20 @@ pub(crate) enum Break {
     Failed(ErrorKind),
 }
 
+impl Break {
+    /// What it is counted under.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Closed => "closed",
+            Self::Stalled => "stalled",
+            Self::OtherServer(_) => "answered by another server",
+            Self::Garbled(_) => "garbled",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 impl fmt::Display for Break {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

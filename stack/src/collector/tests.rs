@@ -407,6 +407,45 @@ fn a_flood_of_first_pieces_leaves_waiting_ones_alone_below_half_of_the_table() {
 }
 
 #[test]
+fn the_kind_that_has_more_than_half_makes_room_for_the_other() {
+    let mut b = Bench::new(64, 256);
+    for id in 0..64 {
+        b.take(piece(id, 7, id, 0), 0);
+    }
+    assert_eq!(b.take(piece(900, 8, 1, 1), 1), (vec![], vec![]));
+    assert_eq!(
+        (b.collector.waiting(), b.collector.stats().forgotten),
+        (1, 1)
+    );
+    assert_eq!(
+        b.take(piece(901, 7, 63, 1), 1).0,
+        vec![901],
+        "the oldest was forgotten"
+    );
+
+    let mut b = Bench::new(64, 256);
+    for src in 0..64 {
+        b.take(piece(src, src, 1, 1), 0);
+    }
+    assert_eq!(b.take(piece(900, 100, 1, 0), 1), (vec![900], vec![0]));
+    assert_eq!(
+        (b.collector.waiting(), b.collector.stats().forgotten),
+        (63, 0)
+    );
+}
+
+#[test]
+fn pieces_whose_time_was_up_long_before_anyone_polled_still_find_their_first() {
+    let mut b = Bench::new(8, 16);
+    b.take(piece(1, 7, 9, 1), 0);
+    assert_eq!(b.take(piece(2, 7, 9, 2), 10 * KEEP), (vec![], vec![]));
+    assert_eq!(
+        b.take(piece(3, 7, 9, 0), 20 * KEEP),
+        (vec![3, 1, 2], vec![])
+    );
+}
+
+#[test]
 fn datagrams_all_seen_are_the_first_to_be_forgotten() {
     let mut b = Bench::new(16, 64);
     for id in 0..8 {

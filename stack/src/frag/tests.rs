@@ -271,6 +271,15 @@ fn etherparse_agrees_on_every_field_of_a_piece() {
 }
 
 #[test]
+fn behind_the_end_of_the_option_list_nothing_is_copied() {
+    let mut rng = Rng::with_seed(10);
+    let whole = packet(&mut rng, &[0, 1, 0x94, 4, 0, 0, 0, 0], 1_000, 0);
+    let pieces = split(&whole, 600).unwrap();
+    assert_eq!(reassemble(&whole, &pieces, 600), whole[28..]);
+    assert_eq!(see(pieces[1].bytes()).hlen, 20);
+}
+
+#[test]
 fn link_padding_does_not_reach_the_last_piece() {
     let mut rng = Rng::with_seed(6);
     let mut whole = packet(&mut rng, &[], 1_000, 0);

@@ -229,6 +229,11 @@ fn c39_to_c42_silence_is_kept_where_the_rfcs_demand_it() {
     ] {
         let packet = ip4(CLIENT4, dst, proto::UDP, &[], &udp(20));
         assert!(!may4(&packet, LinkCast::Unicast), "to {dst}");
+        let too_big = Error::FragNeeded { mtu: 576 };
+        assert!(
+            !may_answer(&too_big, &meta(&packet), &packet, LinkCast::Unicast),
+            "to {dst}"
+        );
     }
     for src in [
         "0.0.0.0",
@@ -355,6 +360,11 @@ fn a_parameter_problem_is_owed_for_two_reasons_only_and_never_panics() {
         let owed = param_problem(&packet, reason).is_some();
         assert_eq!(owed, reason == DropReason::IpOptions, "{reason:?}");
     }
+    let sound = ip4(CLIENT4, SERVER4, proto::UDP, &[1, 7, 3, 4], &udp(20));
+    assert!(
+        param_problem(&sound, DropReason::IpOptions).is_none(),
+        "nothing to point at"
+    );
     let seed = 0x1c3e_0001;
     let mut rng = fastrand::Rng::with_seed(seed);
     for _ in 0..100_000 {

@@ -17,8 +17,12 @@
 
 mod bucket;
 mod entry;
+#[cfg(all(test, not(loom)))]
+mod fixture;
 mod hash;
 mod key;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod memory;
 mod pin;
 mod pressure;

@@ -1,1 +1,283 @@
 use super::*;
+use crate::fixture::{Rig, SLOT, START, UDP, at, key, pin_of, syn, tcp};
+use crate::key::Dir::{Fwd, Rev};
+use crate::state::{L4, State};
+
+#[test]
+fn two_way_flows_fill_nine_tenths_of_a_slot_before_one_is_refused() {
+    for buckets in [64, 1024] {
+        let mut rig = Rig::new(buckets);
+        let fitted = rig.fill(0, Class::TwoWay, START);
+        assert!(
+            fitted as usize >= buckets * PLACES * 9 / 10,
+            "{fitted} of {}",
+            buckets * PLACES
+        );
+        assert!(rig.table.stats().displaced > 0);
+        (0..fitted).for_each(|n| assert!(rig.lookup(n, START).is_some(), "flow {n} is lost"));
+        rig.check_books();
+    }
+}
+
+#[test]
+fn a_flood_of_new_udp_flows_takes_nothing_from_established_ones() {
+    flood(|_, n| (key(n), UDP));
+}
+
+#[test]
+fn a_flood_of_syns_takes_nothing_from_established_ones() {
+    flood(|_, n| {
+        let (key, _) = crate::KeyV4::new(0, 6, n, 1, 0xc000_0201, 80);
+        (key, syn())
+    });
+}
+
+fn flood(packet: impl Fn(&Rig, u32) -> (crate::KeyV4, Seen)) {
+    let mut rig = Rig::new(64);
+    let old = 300;
+    for n in 0..old {
+        rig.insert_as(n, Class::TwoWay, START).unwrap();
+    }
+    let mut refused = 0;
+    for n in 0..20_000 {
+        let now = Tick(START.0 + n / 1000);
+        let (key, seen) = packet(&rig, 1_000_000 + n);
+        let hash = crate::flow_hash(rig.table.secret(), &key);
+        refused += u64::from(
+            rig.writer
+                .insert(SLOT, hash, &key, Fwd, &seen, now)
+                .is_err(),
+        );
+        if n % 100 == 0 {
+            rig.writer.sweep(2, now);
+        }
+    }
+    for n in 0..old {
+        let entry = rig
+            .lookup(n, Tick(START.0 + 20))
+            .expect("an established flow has lost its pin");
+        assert_eq!(rig.writer.pin(entry, Fwd), pin_of(n));
+    }
+    let stats = rig.table.stats();
+    assert_eq!(stats.refused, refused);
+    assert!(
+        stats.evicted[Class::Probation as usize] > 10_000,
+        "{stats:?}"
+    );
+    rig.check_books();
+}
+
+#[test]
+fn a_slot_full_of_established_flows_refuses_and_counts() {
+    let mut rig = Rig::new(2);
+    let first_refused = rig.fill(0, Class::TwoWay, START);
+    let before = rig.table.stats();
+    // Every bucket must be full for a refusal to be certain.
+    for n in first_refused..first_refused + 1000 {
+        let _ = rig.insert_as(n, Class::TwoWay, START);
+    }
+    assert_eq!(rig.writer.len(), 16);
+    assert_eq!(rig.insert(5000, &UDP, START), Err(Refused));
+    let after = rig.table.stats();
+    assert!(after.refused > before.refused && after.used == after.capacity);
+    rig.check_books();
+}
+
+#[test]
+fn the_oldest_flow_on_probation_makes_room() {
+    let mut rig = Rig::new(2);
+    let mut n = 0;
+    while rig.writer.len() < 16 {
+        // Two-way flows that cannot be evicted would refuse; flows on probation come one a tick.
+        let _ = rig.insert(n, &UDP, Tick(START.0 + n));
+        n += 1;
+    }
+    let now = Tick(START.0 + n);
+    let by_age = |rig: &Rig| {
+        let mut all: Vec<_> = rig.table.entries().map(|e| (e.last_use, e.key)).collect();
+        all.sort_by_key(|e| e.0);
+        all
+    };
+    let before = by_age(&rig);
+    let candidates = rig.table.range(SLOT).candidates(rig.hash(n));
+    rig.insert(n, &UDP, now).unwrap();
+    let gone: Vec<_> = before
+        .iter()
+        .filter(|e| !by_age(&rig).contains(e))
+        .collect();
+    assert_eq!(gone.len(), 1);
+    if candidates[0] != candidates[1] {
+        assert_eq!(*gone[0], before[0]);
+    }
+    assert_eq!(
+        rig.table.stats().evicted[Class::Probation as usize] as u32,
+        n + 1 - 16
+    );
+}
+
+/// One bucket in two: everything competes for the same 16 places.
+fn full_of(class: Class, debt: bool, now: Tick) -> (Rig, u32) {
+    let mut rig = Rig::new(2);
+    let mut n = 0;
+    while rig.writer.len() < 16 {
+        if let Ok(entry) = rig.insert_as(n, class, now) {
+            rig.writer.set_debt(entry, debt);
+        }
+        n += 1;
+    }
+    (rig, n)
+}
+
+#[test]
+fn pin_debt_on_probation_is_safe_for_three_seconds_and_then_goes_last() {
+    let (mut rig, n) = full_of(Class::Probation, true, START);
+    assert_eq!(rig.insert(n, &UDP, Tick(START.0 + 29)), Err(Refused));
+    assert!(rig.insert(n, &UDP, Tick(START.0 + 30)).is_ok());
+    // Newer flows without debt go before it.
+    let newer = Tick(START.0 + 40);
+    let without: Vec<_> = rig
+        .table
+        .entries()
+        .filter(|e| !e.debt)
+        .map(|e| e.key)
+        .collect();
+    assert_eq!(without, [key(n)]);
+    for m in n + 1..n + 50 {
+        let both = rig.table.range(SLOT).candidates(rig.hash(m));
+        if both[0] != both[1] {
+            rig.insert(m, &UDP, newer).unwrap();
+        }
+    }
+    assert_eq!(rig.table.entries().filter(|e| e.debt).count(), 15);
+}
+
+#[test]
+fn one_way_flows_make_room_only_past_their_shrunk_lifetime() {
+    let (mut rig, n) = full_of(Class::OneWay, false, START);
+    // A full slot has shrunk 300 s to the floor of 30 s.
+    assert_eq!(rig.insert(n, &UDP, Tick(at(30).0 - 1)), Err(Refused));
+    assert!(rig.insert(n, &UDP, at(30)).is_ok());
+    assert_eq!(rig.table.stats().evicted, [0, 1, 0]);
+    rig.check_books();
+}
+
+#[test]
+fn two_way_flows_make_room_only_when_they_have_expired() {
+    let (mut rig, n) = full_of(Class::TwoWay, false, START);
+    assert_eq!(rig.insert(n, &UDP, Tick(at(300).0 - 1)), Err(Refused));
+    assert!(rig.insert(n, &UDP, at(300)).is_ok());
+    let stats = rig.table.stats();
+    assert_eq!((stats.evicted, stats.expired), ([0; 3], [0, 0, 1]));
+    rig.check_books();
+}
+
+#[test]
+fn what_was_evicted_or_refused_is_not_proved_new_but_what_expired_or_was_removed_is() {
+    let later = at(10_000);
+    let (mut rig, n) = full_of(Class::Probation, false, later);
+    let all: Vec<u32> = (0..n).filter(|n| rig.lookup(*n, later).is_some()).collect();
+    assert!(
+        rig.proves_new(n, 300, later),
+        "16 flows on probation were made without a loss"
+    );
+    rig.insert(n, &UDP, later).unwrap();
+    let evicted = all
+        .iter()
+        .copied()
+        .find(|n| rig.lookup(*n, later).is_none())
+        .unwrap();
+    assert!(!rig.proves_new(evicted, 300, later));
+    assert!(!rig.proves_new(evicted, 300, Tick(later.0 + 2999)));
+    assert!(rig.proves_new(evicted, 300, Tick(later.0 + 3000)));
+
+    let (mut rig, n) = full_of(Class::TwoWay, false, later);
+    rig.table.buckets.set_loss(BucketNo(0), START);
+    rig.table.buckets.set_loss(BucketNo(1), START);
+    let kept = (0..n).find(|n| rig.lookup(*n, later).is_some()).unwrap();
+    let entry = rig.lookup(kept, later).unwrap();
+    rig.writer.remove(entry);
+    assert!(rig.proves_new(kept, 300, later));
+    rig.insert_as(kept, Class::TwoWay, later).unwrap();
+    assert_eq!(rig.insert(n, &UDP, later), Err(Refused));
+    assert!(!rig.proves_new(n, 300, later));
+
+    let mut rig = Rig::new(2);
+    rig.insert(0, &UDP, later).unwrap();
+    assert_eq!(rig.lookup(0, Tick(later.0 + 3000)), None);
+    assert!(rig.proves_new(0, 300, Tick(later.0 + 3000)));
+}
+
+#[test]
+fn nothing_is_proved_new_within_the_idle_timeout_after_the_start() {
+    let rig = Rig::new(8);
+    (0..100).for_each(|n| {
+        assert!(!rig.proves_new(n, 300, Tick(at(300).0 - 1)));
+        assert!(rig.proves_new(n, 300, at(300)));
+    });
+}
+
+#[test]
+fn a_midstream_flow_that_expires_may_be_older_and_is_not_proved_new() {
+    let mut rig = Rig::new(2);
+    let now = at(8000);
+    let (key, _) = crate::KeyV4::new(0, 6, 1, 1, 2, 2);
+    let hash = crate::flow_hash(rig.table.secret(), &key);
+    rig.writer
+        .insert(SLOT, hash, &key, Fwd, &tcp(L4::ACK), now)
+        .unwrap();
+    assert_eq!(
+        rig.table.find(SLOT, hash, &key).unwrap().state,
+        State::Midstream
+    );
+    assert!(rig.writer.proves_new(SLOT, hash, 7440, at(8240)));
+    assert_eq!(rig.writer.sweep(2, at(8240)), 1);
+    assert!(!rig.writer.proves_new(SLOT, hash, 7440, at(8240)));
+}
+
+#[test]
+fn a_flow_that_is_inserted_twice_has_one_entry_and_is_observed() {
+    let mut rig = Rig::new(2);
+    let first = rig.insert(1, &UDP, START).unwrap();
+    let hash = rig.hash(1);
+    let second = rig
+        .writer
+        .insert(SLOT, hash, &key(1), Rev, &UDP, START)
+        .unwrap();
+    assert_eq!(first, second);
+    let view = rig.table.find(SLOT, hash, &key(1)).unwrap();
+    assert_eq!(
+        (view.packets, view.class, view.pins[0]),
+        ([1, 1], Class::TwoWay, pin_of(1))
+    );
+    assert_eq!(rig.table.stats().inserts, 1);
+}
+
+#[test]
+fn a_displaced_entry_keeps_everything_but_its_place_and_change_mark() {
+    let mut rig = Rig::new(2);
+    let entry = rig.insert_as(1, Class::TwoWay, START).unwrap();
+    rig.writer
+        .set_pin(entry, Rev, crate::PinWord((1 << 40) - 1), u32::MAX);
+    rig.writer.set_debt(entry, true);
+    let hash = rig.hash(1);
+    let before = rig.table.find(SLOT, hash, &key(1)).unwrap();
+    let [first, second] = rig.table.range(SLOT).candidates(hash);
+    let to = if entry.0.bucket() == first {
+        second
+    } else {
+        first
+    };
+    let now = Tick(START.0 + 5);
+    rig.writer
+        .relocate(entry.0, to.place(5), Tag::of(hash), now);
+    let after = rig.table.find(SLOT, hash, &key(1)).unwrap();
+    assert_eq!(
+        after,
+        crate::EntryView {
+            changed: now.low(),
+            ..before
+        }
+    );
+    assert_eq!(rig.lookup(1, now), Some(Entry(to.place(5))));
+    rig.check_books();
+}

@@ -1,1 +1,116 @@
 use super::*;
+use crate::fixture::{Rig, START, UDP, at, key};
+use crate::key::Dir::Fwd;
+use crate::state::Class;
+use std::collections::HashSet;
+
+#[test]
+fn the_hand_frees_everything_that_has_expired_in_one_round_and_nothing_else() {
+    let mut rig = Rig::new(64);
+    (0..100).for_each(|n| drop(rig.insert(n, &UDP, START).unwrap()));
+    (100..150).for_each(|n| drop(rig.insert(n, &UDP, at(1)).unwrap()));
+    assert_eq!(rig.writer.sweep(64, Tick(at(300).0 - 1)), 0);
+    let freed: usize = (0..16).map(|_| rig.writer.sweep(4, at(300))).sum();
+    assert_eq!((freed, rig.writer.len()), (100, 50));
+    assert_eq!(rig.writer.sweep(1_000_000, at(301)), 50);
+    assert!(rig.writer.is_empty());
+    rig.check_books();
+}
+
+#[test]
+fn a_call_of_the_hand_visits_as_many_buckets_as_it_was_told() {
+    let mut rig = Rig::new(64);
+    let fitted = rig.fill(0, Class::Probation, START);
+    let mut sizes: Vec<usize> = Vec::new();
+    while !rig.writer.is_empty() {
+        sizes.push(rig.writer.sweep(3, at(400)));
+    }
+    assert!(
+        sizes.len() >= 64 / 3 && sizes.iter().all(|n| *n <= 3 * 8),
+        "{sizes:?}"
+    );
+    assert_eq!(sizes.iter().sum::<usize>(), fitted as usize);
+}
+
+#[test]
+fn under_pressure_the_hand_frees_idle_flows_early_by_class_and_notes_the_loss() {
+    let mut rig = Rig::new(64);
+    let now = at(10_000);
+    let early = Tick(now.0 + 1000);
+    for n in 0..150 {
+        rig.insert_as(n, Class::TwoWay, now).unwrap();
+        rig.insert_as(1000 + n, Class::OneWay, now).unwrap();
+        let debt = rig.insert_as(2000 + n, Class::Probation, now).unwrap();
+        rig.writer.set_debt(debt, n % 2 == 0);
+    }
+    // 450 of 512 are 88 %: lifetimes of 300 s have shrunk to about 180 s.
+    assert_eq!(rig.writer.sweep(64, early), 0);
+    let freed = rig.writer.sweep(64, Tick(now.0 + 2900));
+    let stats = rig.table.stats();
+    assert_eq!(stats.shrunk.iter().sum::<u64>() as usize, freed);
+    assert!(
+        stats.shrunk[0] > 0 && stats.shrunk[1] > 0 && stats.shrunk[2] == 0,
+        "{stats:?}"
+    );
+    // It stops when the pressure is gone.
+    assert!(rig.writer.len() >= 512 * 4 / 5 - 8, "{}", rig.writer.len());
+    let lost = (1000..1150)
+        .find(|n| rig.lookup(*n, early).is_none())
+        .unwrap();
+    assert!(!rig.proves_new(lost, 300, Tick(now.0 + 2900)));
+    rig.check_books();
+}
+
+#[test]
+fn a_flush_removes_what_it_was_told_and_reports_each_once() {
+    let mut rig = Rig::new(64);
+    (0..200).for_each(|n| drop(rig.insert(n, &UDP, START).unwrap()));
+    let odd: HashSet<_> = (0..200).filter(|n| n % 2 == 1).map(key).collect();
+    let (mut at, mut gone, mut calls) = (FlushCursor::default(), Vec::new(), 0);
+    while !rig
+        .writer
+        .drain_matching(&mut at, 10, |e| odd.contains(&e.key), |e| gone.push(e.key))
+    {
+        calls += 1;
+    }
+    assert_eq!(calls, 6, "64 buckets are 7 slices of 10");
+    assert_eq!(
+        (gone.len(), gone.into_iter().collect::<HashSet<_>>()),
+        (100, odd)
+    );
+    assert_eq!((rig.writer.len(), rig.table.stats().removed), (100, 100));
+    rig.check_books();
+}
+
+#[test]
+fn no_entry_slips_behind_a_flush_while_new_flows_press_for_room() {
+    let mut rig = Rig::new(64);
+    let old = rig.fill(0, Class::TwoWay, START);
+    let (mut cursor, mut n) = (FlushCursor::default(), 1_000_000);
+    let is_old = |e: &crate::EntryView<crate::KeyV4>| e.last_use == START;
+    let displaced = rig.table.stats().displaced;
+    while !rig.writer.drain_matching(&mut cursor, 4, is_old, |_| {}) {
+        for _ in 0..50 {
+            let _ = rig.insert_as(n, Class::TwoWay, at(1));
+            n += 1;
+        }
+    }
+    assert!(old > 400 && rig.table.entries().all(|e| !is_old(&e)));
+    assert_eq!(rig.table.stats().displaced, displaced);
+    // Afterwards there is displacement again.
+    rig.fill(n, Class::TwoWay, at(1));
+    assert!(rig.table.stats().displaced > displaced);
+    rig.check_books();
+}
+
+#[test]
+fn a_flow_used_this_very_moment_is_flushed_like_any_other() {
+    let mut rig = Rig::new(2);
+    let entry = rig.insert(1, &UDP, START).unwrap();
+    rig.touch(entry, Fwd, at(5));
+    assert!(
+        rig.writer
+            .drain_matching(&mut FlushCursor::default(), 64, |_| true, |_| {})
+    );
+    assert_eq!(rig.lookup(1, at(5)), None);
+}

@@ -1,1 +1,147 @@
 use super::*;
+use crate::bucket::BUCKET_WORDS;
+use crate::fixture::{Rig, SECRET, SLOT, START, UDP, key};
+use crate::key::Dir::{Fwd, Rev};
+use crate::key::{KeyV4, KeyV6};
+use crate::pin::PinWord;
+use std::collections::HashSet;
+use std::sync::atomic::AtomicBool as Flag;
+
+#[test]
+fn a_table_has_at_least_the_capacity_asked_for_and_slots_share_no_line() {
+    for asked in [0, 1, 4096, 4097, 100_000] {
+        let table: Arc<Table<KeyV6>> = Table::new(asked, SECRET, START);
+        let stats = table.stats();
+        assert!(stats.capacity as usize >= asked && stats.capacity as usize <= asked + 4096);
+        assert_eq!(stats.slot_capacity * SLOTS as u64, stats.capacity);
+        for slot in 0..SLOTS {
+            let range = table.range(SlotNo(slot as u16));
+            assert_eq!(range.start * BUCKET_WORDS % 8, 0);
+            assert_eq!(range.start * PLACES * KeyV6::ENTRY_WORDS % 8, 0);
+            assert_eq!(
+                table.slot_of(BucketNo(range.start + range.len - 1)).0 as usize,
+                slot
+            );
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "slot 7 of the flow table has a writer already")]
+fn a_slot_has_one_writer() {
+    let table: Arc<Table<KeyV4>> = Table::new(1, SECRET, START);
+    let _first = table.writer([SlotNo(6), SlotNo(7)].into_iter());
+    let _second = table.writer([SlotNo(8), SlotNo(7)].into_iter());
+}
+
+#[test]
+fn a_listing_gives_every_entry_once_with_its_slot() {
+    let table: Arc<Table<KeyV4>> = Table::new(1, SECRET, START);
+    let mut writers = [0, 1].map(|w| table.writer((0..128).map(|s| SlotNo(s * 2 + w))));
+    for n in 0..1000 {
+        let slot = SlotNo((n % 256) as u16);
+        let hash = crate::flow_hash(&SECRET, &key(n));
+        writers[n as usize % 2]
+            .insert(slot, hash, &key(n), Fwd, &UDP, START)
+            .unwrap();
+    }
+    let seen: HashSet<_> = table.entries().map(|e| (e.key, e.slot)).collect();
+    let want: HashSet<_> = (0..1000)
+        .map(|n| (key(n), SlotNo((n % 256) as u16)))
+        .collect();
+    assert_eq!((seen, table.entries().count()), (want, 1000));
+    let stats = table.stats();
+    assert_eq!(
+        (
+            stats.used,
+            stats.inserts,
+            stats.high_water,
+            stats.fullest_slot
+        ),
+        (1000, 1000, 1000, 4)
+    );
+}
+
+#[test]
+fn every_counter_has_a_name_of_its_own() {
+    let rig = Rig::new(2);
+    let names: HashSet<_> = rig.table.stats().named().map(|(name, _)| name).collect();
+    assert_eq!(names.len(), rig.table.stats().named().count());
+}
+
+/// A pin and stamp by which a reader knows whose they are and that they belong together.
+fn mark(n: u32, round: u32) -> (PinWord, u32) {
+    (
+        PinWord(u64::from(n) << 20 | u64::from(round & 0xf_ffff)),
+        n ^ round.wrapping_mul(0x9e37_79b9),
+    )
+}
+
+fn check_mark(key_no: u32, pin: PinWord, stamp: u32) {
+    let round = (pin.0 & 0xf_ffff) as u32;
+    assert_eq!((pin, stamp), mark(key_no, round), "torn, or another flow's");
+}
+
+#[test]
+fn readers_see_neither_torn_nor_missing_entries_while_the_writer_displaces_and_removes() {
+    // 8 lasting flows are re-pinned all the time; the rest of 128 places churn, so that everything moves.
+    let mut rig = Rig::new(16);
+    let lasting = 8;
+    for n in 0..lasting {
+        let entry = rig.insert_as(n, crate::Class::TwoWay, START).unwrap();
+        let (pin, stamp) = mark(n, 0);
+        rig.writer.set_pin(entry, Fwd, pin, stamp);
+    }
+    let done = Flag::new(false);
+    let table = Arc::clone(&rig.table);
+    let number = |key: &KeyV4| (0..4096).find(|n| crate::fixture::key(*n) == *key).unwrap();
+    std::thread::scope(|scope| {
+        let finder = scope.spawn(|| {
+            let mut finds = 0_u64;
+            while !done.load(Relaxed) || finds == 0 {
+                for n in 0..lasting {
+                    let hash = crate::flow_hash(&SECRET, &key(n));
+                    let view = table
+                        .find(SLOT, hash, &key(n))
+                        .expect("a lasting flow was not found");
+                    check_mark(n, view.pins[0], view.stamps[0]);
+                    finds += 1;
+                }
+            }
+        });
+        let lister = scope.spawn(|| {
+            while !done.load(Relaxed) {
+                for view in table.entries().filter(|e| e.stamps[0] != 0) {
+                    check_mark(number(&view.key), view.pins[0], view.stamps[0]);
+                }
+            }
+        });
+        churn(&mut rig, lasting);
+        done.store(true, Relaxed);
+        finder.join().unwrap();
+        lister.join().unwrap();
+    });
+    assert!(rig.table.stats().displaced > 100, "{:?}", rig.table.stats());
+    rig.check_books();
+}
+
+fn churn(rig: &mut Rig, lasting: u32) {
+    let mut rng = fastrand::Rng::with_seed(21);
+    for round in 1..100_000 {
+        let n = rng.u32(..lasting);
+        let entry = rig.lookup(n, START).unwrap();
+        let (pin, stamp) = mark(n, round);
+        rig.writer.set_pin(entry, Fwd, pin, stamp);
+        let n = rng.u32(lasting..lasting + 200);
+        if let Some(entry) = rig.lookup(n, START) {
+            rig.writer.remove(entry);
+        } else if let Ok(entry) = rig
+            .writer
+            .insert(SLOT, rig.hash(n), &key(n), Fwd, &UDP, START)
+        {
+            rig.touch(entry, Rev, START);
+            let (pin, stamp) = mark(n, round);
+            rig.writer.set_pin(entry, Fwd, pin, stamp);
+        }
+    }
+}

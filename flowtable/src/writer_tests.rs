@@ -1,1 +1,334 @@
 use super::*;
+use crate::fixture::{Rig, SLOT, START, UDP, at, key, pin_of, syn, tcp};
+use crate::key::Dir::{Fwd, Rev};
+use crate::state::Class;
+use std::collections::HashMap;
+
+/// What an unbounded table would know of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Golden {
+    pins: [PinWord; 2],
+    stamps: [u32; 2],
+    packets: [u64; 2],
+    last_use: Tick,
+}
+
+/// Idle timeout of the oracle's flows: UDP, both states.
+const IDLE_S: u32 = 300;
+
+struct Run {
+    rig: Rig,
+    golden: HashMap<u32, Golden>,
+    rng: fastrand::Rng,
+    now: Tick,
+    /// Live flows that the table did not know when they were asked for.
+    lost: u64,
+}
+
+impl Run {
+    fn new(buckets: usize, seed: u64) -> Self {
+        let (golden, rng) = (HashMap::new(), fastrand::Rng::with_seed(seed));
+        Self {
+            rig: Rig::new(buckets),
+            golden,
+            rng,
+            now: at(1000),
+            lost: 0,
+        }
+    }
+
+    fn step(&mut self, flows: u32) {
+        self.now = Tick(self.now.0 + u32::from(self.rng.u8(..) < 20));
+        let n = self.rng.u32(..flows);
+        match self.rng.u32(..1000) {
+            0 => self.now = Tick(self.now.0 + self.rng.u32(..2 * IDLE_S * 10)),
+            1..=20 => {
+                self.rig.writer.sweep(self.rng.usize(..4), self.now);
+            }
+            21..=40 => self.remove(n),
+            41..=200 => self.pin(n),
+            _ => self.packet(n),
+        }
+    }
+
+    fn live(&self, n: u32) -> Option<Golden> {
+        self.golden
+            .get(&n)
+            .copied()
+            .filter(|g| self.now.since(g.last_use) < IDLE_S * 10)
+    }
+
+    /// Looks a flow up and compares. A live flow may be missing only if the table says that it may be.
+    fn find(&mut self, n: u32) -> Option<Entry> {
+        let found = self.rig.lookup(n, self.now);
+        let live = self.live(n);
+        match (found, live) {
+            (Some(_), Some(golden)) => {
+                let view = self
+                    .rig
+                    .table
+                    .find(SLOT, self.rig.hash(n), &key(n))
+                    .unwrap();
+                let Golden {
+                    pins,
+                    stamps,
+                    packets,
+                    last_use,
+                } = golden;
+                assert_eq!((view.pins, view.stamps), (pins, stamps));
+                assert_eq!((view.packets, view.last_use), (packets, last_use));
+            }
+            (None, Some(_)) => {
+                assert!(
+                    !self.rig.proves_new(n, IDLE_S, self.now),
+                    "lost flow {n} is taken for new"
+                );
+                self.golden.remove(&n);
+                self.lost += 1;
+            }
+            (Some(entry), None) => panic!("flow {n} at {entry:?} should not be there"),
+            (None, None) => {
+                self.golden.remove(&n);
+            }
+        }
+        found
+    }
+
+    fn packet(&mut self, n: u32) {
+        let dir = if self.rng.u8(..) < 60 { Rev } else { Fwd };
+        let found = self.find(n);
+        if let Some(entry) = found {
+            self.rig.touch(entry, dir, self.now);
+            let golden = self.golden.get_mut(&n).unwrap();
+            golden.packets[dir as usize] += 1;
+            golden.last_use = self.now;
+        } else if self.rig.insert(n, &UDP, self.now).is_ok() {
+            let (pins, stamps) = ([pin_of(n), PinWord::NONE], [n, 0]);
+            self.golden.insert(
+                n,
+                Golden {
+                    pins,
+                    stamps,
+                    packets: [1, 0],
+                    last_use: self.now,
+                },
+            );
+        }
+    }
+
+    fn pin(&mut self, n: u32) {
+        if let Some(entry) = self.find(n) {
+            let dir = if self.rng.bool() { Rev } else { Fwd };
+            let (pin, stamp) = (PinWord(self.rng.u64(..1 << 40)), self.rng.u32(..));
+            let golden = self.golden.get_mut(&n).unwrap();
+            golden.stamps[dir as usize] = stamp;
+            if self.rng.bool() {
+                golden.pins[dir as usize] = pin;
+                self.rig.writer.set_pin(entry, dir, pin, stamp);
+            } else {
+                self.rig.writer.set_stamp(entry, dir, stamp);
+            }
+            self.rig.writer.set_debt(entry, self.rng.bool());
+            assert_eq!(self.rig.writer.pin(entry, dir), golden.pins[dir as usize]);
+            assert_eq!(self.rig.writer.stamp(entry, dir), stamp);
+        }
+    }
+
+    fn remove(&mut self, n: u32) {
+        if let Some(entry) = self.find(n) {
+            self.rig.writer.remove(entry);
+            self.golden.remove(&n);
+        }
+    }
+}
+
+#[test]
+fn with_room_for_all_the_table_equals_an_unbounded_one() {
+    for seed in 0..20 {
+        println!("seed {seed}");
+        let mut run = Run::new(64, seed);
+        (0..20_000).for_each(|_| run.step(300));
+        assert_eq!(run.lost, 0, "seed {seed}");
+        run.rig.check_books();
+    }
+}
+
+#[test]
+fn without_room_for_all_what_is_found_is_right_and_what_is_lost_is_never_proved_new() {
+    let mut lost = 0;
+    for seed in 0..20 {
+        println!("seed {seed}");
+        let mut run = Run::new(8, seed);
+        (0..20_000).for_each(|_| run.step(120));
+        run.rig.check_books();
+        lost += run.lost;
+    }
+    assert!(
+        lost > 1000,
+        "only {lost} flows were lost: the test tests nothing"
+    );
+}
+
+#[test]
+fn a_packet_touches_its_own_direction_only() {
+    let mut rig = Rig::new(2);
+    let entry = rig.insert(1, &UDP, START).unwrap();
+    let seen = Seen {
+        l4: L4::Udp,
+        bytes: 1600,
+        in_port: 9,
+    };
+    assert_eq!(
+        rig.writer.observe(entry, Rev, &seen, at(2)),
+        Observed::Normal
+    );
+    let view = rig.table.entries().next().unwrap();
+    assert_eq!(
+        (view.in_ports, view.packets, view.bytes[1]),
+        ([3, 9], [1, 1], 1600)
+    );
+    assert_eq!((view.last_use, view.state.name()), (at(2), "UDP_TWO_WAY"));
+    assert_eq!(
+        (view.pins, view.stamps),
+        ([pin_of(1), PinWord::NONE], [1, 0])
+    );
+}
+
+#[test]
+fn a_packet_that_may_be_forged_is_counted_and_neither_refreshes_nor_moves_the_port() {
+    let mut rig = Rig::new(2);
+    let entry = rig.insert(1, &syn(), START).unwrap();
+    let _ = rig
+        .writer
+        .observe(entry, Rev, &tcp(L4::SYN | L4::ACK), START);
+    let _ = rig.writer.observe(entry, Fwd, &tcp(L4::ACK), START);
+    let before = rig.table.entries().next().unwrap();
+    assert_eq!(
+        (before.state, before.class),
+        (State::Established, Class::TwoWay)
+    );
+    let forged = Seen {
+        in_port: 77,
+        ..syn()
+    };
+    assert_eq!(
+        rig.writer.observe(entry, Fwd, &forged, at(50)),
+        Observed::Normal
+    );
+    let after = rig.table.entries().next().unwrap();
+    assert_eq!(after.packets, [3, 1]);
+    let same = crate::EntryView {
+        packets: before.packets,
+        bytes: before.bytes,
+        ..after
+    };
+    assert_eq!(same, before);
+}
+
+#[test]
+fn a_reopened_flow_starts_anew_with_its_old_pins() {
+    let mut rig = Rig::new(2);
+    let entry = rig.insert(1, &syn(), START).unwrap();
+    rig.writer.set_pin(entry, Rev, PinWord(99), 98);
+    for (dir, flags) in [
+        (Rev, L4::SYN | L4::ACK),
+        (Fwd, L4::ACK),
+        (Fwd, L4::FIN | L4::ACK),
+    ] {
+        assert_eq!(
+            rig.writer.observe(entry, dir, &tcp(flags), at(1)),
+            Observed::Normal
+        );
+    }
+    assert_eq!(
+        rig.writer.observe(entry, Fwd, &syn(), at(7)),
+        Observed::Reopened
+    );
+    let view = rig.table.entries().next().unwrap();
+    assert_eq!(
+        (view.state, view.class, view.opener),
+        (State::Syn, Class::Probation, Fwd)
+    );
+    assert_eq!(
+        (view.packets, view.last_use, view.changed),
+        ([1, 0], at(7), at(7).low())
+    );
+    assert_eq!(
+        (view.pins, view.stamps),
+        ([pin_of(1), PinWord(99)], [1, 98])
+    );
+    assert_eq!(rig.table.entries.birth(entry.0), at(7).low());
+    assert_eq!(rig.table.stats().reopened, 1);
+}
+
+#[test]
+fn the_change_mark_moves_with_state_class_and_pin_and_not_with_packets() {
+    let mut rig = Rig::new(2);
+    let entry = rig.insert(1, &UDP, START).unwrap();
+    let changed = |rig: &Rig| rig.table.entries().next().unwrap().changed;
+    rig.touch(entry, Fwd, at(1));
+    assert_eq!(changed(&rig), START.low());
+    rig.touch(entry, Fwd, at(2));
+    assert_eq!(changed(&rig), at(2).low(), "one-way now");
+    rig.touch(entry, Fwd, at(3));
+    assert_eq!(changed(&rig), at(2).low());
+    rig.writer.set_pin(entry, Fwd, PinWord(5), 5);
+    assert_eq!(changed(&rig), at(3).low());
+}
+
+#[test]
+fn each_state_lives_for_its_own_timeout_to_the_tick() {
+    let cases: [(&[(Dir, u8)], State); 5] = [
+        (&[], State::Syn),
+        (&[(Rev, L4::SYN | L4::ACK)], State::SynAck),
+        (&[(Fwd, L4::ACK)], State::Established),
+        (&[(Fwd, L4::ACK), (Fwd, L4::FIN | L4::ACK)], State::FinWait),
+        (&[(Fwd, L4::RST)], State::Reset),
+    ];
+    for (packets, state) in cases {
+        let mut rig = Rig::new(2);
+        let entry = rig.insert(1, &syn(), START).unwrap();
+        packets.iter().for_each(|(dir, flags)| {
+            let _ = rig.writer.observe(entry, *dir, &tcp(*flags), START);
+        });
+        let view = rig.table.entries().next().unwrap();
+        assert_eq!(
+            (view.state, view.timeout_s),
+            (state, rig.table.timeouts().get(state))
+        );
+        let end = START.0 + view.timeout_s * 10;
+        assert!(rig.lookup(1, Tick(end - 1)).is_some() && !view.expired(Tick(end - 1)));
+        assert!(view.expired(Tick(end)) && rig.lookup(1, Tick(end)).is_none());
+        assert_eq!((rig.writer.len(), rig.table.stats().expired[0]), (0, 1));
+    }
+}
+
+#[test]
+fn a_timeout_that_is_changed_holds_for_old_flows_too() {
+    let mut rig = Rig::new(2);
+    rig.insert(1, &UDP, START).unwrap();
+    rig.table.timeouts().set(State::UdpOneWay, 5);
+    assert!(rig.lookup(1, Tick(at(5).0 - 1)).is_some());
+    assert!(rig.lookup(1, at(5)).is_none());
+}
+
+#[test]
+fn a_writer_can_be_sent_to_another_thread_with_its_slots() {
+    let table: Arc<Table<crate::KeyV6>> = Table::new(1, crate::TableSecret([1; 16]), START);
+    let mut writer = table.writer((0..256).map(SlotNo));
+    let (k, dir) = crate::KeyV6::new(0, 17, 1, 2, 3, 4);
+    let hash = crate::flow_hash(table.secret(), &k);
+    let len = std::thread::spawn(move || {
+        writer.prefetch(SlotNo(255), hash);
+        writer
+            .insert(SlotNo(255), hash, &k, dir, &UDP, START)
+            .unwrap();
+        writer.len()
+    });
+    assert_eq!(len.join().unwrap(), 1);
+    // Dropped: its slots may be claimed again, and what it left is still there.
+    let next = table.writer([SlotNo(255)].into_iter());
+    assert_eq!((next.len(), next.is_empty()), (1, false));
+    assert_eq!(table.find(SlotNo(255), hash, &k).unwrap().slot, SlotNo(255));
+    assert_eq!(table.find(SlotNo(254), hash, &k), None);
+}

@@ -16,7 +16,9 @@ impl<T: Default, const SHIFT: u32> Chunks<T, SHIFT> {
     /// Room for `limit` cells, rounded up to whole chunks, none present.
     pub(crate) fn new(limit: usize) -> Self {
         let chunks = limit.div_ceil(1 << SHIFT);
-        Self { chunks: (0..chunks).map(|_| OnceLock::new()).collect() }
+        Self {
+            chunks: (0..chunks).map(|_| OnceLock::new()).collect(),
+        }
     }
 
     /// Cells that there can be.
@@ -27,8 +29,14 @@ impl<T: Default, const SHIFT: u32> Chunks<T, SHIFT> {
     /// Makes cells `0..count` present. Returns whether the limit allows it. Control only.
     pub(crate) fn grow(&self, count: usize) -> bool {
         let wanted = count.div_ceil(1 << SHIFT);
-        let Some(chunks) = self.chunks.get(..wanted) else { return false };
-        for chunk in chunks.iter().rev().take_while(|chunk| chunk.get().is_none()) {
+        let Some(chunks) = self.chunks.get(..wanted) else {
+            return false;
+        };
+        for chunk in chunks
+            .iter()
+            .rev()
+            .take_while(|chunk| chunk.get().is_none())
+        {
             chunk.get_or_init(|| (0..1usize << SHIFT).map(|_| T::default()).collect());
         }
         true
@@ -38,12 +46,19 @@ impl<T: Default, const SHIFT: u32> Chunks<T, SHIFT> {
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&T> {
         let index = index as usize;
-        self.chunks.get(index >> SHIFT)?.get()?.get(index & ((1 << SHIFT) - 1))
+        self.chunks
+            .get(index >> SHIFT)?
+            .get()?
+            .get(index & ((1 << SHIFT) - 1))
     }
 
     /// Bytes held by cells that are present.
     pub(crate) fn bytes(&self) -> usize {
-        let present = self.chunks.iter().filter(|chunk| chunk.get().is_some()).count();
+        let present = self
+            .chunks
+            .iter()
+            .filter(|chunk| chunk.get().is_some())
+            .count();
         (present << SHIFT) * size_of::<T>()
     }
 }

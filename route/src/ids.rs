@@ -97,7 +97,13 @@ mod tests {
 
     #[test]
     fn a_pin_gives_back_its_parts_at_every_limit() {
-        for (idx, generation) in [(0, 0), (1, 1), (FIELD as u32, 1), (1, FIELD as u32), (0x5_a5a5, 0xa_5a5a)] {
+        for (idx, generation) in [
+            (0, 0),
+            (1, 1),
+            (FIELD as u32, 1),
+            (1, FIELD as u32),
+            (0x5_a5a5, 0xa_5a5a),
+        ] {
             let pin = Pin::new(NhopIdx(idx), NhopGen(generation));
             assert_eq!((pin.idx().0, pin.generation().0), (idx, generation));
             assert_eq!(Pin::from_raw(pin.raw() | 0xff << Pin::BITS), pin);

@@ -1,11 +1,48 @@
 //! Prefixes, RIB, next hops, next-hop groups, FIB, stamps and their publication.
+//!
+//! [`new`] makes two things: [`Control`], which one thread owns and which knows the truth, and a [`View`],
+//! which every worker reads. They share atomics alone: a reader never waits, never writes shared memory, and
+//! never sees a state that is neither the old nor the new one. The crate knows no packets and no flows; what a
+//! flow keeps of it is a [`Pin`] and a stamp.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `ids`, `prefix` | indices, pins, seconds; networks |
+//! | `rib`, `control` | control's truth, and the operations on it |
+//! | `nhop` | next hops: slots, words, generations |
+//! | `nhgrp` | groups: consistent buckets with weights and history |
+//! | `fib` | longest-prefix match, changed in place |
+//! | `stamp` | how flows learn that a route changed |
+//! | `view` | what workers read |
+//! | `qsbr`, `retire`, `chunks` | when memory is used again, and how it grows under readers |
 #![forbid(unsafe_code)]
 
 mod chunks;
+mod config;
+mod control;
+mod error;
 mod fib;
 mod ids;
+mod info;
+mod nhgrp;
+mod nhop;
+mod prefix;
 mod qsbr;
+mod retire;
+mod rib;
+mod stamp;
 mod sync;
+mod view;
 
+pub use config::Config;
+pub use control::{Control, new};
+pub use error::{KindError, MAX_WEIGHT, RouteError};
 pub use ids::{GroupId, NhopGen, NhopIdx, PIN_FIELD_BITS, Pin, PortId, Secs};
+pub use info::{
+    Change, ChangeKind, Fill, GroupInfo, MemberInfo, NhopKeyMatch, PathInfo, RouteInfo,
+};
+pub use nhgrp::{Answer, GroupRef, MAX_MEMBERS};
+pub use nhop::{Admin, Health, NhopAttrs, NhopInfo, NhopKey, NhopKind, NhopWord, Path, PinState};
+pub use prefix::{Family, Prefix, PrefixError};
 pub use qsbr::{Qsbr, Reader};
+pub use view::View;

@@ -54,7 +54,9 @@ impl Qsbr {
             epoch: CachePadded::new(AtomicU64::new(0)),
             places: (0..readers).map(place).collect(),
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Number of places.
@@ -69,10 +71,19 @@ impl Qsbr {
     /// reader's eyes.
     pub fn reader(&self, index: usize) -> Reader {
         let places = self.shared.places.len();
-        assert!(index < places, "reader {index} of {places}: make room in Config::readers");
-        let was_claimed = self.shared.places[index].claimed.swap(true, Ordering::AcqRel);
+        assert!(
+            index < places,
+            "reader {index} of {places}: make room in Config::readers"
+        );
+        let was_claimed = self.shared.places[index]
+            .claimed
+            .swap(true, Ordering::AcqRel);
         assert!(!was_claimed, "reader {index} was claimed before");
-        Reader { shared: Arc::clone(&self.shared), index, online: Cell::new(false) }
+        Reader {
+            shared: Arc::clone(&self.shared),
+            index,
+            online: Cell::new(false),
+        }
     }
 
     /// Starts a new epoch and returns it. Control only, after it has unpublished something.
@@ -83,7 +94,10 @@ impl Qsbr {
     /// Whether every reader has been quiescent, or off-line, since `epoch` started. Control only.
     pub fn passed(&self, epoch: u64) -> bool {
         fence(Ordering::SeqCst);
-        self.shared.places.iter().all(|place| place.seen.load(Ordering::Acquire) >= epoch)
+        self.shared
+            .places
+            .iter()
+            .all(|place| place.seen.load(Ordering::Acquire) >= epoch)
     }
 }
 

@@ -1,0 +1,452 @@
+//! Adding, changing and deleting routes.
+//!
+//! A change to a group that other routes share is made to a copy of it, so that no route disturbs another.
+//! Stamps are bumped when pins may have to be judged anew: a route came or went, or a member left its group.
+//! A path that is added or gets another weight bumps nothing: pinned flows are to stay.
+
+use super::{Control, Ended, shared};
+use crate::error::{KindError, MAX_WEIGHT, RouteError};
+use crate::ids::{GroupId, NhopIdx, Secs};
+use crate::info::{Change, ChangeKind, NhopKeyMatch, PathInfo};
+use crate::nhgrp::Wanted;
+use crate::nhop::{NhopKey, NhopKind, Path};
+use crate::prefix::Prefix;
+use std::sync::Arc;
+
+impl Control {
+    /// Adds a route, or paths to one that is there.
+    ///
+    /// # Errors
+    /// If a path is there already, cannot be, or a table is full; then nothing was changed.
+    pub fn add(&mut self, prefix: Prefix, paths: &[Path], now: Secs) -> Result<Change, RouteError> {
+        self.at(now);
+        check_paths(prefix, paths, 1)?;
+        match self.rib.get(&prefix) {
+            None => self.add_route(prefix, paths),
+            Some(group) => self.add_paths(prefix, group, paths),
+        }
+    }
+
+    /// Changes a route. If every path names a member, the weights of those change (0 drains: until `deadline`, or
+    /// until a weight is given again), and nothing else. Otherwise the paths become the whole set; members
+    /// that are in it keep their buckets as far as weights allow.
+    ///
+    /// # Errors
+    /// If there is no such route, a path cannot be, or a table is full; then nothing was changed.
+    pub fn change(
+        &mut self,
+        prefix: Prefix,
+        paths: &[Path],
+        deadline: Option<Secs>,
+        now: Secs,
+    ) -> Result<Change, RouteError> {
+        self.at(now);
+        let group = self
+            .rib
+            .get(&prefix)
+            .ok_or(RouteError::NotFound { prefix })?;
+        check_paths(prefix, paths, 0)?;
+        let members = self.wanted(group);
+        let member = |key| {
+            self.nhops
+                .idx(key)
+                .filter(|idx| members.iter().any(|m| m.idx == *idx))
+        };
+        let known: Option<Vec<NhopIdx>> = paths.iter().map(|p| member(&p.key)).collect();
+        match known {
+            Some(known) => self.reweight(prefix, group, paths, &known, deadline),
+            None => self.replace(prefix, group, paths, deadline),
+        }
+    }
+
+    /// Deletes a path of a route, and with its last path the route. `which` may be left out if there is but
+    /// one.
+    ///
+    /// # Errors
+    /// If there is no such route or path, or several match.
+    pub fn delete(
+        &mut self,
+        prefix: Prefix,
+        which: Option<&NhopKeyMatch>,
+        now: Secs,
+    ) -> Result<Change, RouteError> {
+        self.at(now);
+        let group = self
+            .rib
+            .get(&prefix)
+            .ok_or(RouteError::NotFound { prefix })?;
+        let all = self.paths(group);
+        let any = NhopKeyMatch::default();
+        let which = which.unwrap_or(&any);
+        let hit: Vec<&PathInfo> = all.iter().filter(|p| which.matches(&p.key)).collect();
+        match hit.as_slice() {
+            [] => Err(RouteError::NoSuchPath {
+                prefix,
+                paths: names(all.iter()),
+            }),
+            [path] => self.delete_paths(prefix, group, &[path.idx]),
+            several => Err(RouteError::Ambiguous {
+                prefix,
+                paths: names(several.iter().copied()),
+            }),
+        }
+    }
+
+    fn add_route(&mut self, prefix: Prefix, paths: &[Path]) -> Result<Change, RouteError> {
+        let limit = self.cfg.max_routes as usize;
+        if self.rib.len(prefix.family()) >= limit {
+            return Err(RouteError::Full {
+                what: "routes",
+                limit: limit as u64,
+            });
+        }
+        let warning = self.mtu_warning(paths);
+        let wanted = self.intern(prefix, &[], paths, None)?;
+        let idxs = idxs(&wanted);
+        let group = self.group_for(&wanted).inspect_err(|_| {
+            self.end_unnamed(&idxs);
+        })?;
+        if let Err(full) = self.set_fib(&prefix, group) {
+            self.release(group);
+            self.end_unnamed(&idxs);
+            return Err(full.into());
+        }
+        self.rib.set(prefix, group);
+        self.view.stamps.bump(&prefix);
+        let paths = self.paths(group);
+        Ok(Change {
+            kind: ChangeKind::Added,
+            prefix,
+            paths,
+            removed_nhops: Vec::new(),
+            warning,
+        })
+    }
+
+    fn add_paths(
+        &mut self,
+        prefix: Prefix,
+        group: GroupId,
+        paths: &[Path],
+    ) -> Result<Change, RouteError> {
+        let mut wanted = self.wanted(group);
+        for path in paths {
+            let idx = self.nhops.idx(&path.key);
+            if wanted.iter().any(|m| Some(m.idx) == idx) {
+                return Err(RouteError::Exists {
+                    prefix,
+                    key: path.key,
+                });
+            }
+        }
+        let alone = self
+            .paths(group)
+            .into_iter()
+            .map(|p| p.key)
+            .find(|key| !key.kind.balances());
+        if let Some(key) =
+            alone.or_else(|| paths.iter().map(|p| p.key).find(|k| !k.kind.balances()))
+        {
+            return Err(RouteError::Kind(KindError::Alone(key.kind.name()), prefix));
+        }
+        let warning = self.mtu_warning(paths);
+        let new = self.intern(prefix, &wanted, paths, None)?;
+        wanted.extend(&new);
+        self.commit(prefix, group, &wanted, &idxs(&new), warning)
+    }
+
+    fn reweight(
+        &mut self,
+        prefix: Prefix,
+        group: GroupId,
+        paths: &[Path],
+        known: &[NhopIdx],
+        deadline: Option<Secs>,
+    ) -> Result<Change, RouteError> {
+        let mut wanted = self.wanted(group);
+        for (path, idx) in paths.iter().zip(known) {
+            for member in wanted.iter_mut().filter(|m| m.idx == *idx) {
+                member.weight = path.weight;
+                member.deadline = deadline.filter(|_| path.weight == 0);
+            }
+        }
+        let idle = wanted.iter().all(|m| m.weight == 0);
+        let warning = idle.then(|| format!("{prefix} takes no new flows: every path has weight 0"));
+        let change = self.commit(prefix, group, &wanted, known, warning)?;
+        for (path, idx) in paths.iter().zip(known) {
+            self.nhops.set_mtu(&self.view.nhops, *idx, path.mtu);
+        }
+        Ok(change)
+    }
+
+    fn replace(
+        &mut self,
+        prefix: Prefix,
+        group: GroupId,
+        paths: &[Path],
+        deadline: Option<Secs>,
+    ) -> Result<Change, RouteError> {
+        let warning = self.mtu_warning(paths);
+        let members = self.wanted(group);
+        let joins = |p: &&Path| {
+            let idx = self.nhops.idx(&p.key);
+            members.iter().all(|m| Some(m.idx) != idx)
+        };
+        if let Some(path) = paths.iter().filter(joins).find(|p| p.weight == 0) {
+            return Err(RouteError::BadWeight {
+                weight: path.weight,
+            });
+        }
+        let wanted = self.intern(prefix, &[], paths, deadline)?;
+        self.commit(prefix, group, &wanted, &idxs(&wanted), warning)
+    }
+
+    /// Takes paths out of a route, and the route away with the last of them.
+    pub(super) fn delete_paths(
+        &mut self,
+        prefix: Prefix,
+        group: GroupId,
+        gone: &[NhopIdx],
+    ) -> Result<Change, RouteError> {
+        let rest: Vec<Wanted> = self
+            .wanted(group)
+            .into_iter()
+            .filter(|m| !gone.contains(&m.idx))
+            .collect();
+        let paths = self
+            .paths(group)
+            .into_iter()
+            .filter(|p| gone.contains(&p.idx))
+            .collect();
+        if rest.is_empty() {
+            let removed_nhops = self.delete_route(prefix, group);
+            let kind = ChangeKind::Deleted;
+            return Ok(Change {
+                kind,
+                prefix,
+                paths,
+                removed_nhops,
+                warning: None,
+            });
+        }
+        let change = self.commit(prefix, group, &rest, &[], None)?;
+        Ok(Change { paths, ..change })
+    }
+
+    fn delete_route(&mut self, prefix: Prefix, group: GroupId) -> Ended {
+        self.remove_fib(&prefix);
+        self.rib.remove(&prefix);
+        self.view.stamps.bump(&prefix);
+        let left = self.release(group);
+        self.end_unnamed(&left)
+    }
+
+    /// Gives a route the members that are wanted. Next hops that were interned for nothing are ended.
+    fn commit(
+        &mut self,
+        prefix: Prefix,
+        group: GroupId,
+        wanted: &[Wanted],
+        concerned: &[NhopIdx],
+        warning: Option<String>,
+    ) -> Result<Change, RouteError> {
+        let (now_group, left) = self.regroup(prefix, group, wanted).inspect_err(|_| {
+            self.end_unnamed(&idxs(wanted));
+        })?;
+        if !left.is_empty() {
+            self.view.stamps.bump(&prefix);
+        }
+        let removed_nhops = self.end_unnamed(&left);
+        let deadlines = wanted.iter().filter_map(|m| m.deadline);
+        self.deadlines.extend(deadlines.map(|at| (at, prefix)));
+        let mut paths = self.paths(now_group);
+        paths.retain(|p| concerned.contains(&p.idx));
+        Ok(Change {
+            kind: ChangeKind::Changed,
+            prefix,
+            paths,
+            removed_nhops,
+            warning,
+        })
+    }
+
+    /// Returns the route's group afterwards, and who left it.
+    fn regroup(
+        &mut self,
+        prefix: Prefix,
+        group: GroupId,
+        wanted: &[Wanted],
+    ) -> Result<(GroupId, Vec<NhopIdx>), RouteError> {
+        let before = self.wanted(group);
+        if before == wanted {
+            return Ok((group, Vec::new()));
+        }
+        let left = || -> Vec<NhopIdx> {
+            let gone = |m: &&Wanted| wanted.iter().all(|w| w.idx != m.idx);
+            before.iter().filter(gone).map(|m| m.idx).collect()
+        };
+        let Some(present) = self.groups.get(group) else {
+            return Err(RouteError::NotFound { prefix });
+        };
+        let shared_group = present.routes > 1;
+        if let ([old], [new]) = (before.as_slice(), wanted)
+            && present.buckets() == 1
+            && old.idx != new.idx
+            && new.weight > 0
+        {
+            // Nothing of a single next hop's group is worth keeping when that next hop leaves.
+            let target = self.group_for(wanted)?;
+            self.repoint(prefix, group, target)?;
+            return Ok((target, left()));
+        }
+        let view = Arc::clone(&self.view);
+        let on = shared(&view);
+        if !shared_group {
+            let left = self
+                .groups
+                .set_members(on, &mut self.nhops, group, wanted, self.now)?;
+            return Ok((group, left));
+        }
+        let fork = self.groups.fork(on, &mut self.nhops, group, self.now)?;
+        self.groups.use_group(fork);
+        let set = self
+            .groups
+            .set_members(on, &mut self.nhops, fork, wanted, self.now);
+        if let Err(full) = set {
+            self.release(fork);
+            return Err(full.into());
+        }
+        self.repoint(prefix, group, fork)?;
+        Ok((fork, left()))
+    }
+
+    /// Moves a route to another group, of which it is a user already; takes that back if it cannot.
+    fn repoint(&mut self, prefix: Prefix, from: GroupId, to: GroupId) -> Result<(), RouteError> {
+        if let Err(full) = self.set_fib(&prefix, to) {
+            self.release(to);
+            return Err(full.into());
+        }
+        self.rib.set(prefix, to);
+        self.release(from);
+        Ok(())
+    }
+
+    /// A group with these members, shared or new, with one more route that uses it.
+    fn group_for(&mut self, wanted: &[Wanted]) -> Result<GroupId, RouteError> {
+        let view = Arc::clone(&self.view);
+        let group = match self.groups.find(&self.nhops, wanted) {
+            Some(group) => group,
+            None => self
+                .groups
+                .create(shared(&view), &mut self.nhops, wanted, self.now)?,
+        };
+        self.groups.use_group(group);
+        Ok(group)
+    }
+
+    /// One route less uses the group. Returns whom it named, if it ended.
+    fn release(&mut self, group: GroupId) -> Vec<NhopIdx> {
+        let view = Arc::clone(&self.view);
+        self.groups.release(shared(&view), &mut self.nhops, group)
+    }
+
+    /// The members as they are wanted now.
+    fn wanted(&self, group: GroupId) -> Vec<Wanted> {
+        self.groups.get(group).map_or_else(Vec::new, |g| g.wanted())
+    }
+
+    /// The next hops of paths, made where there are none, for a group that has `others` already. On failure
+    /// none is left behind.
+    fn intern(
+        &mut self,
+        prefix: Prefix,
+        others: &[Wanted],
+        paths: &[Path],
+        deadline: Option<Secs>,
+    ) -> Result<Vec<Wanted>, RouteError> {
+        let (count, limit) = (others.len() + paths.len(), self.groups.max_members());
+        if count > limit {
+            return Err(RouteError::TooManyMembers {
+                prefix,
+                count,
+                limit,
+            });
+        }
+        self.nhops.reclaim(&self.view.qsbr);
+        let mut wanted = Vec::with_capacity(paths.len());
+        for path in paths {
+            let Some(idx) = self.nhops.intern(&self.view.nhops, path) else {
+                self.end_unnamed(&idxs(&wanted));
+                let limit = u64::from(self.nhops.max());
+                return Err(RouteError::Full {
+                    what: "next hops",
+                    limit,
+                });
+            };
+            let deadline = deadline.filter(|_| path.weight == 0);
+            wanted.push(Wanted {
+                idx,
+                weight: path.weight,
+                deadline,
+            });
+        }
+        Ok(wanted)
+    }
+
+    /// Equal keys share one slot, and a slot has one MTU.
+    fn mtu_warning(&self, paths: &[Path]) -> Option<String> {
+        let differs = |path: &Path| {
+            let nhop = self.nhops.get(self.nhops.idx(&path.key)?)?;
+            Some(nhop.mtu).filter(|mtu| *mtu != path.mtu)
+        };
+        let (path, mtu) = paths.iter().find_map(|path| Some((path, differs(path)?)))?;
+        Some(format!(
+            "{} keeps its MTU of {mtu}: other routes use it; change one of them to set {}",
+            path.key, path.mtu
+        ))
+    }
+}
+
+fn idxs(wanted: &[Wanted]) -> Vec<NhopIdx> {
+    wanted.iter().map(|w| w.idx).collect()
+}
+
+fn names<'a>(paths: impl Iterator<Item = &'a PathInfo>) -> String {
+    paths
+        .map(|p| p.key.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Refuses paths that cannot be: of the wrong shape, named twice, or with a weight below `least`.
+fn check_paths(prefix: Prefix, paths: &[Path], least: u32) -> Result<(), RouteError> {
+    if paths.is_empty() {
+        return Err(RouteError::Kind(KindError::NoPath, prefix));
+    }
+    let mut keys: Vec<NhopKey> = paths.iter().map(|p| p.key).collect();
+    keys.sort_unstable();
+    if let Some(twice) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(RouteError::Exists {
+            prefix,
+            key: twice[0],
+        });
+    }
+    for Path { key, weight, .. } in paths {
+        let kind = match (key.kind, key.gateway) {
+            (NhopKind::Gateway, None) => Some(KindError::NoGateway),
+            (NhopKind::Gateway, Some(_)) => None,
+            (other, Some(_)) => Some(KindError::HasGateway(other.name())),
+            (other, None) if paths.len() > 1 && !other.balances() => {
+                Some(KindError::Alone(other.name()))
+            }
+            (_, None) => None,
+        };
+        if let Some(kind) = kind {
+            return Err(RouteError::Kind(kind, prefix));
+        }
+        if !(least..=MAX_WEIGHT).contains(weight) {
+            return Err(RouteError::BadWeight { weight: *weight });
+        }
+    }
+    Ok(())
+}

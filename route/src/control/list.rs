@@ -1,0 +1,129 @@
+//! What there is: routes, groups, next hops, fills.
+
+use super::Control;
+use crate::ids::{GroupId, NhopIdx, Pin};
+use crate::info::{Fill, GroupInfo, MemberInfo, PathInfo, RouteInfo};
+use crate::nhgrp::Member;
+use crate::nhop::{NhopInfo, NhopKey, NhopKind};
+use crate::prefix::{Family, Prefix};
+use std::net::IpAddr;
+
+impl Control {
+    /// The route of exactly this prefix.
+    pub fn get(&self, prefix: Prefix) -> Option<RouteInfo> {
+        self.rib
+            .get(&prefix)
+            .map(|group| self.route_info(prefix, group))
+    }
+
+    /// The route of the longest prefix that contains `addr`.
+    pub fn lookup(&self, addr: IpAddr) -> Option<RouteInfo> {
+        self.rib
+            .lookup(addr)
+            .map(|(prefix, group)| self.route_info(prefix, group))
+    }
+
+    /// Every route: IPv4, then IPv6, by address, then length.
+    pub fn routes(&self) -> impl Iterator<Item = RouteInfo> + '_ {
+        self.rib
+            .iter()
+            .map(|(prefix, group)| self.route_info(prefix, group))
+    }
+
+    /// The slot of a next hop.
+    pub fn nhop(&self, key: &NhopKey) -> Option<NhopIdx> {
+        self.nhops.idx(key)
+    }
+
+    /// The next hop in a slot.
+    pub fn nhop_info(&self, idx: NhopIdx) -> Option<NhopInfo> {
+        self.nhops.info(idx)
+    }
+
+    /// Every next hop, in the order of slots.
+    pub fn nhops(&self) -> impl Iterator<Item = NhopInfo> + '_ {
+        self.nhops.infos()
+    }
+
+    /// A group: members, buckets, and how many buckets remember whom.
+    pub fn group_info(&self, id: GroupId) -> Option<GroupInfo> {
+        let group = self.groups.get(id)?;
+        let paths = self.paths(id);
+        let owned: u32 = paths.iter().map(|p| p.buckets).sum();
+        let remembered = group.remembered(&self.view.groups);
+        let count = |pin: Pin| remembered.get(&pin).copied().unwrap_or(0);
+        let members = paths.into_iter().map(|path| MemberInfo {
+            remembered: count(path.pin()),
+            path,
+        });
+        Some(GroupInfo {
+            id,
+            buckets: group.buckets(),
+            ownerless: group.buckets() - owned,
+            routes: group.routes,
+            members: members.collect(),
+        })
+    }
+
+    /// How full every table is.
+    pub fn fills(&self) -> Vec<Fill> {
+        let routes = |family| (self.rib.len(family) as u64, u64::from(self.cfg.max_routes));
+        let nhops = (u64::from(self.nhops.used()), u64::from(self.nhops.max()));
+        let fib4 = (self.fib4.bytes() as u64, self.fib4.limit() as u64);
+        let fib6 = (self.fib6.bytes() as u64, self.fib6.limit() as u64);
+        [
+            ("IPv4 routes", routes(Family::V4), "tables.routes"),
+            ("IPv6 routes", routes(Family::V6), "tables.routes"),
+            ("next hops", nhops, "tables.next-hops"),
+            ("next-hop groups", self.groups.fill(), "tables.groups"),
+            ("group lines", self.groups.line_fill(), "tables.group-lines"),
+            ("IPv4 FIB bytes", fib4, "tables.fib-bytes"),
+            ("IPv6 FIB bytes", fib6, "tables.fib-bytes"),
+        ]
+        .map(|(name, (used, limit), setting)| Fill {
+            name,
+            used,
+            limit,
+            setting,
+        })
+        .into()
+    }
+
+    fn route_info(&self, prefix: Prefix, group: GroupId) -> RouteInfo {
+        let paths = self.paths(group);
+        let kind = paths
+            .first()
+            .map_or(NhopKind::Blackhole, |path| path.key.kind);
+        let buckets = self.groups.get(group).map_or(0, |g| g.buckets());
+        RouteInfo {
+            prefix,
+            group,
+            buckets,
+            kind,
+            paths,
+        }
+    }
+
+    /// The paths that a group's members are.
+    pub(super) fn paths(&self, group: GroupId) -> Vec<PathInfo> {
+        let Some(group) = self.groups.get(group) else {
+            return Vec::new();
+        };
+        let path = |(member, buckets): (&Member, u32)| {
+            let nhop = self.nhops.get(member.is.idx)?;
+            Some(PathInfo {
+                key: nhop.key,
+                weight: member.is.weight,
+                idx: member.is.idx,
+                generation: nhop.generation,
+                admin: nhop.admin,
+                health: nhop.health,
+                deadline: member.is.deadline,
+                buckets,
+                mtu: nhop.mtu,
+                neigh: nhop.neigh,
+            })
+        };
+        group.owned().filter_map(path).collect()
+    }
+}

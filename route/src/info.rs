@@ -1,0 +1,134 @@
+//! What control tells about routes: listings, the effect of a change, how full its tables are.
+
+use crate::ids::{GroupId, NhopGen, NhopIdx, Pin, PortId, Secs};
+use crate::nhop::{Admin, Health, NhopKey, NhopKind};
+use crate::prefix::Prefix;
+use std::net::IpAddr;
+
+/// Which path of a route is meant. What is `None` does not matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NhopKeyMatch {
+    /// Its gateway.
+    pub gateway: Option<IpAddr>,
+    /// Its port.
+    pub port: Option<PortId>,
+}
+
+impl NhopKeyMatch {
+    /// Whether `key` is meant.
+    pub fn matches(&self, key: &NhopKey) -> bool {
+        self.gateway
+            .is_none_or(|gateway| key.gateway == Some(gateway))
+            && self.port.is_none_or(|port| key.port == port)
+    }
+}
+
+/// A path of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathInfo {
+    /// Its next hop.
+    pub key: NhopKey,
+    /// Its weight in this route; 0 drains it.
+    pub weight: u32,
+    /// The next hop's slot.
+    pub idx: NhopIdx,
+    /// The slot's generation.
+    pub generation: NhopGen,
+    /// What the operator wants of the next hop.
+    pub admin: Admin,
+    /// Whether the next hop can be reached.
+    pub health: Health,
+    /// When it leaves this route, if it drains with a deadline.
+    pub deadline: Option<Secs>,
+    /// Buckets of this route's group that it owns.
+    pub buckets: u32,
+    /// Largest packet, bytes.
+    pub mtu: u32,
+    /// Its neighbour.
+    pub neigh: u32,
+}
+
+impl PathInfo {
+    /// What flows that chose it are pinned to.
+    pub const fn pin(&self) -> Pin {
+        Pin::new(self.idx, self.generation)
+    }
+}
+
+/// A route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteInfo {
+    /// Its destination.
+    pub prefix: Prefix,
+    /// The group that chooses for it.
+    pub group: GroupId,
+    /// Buckets of that group.
+    pub buckets: u32,
+    /// What its first path does.
+    pub kind: NhopKind,
+    /// Its paths, in the order of their addition.
+    pub paths: Vec<PathInfo>,
+}
+
+/// What was done to a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// Its paths are others than before, or have other weights.
+    Changed,
+    /// It is gone.
+    Deleted,
+}
+
+/// The effect of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What was done.
+    pub kind: ChangeKind,
+    /// To which route.
+    pub prefix: Prefix,
+    /// The paths concerned: as they are now, or as they were if they are gone.
+    pub paths: Vec<PathInfo>,
+    /// Next hops that ended with this, each with its identity and its neighbour.
+    pub removed_nhops: Vec<(NhopIdx, NhopKey, u32)>,
+    /// One line that the operator should read.
+    pub warning: Option<String>,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberInfo {
+    /// Its path.
+    pub path: PathInfo,
+    /// Buckets that remember it as an earlier owner.
+    pub remembered: u32,
+}
+
+/// A group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupInfo {
+    /// Its id.
+    pub id: GroupId,
+    /// Its buckets.
+    pub buckets: u32,
+    /// Buckets that have no owner.
+    pub ownerless: u32,
+    /// Routes that use it.
+    pub routes: u32,
+    /// Its members.
+    pub members: Vec<MemberInfo>,
+}
+
+/// How full a table is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// Which table.
+    pub name: &'static str,
+    /// Entries (or bytes) in use, with those that readers may still look at.
+    pub used: u64,
+    /// What it can hold.
+    pub limit: u64,
+    /// The setting that raises the limit.
+    pub setting: &'static str,
+}

@@ -1,0 +1,447 @@
+//! Control's side of groups: which there are, who their members are, and the lines that they occupy.
+//!
+//! Routes with equal next hops and weights share a group as long as nobody changes one of them; a change to
+//! a shared group is made to a copy of it ([`GroupCtl::fork`]), history and all, so no route disturbs another.
+//!
+//! Whatever may be refused (no line, no group left) is refused before anything is changed.
+
+use super::buddy::{Block, Buddy};
+use super::layout::{self, Layout};
+use super::{Groups, MAX_MEMBERS};
+use crate::error::Full;
+use crate::ids::{GroupId, NhopIdx, Pin, Secs};
+use crate::nhop::{NhopCtl, NhopKey};
+use crate::qsbr::Qsbr;
+use crate::retire::Retired;
+use hashbrown::HashMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What control's side works on.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<'a> {
+    pub(crate) groups: &'a Groups,
+    pub(crate) qsbr: &'a Qsbr,
+}
+
+/// A next hop in a group, as it is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) idx: NhopIdx,
+    /// 0 drains it.
+    pub(crate) weight: u32,
+    /// When it leaves.
+    pub(crate) deadline: Option<Secs>,
+}
+
+/// A next hop in a group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member {
+    pub(crate) is: Wanted,
+    pub(crate) pin: Pin,
+    /// Its number in the layout.
+    pub(super) name: layout::Member,
+}
+
+/// One group.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) members: Vec<Member>,
+    /// Routes that use it.
+    pub(crate) routes: u32,
+    pub(super) layout: Layout,
+    pub(super) buckets: Block,
+    /// Lines of the published members, and how many they are.
+    pub(super) pins: Option<(Block, u32)>,
+    /// Whether any member may take flows, as published.
+    pub(super) alive: bool,
+    /// Under which paths new routes find it.
+    shared_as: Option<Paths>,
+    /// When remembered owners whose clock was restarted really lost their bucket.
+    pub(super) restarted: HashMap<(u32, Pin), Secs>,
+    /// When history may be due to be forgotten.
+    pub(super) forget_at: Option<Secs>,
+}
+
+impl Group {
+    /// The member in a slot.
+    pub(crate) fn member(&self, idx: NhopIdx) -> Option<&Member> {
+        self.members.iter().find(|m| m.is.idx == idx)
+    }
+
+    /// Number of buckets.
+    pub(crate) fn buckets(&self) -> u32 {
+        self.layout.buckets()
+    }
+
+    /// Members, each with the buckets that it owns.
+    pub(crate) fn owned(&self) -> impl Iterator<Item = (&Member, u32)> {
+        let owned = self.layout.owned();
+        self.members
+            .iter()
+            .map(move |m| (m, owned.get(m.name).copied().unwrap_or(0)))
+    }
+
+    /// How many buckets remember each pin.
+    pub(crate) fn remembered(&self, groups: &Groups) -> HashMap<Pin, u32> {
+        let mut counts = HashMap::new();
+        let lines = (self.buckets.base..self.buckets.end()).filter_map(|line| groups.line(line));
+        lines.flat_map(|line| line.remembered()).for_each(|lost| {
+            *counts.entry(lost.pin()).or_insert(0) += 1;
+        });
+        counts
+    }
+
+    /// The wish that describes it as it is.
+    pub(crate) fn wanted(&self) -> Vec<Wanted> {
+        self.members.iter().map(|m| m.is).collect()
+    }
+}
+
+/// Next hops and weights, in order: what routes that share a group have in common.
+type Paths = Box<[(NhopKey, u32)]>;
+
+/// Memory that readers may still look at.
+#[derive(Debug)]
+enum Old {
+    Lines(Block),
+    Group(GroupId),
+}
+
+/// Every group.
+#[derive(Debug)]
+pub(crate) struct GroupCtl {
+    pub(super) groups: Vec<Option<Group>>,
+    max: u32,
+    free: Vec<GroupId>,
+    lines: Buddy,
+    default_buckets: u32,
+    by_paths: HashMap<Paths, GroupId>,
+    orders: HashMap<u32, Arc<[u32]>>,
+    old: Retired<Old>,
+    /// Groups by the time at which they may have history to forget.
+    pub(super) forgetting: BTreeSet<(Secs, GroupId)>,
+    /// Seconds for which an owner is remembered.
+    pub(super) remember: u32,
+}
+
+impl GroupCtl {
+    /// Room for `max` groups on `lines` lines; groups of several next hops get `default_buckets` buckets.
+    pub(crate) fn new(max: u32, lines: u32, default_buckets: u32, remember: u32) -> Self {
+        let mut lines = Buddy::new(lines);
+        // Line 0 is nobody's: the bucket of a group that is not there.
+        lines.take(1);
+        Self {
+            groups: vec![None],
+            max,
+            free: Vec::new(),
+            lines,
+            default_buckets,
+            by_paths: HashMap::new(),
+            orders: HashMap::new(),
+            old: Retired::new(),
+            forgetting: BTreeSet::new(),
+            remember,
+        }
+    }
+
+    /// The group with this id.
+    pub(crate) fn get(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(id.0 as usize)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, id: GroupId) -> Option<&mut Group> {
+        self.groups.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    /// Groups in use or waiting for grace, and the most there can be.
+    pub(crate) fn fill(&self) -> (u64, u64) {
+        (
+            (self.groups.len() - 1 - self.free.len()) as u64,
+            u64::from(self.max),
+        )
+    }
+
+    /// Lines in use or waiting for grace, and the most there can be.
+    pub(crate) fn line_fill(&self) -> (u64, u64) {
+        (
+            u64::from(self.lines.used()) - 1,
+            u64::from(self.lines.limit()) - 1,
+        )
+    }
+
+    /// Most members with weight that a group can have: each needs a bucket.
+    pub(crate) fn max_members(&self) -> usize {
+        MAX_MEMBERS.min(self.default_buckets as usize)
+    }
+
+    /// A group that new routes with these next hops share.
+    pub(crate) fn find(&self, nhops: &NhopCtl, wanted: &[Wanted]) -> Option<GroupId> {
+        self.by_paths.get(&paths(nhops, wanted)?).copied()
+    }
+
+    /// A route uses the group from now on.
+    pub(crate) fn use_group(&mut self, id: GroupId) {
+        if let Some(group) = self.get_mut(id) {
+            group.routes += 1;
+        }
+    }
+
+    /// Makes a group that no route uses yet.
+    pub(crate) fn create(
+        &mut self,
+        on: Shared<'_>,
+        nhops: &mut NhopCtl,
+        wanted: &[Wanted],
+        now: Secs,
+    ) -> Result<GroupId, Full> {
+        let count = if wanted.len() > 1 {
+            self.default_buckets
+        } else {
+            1
+        };
+        let id = self.take_id(on)?;
+        let buckets = self
+            .take_lines(on, count)
+            .inspect_err(|_| self.free.push(id))?;
+        let lines = buckets.base..buckets.end();
+        lines
+            .filter_map(|line| on.groups.line(line))
+            .for_each(super::line::Line::clear);
+        let layout = Layout::new(self.order(count));
+        self.install(on, id, layout, buckets);
+        if let Err(full) = self.set_members(on, nhops, id, wanted, now) {
+            self.discard(id);
+            return Err(full);
+        }
+        if let Some(paths) = paths(nhops, wanted) {
+            self.by_paths.entry(paths.clone()).or_insert(id);
+            if let Some(group) = self.get_mut(id) {
+                group.shared_as = Some(paths);
+            }
+        }
+        Ok(id)
+    }
+
+    /// Copies a group, history and all, for a route that is about to differ from the others.
+    pub(crate) fn fork(
+        &mut self,
+        on: Shared<'_>,
+        nhops: &mut NhopCtl,
+        from: GroupId,
+        now: Secs,
+    ) -> Result<GroupId, Full> {
+        let Some(group) = self.get(from) else {
+            return self.create(on, nhops, &[], now);
+        };
+        let (layout, old, alive) = (group.layout.clone(), group.buckets, group.alive);
+        let (members, restarted) = (group.members.clone(), group.restarted.clone());
+        let id = self.take_id(on)?;
+        let buckets = self
+            .take_lines(on, layout.buckets())
+            .inspect_err(|_| self.free.push(id))?;
+        let pins = self.take_pins(on, members.len()).inspect_err(|_| {
+            self.lines.give(buckets);
+            self.free.push(id);
+        })?;
+        for (to, from) in (buckets.base..buckets.end()).zip(old.base..) {
+            if let (Some(to), Some(from)) = (on.groups.line(to), on.groups.line(from)) {
+                to.copy_from(from);
+            }
+        }
+        members.iter().for_each(|m| nhops.join(m.is.idx, id));
+        self.install(on, id, layout, buckets);
+        if let Some(group) = self.get_mut(id) {
+            (group.members, group.restarted, group.alive) = (members, restarted, alive);
+        }
+        self.publish_members(on, id, pins, &[]);
+        self.forget_from(id, now);
+        Ok(id)
+    }
+
+    /// Gives a group of one bucket the default number, each a copy of the one that it had.
+    pub(super) fn grow(&mut self, on: Shared<'_>, id: GroupId) -> Result<(), Full> {
+        let count = self.default_buckets;
+        let Some(group) = self
+            .get(id)
+            .filter(|g| g.buckets() < count && g.buckets() == 1)
+        else {
+            return Ok(());
+        };
+        let (old, holder) = (group.buckets, group.members.first().map(|m| m.name));
+        let buckets = self.take_lines(on, count)?;
+        let order = self.order(count);
+        if let Some(single) = on.groups.line(old.base) {
+            let lines = (buckets.base..buckets.end()).filter_map(|line| on.groups.line(line));
+            lines.for_each(|line| line.copy_from(single));
+        }
+        on.groups.publish_buckets(id, buckets);
+        self.retire_lines(on, old);
+        let Some(group) = self.get_mut(id) else {
+            return Ok(());
+        };
+        group.buckets = buckets;
+        group.layout = match holder {
+            Some(holder) => group.layout.grown(holder, order),
+            None => Layout::new(order),
+        };
+        let single: Vec<_> = group.restarted.drain().collect();
+        for ((_, pin), lost) in single {
+            group
+                .restarted
+                .extend((0..count).map(|bucket| ((bucket, pin), lost)));
+        }
+        Ok(())
+    }
+
+    /// New routes find this group no more: it is about to differ from its paths.
+    pub(super) fn unshare(&mut self, id: GroupId) {
+        let Some(paths) = self.get_mut(id).and_then(|g| g.shared_as.take()) else {
+            return;
+        };
+        if self.by_paths.get(&paths) == Some(&id) {
+            self.by_paths.remove(&paths);
+        }
+    }
+
+    /// A route uses the group no more, and readers find no way from that route to it. Returns the next hops
+    /// that it named, if it ended with this.
+    pub(crate) fn release(
+        &mut self,
+        on: Shared<'_>,
+        nhops: &mut NhopCtl,
+        id: GroupId,
+    ) -> Vec<NhopIdx> {
+        let Some(group) = self.get_mut(id) else {
+            return Vec::new();
+        };
+        group.routes = group.routes.saturating_sub(1);
+        if group.routes > 0 {
+            return Vec::new();
+        }
+        self.unshare(id);
+        let Some(group) = self.groups.get_mut(id.0 as usize).and_then(Option::take) else {
+            return Vec::new();
+        };
+        if let Some(at) = group.forget_at {
+            self.forgetting.remove(&(at, id));
+        }
+        let epoch = on.qsbr.advance();
+        self.old.put(epoch, Old::Lines(group.buckets));
+        group
+            .pins
+            .into_iter()
+            .for_each(|(pins, _)| self.old.put(epoch, Old::Lines(pins)));
+        self.old.put(epoch, Old::Group(id));
+        group.members.iter().for_each(|m| nhops.leave(m.is.idx, id));
+        group.members.iter().map(|m| m.is.idx).collect()
+    }
+
+    /// Takes back a group that was never published.
+    fn discard(&mut self, id: GroupId) {
+        if let Some(group) = self.groups.get_mut(id.0 as usize).and_then(Option::take) {
+            self.lines.give(group.buckets);
+            group
+                .pins
+                .into_iter()
+                .for_each(|(pins, _)| self.lines.give(pins));
+            if let Some(at) = group.forget_at {
+                self.forgetting.remove(&(at, id));
+            }
+            self.free.push(id);
+        }
+    }
+
+    fn install(&mut self, on: Shared<'_>, id: GroupId, layout: Layout, buckets: Block) {
+        on.groups.publish_buckets(id, buckets);
+        on.groups.publish_members(id, 0, 0, false);
+        if let Some(place) = self.groups.get_mut(id.0 as usize) {
+            *place = Some(Group {
+                members: Vec::new(),
+                routes: 0,
+                layout,
+                buckets,
+                pins: None,
+                alive: false,
+                shared_as: None,
+                restarted: HashMap::new(),
+                forget_at: None,
+            });
+        }
+    }
+
+    fn take_id(&mut self, on: Shared<'_>) -> Result<GroupId, Full> {
+        if self.free.is_empty() {
+            self.reclaim(on.qsbr);
+        }
+        if let Some(id) = self.free.pop() {
+            return Ok(id);
+        }
+        let id = GroupId(self.groups.len() as u32);
+        if id.0 > self.max || !on.groups.slots.grow(id.0 as usize + 1) {
+            return Err(Full {
+                what: "next-hop groups",
+                limit: u64::from(self.max),
+            });
+        }
+        self.groups.push(None);
+        Ok(id)
+    }
+
+    /// Takes lines whose contents are whatever they were.
+    pub(super) fn take_lines(&mut self, on: Shared<'_>, count: u32) -> Result<Block, Full> {
+        let block = match self.lines.take(count) {
+            Some(block) => Some(block),
+            None => {
+                self.reclaim(on.qsbr);
+                self.lines.take(count)
+            }
+        };
+        let grown = block.filter(|b| on.groups.lines.grow(b.end() as usize));
+        let limit = u64::from(self.lines.limit());
+        grown.ok_or(Full {
+            what: "lines of next-hop groups",
+            limit,
+        })
+    }
+
+    pub(super) fn give_lines(&mut self, block: Block) {
+        self.lines.give(block);
+    }
+
+    pub(super) fn retire_lines(&mut self, on: Shared<'_>, block: Block) {
+        self.old.put(on.qsbr.advance(), Old::Lines(block));
+    }
+
+    fn order(&mut self, buckets: u32) -> Arc<[u32]> {
+        Arc::clone(
+            self.orders
+                .entry(buckets)
+                .or_insert_with(|| layout::scattered(buckets)),
+        )
+    }
+
+    /// Makes usable again what every reader has let go of.
+    pub(crate) fn reclaim(&mut self, qsbr: &Qsbr) {
+        while let Some(old) = self.old.take_passed(qsbr) {
+            match old {
+                Old::Lines(block) => self.lines.give(block),
+                Old::Group(id) => self.free.push(id),
+            }
+        }
+    }
+}
+
+/// What routes that share a group have in common; `None` if the group is one that is not shared.
+fn paths(nhops: &NhopCtl, wanted: &[Wanted]) -> Option<Paths> {
+    let path = |w: &Wanted| {
+        let plain = w.weight > 0 && w.deadline.is_none();
+        nhops
+            .get(w.idx)
+            .filter(|_| plain)
+            .map(|nhop| (nhop.key, w.weight))
+    };
+    let mut paths = wanted.iter().map(path).collect::<Option<Vec<_>>>()?;
+    paths.sort_unstable();
+    Some(paths.into())
+}

@@ -1,0 +1,340 @@
+//! Which member holds and which owns each bucket of a group: control's state, never told to workers.
+//!
+//! Two layers, moved by the same few rules:
+//! - the *holder* is a member with weight, dead or alive: it changes when the group's members or weights do;
+//! - the *owner* is the holder if it may take flows now, else a substitute.
+//!
+//! So a death moves the dead member's buckets and nothing else, and its return gives exactly those back. A
+//! bucket moves only if its holder (owner) is away, or a *taker* (a member that was added, returned, or got
+//! another weight) is short of its due. Members that are away are remembered by name (see `claims`).
+//!
+//! The same operations lead to the same layout everywhere: gateways of a pair agree.
+
+use super::claims::Claims;
+use super::deal::Tally;
+use crate::nhop::NhopKey;
+use std::sync::Arc;
+
+/// Number of a name in a layout: a member's, or that of one who is away.
+pub(crate) type Member = usize;
+
+/// Names of those away that a layout remembers at most.
+const MOST_AWAY: usize = 1024;
+
+/// What a member is due, and what it may do now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Share of buckets; 0 if it is away.
+    pub(crate) weight: u32,
+    /// Whether it may own buckets now.
+    pub(crate) eligible: bool,
+    /// Whether it keeps buckets when nobody is eligible: it is dead, but nobody took it out.
+    pub(crate) stays: bool,
+    /// Whether it may take buckets from others.
+    pub(crate) takes: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Name {
+    key: NhopKey,
+    /// When it left, in departures; `None` while it is a member.
+    left: Option<u64>,
+}
+
+/// One group's buckets.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    claims: Box<[Claims]>,
+    owners: Box<[Option<Member>]>,
+    names: Vec<Option<Name>>,
+    departures: u64,
+    /// The order in which buckets are dealt.
+    order: Arc<[u32]>,
+}
+
+/// A fixed, scattered order of `buckets` buckets: neighbours differ, so the buckets of a member do not all have
+/// the same successor.
+pub(crate) fn scattered(buckets: u32) -> Arc<[u32]> {
+    let mut order: Vec<u32> = (0..buckets).collect();
+    order.sort_by_cached_key(|bucket| {
+        let x = (u64::from(*bucket) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (x ^ x >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    });
+    order.into()
+}
+
+impl Layout {
+    /// Buckets that nobody has, dealt in `order`.
+    pub(crate) fn new(order: Arc<[u32]>) -> Self {
+        Self {
+            claims: vec![Claims::NONE; order.len()].into(),
+            owners: vec![None; order.len()].into(),
+            names: Vec::new(),
+            departures: 0,
+            order,
+        }
+    }
+
+    /// The same members with other buckets, all of them `holder`'s.
+    pub(crate) fn grown(&self, holder: Member, order: Arc<[u32]>) -> Self {
+        let mut claims = Claims::NONE;
+        claims.claim(holder);
+        Self {
+            claims: vec![claims; order.len()].into(),
+            owners: vec![Some(holder); order.len()].into(),
+            names: self.names.clone(),
+            departures: self.departures,
+            order,
+        }
+    }
+
+    /// Number of buckets.
+    pub(crate) fn buckets(&self) -> u32 {
+        self.order.len() as u32
+    }
+
+    /// Who owns a bucket.
+    pub(crate) fn owner(&self, bucket: u32) -> Option<Member> {
+        self.owners.get(bucket as usize).copied().flatten()
+    }
+
+    /// Buckets that each name owns.
+    pub(crate) fn owned(&self) -> Vec<u32> {
+        let mut owned = vec![0; self.names.len()];
+        self.owners.iter().flatten().for_each(|m| owned[*m] += 1);
+        owned
+    }
+
+    /// Names, present and away.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> usize {
+        self.names.iter().flatten().count()
+    }
+
+    /// The number of a member that joins (again).
+    pub(crate) fn join(&mut self, key: NhopKey) -> Member {
+        if let Some((member, name)) = self.named(&key) {
+            name.left = None;
+            return member;
+        }
+        self.forget_unclaimed();
+        let name = Some(Name { key, left: None });
+        match self.names.iter().position(Option::is_none) {
+            Some(free) => {
+                self.names[free] = name;
+                free
+            }
+            None => {
+                self.names.push(name);
+                self.names.len() - 1
+            }
+        }
+    }
+
+    fn named(&mut self, key: &NhopKey) -> Option<(Member, &mut Name)> {
+        let names = self.names.iter_mut().enumerate();
+        names
+            .filter_map(|(m, name)| Some((m, name.as_mut()?)))
+            .find(|(_, name)| name.key == *key)
+    }
+
+    /// A member leaves. Its claims stay, in case that it returns.
+    pub(crate) fn leave(&mut self, member: Member) {
+        self.departures += 1;
+        if let Some(Some(name)) = self.names.get_mut(member) {
+            name.left = Some(self.departures);
+        }
+    }
+
+    /// Drops the names of those away that no bucket remembers, and of those away longest if they are many.
+    fn forget_unclaimed(&mut self) {
+        let away = |name: &Option<Name>| name.as_ref().and_then(|n| n.left);
+        let mut left: Vec<u64> = self.names.iter().filter_map(away).collect();
+        if left.is_empty() {
+            return;
+        }
+        left.sort_unstable();
+        let oldest_kept = left.len().checked_sub(MOST_AWAY).map_or(0, |i| left[i]);
+        let mut claimed = vec![false; self.names.len()];
+        self.claims
+            .iter()
+            .flat_map(Claims::iter)
+            .for_each(|m| claimed[m] = true);
+        for (member, name) in self.names.iter_mut().enumerate() {
+            let Some(at) = away(name) else { continue };
+            if at < oldest_kept {
+                self.claims
+                    .iter_mut()
+                    .for_each(|claims| claims.drop_claim(member));
+            }
+            if at < oldest_kept || !claimed[member] {
+                *name = None;
+            }
+        }
+    }
+
+    /// Moves what has to move after members, weights or states changed. `standing` is by member number.
+    pub(crate) fn settle(&mut self, standing: &[Standing]) {
+        let mut standing = standing.to_vec();
+        standing.resize(self.names.len(), Standing::default());
+        self.settle_holders(&standing);
+        self.settle_owners(&standing);
+    }
+
+    fn holder(&self, bucket: u32, weights: &[u32]) -> Option<Member> {
+        self.claims
+            .get(bucket as usize)?
+            .first()
+            .filter(|m| weights[*m] > 0)
+    }
+
+    fn settle_holders(&mut self, standing: &[Standing]) {
+        let weights: Vec<u32> = standing.iter().map(|s| s.weight).collect();
+        if weights.iter().all(|w| *w == 0) {
+            return;
+        }
+        let order = Arc::clone(&self.order);
+        self.return_own(standing, &weights);
+        self.adopt_owners(standing, &weights);
+        let mut tally = self.tally_holders(&weights);
+        let orphans: Vec<u32> = order
+            .iter()
+            .copied()
+            .filter(|b| self.holder(*b, &weights).is_none())
+            .collect();
+        tally.spread(orphans.into_iter(), &weights, |bucket, member| {
+            self.claims[bucket as usize].claim(member);
+        });
+        let mut offers = vec![Vec::new(); standing.len()];
+        for bucket in order.iter().copied() {
+            if let Some(holder) = self.holder(bucket, &weights) {
+                offers[holder].push(bucket);
+            }
+        }
+        tally.fill(
+            |m| standing[m].takes,
+            &mut offers,
+            |bucket, donor, taker| {
+                self.claims[bucket as usize].drop_claim(donor);
+                self.claims[bucket as usize].claim(taker);
+            },
+        );
+        self.drop_lost_claims(&weights);
+    }
+
+    /// Whoever is there has claims on what it holds, and no others.
+    fn drop_lost_claims(&mut self, weights: &[u32]) {
+        for claims in &mut self.claims {
+            let lost = claims.iter().skip(1).find(|m| weights[*m] > 0);
+            if let Some(member) = lost {
+                claims.drop_claim(member);
+            }
+        }
+    }
+
+    fn tally_holders(&self, weights: &[u32]) -> Tally {
+        let holders = (0..self.buckets()).filter_map(|b| self.holder(b, weights));
+        Tally::new(self.buckets(), weights, holders)
+    }
+
+    /// Who comes back takes what it had, up to one bucket beyond its due, unless that leaves another more
+    /// than one below.
+    fn return_own(&mut self, standing: &[Standing], weights: &[u32]) {
+        let mut tally = self.tally_holders(weights);
+        let order = Arc::clone(&self.order);
+        for bucket in order.iter().copied() {
+            let holder = self.holder(bucket, weights);
+            let claims = &mut self.claims[bucket as usize];
+            let returns = |m: &Member| standing[*m].takes && weights[*m] > 0;
+            let own = claims
+                .iter()
+                .find(|m| holder != Some(*m) && returns(m) && tally.short(*m) >= 0);
+            let Some(member) = own else { continue };
+            if let Some(donor) = holder {
+                if tally.has[donor] <= 1 || tally.short(donor) > 0 {
+                    continue;
+                }
+                claims.drop_claim(donor);
+                tally.has[donor] -= 1;
+            }
+            claims.claim(member);
+            tally.has[member] += 1;
+        }
+    }
+
+    /// Buckets whose holder went away, but which a substitute owns already: it holds them from now on, as
+    /// far as it is due them. So deleting what was dead before moves nothing.
+    fn adopt_owners(&mut self, standing: &[Standing], weights: &[u32]) {
+        let all_eligible = standing.iter().all(|s| s.weight == 0 || s.eligible);
+        let mut tally = self.tally_holders(weights);
+        for bucket in Arc::clone(&self.order).iter().copied() {
+            if self.holder(bucket, weights).is_some() {
+                continue;
+            }
+            let owner = self
+                .owner(bucket)
+                .filter(|m| standing[*m].eligible && weights[*m] > 0);
+            if let Some(owner) = owner.filter(|m| all_eligible || tally.short(*m) >= 0) {
+                self.claims[bucket as usize].claim(owner);
+                tally.has[owner] += 1;
+            }
+        }
+    }
+
+    fn settle_owners(&mut self, standing: &[Standing]) {
+        let all: Vec<u32> = standing.iter().map(|s| s.weight).collect();
+        let weights: Vec<u32> = standing
+            .iter()
+            .map(|s| if s.eligible { s.weight } else { 0 })
+            .collect();
+        if weights.iter().all(|w| *w == 0) {
+            return self.nobody_eligible(standing, &all);
+        }
+        let order = Arc::clone(&self.order);
+        let mut orphans = Vec::new();
+        for bucket in order.iter().copied() {
+            let holder = self.holder(bucket, &all).filter(|m| weights[*m] > 0);
+            let substitute = self.owner(bucket).filter(|m| weights[*m] > 0);
+            self.owners[bucket as usize] = holder.or(substitute);
+            if holder.or(substitute).is_none() {
+                orphans.push(bucket);
+            }
+        }
+        if orphans.is_empty() && weights == all {
+            return;
+        }
+        let owners = self.owners.iter().flatten().copied();
+        let mut tally = Tally::new(self.buckets(), &weights, owners);
+        tally.spread(orphans.into_iter(), &weights, |bucket, member| {
+            self.owners[bucket as usize] = Some(member);
+        });
+        let mut offers = vec![Vec::new(); standing.len()];
+        for bucket in order.iter().copied() {
+            let owner = self.owner(bucket);
+            if let Some(owner) = owner.filter(|_| self.holder(bucket, &all) != owner) {
+                offers[owner].push(bucket);
+            }
+        }
+        tally.fill(
+            |m| standing[m].takes,
+            &mut offers,
+            |bucket, _, taker| {
+                self.owners[bucket as usize] = Some(taker);
+            },
+        );
+    }
+
+    /// The dead keep what they own, so that nothing moves when they return; nobody else owns anything.
+    fn nobody_eligible(&mut self, standing: &[Standing], weights: &[u32]) {
+        let stays = |m: &Member| standing[*m].stays && standing[*m].weight > 0;
+        for bucket in 0..self.buckets() {
+            let owner = self.owner(bucket).filter(stays);
+            let holder = self.holder(bucket, weights).filter(stays);
+            self.owners[bucket as usize] = owner.or(holder);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+#[path = "layout_tests.rs"]
+mod tests;

@@ -1,0 +1,223 @@
+//! Next-hop groups: how one of a route's next hops is chosen, and why a choice rarely changes.
+//!
+//! A group has a fixed number of buckets; a flow's hash names its bucket, and the bucket's owner is the
+//! choice. Buckets move as few as possible (`deal`, `layout`, `claims`), and each remembers whom it left
+//! (`line`), so that even flows without a pin stay where they were.
+//!
+//! - `line`: one bucket as workers read it.
+//! - this file: the arena of lines, the table of groups, and [`GroupRef`], what workers ask.
+//! - `buddy`: which lines are free. `ctl`, `write`, `history`: control's side.
+//!
+//! Workers find a group by two words: where its buckets are, and where its members are. Each is replaced by
+//! one store; the lines that it named are used again after a grace period.
+
+mod buddy;
+mod claims;
+mod ctl;
+mod deal;
+mod history;
+mod layout;
+mod line;
+mod write;
+
+pub(crate) use ctl::{GroupCtl, Member, Shared, Wanted};
+
+use crate::chunks::Chunks;
+use crate::ids::{GroupId, Pin, Secs};
+use crate::nhop::{PinState, Slots};
+use crate::sync::{AtomicU64, Ordering};
+use buddy::Block;
+use line::Line;
+
+/// Most buckets that a group can have.
+pub(crate) const MAX_BUCKETS: u32 = 1 << 16;
+
+/// Most members that a group can have.
+pub const MAX_MEMBERS: usize = 1024;
+
+/// The two words of a group.
+#[derive(Debug, Default)]
+struct GroupSlot {
+    /// Log2 of the buckets in bits 32 and up, the first line below.
+    buckets: AtomicU64,
+    /// [`ALIVE`], the count in bits 32 and up, the first line below.
+    members: AtomicU64,
+}
+
+/// Set in the members' word if any member may take flows: else a search for a live owner is in vain.
+const ALIVE: u64 = 1 << 63;
+
+/// What workers read of groups. Group 0 is nobody's.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    slots: Chunks<GroupSlot, 10>,
+    lines: Chunks<Line, 10>,
+}
+
+impl Groups {
+    /// Room for `groups` groups and `lines` lines.
+    pub(crate) fn new(groups: u32, lines: u32) -> Self {
+        Self {
+            slots: Chunks::new(groups as usize + 1),
+            lines: Chunks::new(lines as usize),
+        }
+    }
+
+    /// The group as it is now.
+    #[inline]
+    pub(crate) fn get<'a>(&'a self, nhops: &'a Slots, id: GroupId) -> GroupRef<'a> {
+        let buckets = self
+            .slots
+            .get(id.0)
+            .map_or(0, |slot| slot.buckets.load(Ordering::Acquire));
+        GroupRef {
+            groups: self,
+            nhops,
+            id,
+            base: buckets as u32,
+            order: (buckets >> 32) as u8,
+        }
+    }
+
+    fn line(&self, index: u32) -> Option<&Line> {
+        self.lines.get(index)
+    }
+
+    fn publish_buckets(&self, id: GroupId, block: Block) {
+        if let Some(slot) = self.slots.get(id.0) {
+            let word = u64::from(block.order) << 32 | u64::from(block.base);
+            slot.buckets.store(word, Ordering::Release);
+        }
+    }
+
+    fn publish_members(&self, id: GroupId, base: u32, count: u32, alive: bool) {
+        if let Some(slot) = self.slots.get(id.0) {
+            let word = u64::from(count) << 32 | u64::from(base) | if alive { ALIVE } else { 0 };
+            slot.members.store(word, Ordering::Release);
+        }
+    }
+}
+
+/// A group, as a worker asks it. Cheap; not to be kept beyond the burst.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupRef<'a> {
+    groups: &'a Groups,
+    nhops: &'a Slots,
+    id: GroupId,
+    base: u32,
+    order: u8,
+}
+
+/// A bucket's answer to a packet that has no pin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The next hop.
+    pub pin: Pin,
+    /// Its place in the bucket's history, if it is a remembered owner.
+    pub remembered: Option<u8>,
+}
+
+impl GroupRef<'_> {
+    /// Which group.
+    pub const fn id(&self) -> GroupId {
+        self.id
+    }
+
+    /// Number of buckets, a power of two.
+    pub const fn buckets(&self) -> u32 {
+        1 << self.order
+    }
+
+    /// The bucket of a flow, by the highest bits of its hash.
+    #[inline]
+    pub const fn bucket(&self, hash: u64) -> u32 {
+        ((hash >> 32) * self.buckets() as u64 >> 32) as u32
+    }
+
+    /// Whose the bucket is, dead or alive.
+    pub fn raw_owner(&self, bucket: u32) -> Option<Pin> {
+        Some(self.line(bucket)?.owner()).filter(|pin| *pin != Pin::NONE)
+    }
+
+    /// The next hop for new flows of a bucket: its owner, or if that is dead, the first live owner of the
+    /// buckets behind it. `None` if no member may take flows.
+    #[inline]
+    pub fn owner(&self, bucket: u32) -> Option<Pin> {
+        let own = self.line(bucket)?.owner();
+        if self.is_live(own) {
+            Some(own)
+        } else {
+            self.next_owner(bucket)
+        }
+    }
+
+    #[cold]
+    fn next_owner(&self, bucket: u32) -> Option<Pin> {
+        let slot = self.groups.slots.get(self.id.0)?;
+        if slot.members.load(Ordering::Acquire) & ALIVE == 0 {
+            return None;
+        }
+        let behind =
+            (1..self.buckets()).map(|step| bucket.wrapping_add(step) & (self.buckets() - 1));
+        behind
+            .filter_map(|b| Some(self.line(b)?.owner()))
+            .find(|pin| self.is_live(*pin))
+    }
+
+    /// The next hop for packets of a bucket that have no pin and may belong to an old flow: the owner that
+    /// lost the bucket first, of those that live and lost it within the last `idle` seconds; else the owner.
+    #[inline]
+    pub fn stateless(&self, bucket: u32, now: Secs, idle: u32) -> Option<Answer> {
+        let line = self.line(bucket)?;
+        // Owner first: who sees the new owner sees whom it replaced.
+        let own = line.owner();
+        let oldest = line.oldest(|lost| lost.age(now) <= idle && self.is_live(lost.pin()));
+        if let Some((place, pin)) = oldest {
+            return Some(Answer {
+                pin,
+                remembered: Some(place),
+            });
+        }
+        let pin = if self.is_live(own) {
+            Some(own)
+        } else {
+            self.next_owner(bucket)
+        };
+        pin.map(|pin| Answer {
+            pin,
+            remembered: None,
+        })
+    }
+
+    /// Whether exactly this {index, generation} is a member, be its weight 0.
+    pub fn has_member(&self, pin: Pin) -> bool {
+        let Some(slot) = self.groups.slots.get(self.id.0) else {
+            return false;
+        };
+        let word = slot.members.load(Ordering::Acquire);
+        let (base, mut low, mut high) = (word as u32, 0, (word >> 32) as u32 & 0xffff);
+        // Members are in the order of their words.
+        while low < high {
+            let middle = (low + high) / 2;
+            let line = self.groups.line(base + middle / 8);
+            let member = line.map_or(0, |l| l.0[middle as usize % 8].load(Ordering::Relaxed));
+            match member.cmp(&pin.raw()) {
+                std::cmp::Ordering::Equal => return true,
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        false
+    }
+
+    #[inline]
+    fn line(&self, bucket: u32) -> Option<&Line> {
+        self.groups
+            .line(self.base.checked_add(bucket & (self.buckets() - 1))?)
+    }
+
+    #[inline]
+    fn is_live(&self, pin: Pin) -> bool {
+        self.nhops.judge(pin) == PinState::Live
+    }
+}

@@ -1,0 +1,110 @@
+//! RIB: which prefixes there are and which group each one has. Control alone uses it.
+
+use crate::ids::GroupId;
+use crate::prefix::{Family, Prefix};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Every route, IPv4 before IPv6, by address, then length.
+#[derive(Debug)]
+pub(crate) struct Rib {
+    routes: BTreeMap<Prefix, GroupId>,
+    /// Routes of each length, so that a lookup tries only lengths that there are.
+    lengths4: [usize; 33],
+    lengths6: [usize; 129],
+}
+
+impl Rib {
+    pub(crate) const fn new() -> Self {
+        Self {
+            routes: BTreeMap::new(),
+            lengths4: [0; 33],
+            lengths6: [0; 129],
+        }
+    }
+
+    fn lengths(&self, family: Family) -> &[usize] {
+        match family {
+            Family::V4 => &self.lengths4,
+            Family::V6 => &self.lengths6,
+        }
+    }
+
+    fn of_length(&mut self, prefix: &Prefix) -> Option<&mut usize> {
+        match prefix.family() {
+            Family::V4 => self.lengths4.get_mut(usize::from(prefix.len())),
+            Family::V6 => self.lengths6.get_mut(usize::from(prefix.len())),
+        }
+    }
+
+    /// Routes of a family.
+    pub(crate) fn len(&self, family: Family) -> usize {
+        self.lengths(family).iter().sum()
+    }
+
+    /// The group of exactly this prefix.
+    pub(crate) fn get(&self, prefix: &Prefix) -> Option<GroupId> {
+        self.routes.get(prefix).copied()
+    }
+
+    /// Inserts a route, or gives it another group.
+    pub(crate) fn set(&mut self, prefix: Prefix, group: GroupId) {
+        if self.routes.insert(prefix, group).is_none()
+            && let Some(count) = self.of_length(&prefix)
+        {
+            *count += 1;
+        }
+    }
+
+    /// Removes a route.
+    pub(crate) fn remove(&mut self, prefix: &Prefix) {
+        if self.routes.remove(prefix).is_some()
+            && let Some(count) = self.of_length(prefix)
+        {
+            *count -= 1;
+        }
+    }
+
+    /// The longest prefix that contains `addr`.
+    pub(crate) fn lookup(&self, addr: IpAddr) -> Option<(Prefix, GroupId)> {
+        let lengths = self.lengths(Family::of(&addr)).iter().enumerate().rev();
+        lengths
+            .filter(|(_, count)| **count > 0)
+            .find_map(|(len, _)| {
+                let prefix = Prefix::masked(addr, len as u8);
+                self.get(&prefix).map(|group| (prefix, group))
+            })
+    }
+
+    /// Every route, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Prefix, GroupId)> {
+        self.routes.iter().map(|(prefix, group)| (*prefix, *group))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_prefix_wins_until_it_is_gone() {
+        let mut rib = Rib::new();
+        let net = |text: &str| text.parse::<Prefix>().unwrap();
+        for (i, text) in ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3"]
+            .iter()
+            .enumerate()
+        {
+            rib.set(net(text), GroupId(i as u32 + 1));
+        }
+        let find = |rib: &Rib, addr: &str| rib.lookup(addr.parse().unwrap()).map(|(_, g)| g.0);
+        assert_eq!(find(&rib, "10.1.2.3"), Some(4));
+        assert_eq!(find(&rib, "10.1.2.4"), Some(3));
+        assert_eq!(find(&rib, "10.2.0.0"), Some(2));
+        assert_eq!(find(&rib, "11.0.0.0"), Some(1));
+        assert_eq!(find(&rib, "::1"), None);
+        rib.remove(&net("10.1.0.0/16"));
+        rib.remove(&net("10.1.0.0/16"));
+        assert_eq!(find(&rib, "10.1.2.4"), Some(2));
+        assert_eq!((rib.len(Family::V4), rib.len(Family::V6)), (3, 0));
+    }
+}

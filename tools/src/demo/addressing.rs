@@ -50,8 +50,9 @@ pub(crate) const MAX_SERVERS: usize = 8;
 
 /// Source addresses a /24 of the clients' network gives.
 const CLIENTS_PER_24: u32 = 250;
-/// Client addresses of one family: 10.99.1.1 to 10.99.254.250.
-pub(crate) const MAX_CLIENTS: u32 = 254 * CLIENTS_PER_24;
+/// Client addresses of one family: 10.99.1.1 to 10.99.254.250. More than the command line lets anybody ask for.
+#[cfg(test)]
+const MAX_CLIENTS: u32 = 254 * CLIENTS_PER_24;
 
 /// A server's place in the rack, counted from 0; its name counts from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

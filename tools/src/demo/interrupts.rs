@@ -26,6 +26,8 @@ impl Interrupted {
 pub(crate) enum Stop {
     /// It was asked to.
     Interrupted(Interrupted),
+    /// The system does not let it; one line that says what to do.
+    Forbidden(String),
     /// It cannot go on; one line.
     Failed(String),
 }

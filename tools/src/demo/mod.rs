@@ -13,7 +13,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `args`, `addressing`, `script` | what is to happen, to whom, as plain values |
+//! | `addressing`, `script` | what is to happen, to whom, as plain values |
 //! | `kernel`, `clients` | the client side: TUN, addresses, busy TCP connections |
 //! | `segment`, `rack` | the server side: smoltcp hosts on an Ethernet segment |
 //! | `gateway`, `operator` | the gateway in between, and its control |
@@ -25,7 +25,6 @@
 //! gateway's own threads end when their handles are dropped, in the reverse order of their making.
 
 mod addressing;
-mod args;
 mod clients;
 mod compare;
 mod gateway;
@@ -45,14 +44,15 @@ mod stage;
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use stack::io::mem;
 use stack::io::netns::{self, Namespace};
 use stack::io::poll::Clock;
 
-pub use args::DemoArgs;
+use crate::cli::DemoArgs;
+use crate::cli::exit::Exit;
 use clients::Clients;
 use compare::Comparison;
 use gateway::Wires;
@@ -66,6 +66,8 @@ use stage::Stage;
 
 /// Next hops of the service's route when the demo begins; the rack has one server more.
 const SERVERS: u8 = 5;
+/// Workers, one for each queue of each port.
+const WORKERS: usize = 2;
 /// Fresh connections after each event, that show where new flows go.
 const FRESH: usize = 200;
 /// Frames that each queue of the rack's port holds, each way.
@@ -88,6 +90,10 @@ pub fn run(args: &DemoArgs) -> ExitCode {
             ));
             ExitCode::from(how.exit_status())
         }
+        Err(Stop::Forbidden(line)) => {
+            progress.step(&format!("flowgate demo: {line}"));
+            Exit::System.into()
+        }
         Err(Stop::Failed(line)) => {
             progress.step(&format!("flowgate demo: {line}"));
             ExitCode::FAILURE
@@ -100,13 +106,14 @@ fn perform(args: &DemoArgs, progress: &mut Progress) -> Result<bool, Stop> {
     let interrupts =
         Interrupts::install().map_err(|error| format!("cannot block signals: {error}"))?;
     let place = Place::new()?;
+    let socket = args.socket.clone().unwrap_or_else(|| place.socket());
     let program = std::env::current_exe()?;
     let namespace = enter(args, progress)?;
     let clock = Clock::start();
-    let (wires, segment) = wire(args, &namespace, place.socket(), clock)?;
+    let (wires, segment) = wire(args, &namespace, socket.clone(), clock)?;
     progress.step(&format!(
         "gateway: {} workers, TUN device {}, {} servers on a segment in memory",
-        args.workers,
+        WORKERS,
         wires.device.name,
         SERVERS + 1
     ));
@@ -126,7 +133,7 @@ fn perform(args: &DemoArgs, progress: &mut Progress) -> Result<bool, Stop> {
     let report = play(&mut stage, args, namespace.ipv6)?;
     stage.progress.clear();
     print(args, &report);
-    go_on(args, &interrupts, &program, &place, namespace.ipv6)?;
+    go_on(args, &interrupts, &program, &socket, namespace.ipv6)?;
     Ok(report.is_good())
 }
 
@@ -137,11 +144,11 @@ fn enter(args: &DemoArgs, progress: &mut Progress) -> Result<Namespace, Stop> {
     let others = (events * FRESH) as u64 + SPARE_FDS;
     if limit < args.connections as u64 + others {
         let most = limit.saturating_sub(others);
-        return Err(Stop::Failed(format!(
+        return Err(Stop::Forbidden(format!(
             "this system allows {limit} open files: run with --connections {most} or raise 'ulimit -Hn'"
         )));
     }
-    let namespace = netns::enter_private().map_err(|error| error.to_string())?;
+    let namespace = netns::enter_private().map_err(|error| Stop::Forbidden(error.to_string()))?;
     let families = if namespace.ipv6 {
         "IPv4 and IPv6"
     } else {
@@ -161,8 +168,8 @@ fn wire(
     let has_v6 = namespace.ipv6;
     let clients =
         kernel::clients_for(args.connections, has_v6) + kernel::clients_for(FRESH, has_v6);
-    let device = kernel::open(args.workers, has_v6, clients)?;
-    let (rack, peers) = mem::try_pair(args.workers, DEPTH, MTU)?;
+    let device = kernel::open(WORKERS, has_v6, clients).map_err(Stop::Forbidden)?;
+    let (rack, peers) = mem::try_pair(WORKERS, DEPTH, MTU)?;
     let segment = Segment::start(SERVERS + 1, peers, clock)?;
     Ok((
         Wires {
@@ -200,7 +207,7 @@ fn play(stage: &mut Stage<'_>, args: &DemoArgs, has_v6: bool) -> Result<Report, 
         events.push(report);
     }
     let took_ms = stage.clock.ms() - since;
-    let (connections, workers) = (args.connections, args.workers);
+    let (connections, workers) = (args.connections, WORKERS);
     Ok(Report {
         has_v6,
         connections,
@@ -224,8 +231,8 @@ fn print(args: &DemoArgs, report: &Report) {
 fn go_on(
     args: &DemoArgs,
     interrupts: &Interrupts,
-    program: &std::path::Path,
-    place: &Place,
+    program: &Path,
+    socket: &Path,
     has_v6: bool,
 ) -> Result<(), Stop> {
     if args.shell {
@@ -233,7 +240,7 @@ fn go_on(
             "\nThe gateway keeps running. In this shell:\n{}\n'exit' ends it all.\n",
             shell::hints(has_v6)
         );
-        return shell::run(interrupts, program, &place.socket());
+        return shell::run(interrupts, program, socket);
     }
     if !args.json && std::io::stdout().is_terminal() {
         println!(

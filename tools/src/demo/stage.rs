@@ -223,7 +223,7 @@ impl Stage<'_> {
         self.until(COUNT_MAX_MS, |stage| {
             Ok(stage.clients.look(false)?.iter().all(is_over))
         })?;
-        Ok(())
+        Ok(self.interrupts.rest(DELAYED_ACK_MS)?)
     }
 
     /// Waits until every flow that is alive and not silent was answered several times since now; notes in `before`

@@ -76,6 +76,7 @@ impl Host {
     }
 
     /// Connections it holds now.
+    #[cfg(test)]
     pub(super) fn connections(&self) -> usize {
         self.conns.len()
     }

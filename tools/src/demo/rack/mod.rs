@@ -60,6 +60,7 @@ impl Rack {
     }
 
     /// Connections that the server `no` holds.
+    #[cfg(test)]
     pub(crate) fn connections(&self, no: ServerNo) -> usize {
         self.hosts
             .get(usize::from(no.0))

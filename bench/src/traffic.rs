@@ -1,8 +1,11 @@
 //! The packets of the benchmark, made before anything is timed, the same for every way.
 //!
-//! Each thread has flows of its own, as a NIC with receive-side scaling or the gateway's owner function
-//! would steer them, and as many of them at every number of threads: so the work and the memory of one
-//! thread do not change, and what changes with the number of threads is sharing alone.
+//! Each thread has flows of its own, steered by the gateway's owner function as they would reach its workers
+//! (a NIC with receive-side scaling does the like), and as many of them at every number of threads: so the
+//! work and the memory of one thread do not change, and what changes with the number of threads is sharing
+//! alone.
+
+use flowtable::{TableSecret, owner_slot4};
 
 /// Coarse time as the packet path has it: 100 ms units.
 pub type Tick = u32;
@@ -46,6 +49,8 @@ pub struct Traffic {
 const CLIENTS: u32 = 0x0a00_0000;
 /// TCP.
 const PROTO_TCP: u8 = 6;
+/// Fixed, so that every run and every way sees the same flows in the same places.
+pub const TABLE_SECRET: TableSecret = TableSecret(*b"contention bench");
 
 impl Traffic {
     /// `flows` distinct flows for each of `threads` threads; the same for the same arguments.
@@ -100,9 +105,16 @@ impl Traffic {
     }
 }
 
-/// The thread that owns a flow.
+/// The thread that owns a flow: slots go round the threads, as they do round a gateway's workers.
 fn steer(tuple: &FiveTuple, threads: usize) -> usize {
-    (tuple.src as usize) % threads
+    let FiveTuple {
+        src,
+        dst,
+        sport,
+        dport,
+        proto,
+    } = *tuple;
+    usize::from(owner_slot4(&TABLE_SECRET, proto, src, sport, dst, dport).0) % threads
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// The most threads that can be asked for.
-const MAX_THREADS: usize = 1024;
+/// The most threads that can be asked for: one for each owner slot.
+const MAX_THREADS: usize = flowtable::SLOTS;
 /// The most flows in all threads together, so that every client has an address of its own.
 const MAX_FLOWS: usize = 8_000_000;
 

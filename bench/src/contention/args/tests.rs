@@ -56,12 +56,12 @@ fn wrong_values_are_refused_in_one_line_that_says_what_would_be_right() {
     let cases = [
         (
             "--threads 0",
-            "'0' for '--threads <N,..>': must be a whole number from 1 to 1024",
+            "'0' for '--threads <N,..>': must be a whole number from 1 to 256",
         ),
         ("--threads=", "--threads"),
-        ("--threads 1,,2", "must be a whole number from 1 to 1024"),
-        ("--threads 1025", "from 1 to 1024"),
-        ("--threads two", "from 1 to 1024"),
+        ("--threads 1,,2", "must be a whole number from 1 to 256"),
+        ("--threads 257", "from 1 to 256"),
+        ("--threads two", "from 1 to 256"),
         (
             "--ways arc,mutex",
             "'mutex' for '--ways <WAY,..>': there are: freebsd8, rwlock",

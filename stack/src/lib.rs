@@ -1,1 +1,32 @@
-//! The packet path: input, forward, output, ICMP, fragments; workers; ports; local sockets.
+//! The packet path of Flowgate: input, forward, output, ICMP, fragments; workers, host, control; ports.
+//!
+//! Sans-I/O: everything but [`io`] takes frames and `now` and gives frames. See `docs/ARCHITECTURE.md` for a
+//! packet's way through these modules and for who writes what.
+
+pub mod checksum;
+pub mod collector;
+pub mod control;
+pub mod counters;
+pub mod fate;
+pub mod flows;
+pub mod frag;
+pub mod gateway;
+pub mod host;
+pub mod icmp;
+pub mod io;
+pub mod link;
+pub mod links;
+pub mod marks;
+pub mod martian;
+pub mod parse;
+pub mod path;
+pub mod pkt;
+pub mod ports;
+pub mod time;
+pub mod worker;
+
+pub use control::{Control, ControlError, ControlEvent};
+pub use gateway::{Gateway, Setup, Wakers, build};
+pub use host::Host;
+pub use time::Now;
+pub use worker::Worker;

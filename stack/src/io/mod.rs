@@ -20,6 +20,7 @@ pub mod mem;
 pub mod netlink;
 pub mod netns;
 pub mod poll;
+pub mod run;
 mod sys;
 pub mod tun;
 pub mod wake;

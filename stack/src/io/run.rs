@@ -11,7 +11,6 @@ use crate::host::{Host, HostCmd, HostLink, HostReply};
 use crate::time::Now;
 use crate::worker::Worker;
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -98,22 +97,33 @@ pub fn start(
             .spawn(move || host_loop(host, &inbox, clock, &halt))?,
     );
     for (worker, queues) in workers.into_iter().zip(queues) {
-        let cpu = config.cpus.get(worker.id() % config.cpus.len().max(1)).copied();
+        let cpu = config
+            .cpus
+            .get(worker.id() % config.cpus.len().max(1))
+            .copied();
         let (busy, halt) = (config.busy_poll, Arc::clone(&stop));
         threads.push(
-            std::thread::Builder::new().name(format!("fg-worker{}", worker.id())).spawn(
-                move || {
+            std::thread::Builder::new()
+                .name(format!("fg-worker{}", worker.id()))
+                .spawn(move || {
                     if let Some(cpu) = cpu
                         && let Err(error) = pin_to_cpu(cpu)
                     {
                         tracing::warn!(worker = worker.id(), cpu, %error, "cannot pin to CPU");
                     }
                     worker_loop(worker, queues, clock, busy, &halt);
-                },
-            )?,
+                })?,
         );
     }
-    Ok(Running { stop, wakers, threads, host: HostThread { calls, waker: host_waker } })
+    Ok(Running {
+        stop,
+        wakers,
+        threads,
+        host: HostThread {
+            calls,
+            waker: host_waker,
+        },
+    })
 }
 
 fn worker_loop(
@@ -124,7 +134,7 @@ fn worker_loop(
     stop: &AtomicBool,
 ) {
     let mut poller = Poller::new();
-    worker.woke();
+    worker.woke(0);
     while !stop.load(Ordering::Acquire) {
         let now = Now(clock.ms());
         if worker.poll(now, &mut queues) > 0 || busy {
@@ -135,31 +145,30 @@ fn worker_loop(
             worker.waker().awake();
             continue;
         }
-        sleep(&mut worker, &queues, &mut poller, now);
+        sleep(&mut worker, &queues, &mut poller, clock);
         worker.idle(Now(clock.ms()));
     }
     worker.going_to_sleep();
 }
 
-fn sleep(worker: &mut Worker, queues: &[Box<dyn Queue>], poller: &mut Poller, now: Now) {
-    let timeout = worker.timeout_ms(now);
+fn sleep(worker: &mut Worker, queues: &[Box<dyn Queue>], poller: &mut Poller, clock: Clock) {
+    let before = clock.ms();
+    let timeout = worker.timeout_ms(Now(before));
     worker.going_to_sleep();
-    {
-        let mut fds: [Option<BorrowedFd<'_>>; MAX_FDS] = [None; MAX_FDS];
-        let all = queues.iter().filter_map(|q| q.fd()).chain(worker.waker().fd());
-        for (place, fd) in fds.iter_mut().zip(all) {
-            *place = Some(fd);
-        }
-        if let Err(error) = poller.wait(&fds, timeout) {
-            tracing::error!(%error, "poll failed");
-        }
+    let gone = worker.gone();
+    let live = queues
+        .iter()
+        .enumerate()
+        .filter(|(port, _)| gone >> (port % 64) & 1 == 0);
+    let fds = live
+        .filter_map(|(_, queue)| queue.fd())
+        .chain(worker.waker().fd());
+    if let Err(error) = poller.wait_each(fds, timeout) {
+        tracing::error!(%error, "poll failed");
     }
-    worker.woke();
+    worker.woke(clock.ms() - before);
     worker.waker().awake();
 }
-
-/// Ports a gateway may have, and a waker.
-const MAX_FDS: usize = 65;
 
 fn host_loop(mut host: Host, inbox: &Receiver<Call>, clock: Clock, stop: &AtomicBool) {
     let mut poller = Poller::new();
@@ -189,8 +198,7 @@ fn host_loop(mut host: Host, inbox: &Receiver<Call>, clock: Clock, stop: &Atomic
         }
         let timeout = host.deadline_ms().saturating_sub(now.0);
         host.going_to_sleep();
-        let fds = [host.waker().fd()];
-        if let Err(error) = poller.wait(&fds, Some(timeout)) {
+        if let Err(error) = poller.wait_each(host.waker().fd(), Some(timeout)) {
             tracing::error!(%error, "poll failed");
         }
         host.woke();

@@ -1,0 +1,222 @@
+//! What reports about neighbours, checks, ports and operators' words mean for next hops.
+//!
+//! A next hop is dead while anything says so. Its generation never changes for that: when the last cause is
+//! gone it is up again, and the flows that were silent meanwhile are still pinned to it.
+
+use super::{Control, ControlError, ControlEvent};
+use crate::host::{Check, CheckId, HostCmd, HostEvent, HostLink};
+use crate::time::Now;
+use route::{Admin, Health, NhopIdx, NhopKey, NhopKind, PortId};
+use std::net::IpAddr;
+
+/// What speaks against a next hop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Down {
+    pub(super) neigh: bool,
+    pub(super) check: bool,
+    pub(super) port: bool,
+    pub(super) told: bool,
+}
+
+impl Down {
+    fn any(self) -> bool {
+        self.neigh || self.check || self.port || self.told
+    }
+
+    fn causes(self) -> Vec<DownCause> {
+        let all = [
+            (self.neigh, DownCause::Neighbour),
+            (self.check, DownCause::Check),
+            (self.port, DownCause::Port),
+            (self.told, DownCause::Operator),
+        ];
+        all.into_iter()
+            .filter_map(|(is, cause)| is.then_some(cause))
+            .collect()
+    }
+}
+
+/// Why a next hop is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DownCause {
+    /// It does not answer ARP or ND.
+    Neighbour,
+    /// Its health check fails.
+    Check,
+    /// Its port is down.
+    Port,
+    /// The operator said so.
+    Operator,
+}
+
+impl DownCause {
+    /// The word for it in listings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Neighbour => "neighbour",
+            Self::Check => "check",
+            Self::Port => "port",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// A change of a next hop's state.
+#[derive(Clone, Debug)]
+pub struct NhopHealth {
+    /// Which.
+    pub idx: NhopIdx,
+    /// Its identity.
+    pub key: NhopKey,
+    /// Its health now.
+    pub health: Health,
+    /// Its administrative state now.
+    pub admin: Admin,
+    /// What speaks against it.
+    pub causes: Vec<DownCause>,
+}
+
+impl Control {
+    /// Takes a report of the host.
+    pub(super) fn host_event(&mut self, event: HostEvent, now: Now) {
+        match event {
+            HostEvent::NeighUp(idx) => self.neigh_health(idx, false, now),
+            HostEvent::NeighDown(idx) => self.neigh_health(idx, true, now),
+            HostEvent::Check { id, up } => self.check_health(id, up, now),
+            HostEvent::NeighMoved { .. } | HostEvent::Conflict { .. } => {
+                self.told.push(ControlEvent::Host(event));
+            }
+        }
+    }
+
+    fn neigh_health(&mut self, neigh: arp::NeighIdx, down: bool, now: Now) {
+        let hit: Vec<NhopIdx> = self
+            .routes
+            .nhops()
+            .filter(|n| n.key.kind == NhopKind::Gateway && n.neigh == neigh.0)
+            .map(|n| n.idx)
+            .collect();
+        for idx in hit {
+            self.set_down(idx, |d| d.neigh = down, now);
+        }
+    }
+
+    fn check_health(&mut self, id: CheckId, up: bool, now: Now) {
+        let Some((gateway, state)) = self.checks.get_mut(&id) else {
+            return;
+        };
+        *state = Some(up);
+        let gateway = *gateway;
+        for idx in self.nhops_of(gateway) {
+            let failing = self
+                .checks
+                .values()
+                .any(|(g, up)| *g == gateway && *up == Some(false));
+            self.set_down(idx, |d| d.check = failing, now);
+        }
+    }
+
+    pub(super) fn port_health(&mut self, port: PortId, up: bool, now: Now) {
+        let hit: Vec<NhopIdx> = self
+            .routes
+            .nhops()
+            .filter(|n| {
+                n.key.port == port && matches!(n.key.kind, NhopKind::Gateway | NhopKind::Iface)
+            })
+            .map(|n| n.idx)
+            .collect();
+        for idx in hit {
+            self.set_down(idx, |d| d.port = !up, now);
+        }
+    }
+
+    fn nhops_of(&self, gateway: IpAddr) -> Vec<NhopIdx> {
+        self.routes
+            .nhops()
+            .filter(|n| n.key.gateway == Some(gateway))
+            .map(|n| n.idx)
+            .collect()
+    }
+
+    /// Changes what speaks against a next hop, and its word if that changes the sum.
+    pub(super) fn set_down(&mut self, idx: NhopIdx, change: impl FnOnce(&mut Down), now: Now) {
+        let down = self.down.entry(idx).or_default();
+        change(down);
+        let now_down = *down;
+        if !now_down.any() {
+            self.down.remove(&idx);
+        }
+        let health = if now_down.any() {
+            Health::Dead
+        } else {
+            Health::Up
+        };
+        if self.routes.set_health(idx, health, now.secs()) {
+            self.tell_health(idx, now_down);
+            self.wake_workers();
+        }
+    }
+
+    fn tell_health(&mut self, idx: NhopIdx, down: Down) {
+        let Some(info) = self.routes.nhop_info(idx) else {
+            return;
+        };
+        self.told.push(ControlEvent::Health(NhopHealth {
+            idx,
+            key: info.key,
+            health: info.health,
+            admin: info.admin,
+            causes: down.causes(),
+        }));
+    }
+
+    /// Why a next hop is dead; empty if it is not.
+    pub fn down_causes(&self, idx: NhopIdx) -> Vec<DownCause> {
+        self.down.get(&idx).map_or_else(Vec::new, |d| d.causes())
+    }
+
+    /// The operator declares a gateway dead, or takes that back.
+    pub fn set_gateway_down(
+        &mut self,
+        gateway: IpAddr,
+        down: bool,
+        now: Now,
+    ) -> Result<(), ControlError> {
+        let hit = self.nhops_of(gateway);
+        if hit.is_empty() {
+            return Err(ControlError::NoSuchNhop(gateway.to_string()));
+        }
+        for idx in hit {
+            self.set_down(idx, |d| d.told = down, now);
+        }
+        Ok(())
+    }
+
+    /// Drains a gateway in every group, or takes that back.
+    pub fn drain_gateway(
+        &mut self,
+        gateway: IpAddr,
+        drain: bool,
+        now: Now,
+    ) -> Result<(), ControlError> {
+        let hit = self.nhops_of(gateway);
+        if hit.is_empty() {
+            return Err(ControlError::NoSuchNhop(gateway.to_string()));
+        }
+        let admin = if drain { Admin::Draining } else { Admin::In };
+        for idx in hit {
+            if self.routes.set_admin(idx, admin, now.secs()) {
+                let down = self.down.get(&idx).copied().unwrap_or_default();
+                self.tell_health(idx, down);
+            }
+        }
+        self.wake_workers();
+        Ok(())
+    }
+
+    /// The health checks there are to be from now on.
+    pub fn set_checks(&mut self, checks: Vec<Check>, host: &mut dyn HostLink) {
+        self.checks = checks.iter().map(|c| (c.id, (c.gateway, None))).collect();
+        host.call(HostCmd::SetChecks(checks));
+    }
+}

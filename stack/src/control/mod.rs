@@ -1,0 +1,375 @@
+//! Control: the truth about routes, next hops and ports, and everything an operator may ask.
+//!
+//! One thread owns it. It writes what workers read (FIB, groups, next-hop words, the published ports) and
+//! never waits for them. The host reports neighbours and health checks; control decides what that means for
+//! next hops. Files: `routes` (add, change, delete, get), `health`, `flows`, `report` (status, counters).
+
+mod flows;
+mod health;
+mod report;
+mod routes;
+
+pub use flows::{FlowRow, FlowSide};
+pub use health::{DownCause, NhopHealth};
+pub use report::{Fill, PortReport, Status, WorkerReport};
+pub use routes::{Chosen, GatewaySpec, PathKind, RouteGet, RouteSpec, Why};
+
+use crate::counters::Counters;
+use crate::host::{HostCmd, HostEvent, HostLink, HostReply};
+use crate::io::wake::Waker;
+use crate::links::WorkerCmd;
+use crate::marks::Marks;
+use crate::path::FlowTables;
+use crate::ports::{Port, Ports};
+use crate::time::Now;
+use crate::worker::SlotMap;
+use arc_swap::ArcSwap;
+use flowtable::GroupSecret;
+use hashbrown::{HashMap, HashSet};
+use health::Down;
+use route::{Change, NhopIdx, PortId, Prefix, RouteError, Secs, View};
+use rtrb::Producer;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+/// Why control refuses. Each message is one line that says what is wrong and what would be right.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum ControlError {
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    #[error("Network is unreachable: no port has an address in the network of {gateway}; {ports}")]
+    NoPort { gateway: IpAddr, ports: String },
+    #[error(
+        "{gateway} is our own address on port {port}: name the address of the next router or server"
+    )]
+    OwnGateway { gateway: IpAddr, port: String },
+    #[error("{gateway} is not on the network of port {port}; {ports}")]
+    OffLink {
+        gateway: IpAddr,
+        port: String,
+        ports: String,
+    },
+    #[error("no port is called {name}; {ports}")]
+    NoSuchPort { name: String, ports: String },
+    #[error("{prefix} and gateway {gateway} are of different families")]
+    Family { prefix: Prefix, gateway: IpAddr },
+    #[error("{prefix} is the network of port {port}: change the port's addresses instead")]
+    Connected { prefix: Prefix, port: String },
+    #[error("a route needs a gateway, -iface PORT, -blackhole or -reject")]
+    NoTarget,
+    #[error("the gateway {0} is named twice: name it once, with its weight")]
+    TwiceNamed(IpAddr),
+    #[error("weight {0} is out of range: weights go from 1 to 16777215")]
+    Weight(u32),
+    #[error(
+        "weight 0 is not valid for add: 0 means drain; use 'route change ... -weight 0' on a route that has the gateway"
+    )]
+    WeightZero,
+    #[error("{0}")]
+    Neighbour(#[from] arp::NeighError),
+    #[error("the host thread has ended: restart the gateway")]
+    HostGone,
+    #[error("worker {0} is busy with earlier commands: try again")]
+    WorkerBusy(usize),
+    #[error("no next hop is called {0}: 'route show' lists them")]
+    NoSuchNhop(String),
+    #[error("Network is unreachable: no route to {0}")]
+    NoRoute(IpAddr),
+}
+
+/// Something that `route monitor` shows.
+#[derive(Clone, Debug)]
+pub enum ControlEvent {
+    /// A route was added, changed or deleted.
+    Route(Change),
+    /// A next hop died, came back, drains or is drained.
+    Health(NhopHealth),
+    /// The host saw something worth telling.
+    Host(HostEvent),
+    /// A port went up or down.
+    Port {
+        /// Its name.
+        name: String,
+        /// Whether it is up now.
+        up: bool,
+    },
+}
+
+/// Control's ends of one worker.
+pub struct WorkerHandle {
+    /// The worker's counters.
+    pub counters: Arc<Counters>,
+    /// Its notes of remembered owners.
+    pub marks: Arc<Marks>,
+    /// Commands to it.
+    pub mailbox: Producer<WorkerCmd>,
+    /// Rings it.
+    pub waker: Waker,
+}
+
+/// What control is made of.
+pub struct Parts {
+    /// The routes' truth.
+    pub routes: route::Control,
+    /// What workers read of it.
+    pub view: Arc<View>,
+    /// The ports.
+    pub ports: Ports,
+    /// Where they are published.
+    pub published: Arc<ArcSwap<Ports>>,
+    /// Workers.
+    pub workers: Vec<WorkerHandle>,
+    /// The host's counters.
+    pub host_counters: Arc<Counters>,
+    /// The host's notes.
+    pub host_marks: Arc<Marks>,
+    /// Workers' flow tables.
+    pub tables: FlowTables,
+    /// The host's flow tables.
+    pub host_tables: FlowTables,
+    /// Who owns which slot.
+    pub slots: SlotMap,
+    /// Reports of the host.
+    pub events: Receiver<HostEvent>,
+    /// By which groups choose.
+    pub group_secret: GroupSecret,
+    /// The neighbour table's limit and other bounds that status shows.
+    pub bounds: Bounds,
+}
+
+/// Limits of tables that only threads other than control can look into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Packets held for neighbours, a worker.
+    pub held: usize,
+    /// Pieces waiting for their first piece, a worker.
+    pub pieces: usize,
+    /// Packet buffers, a worker.
+    pub buffers: usize,
+    /// Hand-off ring, packets a pair.
+    pub handoff: usize,
+}
+
+/// Control.
+pub struct Control {
+    routes: route::Control,
+    view: Arc<View>,
+    ports: Ports,
+    published: Arc<ArcSwap<Ports>>,
+    retired: Vec<(u64, Arc<Ports>)>,
+    connected: HashSet<Prefix>,
+    workers: Vec<WorkerHandle>,
+    host_counters: Arc<Counters>,
+    host_marks: Arc<Marks>,
+    tables: FlowTables,
+    host_tables: FlowTables,
+    slots: SlotMap,
+    events: Receiver<HostEvent>,
+    group_secret: GroupSecret,
+    down: HashMap<NhopIdx, Down>,
+    checks: HashMap<crate::host::CheckId, (IpAddr, Option<bool>)>,
+    told: Vec<ControlEvent>,
+    marks_at: Secs,
+    bounds: Bounds,
+    started: Now,
+}
+
+impl Control {
+    /// Puts control together and installs the ports' own and connected routes.
+    pub fn new(parts: Parts, host: &mut dyn HostLink, now: Now) -> Result<Self, ControlError> {
+        let mut control = Self {
+            routes: parts.routes,
+            view: parts.view,
+            ports: parts.ports,
+            published: parts.published,
+            retired: Vec::new(),
+            connected: HashSet::new(),
+            workers: parts.workers,
+            host_counters: parts.host_counters,
+            host_marks: parts.host_marks,
+            tables: parts.tables,
+            host_tables: parts.host_tables,
+            slots: parts.slots,
+            events: parts.events,
+            group_secret: parts.group_secret,
+            down: HashMap::new(),
+            checks: HashMap::new(),
+            told: Vec::new(),
+            marks_at: now.secs(),
+            bounds: parts.bounds,
+            started: now,
+        };
+        control.install_ports(host, now)?;
+        control.told.clear();
+        Ok(control)
+    }
+
+    /// Each port is made known to the host, and its networks and own addresses to the routes.
+    fn install_ports(&mut self, host: &mut dyn HostLink, now: Now) -> Result<(), ControlError> {
+        let ports = self.ports.clone();
+        for port in &ports.0 {
+            if matches!(host.call(HostCmd::SetPort(port.clone())), HostReply::Gone) {
+                return Err(ControlError::HostGone);
+            }
+            for addr in &port.addrs {
+                let full = if addr.addr.is_ipv4() { 32 } else { 128 };
+                if let Ok(own) = Prefix::new(addr.addr, full) {
+                    self.install_connected(own, routes::local_path(port), now)?;
+                }
+                if let Some(net) = addr.network().filter(|_| addr.len < full) {
+                    self.install_connected(net, routes::iface_path(port), now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn install_connected(
+        &mut self,
+        prefix: Prefix,
+        path: route::Path,
+        now: Now,
+    ) -> Result<(), ControlError> {
+        match self.routes.add(prefix, &[path], now.secs()) {
+            Ok(change) => {
+                self.connected.insert(prefix);
+                self.told.push(ControlEvent::Route(change));
+                Ok(())
+            }
+            // Two addresses of one network on a port: the network is there already.
+            Err(RouteError::Exists { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Control's regular turn: the host's reports, deadlines, history, retirement. About every 100 ms, and
+    /// whenever its waker rings.
+    pub fn tick(&mut self, host: &mut dyn HostLink, now: Now) {
+        while let Ok(event) = self.events.try_recv() {
+            self.host_event(event, now);
+        }
+        self.refresh_history(now);
+        for change in self.routes.tick(now.secs()) {
+            self.after_change(host, change);
+        }
+        let view = Arc::clone(&self.view);
+        self.retired
+            .retain(|(epoch, _)| !view.qsbr().passed(*epoch));
+    }
+
+    /// Once a second: remembered owners that unpinned packets still take have their clocks restarted.
+    fn refresh_history(&mut self, now: Now) {
+        if now.secs().0 <= self.marks_at.0 {
+            return;
+        }
+        let notes = self
+            .workers
+            .iter()
+            .map(|w| &w.marks)
+            .chain([&self.host_marks]);
+        let marks: Vec<_> = notes.flat_map(|m| m.since(self.marks_at)).collect();
+        for mark in marks {
+            self.routes
+                .remembered_used(mark.group, mark.bucket, mark.place, mark.at);
+        }
+        self.marks_at = now.secs();
+    }
+
+    /// After each change of routes: neighbours nobody needs are let go, who waits looks again, who watches is told.
+    fn after_change(&mut self, host: &mut dyn HostLink, change: Change) {
+        for (idx, _, neigh) in &change.removed_nhops {
+            self.down.remove(idx);
+            if *neigh != crate::link::NO_NEIGH {
+                host.call(HostCmd::Release(arp::NeighIdx(*neigh)));
+            }
+        }
+        self.told.push(ControlEvent::Route(change));
+        self.wake_workers();
+    }
+
+    fn wake_workers(&self) {
+        for worker in &self.workers {
+            worker.waker.wake();
+        }
+    }
+
+    /// What happened since the last call, for those who monitor.
+    pub fn take_events(&mut self) -> Vec<ControlEvent> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// The ports as they are now.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// Takes a port up or down: its next hops die or return.
+    pub fn set_port(
+        &mut self,
+        name: &str,
+        up: bool,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> Result<(), ControlError> {
+        let Some(id) = self.ports.named(name).map(|p| p.id) else {
+            return Err(self.no_such_port(name));
+        };
+        let Some(port) = self.ports.0.get_mut(usize::from(id.0)) else {
+            return Err(self.no_such_port(name));
+        };
+        if port.up == up {
+            return Ok(());
+        }
+        port.up = up;
+        let port: Port = port.clone();
+        host.call(HostCmd::SetPort(port));
+        self.publish_ports();
+        self.port_health(id, up, now);
+        self.told.push(ControlEvent::Port {
+            name: name.to_owned(),
+            up,
+        });
+        Ok(())
+    }
+
+    /// Publishes the ports; the old object is kept until no worker can hold it, so that none ever frees it.
+    fn publish_ports(&mut self) {
+        let old = self.published.swap(Arc::new(self.ports.clone()));
+        let epoch = self.view.qsbr().advance();
+        self.retired.push((epoch, old));
+        self.wake_workers();
+    }
+
+    fn no_such_port(&self, name: &str) -> ControlError {
+        ControlError::NoSuchPort {
+            name: name.to_owned(),
+            ports: self.port_names(),
+        }
+    }
+
+    /// "ports: tun0 (10.0.0.1/24), rack (192.0.2.1/24)", for messages.
+    fn port_names(&self) -> String {
+        let all: Vec<String> = self
+            .ports
+            .0
+            .iter()
+            .map(|p| {
+                let addrs: Vec<String> = p
+                    .addrs
+                    .iter()
+                    .map(|a| format!("{}/{}", a.addr, a.len))
+                    .collect();
+                format!("{} ({})", p.name, addrs.join(" "))
+            })
+            .collect();
+        format!("ports: {}", all.join(", "))
+    }
+
+    fn port_name(&self, id: PortId) -> String {
+        self.ports
+            .get(id)
+            .map_or_else(|| format!("port{}", id.0), |p| p.name.clone())
+    }
+}

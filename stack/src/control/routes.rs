@@ -1,0 +1,536 @@
+//! Routes: add, change, delete, flush, show, get.
+
+use super::{Control, ControlError};
+use crate::host::{HostCmd, HostLink, HostReply};
+use crate::link::NO_NEIGH;
+use crate::parse::{Addrs, Tuple};
+use crate::path::FIB;
+use crate::ports::{Layer, Port};
+use crate::time::Now;
+use flowtable::{Dir, Key, KeyV4, KeyV6, Table, bucket_hash, flow_hash};
+use route::{
+    Change, GroupId, Health, NhopKey, NhopKeyMatch, NhopKind, Path, PathInfo, Pin, PinState,
+    Prefix, RouteInfo, Secs,
+};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Largest weight.
+const WEIGHT_MAX: u32 = (1 << 24) - 1;
+
+/// Timeout that `route get` assumes for a packet of which it knows nothing, s.
+const GET_IDLE_S: u32 = 300;
+
+/// What a route leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathKind {
+    /// Routers or servers.
+    Gateways(Vec<GatewaySpec>),
+    /// A port whose network it is.
+    Iface(String),
+    /// Nothing, silently.
+    Blackhole,
+    /// Nothing, with an answer.
+    Reject,
+}
+
+/// One gateway of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewaySpec {
+    /// Its address.
+    pub addr: IpAddr,
+    /// Its weight; 1 if not given.
+    pub weight: Option<u32>,
+    /// The port, if the address alone does not say (link-local).
+    pub port: Option<String>,
+}
+
+/// A route as an operator writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteSpec {
+    /// The destination.
+    pub prefix: Prefix,
+    /// What it leads to.
+    pub kind: PathKind,
+    /// Largest packet, if smaller than the port's.
+    pub mtu: Option<u32>,
+    /// How long a drained next hop keeps its flows, s.
+    pub deadline_s: Option<u32>,
+}
+
+/// Why a next hop was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The flow is pinned to it.
+    Pinned,
+    /// It owns the flow's bucket.
+    Owner,
+    /// The bucket's owner is dead: it owns the next bucket with a live owner.
+    NextOwner,
+    /// It owned the bucket before, and old flows may still be with it.
+    Remembered,
+    /// The flow is pinned, but the pin will be chosen again at its next packet.
+    Rechosen,
+}
+
+/// A next hop that `route get` found for a flow.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// The bucket.
+    pub bucket: u32,
+    /// Buckets in the group.
+    pub buckets: u32,
+    /// The pin in the flow table, if there is one.
+    pub pin: Option<Pin>,
+    /// The next hop it would take now.
+    pub nhop: Option<PathInfo>,
+    /// Why that one.
+    pub why: Why,
+    /// The worker that owns the flow.
+    pub worker: usize,
+}
+
+/// The answer to `route get`.
+#[derive(Clone, Debug)]
+pub struct RouteGet {
+    /// The route.
+    pub route: RouteInfo,
+    /// Its group.
+    pub group: GroupId,
+    /// For a 5-tuple: the next hop.
+    pub chosen: Option<Chosen>,
+    /// Source address that the box itself would use.
+    pub source: Option<IpAddr>,
+}
+
+/// The path of an own address.
+pub(super) fn local_path(port: &Port) -> Path {
+    let key = NhopKey {
+        kind: NhopKind::Local,
+        port: port.id,
+        gateway: None,
+    };
+    Path {
+        key,
+        weight: 1,
+        neigh: NO_NEIGH,
+        mtu: port.mtu,
+    }
+}
+
+/// The path of a network that is on-link.
+pub(super) fn iface_path(port: &Port) -> Path {
+    let key = NhopKey {
+        kind: NhopKind::Iface,
+        port: port.id,
+        gateway: None,
+    };
+    Path {
+        key,
+        weight: 1,
+        neigh: NO_NEIGH,
+        mtu: port.mtu,
+    }
+}
+
+/// Neighbours reserved for a change that may yet be refused.
+type Reserved = Vec<arp::NeighIdx>;
+
+impl Control {
+    /// `route add`: a new route, or more gateways for one that exists.
+    pub fn route_add(
+        &mut self,
+        spec: &RouteSpec,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> Result<Change, ControlError> {
+        if let PathKind::Gateways(gateways) = &spec.kind
+            && gateways.iter().any(|g| g.weight == Some(0))
+        {
+            return Err(ControlError::WeightZero);
+        }
+        self.refuse_connected(spec.prefix)?;
+        let (paths, reserved) = self.paths(spec, host)?;
+        let added = self.routes.add(spec.prefix, &paths, now.secs());
+        self.committed(added, reserved, host, now)
+    }
+
+    /// `route change`: weights of members that are there, or another set of gateways.
+    pub fn route_change(
+        &mut self,
+        spec: &RouteSpec,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> Result<Change, ControlError> {
+        self.refuse_connected(spec.prefix)?;
+        if self.routes.get(spec.prefix).is_none() {
+            return Err(route::RouteError::NotFound {
+                prefix: spec.prefix,
+            }
+            .into());
+        }
+        let (paths, reserved) = self.paths(spec, host)?;
+        let deadline = spec
+            .deadline_s
+            .map(|s| Secs(now.secs().0.saturating_add(s)));
+        let changed = self
+            .routes
+            .change(spec.prefix, &paths, deadline, now.secs());
+        self.committed(changed, reserved, host, now)
+    }
+
+    /// `route delete`: a route, or one gateway of it.
+    pub fn route_delete(
+        &mut self,
+        prefix: Prefix,
+        gateway: Option<IpAddr>,
+        iface: Option<&str>,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> Result<Change, ControlError> {
+        self.refuse_connected(prefix)?;
+        let port = match iface {
+            Some(name) => Some(
+                self.ports
+                    .named(name)
+                    .ok_or_else(|| self.no_such_port(name))?
+                    .id,
+            ),
+            None => None,
+        };
+        let which = (gateway.is_some() || port.is_some()).then_some(NhopKeyMatch { gateway, port });
+        let deleted = self.routes.delete(prefix, which.as_ref(), now.secs());
+        self.committed(deleted, Vec::new(), host, now)
+    }
+
+    /// `route flush`: every route that an operator made. Returns what was deleted.
+    pub fn route_flush(
+        &mut self,
+        v4: bool,
+        v6: bool,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> Result<Vec<Change>, ControlError> {
+        let doomed: Vec<RouteInfo> = self
+            .routes
+            .routes()
+            .filter(|r| !self.connected.contains(&r.prefix))
+            .filter(|r| if r.prefix.addr().is_ipv4() { v4 } else { v6 })
+            .collect();
+        let mut changes = Vec::new();
+        for route in doomed {
+            for path in route.paths.iter() {
+                let which = NhopKeyMatch {
+                    gateway: path.key.gateway,
+                    port: Some(path.key.port),
+                };
+                let deleted = self.routes.delete(route.prefix, Some(&which), now.secs());
+                changes.push(self.committed(deleted, Vec::new(), host, now)?);
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Every route, in order.
+    pub fn routes(&self) -> impl Iterator<Item = RouteInfo> + '_ {
+        self.routes.routes()
+    }
+
+    /// Whether the route comes with a port's address.
+    pub fn is_connected(&self, prefix: &Prefix) -> bool {
+        self.connected.contains(prefix)
+    }
+
+    /// The route of exactly this prefix.
+    pub fn route_exact(&self, prefix: Prefix) -> Option<RouteInfo> {
+        self.routes.get(prefix)
+    }
+
+    /// `route get`: the route to a destination, and for a 5-tuple the next hop it takes and why.
+    pub fn route_get(
+        &self,
+        dst: IpAddr,
+        tuple: Option<&Tuple>,
+        now: Now,
+    ) -> Result<RouteGet, ControlError> {
+        let route = self.routes.lookup(dst).ok_or(ControlError::NoRoute(dst))?;
+        let chosen = tuple.map(|t| self.chosen(&route, t, now));
+        let source = self.ports.reaching(&dst).and_then(|p| p.own_addr(&dst));
+        let first_port = route.paths.first().map(|p| p.key.port);
+        let source = source.or_else(|| first_port.and_then(|p| self.ports.answer_from(p, &dst)));
+        Ok(RouteGet {
+            group: route.group,
+            route,
+            chosen,
+            source,
+        })
+    }
+
+    fn chosen(&self, route: &RouteInfo, tuple: &Tuple, now: Now) -> Chosen {
+        let Tuple {
+            addrs,
+            sport,
+            dport,
+            proto,
+        } = *tuple;
+        match addrs {
+            Addrs::V4 { src, dst } => {
+                let (key, dir) = KeyV4::new(FIB, proto, src, sport, dst, dport);
+                let slot =
+                    flowtable::owner_slot4(self.tables.v4.secret(), proto, src, sport, dst, dport);
+                self.chosen_in(&self.tables.v4, route, &key, dir, slot, now)
+            }
+            Addrs::V6 { src, dst } => {
+                let (key, dir) = KeyV6::new(FIB, proto, src, sport, dst, dport);
+                let slot =
+                    flowtable::owner_slot6(self.tables.v6.secret(), proto, src, sport, dst, dport);
+                self.chosen_in(&self.tables.v6, route, &key, dir, slot, now)
+            }
+        }
+    }
+
+    fn chosen_in<K: Key>(
+        &self,
+        table: &Arc<Table<K>>,
+        route: &RouteInfo,
+        key: &K,
+        dir: Dir,
+        slot: flowtable::SlotNo,
+        now: Now,
+    ) -> Chosen {
+        let group = self.view.group(route.group);
+        let bucket = group.bucket(bucket_hash(&self.group_secret, key));
+        let entry = table.find(slot, flow_hash(table.secret(), key), key);
+        let pin = entry
+            .map(|e| Pin::from_raw(e.pins[dir as usize].0))
+            .filter(|p| *p != Pin::NONE);
+        let kept = pin.is_some_and(|p| self.view.judge(p) == PinState::Live && group.has_member(p));
+        let answer = group.stateless(bucket, now.secs(), GET_IDLE_S);
+        let owner = group.owner(bucket);
+        let (taken, why) = match (pin, &answer) {
+            (Some(pin), _) if kept => (Some(pin), Why::Pinned),
+            (Some(_), _) => (owner, Why::Rechosen),
+            (None, Some(a)) if a.remembered.is_some() => (Some(a.pin), Why::Remembered),
+            (None, _) => (owner, self.owner_why(route, owner, bucket)),
+        };
+        let nhop = taken.and_then(|p| route.paths.iter().find(|path| path.idx == p.idx()).cloned());
+        let worker = usize::from(self.slots[usize::from(slot.0) % self.slots.len()]);
+        Chosen {
+            bucket,
+            buckets: group.buckets(),
+            pin,
+            nhop,
+            why,
+            worker,
+        }
+    }
+
+    /// Whether the owner is the bucket's own, or stands in for a dead one.
+    fn owner_why(&self, route: &RouteInfo, owner: Option<Pin>, bucket: u32) -> Why {
+        let own = self.view.group(route.group).raw_owner(bucket);
+        if owner.is_none() || own == owner {
+            Why::Owner
+        } else {
+            Why::NextOwner
+        }
+    }
+
+    /// Accepts or takes back a change.
+    fn committed(
+        &mut self,
+        result: Result<Change, route::RouteError>,
+        reserved: Reserved,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> Result<Change, ControlError> {
+        let change = match result {
+            Ok(change) => change,
+            Err(error) => {
+                for idx in reserved {
+                    host.call(HostCmd::Release(idx));
+                }
+                return Err(error.into());
+            }
+        };
+        self.after_change(host, change.clone());
+        self.judge_new(&change, now);
+        Ok(change)
+    }
+
+    /// A next hop that was just made may be on a port that is down, or fail its check already.
+    fn judge_new(&mut self, change: &Change, now: Now) {
+        for path in &change.paths {
+            let port_down = self.ports.get(path.key.port).is_some_and(|p| !p.up);
+            let check_down = path.key.gateway.is_some_and(|g| {
+                self.checks
+                    .values()
+                    .any(|(gateway, up)| *gateway == g && *up == Some(false))
+            });
+            if path.health != Health::Dead && (port_down || check_down) {
+                self.set_down(
+                    path.idx,
+                    |d| {
+                        d.port = port_down;
+                        d.check = check_down;
+                    },
+                    now,
+                );
+            }
+        }
+    }
+
+    fn refuse_connected(&self, prefix: Prefix) -> Result<(), ControlError> {
+        if !self.connected.contains(&prefix) {
+            return Ok(());
+        }
+        let port = self
+            .routes
+            .get(prefix)
+            .and_then(|r| r.paths.first().map(|p| p.key.port));
+        Err(ControlError::Connected {
+            prefix,
+            port: port.map_or_else(String::new, |p| self.port_name(p)),
+        })
+    }
+
+    /// The paths of a spec, with a neighbour reserved for each gateway that is not a next hop yet.
+    fn paths(
+        &mut self,
+        spec: &RouteSpec,
+        host: &mut dyn HostLink,
+    ) -> Result<(Vec<Path>, Reserved), ControlError> {
+        let single = |kind| {
+            let key = NhopKey {
+                kind,
+                port: route::PortId(0),
+                gateway: None,
+            };
+            Ok((
+                vec![Path {
+                    key,
+                    weight: 1,
+                    neigh: NO_NEIGH,
+                    mtu: spec.mtu.unwrap_or(65_535),
+                }],
+                Vec::new(),
+            ))
+        };
+        match &spec.kind {
+            PathKind::Blackhole => single(NhopKind::Blackhole),
+            PathKind::Reject => single(NhopKind::Reject),
+            PathKind::Iface(name) => {
+                let port = self
+                    .ports
+                    .named(name)
+                    .ok_or_else(|| self.no_such_port(name))?;
+                let mut path = iface_path(port);
+                path.mtu = spec.mtu.map_or(path.mtu, |m| m.min(path.mtu));
+                Ok((vec![path], Vec::new()))
+            }
+            PathKind::Gateways(gateways) if gateways.is_empty() => Err(ControlError::NoTarget),
+            PathKind::Gateways(gateways) => self.gateway_paths(spec, gateways, host),
+        }
+    }
+
+    fn gateway_paths(
+        &mut self,
+        spec: &RouteSpec,
+        gateways: &[GatewaySpec],
+        host: &mut dyn HostLink,
+    ) -> Result<(Vec<Path>, Reserved), ControlError> {
+        let mut planned = Vec::with_capacity(gateways.len());
+        for (i, gateway) in gateways.iter().enumerate() {
+            if gateways[..i].iter().any(|g| g.addr == gateway.addr) {
+                return Err(ControlError::TwiceNamed(gateway.addr));
+            }
+            let port = self.port_of(spec.prefix, gateway)?;
+            let weight = gateway.weight.unwrap_or(1);
+            if weight > WEIGHT_MAX {
+                return Err(ControlError::Weight(weight));
+            }
+            let mtu = spec.mtu.map_or(port.mtu, |m| m.min(port.mtu));
+            let key = NhopKey {
+                kind: NhopKind::Gateway,
+                port: port.id,
+                gateway: Some(gateway.addr),
+            };
+            planned.push((key, weight, mtu, matches!(port.layer, Layer::L2(_))));
+        }
+        let (mut paths, mut reserved) = (Vec::with_capacity(planned.len()), Vec::new());
+        for (key, weight, mtu, link) in planned {
+            let known = self
+                .routes
+                .nhop(&key)
+                .and_then(|idx| self.routes.nhop_info(idx));
+            let neigh = match (known, key.gateway) {
+                (Some(info), _) => info.neigh,
+                (None, Some(addr)) if link => match host.call(HostCmd::Reserve(key.port, addr)) {
+                    HostReply::Neigh(idx) => {
+                        reserved.push(idx);
+                        idx.0
+                    }
+                    refused => {
+                        for idx in reserved {
+                            host.call(HostCmd::Release(idx));
+                        }
+                        return Err(match refused {
+                            HostReply::Refused(error) => error.into(),
+                            _ => ControlError::HostGone,
+                        });
+                    }
+                },
+                _ => NO_NEIGH,
+            };
+            paths.push(Path {
+                key,
+                weight,
+                neigh,
+                mtu,
+            });
+        }
+        Ok((paths, reserved))
+    }
+
+    /// The port by which a gateway is reached.
+    fn port_of(&self, prefix: Prefix, gateway: &GatewaySpec) -> Result<&Port, ControlError> {
+        let addr = gateway.addr;
+        if prefix.addr().is_ipv4() != addr.is_ipv4() {
+            return Err(ControlError::Family {
+                prefix,
+                gateway: addr,
+            });
+        }
+        if let Some(own) = self
+            .ports
+            .0
+            .iter()
+            .find(|p| p.addrs.iter().any(|a| a.addr == addr))
+        {
+            return Err(ControlError::OwnGateway {
+                gateway: addr,
+                port: own.name.clone(),
+            });
+        }
+        let Some(name) = &gateway.port else {
+            return self
+                .ports
+                .reaching(&addr)
+                .ok_or_else(|| ControlError::NoPort {
+                    gateway: addr,
+                    ports: self.port_names(),
+                });
+        };
+        let port = self
+            .ports
+            .named(name)
+            .ok_or_else(|| self.no_such_port(name))?;
+        if !port.on_link(&addr) && !crate::ports::is_link_local(&addr) {
+            return Err(ControlError::OffLink {
+                gateway: addr,
+                port: port.name.clone(),
+                ports: self.port_names(),
+            });
+        }
+        Ok(port)
+    }
+}

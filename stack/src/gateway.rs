@@ -1,0 +1,280 @@
+//! Puts a gateway together: control, host and workers, joined by their rings, without starting anything.
+//!
+//! What comes out is sans-I/O: the daemon gives each part a thread and devices ([`crate::io::run`]), a test
+//! polls them by hand in virtual time.
+
+use crate::collector::Collector;
+use crate::control::{self, Bounds, Control, ControlError, WorkerHandle};
+use crate::counters::Counters;
+use crate::host::{self, Host};
+use crate::icmp::{Limits, Rate, Rates};
+use crate::io::wake::Waker;
+use crate::links::{Depths, connect};
+use crate::marks::Marks;
+use crate::path::{FlowTables, Path};
+use crate::pkt::Pool;
+use crate::ports::Ports;
+use crate::time::Now;
+use crate::worker::{self, NeighUse, SlotMap, Worker, even_slots};
+use arc_swap::ArcSwap;
+use flowtable::{GroupSecret, SLOTS, SlotNo, Table, TableSecret};
+use std::sync::Arc;
+use std::sync::mpsc;
+
+/// Everything a gateway is built from. The defaults are the daemon's.
+pub struct Setup {
+    /// Threads that forward; queue *i* of each port is worker *i*'s.
+    pub workers: usize,
+    /// Ports, in the order of their indexes.
+    pub ports: Ports,
+    /// IPv4 flows in all.
+    pub flows_v4: usize,
+    /// IPv6 flows in all.
+    pub flows_v6: usize,
+    /// Limits of the route tables; the number of readers is set here.
+    pub route: route::Config,
+    /// Limits and timers of the neighbour table.
+    pub neigh: arp::Config,
+    /// Ring depths.
+    pub depths: Depths,
+    /// Packet buffers a worker.
+    pub buffers: usize,
+    /// Bytes in a packet buffer: the largest MTU and a link header.
+    pub packet_size: usize,
+    /// Packets held for one neighbour, and in all, a worker.
+    pub hold: (usize, usize),
+    /// Datagrams and pieces in the fragment collector, a worker.
+    pub fragments: (usize, usize),
+    /// ICMP limits, all workers together.
+    pub icmp: Rates,
+    /// Fresh at each start.
+    pub table_secret: TableSecret,
+    /// The installation's.
+    pub group_secret: GroupSecret,
+    /// For everything that is to look random without being secret.
+    pub seed: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            ports: Ports::default(),
+            flows_v4: 262_144,
+            flows_v6: 131_072,
+            route: route::Config::default(),
+            neigh: arp::Config::default(),
+            depths: Depths::default(),
+            buffers: 4096,
+            packet_size: 2048,
+            hold: (16, 512),
+            fragments: (256, 512),
+            icmp: Rates::default(),
+            table_secret: TableSecret([0; 16]),
+            group_secret: GroupSecret([0; 16]),
+            seed: 0,
+        }
+    }
+}
+
+/// Whom to wake; [`Waker::null`] in a simulation.
+pub struct Wakers {
+    /// One a worker.
+    pub workers: Vec<Waker>,
+    /// The host's.
+    pub host: Waker,
+    /// Control's.
+    pub control: Waker,
+}
+
+impl Wakers {
+    /// Wakers that wake nobody.
+    pub fn null(workers: usize) -> Self {
+        let workers = (0..workers).map(|_| Waker::null()).collect();
+        Self {
+            workers,
+            host: Waker::null(),
+            control: Waker::null(),
+        }
+    }
+
+    /// Real ones.
+    pub fn new(workers: usize) -> std::io::Result<Self> {
+        let workers = (0..workers)
+            .map(|_| Waker::new())
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            workers,
+            host: Waker::new()?,
+            control: Waker::new()?,
+        })
+    }
+}
+
+/// A gateway, ready to be polled.
+pub struct Gateway {
+    /// The truth.
+    pub control: Control,
+    /// Neighbours and own sockets.
+    pub host: Host,
+    /// The packet path.
+    pub workers: Vec<Worker>,
+}
+
+/// Flows of the host's own sockets.
+const HOST_FLOWS: usize = 4096;
+
+/// How long a fragment waits for its datagram's first piece, and how long that piece is remembered, ms.
+const PIECE_WAIT_MS: u64 = 500;
+const PIECE_KEEP_MS: u64 = 30_000;
+
+/// Builds a gateway.
+pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, ControlError> {
+    let readers = setup.workers + 1;
+    let (routes, view) = route::new(route::Config {
+        readers,
+        ..setup.route.clone()
+    });
+    let neigh_limit = setup.neigh.limit;
+    let (neighbours, neigh) = arp::new(setup.neigh.clone(), setup.seed);
+    let tables = FlowTables {
+        v4: Table::new(setup.flows_v4, setup.table_secret, now.tick()),
+        v6: Table::new(setup.flows_v6, setup.table_secret, now.tick()),
+    };
+    let host_tables = FlowTables {
+        v4: Table::new(HOST_FLOWS, setup.table_secret, now.tick()),
+        v6: Table::new(HOST_FLOWS, setup.table_secret, now.tick()),
+    };
+    let slots = even_slots(setup.workers);
+    let published = Arc::new(ArcSwap::from_pointee(setup.ports.clone()));
+    let (worker_links, host_links, mailboxes) = connect(setup.workers, setup.depths);
+    let mut all_wakers = wakers.workers.clone();
+    all_wakers.push(wakers.host.clone());
+
+    let (mut workers, mut handles, mut used) = (Vec::new(), Vec::new(), Vec::new());
+    for ((id, links), mailbox) in worker_links.into_iter().enumerate().zip(mailboxes) {
+        let marks = Arc::new(Marks::default());
+        let counters = Arc::new(Counters::new(setup.ports.0.len()));
+        let neigh_use = Arc::new(NeighUse::new(neigh_limit));
+        let owned = slots_of(&slots, id);
+        let path = Path::new(
+            Arc::clone(&view),
+            &tables,
+            &owned,
+            setup.group_secret,
+            Arc::clone(&marks),
+        );
+        handles.push(WorkerHandle {
+            counters: Arc::clone(&counters),
+            marks,
+            mailbox,
+            waker: all_wakers[id].clone(),
+        });
+        used.push(Arc::clone(&neigh_use));
+        workers.push(Worker::new(worker::Parts {
+            id,
+            path,
+            neigh: Arc::clone(&neigh),
+            slots,
+            links,
+            wakers: all_wakers.clone(),
+            ports: Arc::clone(&published),
+            counters,
+            used: neigh_use,
+            pool: Pool::new(setup.buffers, setup.packet_size),
+            limits: limits(&setup, id),
+            collector: Collector::new(
+                setup.fragments.0,
+                setup.fragments.1,
+                PIECE_WAIT_MS,
+                PIECE_KEEP_MS,
+                setup.seed,
+            ),
+            pieces_max: setup.fragments.1 + 1,
+            fragment_seed: setup.seed,
+            hold: setup.hold,
+            qsbr: view.qsbr().reader(id),
+        }));
+    }
+
+    let (events_tx, events) = mpsc::channel();
+    let (host_counters, host_marks) = (
+        Arc::new(Counters::new(setup.ports.0.len())),
+        Arc::new(Marks::default()),
+    );
+    let every: Vec<SlotNo> = (0..SLOTS as u16).map(SlotNo).collect();
+    let host_path = Path::new(
+        Arc::clone(&view),
+        &host_tables,
+        &every,
+        setup.group_secret,
+        Arc::clone(&host_marks),
+    );
+    let mut host = Host::new(host::Parts {
+        table: neighbours,
+        neigh,
+        path: host_path,
+        links: host_links,
+        wakers: all_wakers,
+        control_waker: wakers.control.clone(),
+        ports: Arc::clone(&published),
+        counters: Arc::clone(&host_counters),
+        used,
+        pool: Pool::new(1024, setup.packet_size),
+        events: events_tx,
+        qsbr: view.qsbr().reader(setup.workers),
+        seed: setup.seed,
+    });
+    let control = Control::new(
+        control::Parts {
+            routes,
+            view,
+            ports: setup.ports,
+            published,
+            workers: handles,
+            host_counters,
+            host_marks,
+            tables,
+            host_tables,
+            slots,
+            events,
+            group_secret: setup.group_secret,
+            bounds: Bounds {
+                held: setup.hold.1,
+                pieces: setup.fragments.1,
+                buffers: setup.buffers,
+                handoff: setup.depths.handoff,
+            },
+        },
+        &mut host,
+        now,
+    )?;
+    Ok(Gateway {
+        control,
+        host,
+        workers,
+    })
+}
+
+fn slots_of(slots: &SlotMap, worker: usize) -> Vec<SlotNo> {
+    let mine = slots
+        .iter()
+        .enumerate()
+        .filter(|(_, w)| usize::from(**w) == worker);
+    mine.map(|(slot, _)| SlotNo(slot as u16)).collect()
+}
+
+/// Each worker has its share of the rate, so that nothing is shared.
+fn limits(setup: &Setup, worker: usize) -> Limits {
+    let share = |rate: Rate| Rate {
+        per_second: (rate.per_second / setup.workers as u32).max(1),
+        burst: (rate.burst / setup.workers as u32).max(1),
+    };
+    let all = setup.icmp;
+    let rates = Rates {
+        errors: share(all.errors),
+        source: share(all.source),
+        echo: share(all.echo),
+    };
+    Limits::new(rates, setup.seed.wrapping_add(worker as u64))
+}

@@ -1,0 +1,238 @@
+//! Health checks: a TCP connection to a server, again and again, through the gateway's own output.
+
+use crate::ports::Ports;
+use smoltcp::iface::{Interface, SocketHandle, SocketSet};
+use smoltcp::socket::tcp::{self, State};
+use smoltcp::wire::IpAddress;
+use std::net::{IpAddr, SocketAddr};
+
+/// A check's number, as the configuration counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CheckId(pub u32);
+
+/// One health check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Its number.
+    pub id: CheckId,
+    /// The next hop that it speaks for.
+    pub gateway: IpAddr,
+    /// Where it connects: by default the gateway itself.
+    pub server: SocketAddr,
+    /// From the start of one attempt to the next, ms.
+    pub interval_ms: u64,
+    /// How long an attempt may take, ms.
+    pub timeout_ms: u64,
+    /// Failures in a row that make it down.
+    pub tries: u32,
+}
+
+/// How a check stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckState {
+    /// The check.
+    pub check: Check,
+    /// What was last reported: it answers, it does not, nothing yet.
+    pub up: Option<bool>,
+    /// Connections made.
+    pub successes: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+}
+
+struct Running {
+    state: CheckState,
+    failed_in_a_row: u32,
+    next_at: u64,
+    attempt: Option<(SocketHandle, u64)>,
+}
+
+/// All checks.
+pub(super) struct Checks {
+    running: Vec<Running>,
+    closing: Vec<SocketHandle>,
+    next_port: u16,
+}
+
+/// Source ports of checks: the first of the dynamic range (RFC 6335 §6).
+const PORT_BASE: u16 = 49_152;
+
+impl Checks {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            running: Vec::new(),
+            closing: Vec::new(),
+            next_port: PORT_BASE + (seed % 8192) as u16,
+        }
+    }
+
+    /// Replaces the set; checks that are unchanged keep their state.
+    pub(super) fn set(&mut self, checks: Vec<Check>, now: u64, set: &mut SocketSet<'static>) {
+        let mut old = std::mem::take(&mut self.running);
+        for check in checks {
+            let kept = old
+                .iter()
+                .position(|r| r.state.check == check)
+                .map(|i| old.swap_remove(i));
+            self.running.push(kept.unwrap_or_else(|| Running {
+                state: CheckState {
+                    check,
+                    up: None,
+                    successes: 0,
+                    failures: 0,
+                },
+                failed_in_a_row: 0,
+                next_at: now,
+                attempt: None,
+            }));
+        }
+        for (handle, _) in old.into_iter().filter_map(|r| r.attempt) {
+            set.get_mut::<tcp::Socket<'_>>(handle).abort();
+            self.closing.push(handle);
+        }
+    }
+
+    /// Starts the attempts that are due.
+    pub(super) fn start_due(
+        &mut self,
+        now: u64,
+        ports: &Ports,
+        iface: &mut Interface,
+        set: &mut SocketSet<'static>,
+    ) {
+        for running in &mut self.running {
+            if running.attempt.is_some() || running.next_at > now {
+                continue;
+            }
+            running.next_at = now + running.state.check.interval_ms;
+            self.next_port = if self.next_port == u16::MAX {
+                PORT_BASE
+            } else {
+                self.next_port + 1
+            };
+            let server = running.state.check.server;
+            let Some(source) = source_for(ports, &server.ip()) else {
+                continue;
+            };
+            let mut socket = tcp::Socket::new(
+                tcp::SocketBuffer::new(vec![0; 64]),
+                tcp::SocketBuffer::new(vec![0; 64]),
+            );
+            let remote = (IpAddress::from(server.ip()), server.port());
+            let local = (IpAddress::from(source), self.next_port);
+            if socket.connect(iface.context(), remote, local).is_ok() {
+                let deadline = now + running.state.check.timeout_ms;
+                running.attempt = Some((set.add(socket), deadline));
+            }
+        }
+    }
+
+    /// Looks at the attempts under way. Returns the checks whose verdict changed.
+    pub(super) fn finish(
+        &mut self,
+        now: u64,
+        set: &mut SocketSet<'static>,
+    ) -> Vec<(CheckId, bool)> {
+        let mut changed = Vec::new();
+        for running in &mut self.running {
+            let Some((handle, deadline)) = running.attempt else {
+                continue;
+            };
+            let socket = set.get_mut::<tcp::Socket<'_>>(handle);
+            let ok = socket.may_send();
+            if !ok && socket.state() != State::Closed && now < deadline {
+                continue;
+            }
+            socket.abort();
+            self.closing.push(handle);
+            running.attempt = None;
+            if let Some(up) = running.verdict(ok) {
+                changed.push((running.state.check.id, up));
+            }
+        }
+        changed
+    }
+
+    /// Frees sockets whose last segment is out.
+    pub(super) fn remove_closed(&mut self, set: &mut SocketSet<'static>) {
+        for handle in self.closing.drain(..) {
+            set.remove(handle);
+        }
+    }
+
+    pub(super) fn next_at(&self) -> Option<u64> {
+        self.running
+            .iter()
+            .map(|r| r.attempt.map_or(r.next_at, |(_, deadline)| deadline))
+            .min()
+    }
+
+    pub(super) fn states(&self) -> Vec<(CheckId, CheckState)> {
+        self.running
+            .iter()
+            .map(|r| (r.state.check.id, r.state.clone()))
+            .collect()
+    }
+}
+
+impl Running {
+    /// Counts an attempt; says whether that changes the verdict.
+    fn verdict(&mut self, ok: bool) -> Option<bool> {
+        if ok {
+            self.state.successes += 1;
+            self.failed_in_a_row = 0;
+            return (self.state.up.replace(true) != Some(true)).then_some(true);
+        }
+        self.state.failures += 1;
+        self.failed_in_a_row += 1;
+        let down = self.failed_in_a_row >= self.state.check.tries;
+        (down && self.state.up.replace(false) != Some(false)).then_some(false)
+    }
+}
+
+/// Our address on the port by which `dst` is reached, else any of its family.
+pub(super) fn source_for(ports: &Ports, dst: &IpAddr) -> Option<IpAddr> {
+    let near = ports.reaching(dst).and_then(|p| p.own_addr(dst));
+    near.or_else(|| ports.0.iter().find_map(|p| p.own_addr(dst)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(tries: u32) -> Running {
+        let check = Check {
+            id: CheckId(0),
+            gateway: "192.0.2.1".parse().unwrap(),
+            server: "192.0.2.1:80".parse().unwrap(),
+            interval_ms: 1000,
+            timeout_ms: 500,
+            tries,
+        };
+        let state = CheckState {
+            check,
+            up: None,
+            successes: 0,
+            failures: 0,
+        };
+        Running {
+            state,
+            failed_in_a_row: 0,
+            next_at: 0,
+            attempt: None,
+        }
+    }
+
+    #[test]
+    fn a_check_is_down_after_its_tries_in_a_row_and_up_after_one_success() {
+        let mut check = running(3);
+        assert_eq!(check.verdict(true), Some(true));
+        assert_eq!(check.verdict(true), None);
+        assert_eq!((check.verdict(false), check.verdict(false)), (None, None));
+        assert_eq!(check.verdict(true), None);
+        assert_eq!((check.verdict(false), check.verdict(false)), (None, None));
+        assert_eq!(check.verdict(false), Some(false));
+        assert_eq!(check.verdict(false), None);
+        assert_eq!(check.verdict(true), Some(true));
+    }
+}

@@ -1,0 +1,139 @@
+//! What control asks of the host, and the answers. In a running gateway they cross threads; in a test
+//! control calls the host directly.
+
+use super::{Check, CheckId, CheckState, Host, PingReport, PingSpec};
+use crate::ports::{Layer, Port};
+use arp::{Mac, NeighError, NeighIdx};
+use route::PortId;
+use std::net::IpAddr;
+
+/// A command.
+#[derive(Clone, Debug)]
+pub enum HostCmd {
+    /// A port appeared or changed.
+    SetPort(Port),
+    /// A next hop needs this neighbour, for as long as it exists.
+    Reserve(PortId, IpAddr),
+    /// It does not any more.
+    Release(NeighIdx),
+    /// All neighbours.
+    Neighbours,
+    /// `arp -s`.
+    SetStatic {
+        /// Where; by default the port on which the address is on-link.
+        port: PortId,
+        /// The neighbour.
+        addr: IpAddr,
+        /// Its hardware address.
+        mac: Mac,
+        /// Answer for it (proxy).
+        published: bool,
+    },
+    /// `arp -d`.
+    Delete(Option<PortId>, IpAddr),
+    /// Counters of ARP and ND.
+    NeighStats,
+    /// The health checks there are to be from now on.
+    SetChecks(Vec<Check>),
+    /// The checks and how they stand.
+    Checks,
+    /// Starts to ping.
+    Ping(PingSpec),
+    /// How the ping goes.
+    PingReport(u64),
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub enum HostReply {
+    /// Done, nothing to say.
+    Done,
+    /// A neighbour's slot.
+    Neigh(NeighIdx),
+    /// All neighbours.
+    Neighbours(Vec<arp::Neighbour>),
+    /// Counters, and the table's (used, limit).
+    NeighStats(Box<arp::ArpStats>, (usize, usize)),
+    /// Health checks.
+    Checks(Vec<(CheckId, CheckState)>),
+    /// A ping's number.
+    PingStarted(u64),
+    /// A ping's progress.
+    Ping(Option<PingReport>),
+    /// Refused.
+    Refused(NeighError),
+    /// The host has ended.
+    Gone,
+}
+
+/// A way to the host that answers.
+pub trait HostLink {
+    /// Has the host carry out a command.
+    fn call(&mut self, cmd: HostCmd) -> HostReply;
+}
+
+impl HostLink for Host {
+    fn call(&mut self, cmd: HostCmd) -> HostReply {
+        let now = self.now.0;
+        match cmd {
+            HostCmd::SetPort(port) => {
+                self.set_port(&port);
+                HostReply::Done
+            }
+            HostCmd::Reserve(port, addr) => answer(
+                self.table
+                    .reserve(arp::PortId(port.0), addr, now)
+                    .map(HostReply::Neigh),
+            ),
+            HostCmd::Release(idx) => {
+                self.table.release(idx, now);
+                HostReply::Done
+            }
+            HostCmd::Neighbours => HostReply::Neighbours(self.table.list(now)),
+            HostCmd::SetStatic {
+                port,
+                addr,
+                mac,
+                published,
+            } => {
+                let done = self
+                    .table
+                    .set_static(arp::PortId(port.0), addr, mac, published);
+                self.wake_workers();
+                answer(done.map(|_| HostReply::Done))
+            }
+            HostCmd::Delete(port, addr) => {
+                let port = port.map(|p| arp::PortId(p.0));
+                answer(self.table.delete(port, &addr).map(|_| HostReply::Done))
+            }
+            HostCmd::NeighStats => {
+                HostReply::NeighStats(Box::new(self.table.stats().clone()), self.table.fills())
+            }
+            HostCmd::SetChecks(checks) => {
+                self.sockets.set_checks(checks, now);
+                HostReply::Done
+            }
+            HostCmd::Checks => HostReply::Checks(self.sockets.checks()),
+            HostCmd::Ping(spec) => HostReply::PingStarted(self.sockets.start_ping(spec, now)),
+            HostCmd::PingReport(id) => HostReply::Ping(self.sockets.ping_report(id)),
+        }
+    }
+}
+
+fn answer(result: Result<HostReply, NeighError>) -> HostReply {
+    result.unwrap_or_else(HostReply::Refused)
+}
+
+impl Host {
+    fn set_port(&mut self, port: &Port) {
+        let Layer::L2(mac) = port.layer else { return };
+        let addrs = port.addrs.iter().map(|a| (a.addr, a.len)).collect();
+        let info = arp::PortInfo {
+            port: arp::PortId(port.id.0),
+            mac,
+            addrs,
+            up: port.up,
+        };
+        self.table.set_port(info, self.now.0, &mut self.frames);
+    }
+}

@@ -1,0 +1,473 @@
+//! The host: neighbours, timers, and the box's own sockets.
+//!
+//! One thread owns it. It takes what workers punt, answers ARP and ND, keeps every next hop's neighbour
+//! probed, runs smoltcp for health checks and ping, and sends through the same flow cache and `arpresolve`
+//! as a worker does, with a small flow table of its own. What it learns of neighbours it writes into their
+//! words; what that means for next hops it reports to control, which alone writes theirs.
+
+mod checks;
+mod commands;
+mod device;
+mod ping;
+mod sockets;
+
+pub use checks::{Check, CheckId, CheckState};
+pub use commands::{HostCmd, HostLink, HostReply};
+pub use ping::{PingReport, PingSpec};
+
+use crate::counters::Counters;
+use crate::io::wake::Waker;
+use crate::link::{Link, arpresolve};
+use crate::links::HostLinks;
+use crate::parse;
+use crate::path::{Outcome, Path};
+use crate::pkt::{Pkt, Pool};
+use crate::ports::Ports;
+use crate::time::Now;
+use crate::worker::NeighUse;
+use arc_swap::{ArcSwap, Cache};
+use arp::{HoldQueue, NeighIdx};
+use flowtable::Seen;
+use route::{PortId, Secs};
+use sockets::Sockets;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+/// What the host tells control.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostEvent {
+    /// A neighbour answers.
+    NeighUp(NeighIdx),
+    /// A neighbour was probed and did not answer.
+    NeighDown(NeighIdx),
+    /// A neighbour answers from another hardware address.
+    NeighMoved {
+        /// The neighbour's address.
+        addr: IpAddr,
+        /// From where.
+        from: arp::Mac,
+        /// To where.
+        to: arp::Mac,
+    },
+    /// Somebody else uses one of our addresses (RFC 5227).
+    Conflict {
+        /// The port.
+        port: PortId,
+        /// Our address.
+        addr: IpAddr,
+        /// Who uses it.
+        mac: arp::Mac,
+    },
+    /// A health check changed its mind.
+    Check {
+        /// Which.
+        id: CheckId,
+        /// Whether the server answers.
+        up: bool,
+    },
+}
+
+/// What a host is made of.
+pub struct Parts {
+    /// Its neighbours.
+    pub table: arp::Table,
+    /// The neighbours as workers see them.
+    pub neigh: Arc<arp::View>,
+    /// Its flow cache.
+    pub path: Path,
+    /// Its ends of each worker's rings.
+    pub links: Vec<HostLinks>,
+    /// Every worker's waker, the host's own last.
+    pub wakers: Vec<Waker>,
+    /// Control's waker.
+    pub control_waker: Waker,
+    /// Ports, published by control.
+    pub ports: Arc<ArcSwap<Ports>>,
+    /// Its counters: packets that found no way out.
+    pub counters: Arc<Counters>,
+    /// Where workers note which neighbours they used.
+    pub used: Vec<Arc<NeighUse>>,
+    /// Its stock of packets.
+    pub pool: Pool,
+    /// Reports to control.
+    pub events: Sender<HostEvent>,
+    /// Its quiescence.
+    pub qsbr: route::Reader,
+    /// For smoltcp's sequence numbers and ports.
+    pub seed: u64,
+}
+
+/// The host.
+pub struct Host {
+    table: arp::Table,
+    neigh: Arc<arp::View>,
+    path: Path,
+    links: Vec<HostLinks>,
+    wakers: Vec<Waker>,
+    control_waker: Waker,
+    ports: Cache<Arc<ArcSwap<Ports>>, Arc<Ports>>,
+    counters: Arc<Counters>,
+    used: Vec<Arc<NeighUse>>,
+    pool: Pool,
+    events: Sender<HostEvent>,
+    qsbr: route::Reader,
+    sockets: Sockets,
+    hold: HoldQueue<Pkt>,
+    released: Vec<Pkt>,
+    frames: Vec<arp::Frame>,
+    out: Vec<Pkt>,
+    used_at: Secs,
+    now: Now,
+}
+
+/// Own packets that wait for a neighbour: for one, in all.
+const HOLD: (usize, usize) = (16, 64);
+
+/// Punted packets taken from one worker in one turn.
+const PUNT_BURST: usize = 64;
+
+impl Host {
+    /// Puts a host together.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            sockets: Sockets::new(parts.seed, parts.pool.packet_size()),
+            table: parts.table,
+            neigh: parts.neigh,
+            path: parts.path,
+            links: parts.links,
+            wakers: parts.wakers,
+            control_waker: parts.control_waker,
+            ports: Cache::new(parts.ports),
+            counters: parts.counters,
+            used: parts.used,
+            pool: parts.pool,
+            events: parts.events,
+            qsbr: parts.qsbr,
+            hold: HoldQueue::new(HOLD.0, HOLD.1),
+            released: Vec::new(),
+            frames: Vec::new(),
+            out: Vec::new(),
+            used_at: Secs(0),
+            now: Now(0),
+        }
+    }
+
+    /// One turn. Returns how much it did; 0 means that it may sleep until [`Self::deadline_ms`] or its waker.
+    pub fn poll(&mut self, now: Now) -> usize {
+        self.qsbr.quiescent();
+        self.now = now;
+        let mut work = self.take_empties();
+        work += self.take_punts();
+        self.report_use();
+        self.table.poll(now.0, &mut self.frames);
+        work += self.report_events();
+        self.run_sockets();
+        self.release_held();
+        work += self.send_frames();
+        self.path.sweep(4, now);
+        work
+    }
+
+    /// When the host has to be polled next, in ms since start.
+    pub fn deadline_ms(&self) -> u64 {
+        let held = (!self.hold.is_empty()).then_some(self.now.0 + 100);
+        let next_use = self.now.0 + 1000;
+        [
+            self.table.next_deadline(),
+            self.sockets.deadline_ms(),
+            held,
+            Some(next_use),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(next_use)
+    }
+
+    /// Its own waker.
+    pub fn waker(&self) -> &Waker {
+        &self.wakers[self.wakers.len() - 1]
+    }
+
+    /// Whether a worker's ring holds something for the host.
+    pub fn has_mail(&self) -> bool {
+        self.links
+            .iter()
+            .any(|l| l.confirm.waiting() + l.ask.waiting() > 0 || !l.asks.is_empty())
+    }
+
+    /// Tells everyone that the host holds nothing shared while it sleeps.
+    pub fn going_to_sleep(&mut self) {
+        self.qsbr.offline();
+    }
+
+    /// It woke up.
+    pub fn woke(&mut self) {
+        self.qsbr.online();
+    }
+
+    /// Its counters.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Its neighbours.
+    pub fn neighbours(&self) -> &arp::Table {
+        &self.table
+    }
+
+    fn take_empties(&mut self) -> usize {
+        for link in &mut self.links {
+            while let Some(pkt) = link.host_tx.reclaim() {
+                self.pool.put(pkt);
+            }
+        }
+        0
+    }
+
+    fn take_punts(&mut self) -> usize {
+        let mut n = 0;
+        for worker in 0..self.links.len() {
+            for _ in 0..PUNT_BURST {
+                // Answers first: a flood of questions must not look like dead neighbours.
+                let link = &mut self.links[worker];
+                if let Some(pkt) = link.confirm.recv() {
+                    self.punted(&pkt);
+                    let _ = self.links[worker].confirm.give_back(pkt);
+                } else if let Some(pkt) = link.ask.recv() {
+                    self.punted(&pkt);
+                    let _ = self.links[worker].ask.give_back(pkt);
+                } else if let Ok(ask) = link.asks.pop() {
+                    // Refused when the table is full of better entries; counted there.
+                    let _ = self
+                        .table
+                        .ask(arp::PortId(ask.port.0), ask.addr, self.now.0);
+                    self.wake_workers();
+                } else {
+                    break;
+                }
+                n += 1;
+            }
+        }
+        n
+    }
+
+    /// A frame about neighbours, or a packet for our own sockets (which `ip_input` has read).
+    fn punted(&mut self, pkt: &Pkt) {
+        if pkt.meta.len == 0 {
+            self.table.input(
+                arp::PortId(pkt.in_port.0),
+                pkt.bytes(),
+                self.now.0,
+                &mut self.frames,
+            );
+        } else {
+            self.sockets.input(pkt.bytes());
+        }
+    }
+
+    /// Once a second: entries that workers use are refreshed before they expire.
+    fn report_use(&mut self) {
+        let secs = self.now.secs();
+        if secs.0 <= self.used_at.0 {
+            return;
+        }
+        for used in &self.used {
+            for idx in used.since(self.used_at) {
+                self.table.used(idx, self.now.0);
+            }
+        }
+        self.used_at = secs;
+    }
+
+    fn report_events(&mut self) -> usize {
+        let mut n = 0;
+        let events: Vec<arp::Event> = self.table.events().collect();
+        for event in events {
+            n += 1;
+            self.tell(match event {
+                arp::Event::Up { idx } => HostEvent::NeighUp(idx),
+                arp::Event::Down { idx } => HostEvent::NeighDown(idx),
+                arp::Event::Moved { idx, from, to } => {
+                    let all = self.table.list(self.now.0);
+                    let Some(entry) = all.iter().find(|n| n.idx == idx) else {
+                        continue;
+                    };
+                    HostEvent::NeighMoved {
+                        addr: entry.addr,
+                        from,
+                        to,
+                    }
+                }
+                arp::Event::Conflict { port, addr, mac } => HostEvent::Conflict {
+                    port: PortId(port.0),
+                    addr,
+                    mac,
+                },
+            });
+        }
+        if n > 0 {
+            self.wake_workers();
+        }
+        n
+    }
+
+    fn tell(&self, event: HostEvent) {
+        // Control is gone only when the gateway ends.
+        let _ = self.events.send(event);
+        self.control_waker.wake();
+    }
+
+    /// Workers that hold packets look at their neighbours again.
+    fn wake_workers(&self) {
+        for waker in &self.wakers[..self.wakers.len() - 1] {
+            waker.wake();
+        }
+    }
+
+    fn run_sockets(&mut self) {
+        let mut out = std::mem::take(&mut self.out);
+        let ports = Arc::clone(self.ports.load());
+        let changed = self
+            .sockets
+            .poll(self.now.0, &ports, &mut self.pool, &mut out);
+        for (id, up) in changed {
+            self.tell(HostEvent::Check { id, up });
+        }
+        for pkt in out.drain(..) {
+            self.ip_output(pkt);
+        }
+        self.out = out;
+    }
+
+    /// A packet of our own sockets: the same flow cache and `arpresolve` as a forwarded one.
+    fn ip_output(&mut self, mut pkt: Pkt) {
+        pkt.origin = true;
+        let Ok(meta) = parse::read(pkt.bytes()) else {
+            return self.lost(pkt);
+        };
+        pkt.meta = meta;
+        let seen = Seen {
+            l4: meta.l4,
+            bytes: u32::from(meta.len),
+            in_port: 0,
+        };
+        let slot = self.path.slot(&meta.tuple);
+        match self
+            .path
+            .resolve(slot, &meta, &seen, self.now, &self.counters)
+        {
+            Outcome::Via(hop) => {
+                let ports = Arc::clone(self.ports.load());
+                match arpresolve(&ports, &self.neigh, &hop.attrs, &meta.addrs.dst()) {
+                    Link::Header(idx, _) if !self.hold.is_empty() && self.hold.waits_for(idx) => {
+                        self.hold_own(idx, pkt);
+                    }
+                    Link::Header(_, header) => {
+                        let fits = pkt.push(&header);
+                        self.finish(pkt, hop.attrs.port, fits);
+                    }
+                    Link::Bare => {
+                        self.finish(pkt, hop.attrs.port, true);
+                    }
+                    Link::Wait(idx) => self.hold_own(idx, pkt),
+                    Link::Unknown => self.ask_own(pkt, hop.attrs.port),
+                    Link::Failed | Link::Down => self.lost(pkt),
+                }
+            }
+            Outcome::Local | Outcome::Unroutable(_) => self.lost(pkt),
+        }
+    }
+
+    fn hold_own(&mut self, idx: NeighIdx, pkt: Pkt) {
+        if let Some(older) = self.hold.push(idx, pkt) {
+            self.lost(older);
+        }
+    }
+
+    fn ask_own(&mut self, pkt: Pkt, port: PortId) {
+        match self
+            .table
+            .ask(arp::PortId(port.0), pkt.meta.addrs.dst(), self.now.0)
+        {
+            Ok(idx) => self.hold_own(idx, pkt),
+            Err(_) => self.lost(pkt),
+        }
+    }
+
+    fn lost(&mut self, pkt: Pkt) {
+        self.counters.origin_lost.bump();
+        self.pool.put(pkt);
+    }
+
+    /// A finished frame goes to worker 0: a device queue has one writer. `false` if there was no room.
+    fn finish(&mut self, mut pkt: Pkt, port: PortId, fits: bool) -> bool {
+        pkt.in_port = port;
+        let sent = match self.links.first_mut() {
+            Some(link) if fits => link.host_tx.send(pkt),
+            _ => Err(pkt),
+        };
+        match sent {
+            Ok(()) => {
+                self.wakers[0].wake();
+                true
+            }
+            Err(pkt) => {
+                self.lost(pkt);
+                false
+            }
+        }
+    }
+
+    fn release_held(&mut self) {
+        if self.hold.is_empty() {
+            return;
+        }
+        let mut released = std::mem::take(&mut self.released);
+        self.hold.ready(&self.neigh, &mut released);
+        for pkt in released.drain(..) {
+            let failed = self.neigh_failed(&pkt);
+            if failed {
+                self.lost(pkt)
+            } else {
+                self.ip_output(pkt)
+            }
+        }
+        self.released = released;
+    }
+
+    /// Own packets to a neighbour that failed are lost; the socket sends again.
+    fn neigh_failed(&mut self, pkt: &Pkt) -> bool {
+        let Outcome::Via(hop) = self.path.route_only(&pkt.meta.tuple, self.now) else {
+            return true;
+        };
+        let ports = Arc::clone(self.ports.load());
+        !matches!(
+            arpresolve(&ports, &self.neigh, &hop.attrs, &pkt.meta.addrs.dst()),
+            Link::Header(..) | Link::Bare
+        )
+    }
+
+    /// ARP and ND frames that the table wants sent.
+    fn send_frames(&mut self) -> usize {
+        let mut frames = std::mem::take(&mut self.frames);
+        let n = frames.len();
+        for frame in frames.drain(..) {
+            if !self.send_frame(&frame) {
+                // A question that never left must not count as unanswered.
+                self.table.unsent(&frame);
+            }
+        }
+        self.frames = frames;
+        n
+    }
+
+    fn send_frame(&mut self, frame: &arp::Frame) -> bool {
+        let Some(mut pkt) = self.pool.take() else {
+            return false;
+        };
+        let fits = pkt.copy_from(&frame.bytes);
+        self.finish(pkt, PortId(frame.port.0), fits)
+    }
+}

@@ -1,0 +1,498 @@
+//! The flow cache: from a packet's flow to its next hop, in the exact order of design section 4.
+//!
+//! A [`Path`] belongs to one thread (a worker, or the host for its own sockets) and holds the writers of
+//! that thread's flow tables. On a hit it judges the pin by generation, state and stamp; on a miss it looks
+//! the route up, lets the group choose and stores the pin. It reads shared memory and writes only its own.
+//!
+//! *Order.* A stamp is always read before the lookup that it vouches for, and stored with the pin: a route
+//! that changes in between leaves an old stamp with a new route (one lookup too many), never the reverse.
+
+use crate::counters::Counters;
+use crate::fate::{DropReason, MoveReason};
+use crate::marks::Marks;
+use crate::parse::{Addrs, IpMeta, Role, Tuple};
+use crate::time::Now;
+use flowtable::{
+    Dir, Entry, FlowHash, GroupSecret, Key, KeyV4, KeyV6, Observed, PinWord, Seen, SlotNo, Table,
+    Writer, bucket_hash, flow_hash,
+};
+use route::{Answer, GroupId, GroupRef, NhopAttrs, NhopKind, Pin, PinState, View};
+use std::sync::Arc;
+
+/// The FIB of every port, until ports can be assigned to FIBs.
+pub const FIB: u8 = 0;
+
+/// What the flow cache says of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes to this next hop.
+    Via(Hop),
+    /// Its destination is one of our own addresses.
+    Local,
+    /// It goes nowhere, for this reason.
+    Unroutable(DropReason),
+}
+
+/// A next hop chosen for a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Which one.
+    pub pin: Pin,
+    /// Where it is.
+    pub attrs: NhopAttrs,
+}
+
+/// A key whose destination the route tables know.
+trait Routed: Key {
+    type Addr: Copy;
+    fn stamp(view: &View, dst: Self::Addr) -> u32;
+    fn lookup(view: &View, dst: Self::Addr) -> Option<GroupId>;
+}
+
+impl Routed for KeyV4 {
+    type Addr = u32;
+    fn stamp(view: &View, dst: u32) -> u32 {
+        view.stamp4(dst)
+    }
+    fn lookup(view: &View, dst: u32) -> Option<GroupId> {
+        view.lookup4(dst)
+    }
+}
+
+impl Routed for KeyV6 {
+    type Addr = u128;
+    fn stamp(view: &View, dst: u128) -> u32 {
+        view.stamp6(dst)
+    }
+    fn lookup(view: &View, dst: u128) -> Option<GroupId> {
+        view.lookup6(dst)
+    }
+}
+
+/// One packet's question.
+struct Query<'a, K: Routed> {
+    slot: SlotNo,
+    hash: FlowHash,
+    key: K,
+    dir: Dir,
+    dst: K::Addr,
+    role: Role,
+    seen: &'a Seen,
+    now: Now,
+    counters: &'a Counters,
+}
+
+/// What a query needs besides the table.
+struct Shared {
+    view: Arc<View>,
+    secret: GroupSecret,
+    marks: Arc<Marks>,
+}
+
+/// One thread's flow cache.
+pub struct Path {
+    shared: Shared,
+    flows4: Writer<KeyV4>,
+    flows6: Writer<KeyV6>,
+}
+
+/// What a lookup of the route found: the group, its bucket for this flow, and the stamp read before.
+struct Choice<'v> {
+    id: GroupId,
+    group: GroupRef<'v>,
+    bucket: u32,
+    stamp: u32,
+}
+
+impl Path {
+    /// A path over the slots that `tables` give to this thread.
+    pub fn new(
+        view: Arc<View>,
+        tables: &FlowTables,
+        slots: &[SlotNo],
+        secret: GroupSecret,
+        marks: Arc<Marks>,
+    ) -> Self {
+        Self {
+            shared: Shared {
+                view,
+                secret,
+                marks,
+            },
+            flows4: tables.v4.writer(slots.iter().copied()),
+            flows6: tables.v6.writer(slots.iter().copied()),
+        }
+    }
+
+    /// The owner slot of a flow; both directions have the same.
+    pub fn slot(&self, tuple: &Tuple) -> SlotNo {
+        let owner = self.flows4.table().owner();
+        match tuple.addrs {
+            Addrs::V4 { src, dst } => owner.slot4(tuple.proto, src, tuple.sport, dst, tuple.dport),
+            Addrs::V6 { src, dst } => owner.slot6(tuple.proto, src, tuple.sport, dst, tuple.dport),
+        }
+    }
+
+    /// Finds the next hop of a packet, pinning its flow. The packet must be one that will be sent on.
+    pub fn resolve(
+        &mut self,
+        slot: SlotNo,
+        meta: &IpMeta,
+        seen: &Seen,
+        now: Now,
+        counters: &Counters,
+    ) -> Outcome {
+        let Tuple {
+            addrs,
+            sport,
+            dport,
+            proto,
+        } = meta.tuple;
+        match addrs {
+            Addrs::V4 { src, dst } => {
+                let (key, dir) = KeyV4::new(FIB, proto, src, sport, dst, dport);
+                let hash = flow_hash(self.flows4.table().secret(), &key);
+                let query = Query {
+                    slot,
+                    hash,
+                    key,
+                    dir,
+                    dst,
+                    role: meta.role,
+                    seen,
+                    now,
+                    counters,
+                };
+                answer(&mut self.flows4, &self.shared, &query)
+            }
+            Addrs::V6 { src, dst } => {
+                let (key, dir) = KeyV6::new(FIB, proto, src, sport, dst, dport);
+                let hash = flow_hash(self.flows6.table().secret(), &key);
+                let query = Query {
+                    slot,
+                    hash,
+                    key,
+                    dir,
+                    dst,
+                    role: meta.role,
+                    seen,
+                    now,
+                    counters,
+                };
+                answer(&mut self.flows6, &self.shared, &query)
+            }
+        }
+    }
+
+    /// The next hop of a packet that has no flow entry and gets none: ICMP errors and echo replies of
+    /// our own, and the question whether a destination is ours.
+    pub fn route_only(&self, tuple: &Tuple, now: Now) -> Outcome {
+        let Tuple {
+            addrs,
+            sport,
+            dport,
+            proto,
+        } = *tuple;
+        match addrs {
+            Addrs::V4 { src, dst } => {
+                let (key, _) = KeyV4::new(FIB, proto, src, sport, dst, dport);
+                plain(&self.shared, &key, dst, now)
+            }
+            Addrs::V6 { src, dst } => {
+                let (key, _) = KeyV6::new(FIB, proto, src, sport, dst, dport);
+                plain(&self.shared, &key, dst, now)
+            }
+        }
+    }
+
+    /// The hand: frees expired entries in the next few buckets. Returns how many.
+    pub fn sweep(&mut self, buckets: usize, now: Now) -> usize {
+        self.flows4.sweep(buckets, now.tick()) + self.flows6.sweep(buckets, now.tick())
+    }
+
+    /// Live entries of this thread.
+    pub fn len(&self) -> usize {
+        self.flows4.len() + self.flows6.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What workers read of the routes.
+    pub fn view(&self) -> &Arc<View> {
+        &self.shared.view
+    }
+
+    /// The secret by which groups choose.
+    pub fn group_secret(&self) -> &GroupSecret {
+        &self.shared.secret
+    }
+
+    /// The writers of both families, for a flush.
+    pub(crate) fn writers(&mut self) -> (&mut Writer<KeyV4>, &mut Writer<KeyV6>) {
+        (&mut self.flows4, &mut self.flows6)
+    }
+
+    /// Whether a pin that is about to be forgotten differs from what a packet without one would get.
+    pub(crate) fn is_debt4(
+        shared: &PathView<'_>,
+        key: &KeyV4,
+        dst: u32,
+        pin: Pin,
+        now: Now,
+    ) -> bool {
+        differs(shared, key, dst, pin, now)
+    }
+
+    /// As [`Self::is_debt4`], for IPv6.
+    pub(crate) fn is_debt6(
+        shared: &PathView<'_>,
+        key: &KeyV6,
+        dst: u128,
+        pin: Pin,
+        now: Now,
+    ) -> bool {
+        differs(shared, key, dst, pin, now)
+    }
+}
+
+/// The parts of a path that a flush needs while the writers are borrowed.
+pub(crate) struct PathView<'a> {
+    pub(crate) view: &'a View,
+    pub(crate) secret: &'a GroupSecret,
+}
+
+fn differs<K: Routed>(s: &PathView<'_>, key: &K, dst: K::Addr, pin: Pin, now: Now) -> bool {
+    let Some(id) = K::lookup(s.view, dst) else {
+        return false;
+    };
+    let group = s.view.group(id);
+    let bucket = group.bucket(bucket_hash(s.secret, key));
+    group
+        .stateless(bucket, now.secs(), UNKNOWN_IDLE_S)
+        .is_some_and(|answer| answer.pin != pin)
+}
+
+/// Idle timeout assumed where the class of the next packet is not known.
+const UNKNOWN_IDLE_S: u32 = 300;
+
+/// Both flow tables of a gateway (or of the host).
+#[derive(Clone)]
+pub struct FlowTables {
+    /// IPv4.
+    pub v4: Arc<Table<KeyV4>>,
+    /// IPv6.
+    pub v6: Arc<Table<KeyV6>>,
+}
+
+fn answer<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outcome {
+    match flows.lookup(q.slot, q.hash, &q.key, q.now.tick()) {
+        Some(entry) if q.role == Role::Quoting => quoted(flows, s, q, entry),
+        Some(entry) => hit(flows, s, q, entry),
+        None => miss(flows, s, q),
+    }
+}
+
+/// Steps 1 to 4 of design section 4.
+fn hit<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>, entry: Entry) -> Outcome {
+    let observed = flows.observe(entry, q.dir, q.seen, q.now.tick());
+    let pin = Pin::from_raw(flows.pin(entry, q.dir).0);
+    if pin == Pin::NONE {
+        return rechoose(flows, s, q, entry, None);
+    }
+    if observed == Observed::Reopened {
+        return rechoose(flows, s, q, entry, Some(MoveReason::Reopened));
+    }
+    match s.view.judge(pin) {
+        PinState::Gone => rechoose(flows, s, q, entry, Some(MoveReason::Policy)),
+        PinState::Dead => rechoose(flows, s, q, entry, Some(MoveReason::Dead)),
+        PinState::Drained => rechoose(flows, s, q, entry, Some(MoveReason::Deadline)),
+        PinState::Live => {
+            if flows.stamp(entry, q.dir) != K::stamp(&s.view, q.dst) {
+                return revalidate(flows, s, q, entry, pin);
+            }
+            q.counters.pinned.bump();
+            via(s, pin)
+        }
+    }
+}
+
+/// The stamp differs: the route is looked up again, and the pin kept if its group still has the member.
+fn revalidate<K: Routed>(
+    flows: &mut Writer<K>,
+    s: &Shared,
+    q: &Query<'_, K>,
+    entry: Entry,
+    pin: Pin,
+) -> Outcome {
+    let stamp = K::stamp(&s.view, q.dst);
+    let Some(id) = K::lookup(&s.view, q.dst) else {
+        return Outcome::Unroutable(DropReason::NoRoute);
+    };
+    if !s.view.group(id).has_member(pin) {
+        return rechoose(flows, s, q, entry, Some(MoveReason::Policy));
+    }
+    q.counters.revalidated.bump();
+    flows.set_stamp(entry, q.dir, stamp);
+    via(s, pin)
+}
+
+/// An entry exists, and its pin in this direction must be chosen (again): the bucket's owner.
+/// With no member alive, or a route that forwards nothing, the old pin stays as it is.
+fn rechoose<K: Routed>(
+    flows: &mut Writer<K>,
+    s: &Shared,
+    q: &Query<'_, K>,
+    entry: Entry,
+    why: Option<MoveReason>,
+) -> Outcome {
+    let choice = match choose(s, q) {
+        Ok(choice) => choice,
+        Err(reason) => return Outcome::Unroutable(reason),
+    };
+    let Some(owner) = choice.group.owner(choice.bucket) else {
+        return Outcome::Unroutable(DropReason::NoNexthop);
+    };
+    let outcome = via(s, owner);
+    if !matches!(outcome, Outcome::Via(_)) {
+        return outcome;
+    }
+    if let Some(why) = why
+        && Pin::from_raw(flows.pin(entry, q.dir).0) != owner
+    {
+        q.counters.moved(why);
+    }
+    store(flows, q, entry, &choice, owner);
+    outcome
+}
+
+/// No entry: the route decides, and the flow is pinned if there is room (design section 4, *no pin, no break*).
+fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outcome {
+    let choice = match choose(s, q) {
+        Ok(choice) => choice,
+        Err(reason) => return Outcome::Unroutable(reason),
+    };
+    let Some(owner) = choice.group.owner(choice.bucket) else {
+        return Outcome::Unroutable(DropReason::NoNexthop);
+    };
+    let first = via(s, owner);
+    if !matches!(first, Outcome::Via(_)) {
+        return first;
+    }
+    let idle = flows.idle_timeout(&q.seen.l4);
+    let new = q.seen.l4.opens() || flows.proves_new(q.slot, q.hash, idle, q.now.tick());
+    let stored = if q.role == Role::Quoting {
+        None
+    } else {
+        flows
+            .insert(q.slot, q.hash, &q.key, q.dir, q.seen, q.now.tick())
+            .ok()
+    };
+    match stored {
+        Some(entry) if new => {
+            store(flows, q, entry, &choice, owner);
+            first
+        }
+        Some(entry) => {
+            let pin = stateless(q, &choice, idle).map_or(owner, |answer| answer.pin);
+            store(flows, q, entry, &choice, pin);
+            via(s, pin)
+        }
+        None => unpinned(s, q, &choice, idle),
+    }
+}
+
+/// Forwards without a pin: the bucket's stateless answer, because the next packet will take that too.
+fn unpinned<K: Routed>(s: &Shared, q: &Query<'_, K>, choice: &Choice<'_>, idle: u32) -> Outcome {
+    let Some(answer) = stateless(q, choice, idle) else {
+        return Outcome::Unroutable(DropReason::NoNexthop);
+    };
+    if q.role != Role::Quoting {
+        q.counters.unpinned.bump();
+        if let Some(place) = answer.remembered {
+            s.marks.mark(choice.id, choice.bucket, place, q.now.secs());
+        }
+    }
+    via(s, answer.pin)
+}
+
+/// An ICMP error about a flow we know: it goes where the flow's own packets of that direction go, and leaves
+/// no trace in the entry.
+fn quoted<K: Routed>(flows: &Writer<K>, s: &Shared, q: &Query<'_, K>, entry: Entry) -> Outcome {
+    let pin = Pin::from_raw(flows.pin(entry, q.dir).0);
+    let live = pin != Pin::NONE && s.view.judge(pin) == PinState::Live;
+    if live && flows.stamp(entry, q.dir) == K::stamp(&s.view, q.dst) {
+        return via(s, pin);
+    }
+    let choice = match choose(s, q) {
+        Ok(choice) => choice,
+        Err(reason) => return Outcome::Unroutable(reason),
+    };
+    if live && choice.group.has_member(pin) {
+        return via(s, pin);
+    }
+    choice
+        .group
+        .owner(choice.bucket)
+        .map_or(Outcome::Unroutable(DropReason::NoNexthop), |p| via(s, p))
+}
+
+/// Reads the stamp, then looks the route up, then finds the flow's bucket.
+fn choose<'v, K: Routed>(s: &'v Shared, q: &Query<'_, K>) -> Result<Choice<'v>, DropReason> {
+    let stamp = K::stamp(&s.view, q.dst);
+    let id = K::lookup(&s.view, q.dst).ok_or(DropReason::NoRoute)?;
+    let group = s.view.group(id);
+    let bucket = group.bucket(bucket_hash(&s.secret, &q.key));
+    Ok(Choice {
+        id,
+        group,
+        bucket,
+        stamp,
+    })
+}
+
+fn stateless<K: Routed>(q: &Query<'_, K>, choice: &Choice<'_>, idle: u32) -> Option<Answer> {
+    choice.group.stateless(choice.bucket, q.now.secs(), idle)
+}
+
+/// Stores a pin with the stamp read before its lookup, and marks pin debt (design section 4).
+fn store<K: Routed>(
+    flows: &mut Writer<K>,
+    q: &Query<'_, K>,
+    entry: Entry,
+    choice: &Choice<'_>,
+    pin: Pin,
+) {
+    flows.set_pin(entry, q.dir, PinWord(pin.raw()), choice.stamp);
+    let idle = flows.idle_timeout(&q.seen.l4);
+    let free_to_lose = choice.group.owner(choice.bucket) == Some(pin)
+        && stateless(q, choice, idle).is_some_and(|answer| answer.pin == pin);
+    if !free_to_lose {
+        flows.set_debt(entry, true);
+    }
+}
+
+/// What a next hop means for a packet.
+fn via(s: &Shared, pin: Pin) -> Outcome {
+    let attrs = s.view.attrs(pin.idx());
+    match attrs.kind {
+        NhopKind::Gateway | NhopKind::Iface => Outcome::Via(Hop { pin, attrs }),
+        NhopKind::Local => Outcome::Local,
+        NhopKind::Blackhole => Outcome::Unroutable(DropReason::Blackhole),
+        NhopKind::Reject => Outcome::Unroutable(DropReason::Reject),
+    }
+}
+
+fn plain<K: Routed>(s: &Shared, key: &K, dst: K::Addr, now: Now) -> Outcome {
+    let Some(id) = K::lookup(&s.view, dst) else {
+        return Outcome::Unroutable(DropReason::NoRoute);
+    };
+    let group = s.view.group(id);
+    let bucket = group.bucket(bucket_hash(&s.secret, key));
+    match group.stateless(bucket, now.secs(), UNKNOWN_IDLE_S) {
+        Some(answer) => via(s, answer.pin),
+        None => Outcome::Unroutable(DropReason::NoNexthop),
+    }
+}

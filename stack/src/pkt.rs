@@ -1,0 +1,199 @@
+//! A packet buffer and the pool it comes from.
+//!
+//! A [`Pkt`] owns one fixed buffer with room in front for a link header, so that a packet that came
+//! without one (TUN) can leave with one (TAP) in place. Buffers are allocated when a pool is made and
+//! then only move: pool → packet → ring → packet → pool. Nothing here allocates per packet.
+
+use crate::parse::IpMeta;
+use route::PortId;
+
+/// Bytes kept free in front of a received packet: an Ethernet header with two VLAN tags fits, aligned.
+pub const HEADROOM: usize = 64;
+
+/// How a frame was addressed on the link it came by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkCast {
+    /// To our own hardware address, or by a link without addresses.
+    #[default]
+    Unicast,
+    /// To all stations.
+    Broadcast,
+    /// To a group of stations.
+    Multicast,
+}
+
+/// One packet in its buffer.
+#[derive(Debug)]
+pub struct Pkt {
+    buf: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// The port it came in by.
+    pub in_port: PortId,
+    /// How the link addressed it.
+    pub cast: LinkCast,
+    /// What `ip_input` read of it; carried along while it waits, so that it is parsed once.
+    pub meta: IpMeta,
+    /// It began here (ICMP error, own socket): the second book counts it, not the first.
+    pub origin: bool,
+    /// A fragment that has been through its datagram's collector.
+    pub collected: bool,
+    /// When waiting for a neighbour ends, in ms; 0 while it has not waited.
+    pub deadline_ms: u64,
+}
+
+impl Pkt {
+    /// A packet with an empty buffer for `size` bytes behind the headroom.
+    pub fn with_size(size: usize) -> Self {
+        Self {
+            buf: vec![0; HEADROOM + size].into_boxed_slice(),
+            start: HEADROOM,
+            end: HEADROOM,
+            in_port: PortId(0),
+            cast: LinkCast::Unicast,
+            meta: IpMeta::default(),
+            origin: false,
+            collected: false,
+            deadline_ms: 0,
+        }
+    }
+
+    /// The bytes of the packet.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buf[self.start..self.end]
+    }
+
+    /// The bytes of the packet, to be changed.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.buf[self.start..self.end]
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether it holds no byte.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// The whole room behind the headroom, for a device to read into; [`Self::filled`] says how much it read.
+    pub fn space(&mut self) -> &mut [u8] {
+        &mut self.buf[HEADROOM..]
+    }
+
+    /// Declares the first `len` bytes of [`Self::space`] to be the packet.
+    pub fn filled(&mut self, len: usize) {
+        self.start = HEADROOM;
+        self.end = (HEADROOM + len).min(self.buf.len());
+    }
+
+    /// Makes the packet a copy of `bytes`; `false` (and empty) if they do not fit.
+    pub fn copy_from(&mut self, bytes: &[u8]) -> bool {
+        self.filled(0);
+        let Some(room) = self.space().get_mut(..bytes.len()) else {
+            return false;
+        };
+        room.copy_from_slice(bytes);
+        self.filled(bytes.len());
+        true
+    }
+
+    /// Takes `n` bytes off the front (a link header that was read).
+    pub fn pull(&mut self, n: usize) {
+        self.start = (self.start + n).min(self.end);
+    }
+
+    /// Puts `header` in front. `false` if the headroom is used up.
+    #[must_use]
+    pub fn push(&mut self, header: &[u8]) -> bool {
+        let Some(start) = self.start.checked_sub(header.len()) else {
+            return false;
+        };
+        self.buf[start..self.start].copy_from_slice(header);
+        self.start = start;
+        true
+    }
+
+    /// Cuts the packet to its first `len` bytes (padding of the link, a quote).
+    pub fn truncate(&mut self, len: usize) {
+        self.end = self.end.min(self.start + len);
+    }
+
+    /// Lengthens the packet at its end to `len` bytes in all; `false` if the buffer is too small.
+    #[must_use]
+    pub fn extend_to(&mut self, len: usize) -> bool {
+        if self.start + len > self.buf.len() {
+            return false;
+        }
+        self.end = self.end.max(self.start + len);
+        true
+    }
+
+    /// Bytes that fit behind the headroom.
+    pub fn capacity(&self) -> usize {
+        self.buf.len() - HEADROOM
+    }
+
+    /// Forgets contents and marks; the buffer stays.
+    pub fn reset(&mut self) {
+        self.start = HEADROOM;
+        self.end = HEADROOM;
+        self.in_port = PortId(0);
+        self.cast = LinkCast::Unicast;
+        self.meta = IpMeta::default();
+        self.origin = false;
+        self.collected = false;
+        self.deadline_ms = 0;
+    }
+}
+
+/// A worker's stock of empty packets: fixed at start, never grown.
+#[derive(Debug)]
+pub struct Pool {
+    free: Vec<Pkt>,
+    size: usize,
+    total: usize,
+}
+
+impl Pool {
+    /// `count` packets of `size` bytes each.
+    pub fn new(count: usize, size: usize) -> Self {
+        let free = (0..count).map(|_| Pkt::with_size(size)).collect();
+        Self {
+            free,
+            size,
+            total: count,
+        }
+    }
+
+    /// An empty packet, or `None` when all are in use (the caller leaves the rest in the device).
+    pub fn take(&mut self) -> Option<Pkt> {
+        self.free.pop()
+    }
+
+    /// Gives a packet back. While another thread's buffers are here in place of ours there can be one too
+    /// many; it is let go.
+    pub fn put(&mut self, mut pkt: Pkt) {
+        if self.free.len() < self.total {
+            pkt.reset();
+            self.free.push(pkt);
+        }
+    }
+
+    /// Packets not in use.
+    pub fn available(&self) -> usize {
+        self.free.len()
+    }
+
+    /// Packets in all.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Bytes that fit into one packet.
+    pub fn packet_size(&self) -> usize {
+        self.size
+    }
+}

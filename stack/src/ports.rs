@@ -1,0 +1,156 @@
+//! Ports as everyone sees them: published by control as one object, loaded by a worker once a burst.
+
+use arp::Mac;
+use route::{PortId, Prefix};
+use std::net::IpAddr;
+
+/// What a frame on a port looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Ethernet frames; ours carry this hardware address.
+    L2(Mac),
+    /// Bare IP packets (TUN).
+    L3,
+}
+
+/// An own address on a port, with the network that is on-link there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortAddr {
+    /// The address.
+    pub addr: IpAddr,
+    /// Length of the on-link prefix.
+    pub len: u8,
+}
+
+impl PortAddr {
+    /// The on-link network.
+    pub fn network(&self) -> Option<Prefix> {
+        Prefix::new(mask(self.addr, self.len), self.len).ok()
+    }
+}
+
+fn mask(addr: IpAddr, len: u8) -> IpAddr {
+    match addr {
+        IpAddr::V4(a) => {
+            let keep = u32::MAX
+                .checked_shl(32 - u32::from(len.min(32)))
+                .unwrap_or(0);
+            IpAddr::V4((a.to_bits() & keep).into())
+        }
+        IpAddr::V6(a) => {
+            let keep = u128::MAX
+                .checked_shl(128 - u32::from(len.min(128)))
+                .unwrap_or(0);
+            IpAddr::V6((a.to_bits() & keep).into())
+        }
+    }
+}
+
+/// One port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its index.
+    pub id: PortId,
+    /// Its name, as the configuration and `-iface` have it.
+    pub name: String,
+    /// What its frames look like.
+    pub layer: Layer,
+    /// Largest IP packet it takes, bytes.
+    pub mtu: u32,
+    /// Whether it is administratively up.
+    pub up: bool,
+    /// Our own addresses there.
+    pub addrs: Vec<PortAddr>,
+}
+
+impl Port {
+    /// Our address there in the family of `like`; a global one before a link-local one.
+    pub fn own_addr(&self, like: &IpAddr) -> Option<IpAddr> {
+        let mut of_family = self
+            .addrs
+            .iter()
+            .map(|a| a.addr)
+            .filter(|a| a.is_ipv4() == like.is_ipv4());
+        of_family
+            .clone()
+            .find(|a| !is_link_local(a))
+            .or_else(|| of_family.next())
+    }
+
+    /// Whether `addr` is in a network that is on-link there.
+    pub fn on_link(&self, addr: &IpAddr) -> bool {
+        self.addrs
+            .iter()
+            .any(|a| a.network().is_some_and(|net| net.contains(*addr)))
+    }
+
+    /// Whether `addr` is the broadcast address of a network there, or that network's zero address.
+    pub fn is_broadcast(&self, addr: &IpAddr) -> bool {
+        let IpAddr::V4(addr) = addr else { return false };
+        self.addrs.iter().any(|a| match a.addr {
+            IpAddr::V4(own) if a.len < 31 => {
+                let host = u32::MAX >> a.len;
+                let same = (own.to_bits() ^ addr.to_bits()) & !host == 0;
+                same && matches!(addr.to_bits() & host, h if h == 0 || h == host)
+            }
+            _ => false,
+        })
+    }
+
+    /// The hardware address, if the port has one.
+    pub fn mac(&self) -> Option<Mac> {
+        match self.layer {
+            Layer::L2(mac) => Some(mac),
+            Layer::L3 => None,
+        }
+    }
+}
+
+/// Whether an address is valid on its link only (RFC 3927, RFC 4291 §2.5.6).
+pub fn is_link_local(addr: &IpAddr) -> bool {
+    match addr {
+        IpAddr::V4(a) => a.is_link_local(),
+        IpAddr::V6(a) => a.is_unicast_link_local(),
+    }
+}
+
+/// All ports, in the order of their indexes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ports(pub Vec<Port>);
+
+impl Ports {
+    /// The port with index `id`.
+    pub fn get(&self, id: PortId) -> Option<&Port> {
+        self.0.get(usize::from(id.0))
+    }
+
+    /// The port called `name`.
+    pub fn named(&self, name: &str) -> Option<&Port> {
+        self.0.iter().find(|p| p.name == name)
+    }
+
+    /// The port on which `addr` is on-link, by the longest network.
+    pub fn reaching(&self, addr: &IpAddr) -> Option<&Port> {
+        let matches = self
+            .0
+            .iter()
+            .flat_map(|port| port.addrs.iter().map(move |a| (port, a)));
+        matches
+            .filter(|(_, a)| a.network().is_some_and(|net| net.contains(*addr)))
+            .max_by_key(|(_, a)| a.len)
+            .map(|(port, _)| port)
+    }
+
+    /// Whether `addr` is one of our own.
+    pub fn is_own(&self, addr: &IpAddr) -> bool {
+        self.0
+            .iter()
+            .any(|p| p.addrs.iter().any(|a| a.addr == *addr))
+    }
+
+    /// An own address to answer from when a packet came in by `port`: one of that port, else any of the family.
+    pub fn answer_from(&self, port: PortId, like: &IpAddr) -> Option<IpAddr> {
+        let there = self.get(port).and_then(|p| p.own_addr(like));
+        there.or_else(|| self.0.iter().find_map(|p| p.own_addr(like)))
+    }
+}

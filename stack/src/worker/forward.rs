@@ -1,0 +1,105 @@
+//! `ip_forward`: the owner's work on a packet, from its flow to a verdict.
+
+use super::Worker;
+use crate::fate::DropReason;
+use crate::icmp::Error;
+use crate::martian::{self, Dest};
+use crate::parse::{Role, proto};
+use crate::path::Outcome;
+use crate::pkt::Pkt;
+use flowtable::{L4, Seen};
+
+impl Worker {
+    /// A packet has reached the worker that owns its flow, or collects its datagram.
+    pub(super) fn owner_input(&mut self, pkt: Pkt) {
+        if pkt.origin {
+            return self.originate(pkt);
+        }
+        if pkt.meta.fragment.is_some() && !pkt.collected {
+            return self.collect(pkt);
+        }
+        self.ip_forward(pkt);
+    }
+
+    /// Decides what becomes of a packet, and does it.
+    pub(super) fn ip_forward(&mut self, pkt: Pkt) {
+        let addrs = &pkt.meta.addrs;
+        let one_link =
+            martian::bad_dest(addrs) == Dest::LinkLocal || martian::link_local_source(addrs);
+        if pkt.meta.ttl <= 1 || one_link {
+            return self.only_if_local(pkt);
+        }
+        let seen = Seen {
+            l4: pkt.meta.l4,
+            bytes: u32::from(pkt.meta.len),
+            in_port: pkt.in_port.0 as u8,
+        };
+        let slot = self.path.slot(&pkt.meta.tuple);
+        let outcome = self
+            .path
+            .resolve(slot, &pkt.meta, &seen, self.now, &self.counters);
+        match outcome {
+            Outcome::Via(hop) => self.ip_output(pkt, hop),
+            Outcome::Local => self.ip_local_deliver(pkt),
+            Outcome::Unroutable(reason) => self.unreachable(pkt, reason),
+        }
+    }
+
+    /// A packet that may reach our own addresses but must not be forwarded: its time is up, or one of its
+    /// addresses is valid on one link only. It leaves no trace in the flow table.
+    fn only_if_local(&mut self, pkt: Pkt) {
+        let expired = pkt.meta.ttl <= 1;
+        let source = martian::link_local_source(&pkt.meta.addrs);
+        match self.path.route_only(&pkt.meta.tuple, self.now) {
+            Outcome::Local => self.ip_local_deliver(pkt),
+            // RFC 4007 §9, RFC 3927 §2.7: what is valid on one link only stays there.
+            _ if source => self.drop_with(pkt, DropReason::IpBadSource, Error::BeyondScope),
+            _ if expired => self.drop_with(pkt, DropReason::TtlExpired, Error::TimeExceeded),
+            _ => self.drop_pkt(pkt, DropReason::IpBadDest),
+        }
+    }
+
+    /// No way to the destination: answered as RFC 1812 §5.2.7.1 and RFC 4443 §3.1 say, a blackhole not at all.
+    pub(super) fn unreachable(&mut self, pkt: Pkt, reason: DropReason) {
+        match reason {
+            DropReason::NoRoute => self.drop_with(pkt, reason, Error::NetUnreachable),
+            DropReason::Reject => self.drop_with(pkt, reason, Error::Rejected),
+            DropReason::NoNexthop | DropReason::NeighbourFailed => {
+                self.drop_with(pkt, reason, Error::HostUnreachable);
+            }
+            _ => self.drop_pkt(pkt, reason),
+        }
+    }
+
+    /// For us: echo is answered here, the rest is the host's.
+    fn ip_local_deliver(&mut self, mut pkt: Pkt) {
+        let icmp = matches!(pkt.meta.proto, proto::ICMP | proto::ICMP6);
+        if icmp && pkt.meta.fragment.is_none() && pkt.meta.role == Role::Own {
+            let meta = pkt.meta;
+            match crate::icmp::echo_reply(pkt.bytes_mut(), &meta) {
+                Ok(true) => return self.answer_echo(pkt),
+                Ok(false) => {}
+                Err(reason) => return self.drop_pkt(pkt, reason),
+            }
+        }
+        self.punt_local(pkt);
+    }
+
+    /// To our own sockets: what may answer an open one by *confirm*, openers by *ask*.
+    fn punt_local(&mut self, pkt: Pkt) {
+        let opens = pkt.meta.l4.opens() || !matches!(pkt.meta.l4, L4::Tcp { .. } | L4::Icmp);
+        let ring = if opens {
+            &mut self.links.ask
+        } else {
+            &mut self.links.confirm
+        };
+        match ring.send(pkt) {
+            Ok(()) => {
+                self.counters.consumed.bump();
+                self.counters.consumed_local.bump();
+                self.ring_host();
+            }
+            Err(pkt) => self.drop_pkt(pkt, DropReason::LocalFull),
+        }
+    }
+}

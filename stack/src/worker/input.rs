@@ -1,0 +1,162 @@
+//! `ether_input` and `ip_input`: from a frame on a queue to the worker that owns its flow.
+
+use super::Worker;
+use crate::collector::datagram_hash;
+use crate::fate::DropReason;
+use crate::icmp;
+use crate::martian::{self, Dest};
+use crate::parse::{self, Addrs};
+use crate::pkt::{LinkCast, Pkt};
+use crate::ports::Layer;
+use arp::{Kind, Mac};
+use flowtable::SLOTS;
+
+const ETHER_HDR: usize = 14;
+
+impl Worker {
+    /// A frame was received on one of our own queues.
+    pub(super) fn arrive(&mut self, mut pkt: Pkt) {
+        self.count_rx(pkt.in_port, pkt.len() as u64);
+        let layer = match self.burst_ports.get(pkt.in_port) {
+            Some(port) if port.up => port.layer,
+            _ => return self.drop_pkt(pkt, DropReason::PortDown),
+        };
+        let read = match layer {
+            Layer::L2(mac) => match self.ether_input(pkt, mac) {
+                Some(ip) => {
+                    pkt = ip;
+                    parse::read(pkt.bytes())
+                }
+                None => return,
+            },
+            Layer::L3 => parse::read(pkt.bytes()),
+        };
+        match read.and_then(|meta| check_addresses(&meta.addrs, pkt.cast).map(|()| meta)) {
+            Ok(meta) if self.burst_ports.is_own(&meta.addrs.src()) => {
+                self.drop_pkt(pkt, DropReason::IpOwnSource);
+            }
+            Ok(meta) => {
+                pkt.meta = meta;
+                // The link may have padded the frame; beyond the datagram nothing is ours (RFC 1812 §5.2.2).
+                pkt.truncate(usize::from(meta.len));
+                let v6 = meta.addrs.is_v6();
+                let received = if v6 {
+                    &self.counters.ip6_received
+                } else {
+                    &self.counters.ip4_received
+                };
+                received.bump();
+                self.to_owner(pkt);
+            }
+            Err(reason) => self.refuse(pkt, reason),
+        }
+    }
+
+    /// Drops what `ip_input` refused; some refusals are owed an answer (RFC 1812 §5.3.13, RFC 5095).
+    fn refuse(&mut self, mut pkt: Pkt, reason: DropReason) {
+        match icmp::param_problem(pkt.bytes(), reason) {
+            Some((error, meta)) if check_addresses(&meta.addrs, pkt.cast).is_ok() => {
+                pkt.meta = meta;
+                self.drop_with(pkt, reason, error);
+            }
+            _ => self.drop_pkt(pkt, reason),
+        }
+    }
+
+    /// Takes the Ethernet header off an IP packet; ARP and ND go to the host.
+    fn ether_input(&mut self, mut pkt: Pkt, ours: Mac) -> Option<Pkt> {
+        let Some(header) = pkt.bytes().get(..ETHER_HDR) else {
+            self.drop_pkt(pkt, DropReason::EtherShort);
+            return None;
+        };
+        let (dst, ethertype) = (
+            Mac([
+                header[0], header[1], header[2], header[3], header[4], header[5],
+            ]),
+            [header[12], header[13]],
+        );
+        pkt.cast = match dst.0 {
+            [0xff, 0xff, 0xff, 0xff, 0xff, 0xff] => LinkCast::Broadcast,
+            [first, ..] if first & 1 == 1 => LinkCast::Multicast,
+            _ if dst == ours => LinkCast::Unicast,
+            _ => {
+                self.drop_pkt(pkt, DropReason::EtherNotOurs);
+                return None;
+            }
+        };
+        if let Some(kind) = arp::is_neighbour_frame(pkt.bytes()) {
+            self.punt_arp(pkt, kind);
+            return None;
+        }
+        let version = pkt.bytes().get(ETHER_HDR).map(|b| b >> 4);
+        let reason = match (ethertype, version) {
+            ([0x08, 0x00], Some(4)) | ([0x86, 0xdd], Some(6)) => {
+                pkt.pull(ETHER_HDR);
+                return Some(pkt);
+            }
+            ([0x08, 0x00] | [0x86, 0xdd], None) => DropReason::IpShort,
+            ([0x08, 0x00] | [0x86, 0xdd], Some(_)) => DropReason::IpVersion,
+            _ => DropReason::EtherType,
+        };
+        self.drop_pkt(pkt, reason);
+        None
+    }
+
+    /// ARP and ND are the host's: answers about neighbours by *confirm*, all else by *ask*.
+    fn punt_arp(&mut self, pkt: Pkt, kind: Kind) {
+        let (sent, full) = match kind {
+            Kind::Reply => (self.links.confirm.send(pkt), DropReason::ConfirmFull),
+            Kind::Request => (self.links.ask.send(pkt), DropReason::AskFull),
+        };
+        match sent {
+            Ok(()) => {
+                self.counters.consumed.bump();
+                self.counters.consumed_arp.bump();
+                self.ring_host();
+            }
+            Err(pkt) => self.drop_pkt(pkt, full),
+        }
+    }
+
+    /// Hands the packet to the worker that owns its flow (or collects its datagram), or keeps it.
+    pub(super) fn to_owner(&mut self, pkt: Pkt) {
+        let owner = self.owner_of(&pkt);
+        if owner == self.id {
+            self.own.push(pkt);
+            return;
+        }
+        let sent = match self.links.to.get_mut(owner) {
+            Some(Some(link)) => link.send(pkt),
+            _ => Err(pkt),
+        };
+        match sent {
+            Ok(()) => {
+                self.counters.handed_off.bump();
+                self.ring_later(owner);
+            }
+            Err(pkt) => self.drop_pkt(pkt, DropReason::HandoffFull),
+        }
+    }
+
+    pub(super) fn owner_of(&self, pkt: &Pkt) -> usize {
+        let slot = if pkt.meta.fragment.is_some() && !pkt.collected {
+            datagram_hash(self.fragment_seed, &pkt.meta) as usize % SLOTS
+        } else {
+            usize::from(self.path.slot(&pkt.meta.tuple).0)
+        };
+        self.slots.get(slot).map_or(self.id, |&w| usize::from(w))
+    }
+}
+
+/// RFC 1812 §5.3.4, §5.3.7 and RFC 6890: addresses that no packet may carry through a router.
+fn check_addresses(addrs: &Addrs, cast: LinkCast) -> Result<(), DropReason> {
+    if martian::bad_source(addrs) {
+        return Err(DropReason::IpBadSource);
+    }
+    match martian::bad_dest(addrs) {
+        Dest::Bad => Err(DropReason::IpBadDest),
+        Dest::Multicast => Err(DropReason::IpMulticast),
+        Dest::Ok | Dest::LinkLocal if cast != LinkCast::Unicast => Err(DropReason::IpLinkCast),
+        Dest::Ok | Dest::LinkLocal => Ok(()),
+    }
+}

@@ -1,0 +1,397 @@
+//! A worker: the one thread that writes its flow-table slots, its counters and its queues.
+//!
+//! [`Worker::poll`] is one burst, without I/O of its own and without a clock: it takes queues and `now`.
+//! The order within a burst is the design's: commands, the rings of other workers, packets whose wait is
+//! over, what the host wants sent, then the own queues. A packet that another worker owns goes to that
+//! worker's ring before any own packet is processed. Files: `input` (to the owner), `forward` (the owner's
+//! work), `output` (link and device), `wait` (packets that wait), `answer` (ICMP), `flush`.
+
+mod answer;
+mod flush;
+mod forward;
+mod input;
+mod output;
+mod wait;
+
+pub use wait::NeighUse;
+
+use crate::collector::Collector;
+use crate::counters::Counters;
+use crate::fate::DropReason;
+use crate::icmp::Limits;
+use crate::io::wake::Waker;
+use crate::io::{Queue, Tx};
+use crate::links::WorkerLinks;
+use crate::path::Path;
+use crate::pkt::{Pkt, Pool};
+use crate::ports::Ports;
+use crate::time::Now;
+use arc_swap::{ArcSwap, Cache};
+use flowtable::SLOTS;
+use flush::Flushing;
+use route::PortId;
+use std::sync::Arc;
+use wait::Waiting;
+
+/// Packets taken from one queue in one burst.
+pub const BURST: usize = 32;
+
+/// Buckets that the hand visits in a burst, and when idle.
+const SWEEP_BUSY: usize = 8;
+const SWEEP_IDLE: usize = 1024;
+
+/// How often an idle worker with entries sweeps, ms.
+const IDLE_SWEEP_MS: u64 = 100;
+
+/// Which worker owns each slot.
+pub type SlotMap = [u16; SLOTS];
+
+/// Slot map for a fixed number of workers: as even as 256 slots allow.
+pub fn even_slots(workers: usize) -> SlotMap {
+    std::array::from_fn(|slot| (slot % workers.max(1)) as u16)
+}
+
+/// What a worker is made of.
+pub struct Parts {
+    /// Which worker this is.
+    pub id: usize,
+    /// Its flow cache.
+    pub path: Path,
+    /// Neighbours.
+    pub neigh: Arc<arp::View>,
+    /// Who owns which slot.
+    pub slots: SlotMap,
+    /// Its rings.
+    pub links: WorkerLinks,
+    /// Every worker's waker, the host's last.
+    pub wakers: Vec<Waker>,
+    /// Ports, published by control.
+    pub ports: Arc<ArcSwap<Ports>>,
+    /// Its counters.
+    pub counters: Arc<Counters>,
+    /// Where it notes which neighbours it used.
+    pub used: Arc<NeighUse>,
+    /// Its stock of packets.
+    pub pool: Pool,
+    /// Its share of the ICMP rate limits.
+    pub limits: Limits,
+    /// Its datagram collector.
+    pub collector: Collector,
+    /// The most pieces that the collector lets go at once.
+    pub pieces_max: usize,
+    /// Seed that names the collector of a datagram; the same on all workers.
+    pub fragment_seed: u64,
+    /// Packets held for neighbours: per neighbour, in all.
+    pub hold: (usize, usize),
+    /// Its quiescence.
+    pub qsbr: route::Reader,
+}
+
+/// One worker.
+pub struct Worker {
+    id: usize,
+    path: Path,
+    neigh: Arc<arp::View>,
+    slots: SlotMap,
+    links: WorkerLinks,
+    wakers: Vec<Waker>,
+    ports: Cache<Arc<ArcSwap<Ports>>, Arc<Ports>>,
+    /// The burst's view of the ports.
+    burst_ports: Arc<Ports>,
+    counters: Arc<Counters>,
+    used: Arc<NeighUse>,
+    pool: Pool,
+    limits: Limits,
+    collector: Collector,
+    fragment_seed: u64,
+    waiting: Waiting,
+    qsbr: route::Reader,
+    flushing: Option<Flushing>,
+    now: Now,
+    /// Datagram identification of our own ICMP errors.
+    ident: u16,
+    /// Ports whose device failed, a bit each.
+    gone: u64,
+    rung: Vec<bool>,
+    rx: Vec<Pkt>,
+    own: Vec<Pkt>,
+    pieces: Vec<Pkt>,
+    evicted: Vec<Pkt>,
+    txq: Vec<(PortId, Pkt)>,
+}
+
+impl Worker {
+    /// Puts a worker together.
+    pub fn new(parts: Parts) -> Self {
+        let mut ports = Cache::new(parts.ports);
+        let burst_ports = Arc::clone(ports.load());
+        let wakers = parts.wakers.len();
+        Self {
+            id: parts.id,
+            path: parts.path,
+            neigh: parts.neigh,
+            slots: parts.slots,
+            links: parts.links,
+            wakers: parts.wakers,
+            ports,
+            burst_ports,
+            counters: parts.counters,
+            used: parts.used,
+            waiting: Waiting::new(parts.hold.0, parts.hold.1),
+            pool: parts.pool,
+            limits: parts.limits,
+            collector: parts.collector,
+            fragment_seed: parts.fragment_seed,
+            qsbr: parts.qsbr,
+            flushing: None,
+            now: Now(0),
+            ident: 0,
+            gone: 0,
+            rung: vec![false; wakers],
+            rx: Vec::with_capacity(BURST * 2),
+            own: Vec::with_capacity(BURST * 4),
+            // The collector can let everything go at once; fragmenting a packet makes fewer pieces.
+            pieces: Vec::with_capacity(parts.pieces_max),
+            evicted: Vec::with_capacity(parts.pieces_max),
+            txq: Vec::with_capacity(BURST * 8),
+        }
+    }
+
+    /// This worker's number.
+    pub fn id(&self) -> usize {
+        self.id
+    }
+
+    /// Its counters.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// One burst. `queues[p]` is this worker's queue of port `p`. Returns how many packets it moved; 0 means
+    /// that it may sleep until its waker rings, a queue becomes readable or [`Self::timeout_ms`] passes.
+    pub fn poll(&mut self, now: Now, queues: &mut [Box<dyn Queue>]) -> usize {
+        self.begin(now);
+        let mut work = self.run_commands();
+        work += self.drain_rings();
+        self.flush_tx(queues);
+        work += self.release_waiting();
+        work += self.send_for_host();
+        self.flush_tx(queues);
+        for port in 0..queues.len() {
+            work += self.rx_port(port, queues);
+            self.flush_tx(queues);
+        }
+        self.path.sweep(if work > 0 { SWEEP_BUSY } else { 0 }, now);
+        self.ring();
+        work
+    }
+
+    fn begin(&mut self, now: Now) {
+        self.qsbr.quiescent();
+        self.now = now;
+        self.counters.bursts.bump();
+        let current = self.ports.load();
+        if !Arc::ptr_eq(current, &self.burst_ports) {
+            // Control keeps every retired object until workers have moved on, so this never frees.
+            self.burst_ports = Arc::clone(current);
+        }
+        for link in self.links.to.iter_mut().flatten() {
+            while let Some(pkt) = link.reclaim() {
+                self.pool.put(pkt);
+            }
+        }
+        for link in [&mut self.links.confirm, &mut self.links.ask] {
+            while let Some(pkt) = link.reclaim() {
+                self.pool.put(pkt);
+            }
+        }
+    }
+
+    /// Packets that others handed to us, before our own (design section 2, 4).
+    fn drain_rings(&mut self) -> usize {
+        let mut n = 0;
+        for from in 0..self.links.from.len() {
+            for _ in 0..BURST {
+                let Some(link) = self.links.from[from].as_mut() else {
+                    break;
+                };
+                let Some(pkt) = link.recv() else { break };
+                self.counters.taken_over.bump();
+                self.own.push(pkt);
+                n += 1;
+            }
+        }
+        self.process_own();
+        // The buffers stay with us; empty ones of ours go back in the twin rings.
+        for link in self.links.from.iter_mut().flatten() {
+            link.repay(&mut self.pool);
+        }
+        n
+    }
+
+    fn process_own(&mut self) {
+        let mut own = std::mem::take(&mut self.own);
+        for pkt in own.drain(..) {
+            self.owner_input(pkt);
+        }
+        self.own = own;
+    }
+
+    fn rx_port(&mut self, port: usize, queues: &mut [Box<dyn Queue>]) -> usize {
+        let Some(queue) = queues.get_mut(port) else {
+            return 0;
+        };
+        let mut rx = std::mem::take(&mut self.rx);
+        let truncated = queue.truncated();
+        let n = match queue.rx_burst(&mut self.pool, &mut rx, BURST) {
+            Ok(n) => n,
+            Err(_) => {
+                self.gone |= 1 << (port % 64);
+                0
+            }
+        };
+        let oversize = queue.truncated() - truncated;
+        for _ in 0..oversize {
+            self.count_rx(PortId(port as u16), 0);
+            self.counters.oversize.bump();
+            self.counters.count_drop(DropReason::Oversize);
+        }
+        for mut pkt in rx.drain(..) {
+            pkt.in_port = PortId(port as u16);
+            self.arrive(pkt);
+        }
+        self.rx = rx;
+        self.ring();
+        self.process_own();
+        n + oversize as usize
+    }
+
+    /// Rings whoever got something to do in this burst.
+    fn ring(&mut self) {
+        for (waker, rung) in self.wakers.iter().zip(&mut self.rung) {
+            if std::mem::take(rung) {
+                waker.wake();
+            }
+        }
+    }
+
+    fn ring_later(&mut self, waker: usize) {
+        if let Some(rung) = self.rung.get_mut(waker) {
+            *rung = true;
+        }
+    }
+
+    fn ring_host(&mut self) {
+        self.ring_later(self.wakers.len() - 1);
+    }
+
+    /// Work for a worker that found nothing to do: the hand goes on. Call about ten times a second.
+    pub fn idle(&mut self, now: Now) {
+        self.path.sweep(SWEEP_IDLE, now);
+    }
+
+    /// How long the worker may sleep, in ms; `None` until something wakes it.
+    pub fn timeout_ms(&self, now: Now) -> Option<u64> {
+        let sweep = (!self.path.is_empty()).then_some(IDLE_SWEEP_MS);
+        let waiting = self
+            .waiting
+            .next_deadline()
+            .map(|at| at.saturating_sub(now.0).max(1));
+        let pieces = self
+            .collector
+            .next_deadline()
+            .map(|at| at.saturating_sub(now.0).max(1));
+        let flush = self.flushing.is_some().then_some(0);
+        [sweep, waiting, pieces, flush].into_iter().flatten().min()
+    }
+
+    /// Tells everyone that this worker holds nothing shared while it sleeps.
+    pub fn going_to_sleep(&mut self) {
+        self.counters.sleeps.bump();
+        self.qsbr.offline();
+    }
+
+    /// It woke up, after so many milliseconds.
+    pub fn woke(&mut self, slept_ms: u64) {
+        self.counters.slept_ms.add(slept_ms);
+        self.qsbr.online();
+    }
+
+    /// Whether rings hold something for this worker: asked between announcing sleep and sleeping.
+    pub fn has_mail(&self) -> bool {
+        !self.links.mailbox.is_empty()
+            || self.links.host_tx.waiting() > 0
+            || self
+                .links
+                .from
+                .iter()
+                .flatten()
+                .any(|link| link.waiting() > 0)
+    }
+
+    /// Ports whose device failed on this worker's queue, a bit each: there is nothing to wait for on them.
+    pub fn gone(&self) -> u64 {
+        self.gone
+    }
+
+    /// Its own waker.
+    pub fn waker(&self) -> &Waker {
+        &self.wakers[self.id]
+    }
+
+    fn drop_pkt(&mut self, pkt: Pkt, reason: DropReason) {
+        if pkt.origin {
+            self.counters.origin_lost.bump();
+        } else {
+            self.counters.count_drop(reason);
+            if let Some(port) = self.counters.port(pkt.in_port) {
+                port.rx_dropped.bump();
+            }
+        }
+        self.pool.put(pkt);
+    }
+
+    fn flush_tx(&mut self, queues: &mut [Box<dyn Queue>]) {
+        let mut txq = std::mem::take(&mut self.txq);
+        for (port, pkt) in txq.drain(..) {
+            let sent = queues
+                .get_mut(usize::from(port.0))
+                .map(|queue| queue.tx(pkt.bytes()));
+            if matches!(sent, Some(Tx::Sent)) {
+                self.counters.tx.bump();
+                self.counters.tx_bytes.add(pkt.len() as u64);
+            } else {
+                self.counters.refused.bump();
+            }
+            self.pool.put(pkt);
+        }
+        self.txq = txq;
+    }
+
+    fn count_tx(&self, port: PortId, bytes: u64, sent: bool) {
+        let of_port = self.counters.port(port);
+        if sent {
+            self.counters.tx.bump();
+            self.counters.tx_bytes.add(bytes);
+        } else {
+            self.counters.refused.bump();
+        }
+        match of_port {
+            Some(port) if sent => {
+                port.tx.bump();
+                port.tx_bytes.add(bytes);
+            }
+            Some(port) => port.refused.bump(),
+            None => {}
+        }
+    }
+
+    fn count_rx(&self, port: PortId, bytes: u64) {
+        self.counters.rx.bump();
+        self.counters.rx_bytes.add(bytes);
+        if let Some(port) = self.counters.port(port) {
+            port.rx.bump();
+            port.rx_bytes.add(bytes);
+        }
+    }
+}

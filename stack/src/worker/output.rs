@@ -1,0 +1,136 @@
+//! `ip_output` and `ether_output`: TTL, size, link header, device.
+
+use super::Worker;
+use crate::checksum::ip_ttl_dec;
+use crate::fate::DropReason;
+use crate::frag;
+use crate::icmp::Error;
+use crate::link::{Link, arpresolve};
+use crate::path::Hop;
+use crate::pkt::Pkt;
+use route::{NhopKind, PortId};
+
+impl Worker {
+    /// Sends a packet on to its next hop: everything that can refuse it is asked before it is changed.
+    pub(super) fn ip_output(&mut self, mut pkt: Pkt, hop: Hop) {
+        if hop.attrs.kind == NhopKind::Iface && self.is_net_broadcast(&pkt, hop.attrs.port) {
+            return self.drop_pkt(pkt, DropReason::IpMulticast);
+        }
+        let mtu = hop.attrs.mtu;
+        let too_big = u32::from(pkt.meta.len) > mtu;
+        if too_big && pkt.meta.dont_fragment {
+            return self.drop_with(pkt, DropReason::TooBig, Error::FragNeeded { mtu });
+        }
+        let link = self.link(&pkt, hop);
+        let Some((pkt_ready, header)) = self.linked(pkt, hop, link) else {
+            return;
+        };
+        pkt = pkt_ready;
+        let v6 = pkt.meta.addrs.is_v6();
+        if !pkt.origin {
+            ip_ttl_dec(pkt.bytes_mut(), v6);
+            self.counters.forwarded.bump();
+            (if v6 {
+                &self.counters.ip6_forwarded
+            } else {
+                &self.counters.ip4_forwarded
+            })
+            .bump();
+        }
+        if too_big {
+            return self.fragment(pkt, hop, header);
+        }
+        self.ether_output(pkt, hop.attrs.port, header);
+    }
+
+    /// RFC 2644: a broadcast to a network of ours is not sent on.
+    fn is_net_broadcast(&self, pkt: &Pkt, port: PortId) -> bool {
+        let dst = pkt.meta.addrs.dst();
+        self.burst_ports
+            .get(port)
+            .is_some_and(|p| p.is_broadcast(&dst))
+    }
+
+    /// Acts on what `arpresolve` said: the packet and its header, or `None` if it waits or is gone.
+    fn linked(&mut self, pkt: Pkt, hop: Hop, link: Link) -> Option<(Pkt, Option<[u8; 14]>)> {
+        match link {
+            Link::Header(_, header) => return Some((pkt, Some(header))),
+            Link::Bare => return Some((pkt, None)),
+            Link::Wait(idx) => self.hold(pkt, idx),
+            Link::Unknown => {
+                let dst = pkt.meta.addrs.dst();
+                self.hold_unknown(pkt, hop.attrs.port, dst);
+            }
+            Link::Failed => self.unreachable(pkt, DropReason::NeighbourFailed),
+            Link::Down => self.drop_pkt(pkt, DropReason::PortDown),
+        }
+        None
+    }
+
+    /// The link of a packet. While others wait for its neighbour it queues behind them (design section 5).
+    fn link(&self, pkt: &Pkt, hop: Hop) -> Link {
+        let dst = pkt.meta.addrs.dst();
+        match arpresolve(&self.burst_ports, &self.neigh, &hop.attrs, &dst) {
+            Link::Header(idx, _) if self.waiting.waits_for(idx) => Link::Wait(idx),
+            Link::Header(idx, header) => {
+                self.used.mark(idx, self.now.secs());
+                Link::Header(idx, header)
+            }
+            link => link,
+        }
+    }
+
+    /// RFC 791 fragmentation on the way out; each piece beyond the first has its own place in the books.
+    fn fragment(&mut self, pkt: Pkt, hop: Hop, header: Option<[u8; 14]>) {
+        let origin = pkt.origin;
+        let mut pieces = std::mem::take(&mut self.pieces);
+        match frag::fragment(pkt, hop.attrs.mtu as usize, &mut self.pool, &mut pieces) {
+            Ok(n) => {
+                self.counters.fragmented.bump();
+                self.counters.extra_pieces.add(n.saturating_sub(1) as u64);
+                for piece in pieces.drain(..) {
+                    self.ether_output(piece, hop.attrs.port, header);
+                }
+            }
+            Err(reason) => self.unforwarded(origin, reason),
+        }
+        self.pieces = pieces;
+    }
+
+    /// Takes back a forward that came to nothing.
+    fn unforwarded(&mut self, origin: bool, reason: DropReason) {
+        if origin {
+            self.counters.origin_lost.bump();
+        } else {
+            self.counters.forwarded.sub(1);
+            self.counters.count_drop(reason);
+        }
+    }
+
+    fn ether_output(&mut self, mut pkt: Pkt, port: PortId, header: Option<[u8; 14]>) {
+        if let Some(header) = header
+            && !pkt.push(&header)
+        {
+            // The headroom holds any link header we know; a packet without it is one too many here.
+            self.counters.refused.bump();
+            self.pool.put(pkt);
+            return;
+        }
+        self.txq.push((port, pkt));
+    }
+
+    /// Frames that the host built (ARP, ND) or routed (own sockets), complete with their link header.
+    pub(super) fn send_for_host(&mut self) -> usize {
+        let mut n = 0;
+        while n < super::BURST * 2 {
+            let Some(pkt) = self.links.host_tx.recv() else {
+                break;
+            };
+            self.counters.originated.bump();
+            self.txq.push((pkt.in_port, pkt));
+            n += 1;
+        }
+        self.links.host_tx.repay(&mut self.pool);
+        n
+    }
+}

@@ -1,0 +1,160 @@
+//! Forwarding allocates nothing: not on a hit, not on a miss, not on a hand-off, not on a drop or an ICMP error.
+#![allow(unsafe_code)]
+
+use flowgate_tests::frames::{tcp, tcp_segment, udp};
+use flowgate_tests::rack::Rack;
+use flowgate_tests::sim::ip;
+use stack::Setup;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::SocketAddr;
+
+/// Counts allocations of a thread while it asks for that.
+struct Counting;
+
+thread_local! {
+    static COUNTING: Cell<bool> = const { Cell::new(false) };
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that is being torn down has no counter any more, and asked for none.
+    let _ = COUNTING.try_with(|on| {
+        if on.get() {
+            let _ = COUNT.try_with(|n| n.set(n.get() + 1));
+        }
+    });
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged; the counters are plain thread locals
+// without destructors, so that counting never allocates.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps GlobalAlloc's contract, which is System's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: as above; `ptr` came from `System`.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.realloc(ptr, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn counted(f: impl FnOnce()) -> u64 {
+    COUNT.set(0);
+    COUNTING.set(true);
+    f();
+    COUNTING.set(false);
+    COUNT.get()
+}
+
+fn socket(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+fn rack(workers: usize) -> Rack {
+    let mut rack = Rack::new(
+        4,
+        Setup {
+            workers,
+            buffers: 2048,
+            ..Setup::default()
+        },
+    );
+    for server in 0..4 {
+        rack.add("203.0.113.10/32".parse().expect("a prefix"), server, 1);
+        rack.add("2001:db8:113::10/128".parse().expect("a prefix"), server, 1);
+    }
+    rack.sim.settle();
+    rack
+}
+
+/// Runs `packets` through the workers and returns what the workers allocated.
+fn allocations(rack: &mut Rack, packets: &[Vec<u8>]) -> u64 {
+    let mut total = 0;
+    for chunk in packets.chunks(16) {
+        for (i, packet) in chunk.iter().enumerate() {
+            let queues = rack.sim.peers[0].len();
+            rack.sim.put(0, i % queues, packet);
+        }
+        total += counted(|| while rack.sim.poll_workers() > 0 {});
+        rack.sim.settle();
+    }
+    total
+}
+
+#[test]
+fn the_counter_counts() {
+    assert!(counted(|| drop(std::hint::black_box(vec![1u8; 100]))) > 0);
+}
+
+#[test]
+fn forwarding_allocates_nothing() {
+    for workers in [1, 3] {
+        let mut rack = rack(workers);
+        let service = [socket("203.0.113.10:80"), socket("[2001:db8:113::10]:80")];
+        let client = |i: u16| {
+            if i % 2 == 0 {
+                SocketAddr::new(
+                    ip(&format!("10.1.{}.{}", i / 200 + 1, i % 200 + 1)),
+                    2000 + i,
+                )
+            } else {
+                SocketAddr::new(ip(&format!("fd10::{:x}", i + 1)), 2000 + i)
+            }
+        };
+        let segments = |flags: u8, first: u16| -> Vec<Vec<u8>> {
+            (first..first + 600)
+                .map(|i| tcp_segment(client(i), service[usize::from(i % 2)], flags, 5, 5, 100))
+                .collect()
+        };
+        // Warm up: lists reach the size they keep.
+        allocations(&mut rack, &segments(tcp::SYN, 0));
+        let before = rack.sim.gateway.control.totals();
+        assert_eq!(
+            allocations(&mut rack, &segments(tcp::ACK, 0)),
+            0,
+            "hits, {workers} workers"
+        );
+        assert_eq!(
+            allocations(&mut rack, &segments(tcp::SYN, 1000)),
+            0,
+            "misses, {workers} workers"
+        );
+        let after = rack.sim.gateway.control.totals();
+        assert_eq!(after.forwarded - before.forwarded, 1200);
+        assert!(after.pinned - before.pinned >= 600);
+        assert_eq!(workers > 1, after.handed_off > before.handed_off);
+        rack.sim.assert_books();
+    }
+}
+
+#[test]
+fn drops_and_their_icmp_errors_allocate_nothing() {
+    let mut rack = rack(2);
+    let nowhere: Vec<Vec<u8>> = (0..100)
+        .map(|i| {
+            udp(
+                SocketAddr::new(ip(&format!("10.2.0.{}", i + 1)), 99),
+                socket("198.51.100.1:9"),
+                b"x",
+            )
+        })
+        .collect();
+    allocations(&mut rack, &nowhere);
+    let before = rack.sim.gateway.control.totals();
+    assert_eq!(allocations(&mut rack, &nowhere), 0);
+    let after = rack.sim.gateway.control.totals();
+    assert!(after.icmp_sent > before.icmp_sent);
+    assert!(after.dropped() >= before.dropped() + 100);
+}

@@ -41,6 +41,19 @@ impl Claims {
         self.0 = kept;
     }
 
+    /// Whether anyone away has a claim.
+    pub(super) fn is_contested(&self) -> bool {
+        self.0[1] != NOBODY
+    }
+
+    /// A member is back: its claim is first again, and whoever stood in for it has none.
+    pub(super) fn reclaim(&mut self, member: Member) {
+        while self.first().is_some_and(|first| first != member) {
+            self.0.rotate_left(1);
+            self.0[CLAIMS - 1] = NOBODY;
+        }
+    }
+
     /// Puts a member's claim first.
     pub(super) fn claim(&mut self, member: Member) {
         self.drop_claim(member);
@@ -63,5 +76,10 @@ mod tests {
         claims.drop_claim(4);
         claims.drop_claim(9);
         assert_eq!(claims.iter().collect::<Vec<_>>(), [3, 5, 2]);
+        claims.reclaim(5);
+        assert_eq!(claims.iter().collect::<Vec<_>>(), [5, 2]);
+        assert!(claims.is_contested());
+        claims.reclaim(2);
+        assert!(!claims.is_contested());
     }
 }

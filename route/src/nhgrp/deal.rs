@@ -37,7 +37,16 @@ pub(crate) fn apportion(buckets: u32, weights: &[u32], holds: &[u32]) -> Vec<u32
         due[*m] = (quota(*m) / total) as u32;
         odd -= u64::from(due[*m]);
     }
-    sharing.sort_by_key(|m| (holds[*m] <= due[*m], Reverse(quota(*m) % total), *m));
+    // Where there is an odd bucket, more members have a remainder than there are odd buckets.
+    let order = |m: &usize| {
+        (
+            quota(*m) % total == 0,
+            holds[*m] <= due[*m],
+            Reverse(quota(*m) % total),
+            *m,
+        )
+    };
+    sharing.sort_by_key(order);
     sharing.iter().take(odd as usize).for_each(|m| due[*m] += 1);
     due
 }

@@ -13,6 +13,8 @@
 use super::claims::Claims;
 use super::deal::Tally;
 use crate::nhop::NhopKey;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Number of a name in a layout: a member's, or that of one who is away.
@@ -205,8 +207,12 @@ impl Layout {
         tally.spread(orphans.into_iter(), &weights, |bucket, member| {
             self.claims[bucket as usize].claim(member);
         });
+        // Buckets that someone away has a claim on are given first: their holders only stand in.
+        let (sure, contested): (Vec<u32>, Vec<u32>) = order
+            .iter()
+            .partition(|b| !self.claims[**b as usize].is_contested());
         let mut offers = vec![Vec::new(); standing.len()];
-        for bucket in order.iter().copied() {
+        for bucket in sure.into_iter().chain(contested) {
             if let Some(holder) = self.holder(bucket, &weights) {
                 offers[holder].push(bucket);
             }
@@ -237,36 +243,64 @@ impl Layout {
         Tally::new(self.buckets(), weights, holders)
     }
 
-    /// Who comes back takes what it had, up to one bucket beyond its due, unless that leaves another more
-    /// than one below.
+    /// Who comes back takes what it had: all of it, if that leaves nobody more than one bucket off its due, else
+    /// as much as is due to it and beyond the due of others; first what nobody holds, then from whoever has most.
     fn return_own(&mut self, standing: &[Standing], weights: &[u32]) {
         let mut tally = self.tally_holders(weights);
-        let order = Arc::clone(&self.order);
-        for bucket in order.iter().copied() {
-            let holder = self.holder(bucket, weights);
-            let claims = &mut self.claims[bucket as usize];
-            let returns = |m: &Member| standing[*m].takes && weights[*m] > 0;
-            let own = claims
-                .iter()
-                .find(|m| holder != Some(*m) && returns(m) && tally.short(*m) >= 0);
-            let Some(member) = own else { continue };
-            if let Some(donor) = holder {
-                if tally.has[donor] <= 1 || tally.short(donor) > 0 {
-                    continue;
-                }
-                claims.drop_claim(donor);
-                tally.has[donor] -= 1;
+        for (member, own) in self.own_of_returning(standing, weights) {
+            let mut offers = vec![Vec::new(); weights.len()];
+            let mut unheld = Vec::new();
+            for bucket in &own {
+                self.holder(*bucket, weights)
+                    .map_or(&mut unheld, |m| &mut offers[m])
+                    .push(*bucket);
             }
-            claims.claim(member);
-            tally.has[member] += 1;
+            let excess = |m: Member| offers[m].len() as i64 + tally.short(m);
+            let all = own.len() as i64 <= tally.short(member) + 1
+                && (0..weights.len()).all(|m| offers[m].is_empty() || excess(m) <= 1);
+            let slack = i64::from(all);
+            while tally.short(member) + slack > 0 {
+                let donors = (0..weights.len()).filter(|m| !offers[*m].is_empty());
+                let most = donors.max_by_key(|m| (-tally.short(*m), Reverse(*m)));
+                let gives = |m: &Member| tally.has[*m] > 1 && tally.short(*m) < slack;
+                let donor = most.filter(gives).filter(|_| unheld.is_empty());
+                let bucket = match donor {
+                    Some(donor) => offers[donor].pop(),
+                    None => unheld.pop(),
+                };
+                let Some(bucket) = bucket else { break };
+                self.claims[bucket as usize].reclaim(member);
+                tally.has[member] += 1;
+                donor.into_iter().for_each(|m| tally.has[m] -= 1);
+            }
         }
     }
 
-    /// Buckets whose holder went away, but which a substitute owns already: it holds them from now on, as
-    /// far as it is due them. So deleting what was dead before moves nothing.
+    /// Who may come back, and the buckets that it had.
+    fn own_of_returning(
+        &self,
+        standing: &[Standing],
+        weights: &[u32],
+    ) -> BTreeMap<Member, Vec<u32>> {
+        let returns = |m: &Member| standing[*m].takes && weights[*m] > 0;
+        let mut own: BTreeMap<Member, Vec<u32>> = BTreeMap::new();
+        for bucket in self.order.iter().copied() {
+            let holder = self.holder(bucket, weights);
+            let mut claims = self.claims[bucket as usize].iter();
+            if let Some(member) = claims.find(|m| holder != Some(*m) && returns(m)) {
+                own.entry(member).or_default().push(bucket);
+            }
+        }
+        own
+    }
+
+    /// Buckets whose holder went away, but which a substitute owns already, go to that substitute or to a member
+    /// that cannot own them now. So deleting what was dead before moves nothing.
     fn adopt_owners(&mut self, standing: &[Standing], weights: &[u32]) {
-        let all_eligible = standing.iter().all(|s| s.weight == 0 || s.eligible);
         let mut tally = self.tally_holders(weights);
+        let absent: Vec<Member> = (0..weights.len())
+            .filter(|m| weights[*m] > 0 && !standing[*m].eligible)
+            .collect();
         for bucket in Arc::clone(&self.order).iter().copied() {
             if self.holder(bucket, weights).is_some() {
                 continue;
@@ -274,10 +308,12 @@ impl Layout {
             let owner = self
                 .owner(bucket)
                 .filter(|m| standing[*m].eligible && weights[*m] > 0);
-            if let Some(owner) = owner.filter(|m| all_eligible || tally.short(*m) >= 0) {
-                self.claims[bucket as usize].claim(owner);
-                tally.has[owner] += 1;
-            }
+            let Some(owner) = owner else { continue };
+            let instead = absent.iter().copied().max_by_key(|m| tally.short(*m));
+            let instead = instead.filter(|m| tally.short(*m) > 0 && tally.short(owner) <= 0);
+            let holder = instead.unwrap_or(owner);
+            self.claims[bucket as usize].claim(holder);
+            tally.has[holder] += 1;
         }
     }
 

@@ -133,7 +133,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
     let readers = setup.workers + 1;
     let (routes, view) = route::new(route::Config {
         readers,
-        ..setup.route.clone()
+        ..setup.route
     });
     let neigh_limit = setup.neigh.limit;
     let (neighbours, neigh) = arp::new(setup.neigh.clone(), setup.seed);

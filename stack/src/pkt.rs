@@ -6,6 +6,7 @@
 
 use crate::parse::IpMeta;
 use route::PortId;
+use std::ops::{Deref, DerefMut};
 
 /// Bytes kept free in front of a received packet: an Ethernet header with two VLAN tags fits, aligned.
 pub const HEADROOM: usize = 64;
@@ -22,9 +23,13 @@ pub enum LinkCast {
     Multicast,
 }
 
-/// One packet in its buffer.
+/// One packet in its buffer: a pointer, so that queues and rings move eight bytes.
 #[derive(Debug)]
-pub struct Pkt {
+pub struct Pkt(Box<PktBuf>);
+
+/// What a [`Pkt`] points to.
+#[derive(Debug)]
+pub struct PktBuf {
     buf: Box<[u8]>,
     start: usize,
     end: usize,
@@ -42,10 +47,23 @@ pub struct Pkt {
     pub deadline_ms: u64,
 }
 
+impl Deref for Pkt {
+    type Target = PktBuf;
+    fn deref(&self) -> &PktBuf {
+        &self.0
+    }
+}
+
+impl DerefMut for Pkt {
+    fn deref_mut(&mut self) -> &mut PktBuf {
+        &mut self.0
+    }
+}
+
 impl Pkt {
     /// A packet with an empty buffer for `size` bytes behind the headroom.
     pub fn with_size(size: usize) -> Self {
-        Self {
+        Self(Box::new(PktBuf {
             buf: vec![0; HEADROOM + size].into_boxed_slice(),
             start: HEADROOM,
             end: HEADROOM,
@@ -55,9 +73,11 @@ impl Pkt {
             origin: false,
             collected: false,
             deadline_ms: 0,
-        }
+        }))
     }
+}
 
+impl PktBuf {
     /// The bytes of the packet.
     pub fn bytes(&self) -> &[u8] {
         &self.buf[self.start..self.end]

@@ -74,7 +74,7 @@ impl Checks {
                 .iter()
                 .position(|r| r.state.check == check)
                 .map(|i| old.swap_remove(i));
-            self.running.push(kept.unwrap_or_else(|| Running {
+            self.running.push(kept.unwrap_or(Running {
                 state: CheckState {
                     check,
                     up: None,

@@ -29,8 +29,17 @@ pub enum HostCmd {
         /// Answer for it (proxy).
         published: bool,
     },
-    /// `arp -d`.
+    /// `arp -d`: answered with the entries that were deleted.
     Delete(Option<PortId>, IpAddr),
+    /// `arp -d -a`: those that nothing reserves or states, of these families, answered likewise.
+    Flush {
+        /// On one port, or on all.
+        port: Option<PortId>,
+        /// IPv4.
+        v4: bool,
+        /// IPv6.
+        v6: bool,
+    },
     /// Counters of ARP and ND.
     NeighStats,
     /// The health checks there are to be from now on.
@@ -50,7 +59,7 @@ pub enum HostReply {
     Done,
     /// A neighbour's slot.
     Neigh(NeighIdx),
-    /// All neighbours.
+    /// All neighbours, or those that were deleted.
     Neighbours(Vec<arp::Neighbour>),
     /// Counters, and the table's (used, limit).
     NeighStats(Box<arp::ArpStats>, (usize, usize)),
@@ -102,10 +111,8 @@ impl HostLink for Host {
                 self.wake_workers();
                 answer(done.map(|_| HostReply::Done))
             }
-            HostCmd::Delete(port, addr) => {
-                let port = port.map(|p| arp::PortId(p.0));
-                answer(self.table.delete(port, &addr).map(|_| HostReply::Done))
-            }
+            HostCmd::Delete(port, addr) => self.delete_neighbour(port, addr),
+            HostCmd::Flush { port, v4, v6 } => self.flush_neighbours(port, v4, v6),
             HostCmd::NeighStats => {
                 HostReply::NeighStats(Box::new(self.table.stats().clone()), self.table.fills())
             }
@@ -125,6 +132,30 @@ fn answer(result: Result<HostReply, NeighError>) -> HostReply {
 }
 
 impl Host {
+    fn delete_neighbour(&mut self, port: Option<PortId>, addr: IpAddr) -> HostReply {
+        let port = port.map(|p| arp::PortId(p.0));
+        let mut doomed = self.table.list(self.now.0);
+        doomed.retain(|n| n.addr == addr && port.is_none_or(|p| p == n.port));
+        let deleted = self.table.delete(port, &addr);
+        // Who held packets for it looks again.
+        self.wake_workers();
+        answer(deleted.map(|_| HostReply::Neighbours(doomed)))
+    }
+
+    fn flush_neighbours(&mut self, port: Option<PortId>, v4: bool, v6: bool) -> HostReply {
+        let mut doomed = self.table.list(self.now.0);
+        doomed.retain(|n| {
+            let wanted = if n.addr.is_ipv4() { v4 } else { v6 };
+            wanted && !n.reserved && !n.permanent && port.is_none_or(|p| p.0 == n.port.0)
+        });
+        for n in &doomed {
+            // It was there a moment ago, and nobody else deletes.
+            let _ = self.table.delete(Some(n.port), &n.addr);
+        }
+        self.wake_workers();
+        HostReply::Neighbours(doomed)
+    }
+
     fn set_port(&mut self, port: &Port) {
         let Layer::L2(mac) = port.layer else { return };
         let addrs = port.addrs.iter().map(|a| (a.addr, a.len)).collect();

@@ -25,7 +25,10 @@ pub struct RunConfig {
     pub busy_poll: bool,
 }
 
-type Call = (HostCmd, Sender<HostReply>);
+/// What is to be done with an answer of the host, on the host's thread: short, and it must not wait.
+pub type Then = Box<dyn FnOnce(HostReply) + Send>;
+
+type Call = (HostCmd, Then);
 
 /// A way to the host's thread.
 #[derive(Clone)]
@@ -34,13 +37,20 @@ pub struct HostThread {
     waker: Waker,
 }
 
+impl HostThread {
+    /// Has the host carry out a command, without waiting. If the host has ended, `then` is dropped unused.
+    pub fn post(&self, cmd: HostCmd, then: Then) {
+        if self.calls.send((cmd, then)).is_ok() {
+            self.waker.wake();
+        }
+    }
+}
+
 impl HostLink for HostThread {
     fn call(&mut self, cmd: HostCmd) -> HostReply {
         let (reply, answer) = channel();
-        if self.calls.send((cmd, reply)).is_err() {
-            return HostReply::Gone;
-        }
-        self.waker.wake();
+        // The caller waits below, for as long as there is somebody to answer.
+        self.post(cmd, Box::new(move |said| drop(reply.send(said))));
         answer.recv().unwrap_or(HostReply::Gone)
     }
 }
@@ -175,9 +185,8 @@ fn host_loop(mut host: Host, inbox: &Receiver<Call>, clock: Clock, stop: &Atomic
     host.woke();
     while !stop.load(Ordering::Acquire) {
         let mut work = 0;
-        while let Ok((cmd, reply)) = inbox.try_recv() {
-            // The caller may have given up.
-            let _ = reply.send(host.call(cmd));
+        while let Ok((cmd, then)) = inbox.try_recv() {
+            then(host.call(cmd));
             work += 1;
         }
         let now = Now(clock.ms());
@@ -187,9 +196,9 @@ fn host_loop(mut host: Host, inbox: &Receiver<Call>, clock: Clock, stop: &Atomic
         }
         host.waker().prepare_sleep();
         let late = inbox.try_recv();
-        if let Ok((cmd, reply)) = late {
+        if let Ok((cmd, then)) = late {
             host.waker().awake();
-            let _ = reply.send(host.call(cmd));
+            then(host.call(cmd));
             continue;
         }
         if host.has_mail() || stop.load(Ordering::Acquire) {

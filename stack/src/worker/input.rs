@@ -46,7 +46,7 @@ impl Worker {
                     &self.counters.ip4_received
                 };
                 received.bump();
-                self.to_owner(pkt);
+                self.hand_over(pkt);
             }
             Err(reason) => self.refuse(pkt, reason),
         }
@@ -119,7 +119,7 @@ impl Worker {
     }
 
     /// Hands the packet to the worker that owns its flow (or collects its datagram), or keeps it.
-    pub(super) fn to_owner(&mut self, pkt: Pkt) {
+    pub(super) fn hand_over(&mut self, pkt: Pkt) {
         let owner = self.owner_of(&pkt);
         if owner == self.id {
             self.own.push(pkt);

@@ -112,6 +112,8 @@ pub struct Worker {
     ident: u16,
     /// Ports whose device failed, a bit each.
     gone: u64,
+    /// When the hand may go on while idle, ms.
+    idle_at: u64,
     rung: Vec<bool>,
     rx: Vec<Pkt>,
     own: Vec<Pkt>,
@@ -147,6 +149,7 @@ impl Worker {
             now: Now(0),
             ident: 0,
             gone: 0,
+            idle_at: 0,
             rung: vec![false; wakers],
             rx: Vec::with_capacity(BURST * 2),
             own: Vec::with_capacity(BURST * 4),
@@ -285,9 +288,12 @@ impl Worker {
         self.ring_later(self.wakers.len() - 1);
     }
 
-    /// Work for a worker that found nothing to do: the hand goes on. Call about ten times a second.
+    /// Work for a worker that found nothing to do: the hand goes on, at most ten times a second.
     pub fn idle(&mut self, now: Now) {
-        self.path.sweep(SWEEP_IDLE, now);
+        if now.0 >= self.idle_at {
+            self.idle_at = now.0 + IDLE_SWEEP_MS;
+            self.path.sweep(SWEEP_IDLE, now);
+        }
     }
 
     /// How long the worker may sleep, in ms; `None` until something wakes it.
@@ -354,15 +360,9 @@ impl Worker {
     fn flush_tx(&mut self, queues: &mut [Box<dyn Queue>]) {
         let mut txq = std::mem::take(&mut self.txq);
         for (port, pkt) in txq.drain(..) {
-            let sent = queues
-                .get_mut(usize::from(port.0))
-                .map(|queue| queue.tx(pkt.bytes()));
-            if matches!(sent, Some(Tx::Sent)) {
-                self.counters.tx.bump();
-                self.counters.tx_bytes.add(pkt.len() as u64);
-            } else {
-                self.counters.refused.bump();
-            }
+            let queue = queues.get_mut(usize::from(port.0));
+            let sent = queue.map(|queue| queue.tx(pkt.bytes()));
+            self.count_tx(port, pkt.len() as u64, matches!(sent, Some(Tx::Sent)));
             self.pool.put(pkt);
         }
         self.txq = txq;

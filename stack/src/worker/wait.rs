@@ -231,7 +231,7 @@ impl Worker {
             if self.owner_of(&pkt) == self.id {
                 self.ip_forward(pkt);
             } else {
-                self.to_owner(pkt);
+                self.hand_over(pkt);
             }
         }
     }

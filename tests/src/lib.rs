@@ -1,1 +1,13 @@
-//! End-to-end and conformance tests, the simulated network, the oracles.
+//! What the tests share: a gateway in virtual time, a simulated network, packet builders, oracles.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`sim`] | a whole gateway polled by hand, with in-memory ports |
+//! | [`frames`] | packets and frames, built and read |
+//! | [`lab`] | real kernels in network namespaces |
+//! | [`rack`] | servers as hardware addresses, and the oracle of the pin rules |
+
+pub mod frames;
+pub mod lab;
+pub mod rack;
+pub mod sim;

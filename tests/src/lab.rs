@@ -1,0 +1,217 @@
+//! A laboratory of real kernels: clients, a gateway and a rack of servers in network namespaces.
+//!
+//! ```text
+//!   the test's namespace                                        namespaces of their own
+//!   client0 ──── gateway ──── rack0 ═ bridge ═ port1 ───────── eth0  server 1
+//!   (the kernel's own TCP)                   ═ port2 ───────── eth0  server 2 ...
+//! ```
+//!
+//! Each server has an address of its own and, on `lo`, the service address that all share. The
+//! gateway is Flowgate's daemon ([`gateway`]) or, to prove the laboratory itself, a kernel
+//! ([`router`]). A test calls [`enter`] first: it then runs in a process and a namespace of its own,
+//! so tests run beside each other, reach nothing of the machine's network, and leave nothing.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`plan`] | who has which address |
+//! | [`segment`] | the bridge and the servers' namespaces |
+//! | [`gateway`], [`binary`] | Flowgate's daemon and its command line; the executable under test |
+//! | [`router`] | a kernel in the gateway's place |
+//! | [`echo`], [`held`] | servers that say who they are; connections that are held and kept busy |
+//! | [`bulk`] | transfers large enough to meet every MTU |
+//! | [`probes`] | ping, traceroute, path-MTU discovery: what every router must do |
+//! | [`nginx`] | a web server in each server's namespace |
+//! | [`capture`] | what went over an interface, and whether it was well-formed |
+//! | [`process`] | programs with a time limit that never outlive the test |
+//! | `sys` | the `unsafe` of starting a program in another namespace |
+//!
+//! Failures panic: only tests call this. Real kernels need the real clock, so this is the one part of
+//! the tests that reads it; no test asserts how fast anything is, only that it ends.
+
+#![allow(clippy::disallowed_methods)]
+
+pub mod binary;
+pub mod bulk;
+pub mod capture;
+pub mod echo;
+pub mod held;
+pub mod nginx;
+pub mod plan;
+pub mod probes;
+pub mod process;
+pub mod router;
+pub mod segment;
+mod sys;
+
+use bulk::BulkServers;
+use echo::EchoServers;
+use plan::Family;
+use process::{Ran, Scratch};
+use segment::Segment;
+use stack::io::netns::{has_ipv6, in_child_namespace, raise_fd_limit, sysctl_write};
+use std::env;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The interface behind which the clients are.
+pub const CLIENT_PORT: &str = "client0";
+/// The gateway's interface on the rack's bridge.
+pub const RACK_PORT: &str = "rack0";
+
+/// Longer than anything here takes on a busy machine; reaching it is a failure.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs the calling test in a namespace of its own, if this machine has the tools that it needs.
+/// True inside, where the test's body is to run. `test` is its whole name, as `cargo test` prints it.
+///
+/// # Panics
+/// The test failed inside; or it cannot run on this machine and the environment says `CI=true`.
+/// (Without that, what is missing is printed and the test counts as passed.)
+#[must_use = "the body runs only inside"]
+pub fn enter(test: &str, tools: &[&str]) -> bool {
+    let missing: Vec<_> = tools
+        .iter()
+        .filter(|tool| find_tool(tool).is_none())
+        .collect();
+    if !missing.is_empty() {
+        skip(test, &format!("not installed: {missing:?}"));
+        return false;
+    }
+    in_child_namespace(test).is_inside()
+}
+
+fn skip(test: &str, reason: &str) {
+    let ci = env::var_os("CI").is_some_and(|value| value == "true" || value == "1");
+    assert!(!ci, "'{test}' may not be skipped under CI: {reason}");
+    // Straight to the terminal, past libtest's capture: a skipped test looks like a passed one.
+    let _ = writeln!(std::io::stderr(), "\n*** SKIPPED {test}: {reason}");
+}
+
+/// Where a program is; also in the directories for administrators, which an ordinary user's `PATH`
+/// may lack.
+fn find_tool(tool: &str) -> Option<std::path::PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut places: Vec<_> = env::split_paths(&path).collect();
+    places.extend(["/usr/sbin", "/sbin"].map(Into::into));
+    places
+        .into_iter()
+        .map(|place| place.join(tool))
+        .find(|file| file.is_file())
+}
+
+/// What a laboratory is to be like.
+#[derive(Clone, Copy, Debug)]
+pub struct LabSpec {
+    /// How many servers.
+    pub servers: usize,
+    /// MTU between the clients and the gateway, in bytes.
+    pub client_mtu: u32,
+    /// MTU of the rack, in bytes.
+    pub rack_mtu: u32,
+}
+
+impl Default for LabSpec {
+    fn default() -> Self {
+        Self {
+            servers: 4,
+            client_mtu: 1500,
+            rack_mtu: 1500,
+        }
+    }
+}
+
+/// A rack of servers, its services running; a gateway is still to be put in front.
+#[derive(Debug)]
+pub struct Lab {
+    // In the order in which they are to end.
+    echo: EchoServers,
+    bulk: BulkServers,
+    /// The rack.
+    pub segment: Segment,
+    /// What it was made from.
+    pub spec: LabSpec,
+    /// Files of this test; removed with the laboratory.
+    pub scratch: Scratch,
+}
+
+impl Lab {
+    /// Builds the rack in the calling thread's namespace, which must be the test's own.
+    ///
+    /// # Panics
+    /// The kernel refuses a part of it.
+    pub fn new(spec: LabSpec) -> Self {
+        raise_fd_limit();
+        // One connection a client port, and wrk uses them up fast.
+        sysctl_write("net/ipv4/ip_local_port_range", "10000 60999").expect("a port range");
+        // Ordinary users' ping; who is root in a namespace only has this group.
+        sysctl_write("net/ipv4/ping_group_range", "0 0").expect("ping for group 0");
+        let scratch = Scratch::new();
+        let segment = Segment::build(&scratch, spec.servers, spec.rack_mtu);
+        let (echo, bulk) = (EchoServers::start(&segment), BulkServers::start(&segment));
+        Self {
+            echo,
+            bulk,
+            segment,
+            spec,
+            scratch,
+        }
+    }
+
+    /// The address families that this kernel has; says so when it lacks one.
+    pub fn families(&self) -> Vec<Family> {
+        let mut families = vec![Family::V4];
+        if has_ipv6() {
+            families.push(Family::V6);
+        } else {
+            let _ = writeln!(
+                std::io::stderr(),
+                "\n*** this kernel has no IPv6: IPv4 only"
+            );
+        }
+        families
+    }
+
+    /// How many echo messages each server answered, by server.
+    pub fn echoes_served(&self) -> Vec<u64> {
+        self.echo.served()
+    }
+
+    /// How many bytes the bulk servers took in without an error.
+    pub fn bulk_received(&self) -> u64 {
+        self.bulk.received()
+    }
+
+    /// Runs a program in the test's own namespace, to its end.
+    ///
+    /// # Panics
+    /// It cannot be started, or takes longer than [`PATIENCE`].
+    pub fn run(&self, program: impl AsRef<Path>, args: &[&str]) -> Ran {
+        self.scratch.run(None, program.as_ref(), args, PATIENCE)
+    }
+
+    /// The kernel's routes to all that is behind the gateway, and wider windows of time for it.
+    fn route_clients(&self) {
+        for family in self.families() {
+            for net in [plan::rack_net(family), plan::service_net(family)] {
+                let via = plan::client_gateway(family).to_string();
+                let args = ["route", "add", &net, "via", &via, "dev", CLIENT_PORT];
+                self.run("ip", &args).success();
+            }
+        }
+    }
+}
+
+/// Asks until the answer is yes, for [`PATIENCE`] at most; says whether it was.
+pub fn eventually(mut answer: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if answer() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,87 @@
+//! What went over an interface, recorded by dumpcap and judged by tshark.
+
+use super::process::Process;
+use super::{Lab, PATIENCE, eventually};
+use nix::sys::signal::Signal;
+use std::path::{Path, PathBuf};
+
+/// A recording in progress.
+#[derive(Debug)]
+pub struct Capture {
+    process: Process,
+    file: PathBuf,
+}
+
+/// A finished recording.
+#[derive(Debug)]
+pub struct Recording {
+    file: PathBuf,
+}
+
+/// tshark's filter for a packet that it cannot read or whose checksum is wrong, at any depth: the
+/// packets quoted in ICMP errors too. (A quote may be cut, which tshark does not call malformed.)
+const WRONG: &str = "_ws.malformed || ip.checksum.status == \"Bad\" || tcp.checksum.status == \"Bad\" \
+    || udp.checksum.status == \"Bad\" || icmp.checksum.status == \"Bad\" \
+    || icmpv6.checksum.status == \"Bad\"";
+
+impl Capture {
+    /// Starts to record what an interface of the test's namespace sends and receives.
+    ///
+    /// # Panics
+    /// dumpcap does not start.
+    pub fn start(lab: &Lab, interface: &str) -> Self {
+        let file = lab.scratch.path(&format!("{interface}.pcapng"));
+        let path = file.to_string_lossy();
+        let args = ["-q", "-i", interface, "-w", &*path];
+        let mut process = lab.scratch.start(None, Path::new("dumpcap"), &args, &[]);
+        // It names its file when the interface is open.
+        let ready = eventually(|| process.stderr().contains("File:") || !process.is_running());
+        assert!(
+            ready && process.is_running(),
+            "dumpcap: {}",
+            process.stderr()
+        );
+        Self { process, file }
+    }
+
+    /// Ends the recording.
+    ///
+    /// # Panics
+    /// dumpcap fails.
+    pub fn finish(self) -> Recording {
+        // The kernel hands packets over in blocks, the last one after a tenth of a second or so.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        self.process.signal(Signal::SIGINT);
+        self.process.finish(PATIENCE).success();
+        Recording { file: self.file }
+    }
+}
+
+impl Recording {
+    /// The packets that a display filter of tshark's selects, one line each.
+    ///
+    /// # Panics
+    /// tshark fails.
+    pub fn select(&self, lab: &Lab, filter: &str) -> Vec<String> {
+        let path = self.file.to_string_lossy();
+        let checks = [
+            "ip.check_checksum:TRUE",
+            "tcp.check_checksum:TRUE",
+            "udp.check_checksum:TRUE",
+        ];
+        let mut args = vec!["-n", "-r", &*path, "-Y", filter];
+        for check in checks {
+            args.extend(["-o", check]);
+        }
+        let found = lab.run("tshark", &args).success();
+        found.lines().map(str::to_owned).collect()
+    }
+
+    /// Those packets of `filter` that are malformed or have a wrong checksum.
+    ///
+    /// # Panics
+    /// tshark fails.
+    pub fn wrong(&self, lab: &Lab, filter: &str) -> Vec<String> {
+        self.select(lab, &format!("({filter}) && ({WRONG})"))
+    }
+}

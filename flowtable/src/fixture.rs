@@ -88,6 +88,13 @@ impl Rig {
         Ok(entry)
     }
 
+    /// Inserts UDP flows of these numbers, which must all fit.
+    pub(crate) fn insert_all(&mut self, flows: std::ops::Range<u32>, now: Tick) {
+        for n in flows {
+            self.insert(n, &UDP, now).expect("room for all");
+        }
+    }
+
     /// Inserts a UDP flow and brings it to a class, all at `now`.
     pub(crate) fn insert_as(&mut self, n: u32, class: Class, now: Tick) -> Result<Entry, Refused> {
         let entry = self.insert(n, &UDP, now)?;

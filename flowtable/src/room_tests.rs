@@ -36,7 +36,7 @@ fn flood(packet: impl Fn(&Rig, u32) -> (crate::KeyV4, Seen)) {
     let mut rig = Rig::new(64);
     let old = 300;
     for n in 0..old {
-        rig.insert_as(n, Class::TwoWay, START).unwrap();
+        rig.insert_as(n, Class::TwoWay, START).expect("room");
     }
     let mut refused = 0;
     for n in 0..20_000 {
@@ -205,6 +205,27 @@ fn what_was_evicted_or_refused_is_not_proved_new_but_what_expired_or_was_removed
     rig.insert(0, &UDP, later).unwrap();
     assert_eq!(rig.lookup(0, Tick(later.0 + 3000)), None);
     assert!(rig.proves_new(0, 300, Tick(later.0 + 3000)));
+}
+
+#[test]
+fn a_flow_that_shares_one_bucket_with_a_loser_is_still_proved_new() {
+    let mut rig = Rig::new(64);
+    let now = at(1000);
+    let entry = rig.insert(0, &UDP, now).unwrap();
+    let lost = rig.table.range(SLOT).candidates(rig.hash(0));
+    rig.writer.note_loss(entry.0, now);
+    let (mut one, mut both) = (0, 0);
+    for n in 1..10_000 {
+        let candidates = rig.table.range(SLOT).candidates(rig.hash(n));
+        let shared = candidates
+            .iter()
+            .filter(|bucket| lost.contains(bucket))
+            .count();
+        assert_eq!(rig.proves_new(n, 300, now), shared < 2, "flow {n}");
+        one += u32::from(shared == 1);
+        both += u32::from(shared == 2);
+    }
+    assert!(one > 100 && both > 0);
 }
 
 #[test]

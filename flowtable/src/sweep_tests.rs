@@ -7,8 +7,8 @@ use std::collections::HashSet;
 #[test]
 fn the_hand_frees_everything_that_has_expired_in_one_round_and_nothing_else() {
     let mut rig = Rig::new(64);
-    (0..100).for_each(|n| drop(rig.insert(n, &UDP, START).unwrap()));
-    (100..150).for_each(|n| drop(rig.insert(n, &UDP, at(1)).unwrap()));
+    rig.insert_all(0..100, START);
+    rig.insert_all(100..150, at(1));
     assert_eq!(rig.writer.sweep(64, Tick(at(300).0 - 1)), 0);
     let freed: usize = (0..16).map(|_| rig.writer.sweep(4, at(300))).sum();
     assert_eq!((freed, rig.writer.len()), (100, 50));
@@ -64,7 +64,7 @@ fn under_pressure_the_hand_frees_idle_flows_early_by_class_and_notes_the_loss() 
 #[test]
 fn a_flush_removes_what_it_was_told_and_reports_each_once() {
     let mut rig = Rig::new(64);
-    (0..200).for_each(|n| drop(rig.insert(n, &UDP, START).unwrap()));
+    rig.insert_all(0..200, START);
     let odd: HashSet<_> = (0..200).filter(|n| n % 2 == 1).map(key).collect();
     let (mut at, mut gone, mut calls) = (FlushCursor::default(), Vec::new(), 0);
     while !rig

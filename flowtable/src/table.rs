@@ -143,6 +143,11 @@ impl<K: Key> Table<K> {
         (0..self.bucket_count()).flat_map(|bucket| self.copy_bucket(BucketNo(bucket)))
     }
 
+    /// As [`entries`](Self::entries), for a reader that takes the table along to another thread.
+    pub fn into_entries(self: Arc<Self>) -> impl Iterator<Item = EntryView<K>> + use<K> {
+        (0..self.bucket_count()).flat_map(move |bucket| self.copy_bucket(BucketNo(bucket)))
+    }
+
     /// Fill and counters.
     pub fn stats(&self) -> Stats {
         let used = || {
@@ -222,7 +227,7 @@ impl<K: Key> Table<K> {
     }
 
     /// Live entries of a slot.
-    pub(crate) fn used(&self, slot: SlotNo) -> u32 {
+    pub fn used(&self, slot: SlotNo) -> u32 {
         self.slots[usize::from(slot.0)].used.load(Relaxed)
     }
 

@@ -129,7 +129,7 @@ fn churn(rig: &mut Rig, lasting: u32) {
     let mut rng = fastrand::Rng::with_seed(21);
     for round in 1..100_000 {
         let n = rng.u32(..lasting);
-        let entry = rig.lookup(n, START).unwrap();
+        let entry = rig.lookup(n, START).expect("a lasting flow");
         let (pin, stamp) = mark(n, round);
         rig.writer.set_pin(entry, Fwd, pin, stamp);
         let n = rng.u32(lasting..lasting + 200);

@@ -68,7 +68,7 @@ impl Run {
                     .rig
                     .table
                     .find(SLOT, self.rig.hash(n), &key(n))
-                    .unwrap();
+                    .expect("readers see what the writer sees");
                 let Golden {
                     pins,
                     stamps,
@@ -99,7 +99,7 @@ impl Run {
         let found = self.find(n);
         if let Some(entry) = found {
             self.rig.touch(entry, dir, self.now);
-            let golden = self.golden.get_mut(&n).unwrap();
+            let golden = self.golden.get_mut(&n).expect("compared just now");
             golden.packets[dir as usize] += 1;
             golden.last_use = self.now;
         } else if self.rig.insert(n, &UDP, self.now).is_ok() {
@@ -120,7 +120,7 @@ impl Run {
         if let Some(entry) = self.find(n) {
             let dir = if self.rng.bool() { Rev } else { Fwd };
             let (pin, stamp) = (PinWord(self.rng.u64(..1 << 40)), self.rng.u32(..));
-            let golden = self.golden.get_mut(&n).unwrap();
+            let golden = self.golden.get_mut(&n).expect("compared just now");
             golden.stamps[dir as usize] = stamp;
             if self.rng.bool() {
                 golden.pins[dir as usize] = pin;

@@ -10,6 +10,7 @@
 mod arc;
 mod arcswap;
 mod dashmap;
+mod flowgate;
 mod freebsd8;
 mod mtx;
 mod rtable;
@@ -71,6 +72,11 @@ pub const WAYS: &[WayInfo] = &[
         name: "dashmap",
         about: "one shared DashMap of flows",
         build: |traffic| Box::new(dashmap::SharedFlows::new(traffic)),
+    },
+    WayInfo {
+        name: "flowgate",
+        about: "the gateway's own code: a flow table a thread",
+        build: |traffic| Box::new(flowgate::Flowgate::new(traffic)),
     },
 ];
 

@@ -34,6 +34,7 @@ pub mod binary;
 pub mod bulk;
 pub mod capture;
 pub mod echo;
+pub mod gateway;
 pub mod held;
 pub mod nginx;
 pub mod plan;
@@ -70,15 +71,19 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// (Without that, what is missing is printed and the test counts as passed.)
 #[must_use = "the body runs only inside"]
 pub fn enter(test: &str, tools: &[&str]) -> bool {
+    has_tools(test, tools) && in_child_namespace(test).is_inside()
+}
+
+/// Whether these programs are installed; if not, that `what` is skipped is said, or fails under CI.
+fn has_tools(what: &str, tools: &[&str]) -> bool {
     let missing: Vec<_> = tools
         .iter()
         .filter(|tool| find_tool(tool).is_none())
         .collect();
     if !missing.is_empty() {
-        skip(test, &format!("not installed: {missing:?}"));
-        return false;
+        skip(what, &format!("not installed: {missing:?}"));
     }
-    in_child_namespace(test).is_inside()
+    missing.is_empty()
 }
 
 fn skip(test: &str, reason: &str) {

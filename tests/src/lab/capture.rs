@@ -1,7 +1,10 @@
 //! What went over an interface, recorded by dumpcap and judged by tshark.
+//!
+//! A recording is a second look at a test that has other things to show. So a machine without these
+//! tools still runs the test, and says what it left out.
 
 use super::process::Process;
-use super::{Lab, PATIENCE, eventually};
+use super::{Lab, PATIENCE, eventually, has_tools};
 use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
 
@@ -25,11 +28,18 @@ const WRONG: &str = "_ws.malformed || ip.checksum.status == \"Bad\" || tcp.check
     || icmpv6.checksum.status == \"Bad\"";
 
 impl Capture {
-    /// Starts to record what an interface of the test's namespace sends and receives.
+    /// Starts to record what an interface of the test's namespace sends and receives; nothing on a
+    /// machine without the tools, which is said.
     ///
     /// # Panics
     /// dumpcap does not start.
-    pub fn start(lab: &Lab, interface: &str) -> Self {
+    pub fn start(lab: &Lab, interface: &str) -> Option<Self> {
+        if !has_tools(
+            &format!("the recording of {interface}"),
+            &["dumpcap", "tshark"],
+        ) {
+            return None;
+        }
         let file = lab.scratch.path(&format!("{interface}.pcapng"));
         let path = file.to_string_lossy();
         let args = ["-q", "-i", interface, "-w", &*path];
@@ -41,7 +51,7 @@ impl Capture {
             "dumpcap: {}",
             process.stderr()
         );
-        Self { process, file }
+        Some(Self { process, file })
     }
 
     /// Ends the recording.

@@ -6,17 +6,39 @@
 use super::plan::ECHO_PORT;
 use super::segment::Segment;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Bytes of a request.
 pub const REQUEST: usize = 8;
 /// Bytes of a reply: the server's number (big-endian, 4 bytes), then the request.
 pub const REPLY: usize = 4 + REQUEST;
+
+/// The number of the server that answers a fresh connection, if one does in time.
+///
+/// # Errors
+/// No connection, or no echo on it, within `limit` each.
+pub fn ask(service: SocketAddr, limit: Duration) -> io::Result<usize> {
+    let mut stream = TcpStream::connect_timeout(&service, limit)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.write_all(&[0; REQUEST])?;
+    let mut reply = [0; REPLY];
+    stream.read_exact(&mut reply)?;
+    Ok(server_of(&reply))
+}
+
+/// Who sent a reply.
+pub(super) fn server_of(reply: &[u8]) -> usize {
+    let number = reply
+        .first_chunk()
+        .map_or(0, |number| u32::from_be_bytes(*number));
+    usize::try_from(number).unwrap_or(0)
+}
 
 /// The servers; they end when this is dropped.
 #[derive(Debug)]

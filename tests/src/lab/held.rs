@@ -3,7 +3,7 @@
 //! One thread drives them all and records for each which server answers, how often, and how it broke
 //! if it did. A test looks at a [`Census`] before and after what it does to the gateway.
 
-use super::echo::{REPLY, REQUEST};
+use super::echo::{REPLY, REQUEST, server_of};
 use super::{PATIENCE, eventually};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::BTreeMap;
@@ -110,13 +110,21 @@ impl Held {
     /// Waits until each connection has had `rounds` more echoes or broke. Returns those that stalled
     /// instead, for [`PATIENCE`].
     pub fn stalled_after(&self, rounds: u64) -> Vec<View> {
+        self.stalled_among(&|_| true, rounds)
+    }
+
+    /// The same of some of the connections.
+    pub fn stalled_among(&self, some: &dyn Fn(&&View) -> bool, rounds: u64) -> Vec<View> {
         let before = self.census();
-        let waits =
-            |(now, then): (&View, &View)| now.broken.is_none() && now.echoes < then.echoes + rounds;
+        let waits = |now: &View, then: &View| {
+            some(&now) && now.broken.is_none() && now.echoes < then.echoes + rounds
+        };
         let waiting = || {
-            let now = self.census();
-            let pairs = now.0.iter().zip(&before.0).filter(|&pair| waits(pair));
-            pairs.map(|(now, _)| now.clone()).collect::<Vec<_>>()
+            let pairs = self.census().0.into_iter().zip(&before.0);
+            pairs
+                .filter(|(now, then)| waits(now, then))
+                .map(|(now, _)| now)
+                .collect::<Vec<_>>()
         };
         if eventually(|| waiting().is_empty()) {
             Vec::new()
@@ -246,13 +254,6 @@ impl Conn {
     fn is_open(&self) -> bool {
         self.view.broken.is_none()
     }
-}
-
-fn server_of(reply: &[u8]) -> usize {
-    let number = reply
-        .first_chunk()
-        .map_or(0, |number| u32::from_be_bytes(*number));
-    usize::try_from(number).unwrap_or(0)
 }
 
 fn drive(mut conns: Vec<Conn>, shared: &Shared) {

@@ -143,6 +143,23 @@ impl Server {
         thread_in_netns(&self.netns, f).expect("a server's namespace")
     }
 
+    /// Its hardware address, as listings write it.
+    ///
+    /// # Panics
+    /// Its interface is gone.
+    pub fn mac(&self) -> String {
+        let far = format!("eth{}", self.number);
+        let read = || {
+            let netlink = Netlink::open()?;
+            netlink.link_mac(netlink.link_index(&far)?)
+        };
+        let mac = self
+            .enter(read)
+            .expect("a server's interface")
+            .expect("its hardware address");
+        mac.map(|byte| format!("{byte:02x}")).join(":")
+    }
+
     /// Its namespace.
     pub fn netns(&self) -> BorrowedFd<'_> {
         self.netns.as_fd()

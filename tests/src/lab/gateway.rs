@@ -1,0 +1,242 @@
+//! Flowgate's daemon in the gateway's place, configured by a file and driven by its command line.
+
+use super::plan::{self, Family};
+use super::process::{Process, Ran};
+use super::{CLIENT_PORT, Lab, PATIENCE, RACK_PORT, binary, eventually};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// A running daemon; ended when this is dropped.
+#[derive(Debug)]
+pub struct Gateway<'a> {
+    lab: &'a Lab,
+    process: Process,
+    /// Its configuration.
+    pub config: PathBuf,
+    /// Its control socket.
+    pub socket: PathBuf,
+}
+
+impl<'a> Gateway<'a> {
+    /// Starts a daemon with two workers whose service has these servers as next hops, puts it in front
+    /// of the rack, and waits until it has heard from each of them.
+    ///
+    /// # Panics
+    /// It does not come up.
+    pub fn start(lab: &'a Lab, servers: &[usize]) -> Self {
+        let socket = lab.scratch.path("control.sock");
+        let config = lab
+            .scratch
+            .write("flowgate.toml", &config(lab, servers, &socket));
+        let args = ["run", "--config", &*config.to_string_lossy()];
+        let process = lab.scratch.start(None, binary::flowgate(), &args, &[]);
+        let mut gateway = Self {
+            lab,
+            process,
+            config,
+            socket,
+        };
+        let up = eventually(|| gateway.cli("status").status.success() || !gateway.is_running());
+        assert!(up && gateway.is_running(), "no daemon: {}", gateway.log());
+        lab.segment.attach(&lab.scratch, RACK_PORT);
+        lab.route_clients();
+        let knows_all = eventually(|| gateway.knows(servers));
+        assert!(
+            knows_all,
+            "next hops: {}\n{}",
+            gateway.ask("netstat -o"),
+            gateway.log()
+        );
+        gateway
+    }
+
+    /// Runs one of Flowgate's commands, its words separated by blanks.
+    ///
+    /// # Panics
+    /// It does not end.
+    pub fn cli(&self, words: &str) -> Ran {
+        let socket = self.socket.to_string_lossy();
+        let mut args = vec!["--socket", &*socket];
+        args.extend(words.split_whitespace());
+        self.lab.run(binary::flowgate(), &args)
+    }
+
+    /// What a command prints, if it succeeds.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn tell(&self, words: &str) -> String {
+        self.cli(words).success()
+    }
+
+    /// What a command answers with `--json`.
+    ///
+    /// # Panics
+    /// It fails, or that is no JSON.
+    pub fn ask(&self, words: &str) -> Value {
+        let text = self.tell(&format!("--json {words}"));
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("'{words}' answers {text}: {e}"))
+    }
+
+    /// A command on the service's route of each family, such as `add` or `change`; `rest` follows the
+    /// server's address.
+    ///
+    /// # Panics
+    /// It fails.
+    pub fn route(&self, verb: &str, server: usize, rest: &str) {
+        for family in self.lab.families() {
+            let (service, gateway) = (plan::service_net(family), plan::server(family, server));
+            self.tell(&format!("route {verb} {service} {gateway} {rest}"));
+        }
+    }
+
+    /// The flows that a filter of `flow list` selects.
+    ///
+    /// # Panics
+    /// The listing fails or lacks what every flow has.
+    pub fn flows(&self, filter: &str) -> Vec<Flow> {
+        let listed = self.ask(&format!("flow list {filter}"));
+        let flows = listed["flows"]
+            .as_array()
+            .unwrap_or_else(|| panic!("no flows in {listed}"));
+        flows.iter().map(Flow::read).collect()
+    }
+
+    /// Whether every one of these servers is alive as a next hop in every family, and no other is.
+    pub fn knows(&self, servers: &[usize]) -> bool {
+        let mut wanted: Vec<_> = self
+            .lab
+            .families()
+            .into_iter()
+            .flat_map(|family| {
+                servers
+                    .iter()
+                    .map(move |&server| plan::server(family, server))
+            })
+            .collect();
+        let mut alive = self.nexthops_alive();
+        wanted.sort();
+        alive.sort();
+        wanted == alive
+    }
+
+    fn nexthops_alive(&self) -> Vec<IpAddr> {
+        let heard: Vec<IpAddr> = ["arp -an", "ndp -an"]
+            .into_iter()
+            .flat_map(|words| list(&self.ask(words), "neighbours"))
+            .filter(|neighbour| neighbour["mac"].is_string())
+            .filter_map(|neighbour| address(&neighbour["address"]))
+            .collect();
+        let nexthops = list(&self.ask("netstat -o"), "nexthops").into_iter();
+        let gateways = nexthops
+            .filter(|nexthop| nexthop["health"] == "up")
+            .filter_map(|nexthop| address(&nexthop["gateway"]));
+        gateways.filter(|gateway| heard.contains(gateway)).collect()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// It has ended.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// It does not end.
+    pub fn finish(self) -> Ran {
+        self.process.finish(PATIENCE)
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        format!("{}{}", self.process.stdout(), self.process.stderr())
+    }
+}
+
+/// One flow of `flow list`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// The client's end.
+    pub client: SocketAddr,
+    /// The service's end.
+    pub service: SocketAddr,
+    /// To whom its packets to the service go, if that holds.
+    pub gateway: Option<IpAddr>,
+    /// Packets to the service and back.
+    pub packets: (u64, u64),
+}
+
+impl Flow {
+    fn read(flow: &Value) -> Self {
+        let end = |name: &str| {
+            let text = flow[name].as_str().unwrap_or_default();
+            text.parse()
+                .unwrap_or_else(|_| panic!("no {name} in {flow}"))
+        };
+        let packets = |name: &str| {
+            flow[name]["packets"]
+                .as_u64()
+                .unwrap_or_else(|| panic!("no {name} packets in {flow}"))
+        };
+        let nexthop = &flow["forward"]["nexthop"];
+        Self {
+            client: end("client"),
+            service: end("server"),
+            gateway: address(&nexthop["gateway"]).filter(|_| nexthop["state"] == "live"),
+            packets: (packets("forward"), packets("reverse")),
+        }
+    }
+}
+
+/// The elements of a list in an answer; none if it has no such list.
+pub fn list(answer: &Value, name: &str) -> Vec<Value> {
+    answer[name].as_array().cloned().unwrap_or_default()
+}
+
+fn address(value: &Value) -> Option<IpAddr> {
+    value.as_str()?.parse().ok()
+}
+
+fn config(lab: &Lab, servers: &[usize], socket: &std::path::Path) -> String {
+    let families = lab.families();
+    let addresses =
+        |of: fn(Family) -> IpAddr| quoted(families.iter().map(|&f| plan::with_len(of(f))));
+    let mut text = format!(
+        "[gateway]\nworkers = 2\n[control]\nsocket = \"{}\"\n\
+         [tables]\nflows-v4 = 65536\nflows-v6 = 65536\n\
+         [icmp]\nerrors-per-address = 1000\n\
+         [[port]]\nname = \"{CLIENT_PORT}\"\ntype = \"tun\"\nmtu = {}\naddresses = {}\nhost-addresses = {}\n\
+         [[port]]\nname = \"{RACK_PORT}\"\ntype = \"tap\"\nmtu = {}\naddresses = {}\n",
+        socket.display(),
+        lab.spec.client_mtu,
+        addresses(plan::client_gateway),
+        addresses(plan::client),
+        lab.spec.rack_mtu,
+        addresses(plan::rack_gateway),
+    );
+    for &family in &families {
+        let gateways = quoted(servers.iter().map(|&n| plan::server(family, n).to_string()));
+        let service = plan::service_net(family);
+        let _ = write!(
+            text,
+            "[[route]]\ndestination = \"{service}\"\ngateways = {gateways}\n"
+        );
+    }
+    text
+}
+
+/// A TOML list of strings.
+fn quoted(words: impl Iterator<Item = String>) -> String {
+    format!("{:?}", words.collect::<Vec<_>>())
+}

@@ -80,10 +80,10 @@ pub enum KindError {
     #[error("a gateway path needs the gateway's address")]
     NoGateway,
     /// Another kind with a gateway.
-    #[error("a {0} path has no gateway: leave the address out")]
+    #[error("paths of kind {0} have no gateway: leave the address out")]
     HasGateway(&'static str),
     /// A kind that does not balance, beside other paths.
-    #[error("a {0} path stands alone: use change to replace what is there")]
+    #[error("a path of kind {0} stands alone: use change to replace what is there")]
     Alone(&'static str),
 }
 

@@ -24,6 +24,8 @@ mod error;
 mod fib;
 mod ids;
 mod info;
+#[cfg(all(test, loom))]
+mod models;
 mod nhgrp;
 mod nhop;
 mod prefix;

@@ -4,6 +4,7 @@ use crate::ids::GroupId;
 use crate::prefix::{Family, Prefix};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Bound;
 
 /// Every route, IPv4 before IPv6, by address, then length.
 #[derive(Debug)]
@@ -76,6 +77,14 @@ impl Rib {
             })
     }
 
+    /// The routes that follow a prefix, which need not be there itself, in order.
+    pub(crate) fn after(&self, prefix: Prefix) -> impl Iterator<Item = (Prefix, GroupId)> + '_ {
+        let behind = (Bound::Excluded(prefix), Bound::Unbounded);
+        self.routes
+            .range(behind)
+            .map(|(prefix, group)| (*prefix, *group))
+    }
+
     /// Every route, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Prefix, GroupId)> {
         self.routes.iter().map(|(prefix, group)| (*prefix, *group))
@@ -106,5 +115,20 @@ mod tests {
         rib.remove(&net("10.1.0.0/16"));
         assert_eq!(find(&rib, "10.1.2.4"), Some(2));
         assert_eq!((rib.len(Family::V4), rib.len(Family::V6)), (3, 0));
+    }
+
+    #[test]
+    fn a_listing_goes_on_behind_a_prefix_even_if_that_is_gone() {
+        let mut rib = Rib::new();
+        let net = |text: &str| text.parse::<Prefix>().unwrap();
+        let all = ["10.0.0.0/8", "10.0.0.0/16", "10.1.0.0/16", "::/0"].map(net);
+        for prefix in all {
+            rib.set(prefix, GroupId(1));
+        }
+        let after = |rib: &Rib, prefix| rib.after(prefix).map(|(p, _)| p).collect::<Vec<_>>();
+        assert_eq!(after(&rib, all[0]), all[1..]);
+        rib.remove(&all[1]);
+        assert_eq!(after(&rib, all[1]), all[2..]);
+        assert_eq!(after(&rib, all[3]), []);
     }
 }

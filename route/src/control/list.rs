@@ -30,6 +30,46 @@ impl Control {
             .map(|(prefix, group)| self.route_info(prefix, group))
     }
 
+    /// The routes that follow a prefix in that order; from the first, if there is none.
+    pub fn routes_after(&self, after: Option<Prefix>) -> impl Iterator<Item = RouteInfo> + '_ {
+        let behind = after.map(|prefix| self.rib.after(prefix));
+        let all = after.is_none().then(|| self.rib.iter());
+        let both = all
+            .into_iter()
+            .flatten()
+            .chain(behind.into_iter().flatten());
+        both.map(|(prefix, group)| self.route_info(prefix, group))
+    }
+
+    /// Every group that there is.
+    pub fn groups(&self) -> impl Iterator<Item = GroupId> + '_ {
+        self.groups.ids()
+    }
+
+    /// The paths of routes that drain there though their next hops take new flows elsewhere (weight 0).
+    pub fn draining_paths(&self) -> Vec<(Prefix, PathInfo)> {
+        // Few groups have any, most gateways none: the routes are looked through only if some has.
+        let draining: Vec<GroupId> = self.groups.ids().filter(|id| self.drains(*id)).collect();
+        if draining.is_empty() {
+            return Vec::new();
+        }
+        let routes = self
+            .rib
+            .iter()
+            .filter(|(_, group)| draining.contains(group));
+        let paths = routes.flat_map(|(prefix, group)| {
+            self.paths(group)
+                .into_iter()
+                .map(move |path| (prefix, path))
+        });
+        paths.filter(|(_, path)| path.weight == 0).collect()
+    }
+
+    fn drains(&self, id: GroupId) -> bool {
+        let group = self.groups.get(id);
+        group.is_some_and(|group| group.members.iter().any(|m| m.is.weight == 0))
+    }
+
     /// The slot of a next hop.
     pub fn nhop(&self, key: &NhopKey) -> Option<NhopIdx> {
         self.nhops.idx(key)
@@ -63,6 +103,11 @@ impl Control {
             routes: group.routes,
             members: members.collect(),
         })
+    }
+
+    /// The paths of a group's members: as [`Self::group_info`], without looking into every bucket's history.
+    pub fn group_paths(&self, id: GroupId) -> Vec<PathInfo> {
+        self.paths(id)
     }
 
     /// How full every table is.

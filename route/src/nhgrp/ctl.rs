@@ -150,6 +150,16 @@ impl GroupCtl {
         self.groups.get(id.0 as usize)?.as_ref()
     }
 
+    /// Every group's id, ascending.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = GroupId> {
+        let used = self
+            .groups
+            .iter()
+            .enumerate()
+            .filter(|(_, group)| group.is_some());
+        used.map(|(id, _)| GroupId(id as u32))
+    }
+
     pub(super) fn get_mut(&mut self, id: GroupId) -> Option<&mut Group> {
         self.groups.get_mut(id.0 as usize)?.as_mut()
     }

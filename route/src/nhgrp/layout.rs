@@ -52,6 +52,8 @@ pub(crate) struct Layout {
     departures: u64,
     /// The order in which buckets are dealt.
     order: Arc<[u32]>,
+    /// Earlier owners that each bucket remembers: the fewer, the sooner it may be given away again.
+    remembered: Box<[u8]>,
 }
 
 /// A fixed, scattered order of `buckets` buckets: neighbours differ, so the buckets of a member do not all have
@@ -73,6 +75,7 @@ impl Layout {
             owners: vec![None; order.len()].into(),
             names: Vec::new(),
             departures: 0,
+            remembered: vec![0; order.len()].into(),
             order,
         }
     }
@@ -86,8 +89,28 @@ impl Layout {
             owners: vec![Some(holder); order.len()].into(),
             names: self.names.clone(),
             departures: self.departures,
+            remembered: vec![0; order.len()].into(),
             order,
         }
+    }
+
+    /// Learns how many earlier owners each bucket remembers.
+    pub(crate) fn set_remembered(&mut self, count: impl Fn(u32) -> u8) {
+        (0..)
+            .zip(&mut self.remembered)
+            .for_each(|(bucket, n)| *n = count(bucket));
+    }
+
+    /// Buckets in the order in which they are offered, the first to be given last. A bucket's history has few
+    /// places, so those that remember least go first; among these the ones that someone away has a claim on,
+    /// whose holders only stand in.
+    fn offered(&self) -> Vec<u32> {
+        let mut offered = self.order.to_vec();
+        offered.sort_by_key(|b| {
+            let contested = self.claims[*b as usize].is_contested();
+            (Reverse(self.remembered[*b as usize].max(1)), contested)
+        });
+        offered
     }
 
     /// Number of buckets.
@@ -108,8 +131,8 @@ impl Layout {
     }
 
     /// Names, present and away.
-    #[cfg(test)]
-    pub(crate) fn names(&self) -> usize {
+    #[cfg(all(test, not(loom)))]
+    fn names(&self) -> usize {
         self.names.iter().flatten().count()
     }
 
@@ -207,12 +230,8 @@ impl Layout {
         tally.spread(orphans.into_iter(), &weights, |bucket, member| {
             self.claims[bucket as usize].claim(member);
         });
-        // Buckets that someone away has a claim on are given first: their holders only stand in.
-        let (sure, contested): (Vec<u32>, Vec<u32>) = order
-            .iter()
-            .partition(|b| !self.claims[**b as usize].is_contested());
         let mut offers = vec![Vec::new(); standing.len()];
-        for bucket in sure.into_iter().chain(contested) {
+        for bucket in self.offered() {
             if let Some(holder) = self.holder(bucket, &weights) {
                 offers[holder].push(bucket);
             }
@@ -345,7 +364,7 @@ impl Layout {
             self.owners[bucket as usize] = Some(member);
         });
         let mut offers = vec![Vec::new(); standing.len()];
-        for bucket in order.iter().copied() {
+        for bucket in self.offered() {
             let owner = self.owner(bucket);
             if let Some(owner) = owner.filter(|_| self.holder(bucket, &all) != owner) {
                 offers[owner].push(bucket);

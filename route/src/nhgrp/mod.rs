@@ -21,13 +21,13 @@ mod line;
 mod write;
 
 pub(crate) use ctl::{GroupCtl, Member, Shared, Wanted};
+pub(crate) use line::Line;
 
 use crate::chunks::Chunks;
 use crate::ids::{GroupId, Pin, Secs};
 use crate::nhop::{PinState, Slots};
 use crate::sync::{AtomicU64, Ordering};
 use buddy::Block;
-use line::Line;
 
 /// Most buckets that a group can have.
 pub(crate) const MAX_BUCKETS: u32 = 1 << 16;
@@ -47,11 +47,14 @@ struct GroupSlot {
 /// Set in the members' word if any member may take flows: else a search for a live owner is in vain.
 const ALIVE: u64 = 1 << 63;
 
+/// Log2 of the groups, and of the lines, that are made at a time.
+const CHUNK: u32 = if cfg!(loom) { 2 } else { 10 };
+
 /// What workers read of groups. Group 0 is nobody's.
 #[derive(Debug)]
 pub(crate) struct Groups {
-    slots: Chunks<GroupSlot, 10>,
-    lines: Chunks<Line, 10>,
+    slots: Chunks<GroupSlot, CHUNK>,
+    lines: Chunks<Line, CHUNK>,
 }
 
 impl Groups {
@@ -131,7 +134,7 @@ impl GroupRef<'_> {
     /// The bucket of a flow, by the highest bits of its hash.
     #[inline]
     pub const fn bucket(&self, hash: u64) -> u32 {
-        ((hash >> 32) * self.buckets() as u64 >> 32) as u32
+        (((hash >> 32) * self.buckets() as u64) >> 32) as u32
     }
 
     /// Whose the bucket is, dead or alive.

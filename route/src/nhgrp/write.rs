@@ -175,6 +175,12 @@ impl GroupCtl {
         if alive && !group.alive {
             publish_alive(on, id, group, true);
         }
+        let base = group.buckets.base;
+        group.layout.set_remembered(|bucket| {
+            on.groups
+                .line(base + bucket)
+                .map_or(0, |line| line.remembered().count() as u8)
+        });
         group.layout.settle(&standing);
         let remembers = write_buckets(on, nhops, group, now);
         if !alive && group.alive {

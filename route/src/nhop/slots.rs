@@ -35,10 +35,13 @@ struct Slot {
 
 const _: () = assert!(cfg!(loom) || size_of::<Slot>() == 32);
 
+/// Log2 of the slots that are made at a time.
+const CHUNK: u32 = if cfg!(loom) { 2 } else { 10 };
+
 /// Every slot. Slot 0 is nobody's.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    slots: Chunks<Slot, 10>,
+    slots: Chunks<Slot, CHUNK>,
 }
 
 const KINDS: [NhopKind; 5] = [
@@ -131,5 +134,13 @@ impl Slots {
                 Ordering::Release,
             );
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+impl Slots {
+    /// Marks a pin's next hop dead in its word alone.
+    pub(crate) fn kill_word(&self, pin: Pin) {
+        self.store_word(pin.idx(), pin.generation(), Admin::In, Health::Dead);
     }
 }

@@ -1,0 +1,116 @@
+//! A worker beside a change of a group: whoever it chooses is a member, and it always finds a live one.
+
+use super::explore;
+use crate::ids::{GroupId, PortId, Secs};
+use crate::nhgrp::{GroupCtl, Groups, Shared, Wanted};
+use crate::nhop::{Health, NhopCtl, NhopKey, NhopKind, Path, Slots};
+use crate::qsbr::Qsbr;
+use loom::thread;
+use std::sync::Arc;
+
+const NOW: Secs = Secs(5);
+
+/// What workers share with control.
+struct World {
+    groups: Groups,
+    slots: Slots,
+    qsbr: Qsbr,
+}
+
+/// Control's side.
+struct Desk {
+    nhops: NhopCtl,
+    groups: GroupCtl,
+    id: GroupId,
+}
+
+fn wanted(world: &World, nhops: &mut NhopCtl, port: u16) -> Wanted {
+    let key = NhopKey {
+        kind: NhopKind::Iface,
+        port: PortId(port),
+        gateway: None,
+    };
+    let path = Path {
+        key,
+        weight: 1,
+        neigh: 0,
+        mtu: 1500,
+    };
+    Wanted {
+        idx: nhops.intern(&world.slots, &path).unwrap(),
+        weight: 1,
+        deadline: None,
+    }
+}
+
+impl World {
+    fn with_members(count: u16) -> (Arc<Self>, Desk) {
+        let world = Self {
+            groups: Groups::new(3, 16),
+            slots: Slots::new(3),
+            qsbr: Qsbr::new(1),
+        };
+        let (mut nhops, mut groups) = (NhopCtl::new(3), GroupCtl::new(3, 16, 2, 1000));
+        let members: Vec<_> = (1..=count).map(|p| wanted(&world, &mut nhops, p)).collect();
+        let id = groups
+            .create(world.shared(), &mut nhops, &members, NOW)
+            .unwrap();
+        groups.use_group(id);
+        (Arc::new(world), Desk { nhops, groups, id })
+    }
+
+    fn shared(&self) -> Shared<'_> {
+        Shared {
+            groups: &self.groups,
+            qsbr: &self.qsbr,
+        }
+    }
+}
+
+#[test]
+fn loom_who_is_chosen_is_a_member_while_a_member_joins() {
+    explore(2, || {
+        let (world, mut desk) = World::with_members(1);
+        let id = desk.id;
+        let control = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || {
+                let mut members = desk.groups.get(id).unwrap().wanted();
+                members.push(wanted(&world, &mut desk.nhops, 9));
+                desk.groups
+                    .set_members(world.shared(), &mut desk.nhops, id, &members, NOW)
+                    .unwrap();
+            })
+        };
+        let group = world.groups.get(&world.slots, id);
+        let owner = group
+            .owner(group.bucket(u64::MAX))
+            .expect("a member is alive");
+        assert!(
+            group.has_member(owner),
+            "a flow was given to a next hop that is no member"
+        );
+        control.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_a_live_owner_is_found_while_a_member_dies() {
+    explore(2, || {
+        let (world, mut desk) = World::with_members(2);
+        let id = desk.id;
+        let control = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || {
+                let idx = desk.groups.get(id).unwrap().wanted()[0].idx;
+                desk.nhops.set_health(idx, Health::Dead);
+                desk.groups
+                    .resettle(world.shared(), &desk.nhops, id, None, NOW);
+                desk.nhops.publish(&world.slots, idx);
+            })
+        };
+        let group = world.groups.get(&world.slots, id);
+        assert!(group.owner(0).is_some() && group.stateless(1, NOW, 300).is_some());
+        control.join().unwrap();
+    });
+}

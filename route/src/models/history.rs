@@ -1,0 +1,55 @@
+//! Who sees a bucket's new owner sees whom it replaced, and no remembered owner is ever missed.
+
+use super::explore;
+use crate::ids::{NhopGen, NhopIdx, Pin, Secs};
+use crate::nhgrp::Line;
+use loom::thread;
+use std::sync::Arc;
+
+fn pin(n: u32) -> Pin {
+    Pin::new(NhopIdx(n), NhopGen::FIRST)
+}
+
+fn line(owners: &[u32]) -> Arc<Line> {
+    let line = Line::default();
+    owners
+        .iter()
+        .for_each(|n| line.give(pin(*n), true, Secs(*n)));
+    Arc::new(line)
+}
+
+#[test]
+fn loom_who_sees_the_new_owner_sees_the_old_one_remembered() {
+    explore(3, || {
+        let line = line(&[1]);
+        let control = {
+            let line = Arc::clone(&line);
+            thread::spawn(move || {
+                line.give(pin(2), true, Secs(2));
+                line.give(pin(3), true, Secs(3));
+            })
+        };
+        let owner = line.owner();
+        let oldest = line.oldest(|_| true);
+        assert!(owner == pin(1) || oldest.is_some_and(|(_, p)| p == pin(1)));
+        control.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_a_remembered_owner_is_found_while_places_close_up() {
+    explore(3, || {
+        let line = line(&[1, 2, 3, 4, 5]);
+        let control = {
+            let line = Arc::clone(&line);
+            thread::spawn(move || {
+                line.retain(|lost| lost.pin() != pin(1) && lost.pin() != pin(3));
+            })
+        };
+        let (_, oldest) = line.oldest(|lost| lost.pin() != pin(1)).unwrap();
+        assert_eq!(oldest, pin(2));
+        let newest = line.oldest(|lost| lost.pin() == pin(4));
+        assert_eq!(newest.map(|(_, p)| p), Some(pin(4)));
+        control.join().unwrap();
+    });
+}

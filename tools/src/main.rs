@@ -1,3 +1,7 @@
-//! The `flowgate` binary.
+//! The `flowgate` binary: see the library's [`flowgate::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    flowgate::cli::main(std::env::args_os())
+}

@@ -1,0 +1,226 @@
+//! The outer shape of the command line, by clap. `route`, `arp`, `ndp` and `netstat` take their words as FreeBSD's tools do:
+//! clap hands them on unread.
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+examples:
+  flowgate demo
+  flowgate run --config flowgate.toml
+  flowgate route add 203.0.113.0/24 192.0.2.11 192.0.2.12
+  flowgate flow list --nexthop 192.0.2.11
+  flowgate status --json
+
+A link to the binary named route, arp, ndp or netstat acts as that tool.
+
+exit status: 0 done; 1 refused by the gateway; 64 usage; 69 no flowgate at the socket; 70 own fault;
+71 refused by the system; 73 no group secret; 74 output failed; 76 not a flowgate at the socket; 77 no right; 78 wrong configuration";
+
+const RUN_EXAMPLES: &str = "\
+examples:
+  flowgate run --config flowgate.toml
+  flowgate run --config flowgate.toml --check
+  flowgate run --config flowgate.toml --log debug
+
+It runs in the foreground and logs to standard error. SIGTERM and SIGINT end it; a second one at once.
+A complete, commented configuration is in docs/flowgate.example.toml.
+
+exit status: 0 ended by a signal, or --check found nothing wrong; 1 a flowgate serves the socket already;
+70 own fault; 71 refused by the system; 73 no group secret; 77 no right to make devices; 78 wrong configuration";
+
+const DEMO_EXAMPLES: &str = "\
+examples:
+  flowgate demo
+  flowgate demo --connections 200
+  flowgate demo --shell
+
+exit status: 0 no surviving next hop's flow moved or broke; 1 one did; 71 the system forbids it; 130 Ctrl-C";
+
+const FLOW_EXAMPLES: &str = "\
+examples:
+  flowgate flow list --limit 20
+  flowgate flow list --addr 203.0.113.0/24 --port 80 --proto tcp
+  flowgate flow list --nexthop 192.0.2.11 --json
+  flowgate flow flush --nexthop 192.0.2.11
+  flowgate flow stats
+
+In a list, TO and BACK are the next hops of the two directions; a '!' marks one that the flow leaves with its
+next packet. Packets and bytes are client to server / server to client.
+
+exit status: 0 done; 1 refused; 64 usage; 69 no flowgate at the socket";
+
+const STATUS_EXAMPLES: &str = "\
+examples:
+  flowgate status
+  flowgate status --json
+
+exit status: 0 done; 69 no flowgate at the socket";
+
+/// A userspace, FreeBSD-style IP routing stack and load-balancing gateway.
+#[derive(Debug, Parser)]
+#[command(name = "flowgate", version, after_help = EXAMPLES, max_term_width = 110)]
+pub(super) struct Flowgate {
+    /// The gateway's control socket (or FLOWGATE_SOCKET)
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
+
+    /// Print JSON; its keys are described in docs/CONTROL.md
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// The words of a tool that reads them itself.
+#[derive(Debug, Args)]
+pub(super) struct ToolWords {
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "WORDS"
+    )]
+    pub(super) words: Vec<OsString>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a gateway from a configuration file
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+
+    /// Show what the gateway does, on this machine, in half a minute
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(DemoArgs),
+
+    /// Show and change routes: FreeBSD's route(8)
+    #[command(disable_help_flag = true)]
+    Route(ToolWords),
+
+    /// Show and change IPv4 neighbours: FreeBSD's arp(8)
+    #[command(disable_help_flag = true)]
+    Arp(ToolWords),
+
+    /// Show and change IPv6 neighbours: FreeBSD's ndp(8)
+    #[command(disable_help_flag = true)]
+    Ndp(ToolWords),
+
+    /// Show tables, ports and counters: FreeBSD's netstat(1)
+    #[command(disable_help_flag = true)]
+    Netstat(ToolWords),
+
+    /// List, flush and count flows
+    #[command(subcommand, after_help = FLOW_EXAMPLES)]
+    Flow(FlowCommand),
+
+    /// Show the gateway's state: uptime, workers, table fills, moved flows
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status,
+}
+
+/// Arguments of `flowgate run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+
+    /// Check the configuration and stop
+    #[arg(long)]
+    pub check: bool,
+
+    /// What to log: error, warn, info, debug, or a filter as RUST_LOG has it
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+}
+
+/// Arguments of `flowgate demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Keep the gateway running afterwards, with a shell inside its namespace
+    #[arg(long)]
+    pub shell: bool,
+
+    /// How many TCP connections to hold
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = connections)]
+    pub connections: usize,
+
+    /// Print the result as JSON
+    #[arg(skip)]
+    pub json: bool,
+
+    /// The control socket to serve meanwhile, if one was named
+    #[arg(skip)]
+    pub socket: Option<PathBuf>,
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    let right = || format!("{text}: write a number from 1 to 20000");
+    text.parse()
+        .ok()
+        .filter(|count| (1..=20_000).contains(count))
+        .ok_or_else(right)
+}
+
+/// `flowgate flow ...`
+#[derive(Debug, Subcommand)]
+pub(super) enum FlowCommand {
+    /// List flows
+    #[command(after_help = FLOW_EXAMPLES)]
+    List {
+        #[command(flatten)]
+        filter: FlowFilterArgs,
+
+        /// List at most so many
+        #[arg(long, value_name = "N")]
+        limit: Option<u64>,
+    },
+
+    /// Forget flows: their next packets choose a next hop again
+    #[command(after_help = FLOW_EXAMPLES)]
+    Flush {
+        #[command(flatten)]
+        filter: FlowFilterArgs,
+
+        /// All of them
+        #[arg(long)]
+        all: bool,
+    },
+
+    /// Show the tables' fills and counters, and why flows moved
+    #[command(after_help = FLOW_EXAMPLES)]
+    Stats,
+}
+
+/// Which flows; what is not given matches all.
+#[derive(Debug, Args)]
+pub(super) struct FlowFilterArgs {
+    /// Either end is this address, or lies in this prefix
+    #[arg(long, value_name = "ADDRESS[/LEN]")]
+    pub(super) addr: Option<String>,
+
+    /// Either end has this port
+    #[arg(long, value_name = "PORT")]
+    pub(super) port: Option<u16>,
+
+    /// tcp, udp, icmp, icmp6, sctp or a number
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(super) proto: Option<String>,
+
+    /// Pinned to the next hop with this gateway, in either direction
+    #[arg(long, value_name = "GATEWAY")]
+    pub(super) nexthop: Option<IpAddr>,
+
+    /// Owned by this worker
+    #[arg(long, value_name = "N")]
+    pub(super) worker: Option<u16>,
+
+    /// In this state, by its name in the list
+    #[arg(long, value_name = "STATE")]
+    pub(super) state: Option<String>,
+}

@@ -1,0 +1,222 @@
+//! The command line: words in, tables out.
+//!
+//! [`main`] finds out which tool was called (a subcommand of `flowgate`, or a link named `route`, `arp`, `ndp` or
+//! `netstat`), and turns what comes of it into an exit status. Everything a command prints goes through
+//! [`session::Session`]. Nothing here panics on what a user or a gateway says; a reader that closes the pipe ends a command
+//! silently.
+
+mod args;
+pub mod exit;
+mod flow;
+mod names;
+mod neigh;
+mod netstat;
+mod route;
+pub mod session;
+mod status;
+pub(crate) mod tuple;
+mod words;
+
+pub use args::DemoArgs;
+pub use args::RunArgs;
+pub use exit::Exit;
+
+use crate::client::socket_or_default;
+use args::Command;
+use args::Flowgate;
+use clap::Parser;
+use exit::Failure;
+use session::Session;
+use session::Style;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A tool that reads its own words.
+#[derive(Clone, Copy)]
+struct Tool {
+    name: &'static str,
+    usage: &'static str,
+    help: &'static str,
+    run: fn(words::Words, &mut Session<'_>) -> Result<(), Failure>,
+}
+
+const TOOLS: [Tool; 4] = [
+    Tool {
+        name: "route",
+        usage: route::USAGE,
+        help: route::HELP,
+        run: route::run,
+    },
+    Tool {
+        name: "arp",
+        usage: neigh::ARP_USAGE,
+        help: neigh::ARP_HELP,
+        run: neigh::arp,
+    },
+    Tool {
+        name: "ndp",
+        usage: neigh::NDP_USAGE,
+        help: neigh::NDP_HELP,
+        run: neigh::ndp,
+    },
+    Tool {
+        name: "netstat",
+        usage: netstat::USAGE,
+        help: netstat::HELP,
+        run: netstat::run,
+    },
+];
+
+/// Runs the command line of this process.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let called = arguments
+        .first()
+        .and_then(|name| Path::new(name).file_name());
+    let called = TOOLS.iter().find(|tool| called == Some(tool.name.as_ref()));
+    if let Some(tool) = called {
+        let words = arguments.into_iter().skip(1);
+        return own_words(tool, words, Given::default());
+    }
+    if let Some(tool) = asked_for_help(&arguments) {
+        return finish("flowgate", "", false, |session| {
+            Ok(session.out.write_all(tool.help.as_bytes())?)
+        });
+    }
+    match Flowgate::try_parse_from(arguments) {
+        Ok(args) => dispatch(args),
+        Err(error) => {
+            // A closed pipe is nothing to complain about.
+            let _ = error.print();
+            if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Ok.into()
+            }
+        }
+    }
+}
+
+/// `flowgate help route` is the tool's own help, as `flowgate route --help` is.
+fn asked_for_help(arguments: &[OsString]) -> Option<&'static Tool> {
+    match arguments {
+        [_, help, name, ..] if help == "help" => TOOLS.iter().find(|tool| name == tool.name),
+        _ => None,
+    }
+}
+
+/// What stood before the subcommand.
+#[derive(Default)]
+struct Given {
+    socket: Option<PathBuf>,
+    json: bool,
+}
+
+fn dispatch(args: Flowgate) -> ExitCode {
+    let Flowgate {
+        socket,
+        json,
+        command,
+    } = args;
+    let given = Given { socket, json };
+    match command {
+        Command::Run(args) => crate::daemon::run(&args, given.socket),
+        Command::Demo(args) => crate::demo::run(&DemoArgs {
+            json,
+            socket: given.socket,
+            ..args
+        }),
+        Command::Route(tool) => own_words(&TOOLS[0], tool.words, given),
+        Command::Arp(tool) => own_words(&TOOLS[1], tool.words, given),
+        Command::Ndp(tool) => own_words(&TOOLS[2], tool.words, given),
+        Command::Netstat(tool) => own_words(&TOOLS[3], tool.words, given),
+        Command::Flow(command) => {
+            finish_with("flow", "see 'flowgate flow --help'", given, |session| {
+                flow::run(command, session)
+            })
+        }
+        Command::Status => finish_with("status", "", given, status::run),
+    }
+}
+
+fn own_words(tool: &Tool, raw: impl IntoIterator<Item = OsString>, given: Given) -> ExitCode {
+    let (common, words) = match words::split(raw) {
+        Ok(read) => read,
+        Err(failure) => return report(tool.name, tool.usage, &failure),
+    };
+    let given = Given {
+        socket: common.socket.or(given.socket),
+        json: common.json || given.json,
+    };
+    finish_with(tool.name, tool.usage, given, |session| {
+        if common.help {
+            return Ok(session.out.write_all(tool.help.as_bytes())?);
+        }
+        (tool.run)(words, session)
+    })
+}
+
+fn finish_with(
+    tool: &str,
+    usage: &str,
+    given: Given,
+    run: impl FnOnce(&mut Session<'_>) -> Result<(), Failure>,
+) -> ExitCode {
+    let socket = socket_or_default(given.socket);
+    finish(tool, usage, given.json, |session| {
+        session.socket = socket;
+        run(session)
+    })
+}
+
+/// Runs a command with standard output, and ends with its status.
+fn finish(
+    tool: &str,
+    usage: &str,
+    json: bool,
+    run: impl FnOnce(&mut Session<'_>) -> Result<(), Failure>,
+) -> ExitCode {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let socket = PathBuf::new();
+    let mut session = Session {
+        out: &mut out,
+        socket,
+        json,
+        style: Style::of_stdout(),
+    };
+    let done = run(&mut session).or_else(|failure| {
+        if let (true, Some(error)) = (json, failure.call_error()) {
+            session.print_json(&crate::wire::message::Reply::from(error))?;
+        }
+        Err(failure)
+    });
+    let done = done.and_then(|()| Ok(out.flush()?));
+    match done {
+        Ok(()) => Exit::Ok.into(),
+        Err(failure) => {
+            // What was printed before the failure belongs before its line.
+            let _ = out.flush();
+            report(tool, usage, &failure)
+        }
+    }
+}
+
+/// One line on standard error, and the usage where the words made no sense.
+fn report(tool: &str, usage: &str, failure: &Failure) -> ExitCode {
+    let exit = failure.exit();
+    let text = match failure {
+        _ if exit == Exit::Ok => return exit.into(),
+        Failure::Refused { line, .. } | Failure::Absent(line) => line.clone(),
+        Failure::Usage(message) if !usage.is_empty() => format!("{tool}: {message}\n{usage}"),
+        other => format!("{tool}: {other}"),
+    };
+    // With standard error closed there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{text}");
+    exit.into()
+}
+
+#[cfg(test)]
+pub(crate) mod test_support;

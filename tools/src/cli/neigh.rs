@@ -1,0 +1,326 @@
+//! `arp` and `ndp`: the neighbours, in FreeBSD's formats.
+//!
+//! Both tools have nearly the same words (`-a -n -s -d -i`); `-c` is ndp's flush. Hosts are addresses: flowgate asks no name
+//! server, so a name is always `?`.
+
+use super::exit::Failure;
+use super::exit::usage;
+use super::names;
+use super::session::Session;
+use super::words::Words;
+use super::words::read_own;
+use crate::wire::neighbour::Deleted;
+use crate::wire::neighbour::Neighbour;
+use crate::wire::neighbour::NeighbourDelete;
+use crate::wire::neighbour::NeighbourFilter;
+use crate::wire::neighbour::NeighbourSet;
+use crate::wire::neighbour::NeighbourState;
+use crate::wire::neighbour::Neighbours;
+use crate::wire::route::Family;
+use serde_json::Value;
+use std::io;
+use std::io::Write;
+use std::net::IpAddr;
+
+/// One line, as FreeBSD's usage message.
+pub(crate) const ARP_USAGE: &str = "usage: arp [-n] [-i port] host | [-n] [-i port] -a | -d host | -d [-i port] -a | -s host mac [temp] [pub]";
+
+/// One line, as FreeBSD's usage message.
+pub(crate) const NDP_USAGE: &str =
+    "usage: ndp [-n] host | [-n] -a | -c | -d host | -s host mac [temp] [proxy]";
+
+/// What `arp --help` prints.
+pub(crate) const ARP_HELP: &str = "\
+arp: show and change the IPv4 neighbours of a running flowgate
+
+usage:
+  arp [-n] [-i PORT] -a                  all entries
+  arp [-n] [-i PORT] HOST                one entry
+  arp [-i PORT] -s HOST MAC [temp] [pub] state an entry; temp: it expires; pub: answer for it (proxy ARP)
+  arp [-i PORT] -d HOST                  delete an entry; a next hop's gateway is asked for again at once
+  arp [-i PORT] -d -a                    delete all that nothing reserves or states
+
+options:
+  -n  numbers only (always)
+  --json         machine-readable, see docs/CONTROL.md
+  --socket PATH  the gateway's control socket (or FLOWGATE_SOCKET)
+
+examples:
+  arp -an
+  arp -an -i rack
+  arp -s 192.0.2.50 02:00:00:00:00:50 pub
+  arp -d 192.0.2.11
+
+exit status: 0 done; 1 no such entry, or refused; 64 usage; 69 no flowgate at the socket
+";
+
+/// What `ndp --help` prints.
+pub(crate) const NDP_HELP: &str = "\
+ndp: show and change the IPv6 neighbours of a running flowgate
+
+usage:
+  ndp [-n] [-i PORT] -a                    all entries
+  ndp [-n] [-i PORT] HOST                  one entry
+  ndp [-i PORT] -s HOST MAC [temp] [proxy] state an entry; temp: it expires; proxy: answer for it
+  ndp [-i PORT] -d HOST                    delete an entry; a next hop's gateway is asked for again at once
+  ndp [-i PORT] -c                         delete all that nothing reserves or states
+
+The state S is N (not answered yet), R (reachable), S (stale), P (being asked again), F (failed).
+The flag p marks entries that flowgate answers for.
+
+options:
+  -n  numbers only (always)
+  --json         machine-readable, see docs/CONTROL.md
+  --socket PATH  the gateway's control socket (or FLOWGATE_SOCKET)
+
+examples:
+  ndp -an
+  ndp -s 2001:db8::50 02:00:00:00:00:50
+  ndp -d fe80::1%rack
+
+exit status: 0 done; 1 no such entry, or refused; 64 usage; 69 no flowgate at the socket
+";
+
+/// What a command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    List(NeighbourFilter),
+    Set(NeighbourSet),
+    Delete(NeighbourDelete),
+    Flush(NeighbourFilter),
+}
+
+/// `arp`.
+///
+/// # Errors
+/// What is to be printed, and the exit status with it.
+pub(crate) fn arp(words: Words, session: &mut Session<'_>) -> Result<(), Failure> {
+    run(parse(words, Family::Inet)?, Family::Inet, session)
+}
+
+/// `ndp`.
+///
+/// # Errors
+/// What is to be printed, and the exit status with it.
+pub(crate) fn ndp(words: Words, session: &mut Session<'_>) -> Result<(), Failure> {
+    run(parse(words, Family::Inet6)?, Family::Inet6, session)
+}
+
+fn parse(mut words: Words, family: Family) -> Result<Command, Failure> {
+    let (mut all, mut set, mut delete, mut flush) = (false, false, false, false);
+    let mut port = None;
+    let mut plain = Vec::new();
+    while let Some(word) = words.next() {
+        let Some(options) = word.strip_prefix('-').filter(|options| !options.is_empty()) else {
+            plain.push(word);
+            continue;
+        };
+        for option in options.chars() {
+            match option {
+                'a' => all = true,
+                's' => set = true,
+                'd' => delete = true,
+                'c' if family == Family::Inet6 => flush = true,
+                'i' => port = Some(words.value("-i")?),
+                'n' => {}
+                _ => return usage(format!("unknown option -{option}")),
+            }
+        }
+    }
+    let plain: Vec<&str> = plain.iter().map(String::as_str).collect();
+    let filter = NeighbourFilter {
+        family: Some(family),
+        port: port.clone(),
+        address: None,
+    };
+    match (set, delete, all || flush, plain.as_slice()) {
+        (false, false, true, []) if flush => Ok(Command::Flush(filter)),
+        (false, true, true, []) => Ok(Command::Flush(filter)),
+        (false, false, true, []) => Ok(Command::List(filter)),
+        (false, false, false, [host]) => {
+            let (address, port) = address(host, port, family)?;
+            Ok(Command::List(NeighbourFilter {
+                port,
+                address: Some(address),
+                ..filter
+            }))
+        }
+        (false, true, false, [host]) => {
+            let (address, port) = address(host, port, family)?;
+            Ok(Command::Delete(NeighbourDelete { address, port }))
+        }
+        (true, false, false, [host, mac, rest @ ..]) => {
+            let (address, port) = address(host, port, family)?;
+            let mut ask = NeighbourSet {
+                address,
+                mac: read_own(mac)?,
+                port,
+                temporary: false,
+                published: false,
+            };
+            for word in rest {
+                match *word {
+                    "temp" => ask.temporary = true,
+                    "pub" | "proxy" => ask.published = true,
+                    _ => return usage(format!("bad keyword: {word}: write temp, pub or nothing")),
+                }
+            }
+            Ok(Command::Set(ask))
+        }
+        _ => usage("say one of: -a, HOST, -s HOST MAC, -d HOST"),
+    }
+}
+
+/// A host of the tool's family, a link-local one with its port.
+fn address(
+    word: &str,
+    port: Option<String>,
+    family: Family,
+) -> Result<(IpAddr, Option<String>), Failure> {
+    let (text, zone) = match word.split_once('%') {
+        Some((text, zone)) => (text, Some(zone.to_owned())),
+        None => (word, None),
+    };
+    let right = match family {
+        Family::Inet => "an IPv4 address (ndp is for IPv6)",
+        Family::Inet6 => "an IPv6 address (arp is for IPv4)",
+    };
+    match text.parse::<IpAddr>() {
+        Ok(address) if Family::of(address) == family => Ok((address, port.or(zone))),
+        _ => usage(format!("{word}: write {right}")),
+    }
+}
+
+fn run(command: Command, family: Family, session: &mut Session<'_>) -> Result<(), Failure> {
+    match command {
+        Command::List(filter) if session.json => session.print_reply("NeighbourList", &filter),
+        Command::List(filter) => list(&filter, family, session),
+        Command::Set(ask) => {
+            let done: Value = session.call("NeighbourSet", &ask)?;
+            if session.json {
+                session.print_json(&done)
+            } else {
+                Ok(())
+            }
+        }
+        Command::Delete(ask) => {
+            let deleted: Deleted = session.call("NeighbourDelete", &ask)?;
+            if deleted.deleted.is_empty() {
+                return Err(absent(ask.address));
+            }
+            print_deleted(&deleted, session)
+        }
+        Command::Flush(filter) => {
+            let deleted: Deleted = session.call("NeighbourFlush", &filter)?;
+            print_deleted(&deleted, session)
+        }
+    }
+}
+
+fn absent(address: IpAddr) -> Failure {
+    Failure::Absent(format!("{address} ({address}) -- no entry"))
+}
+
+fn print_deleted(deleted: &Deleted, session: &mut Session<'_>) -> Result<(), Failure> {
+    if session.json {
+        return session.print_json(deleted);
+    }
+    for Neighbour { address, .. } in &deleted.deleted {
+        writeln!(session.out, "{address} ({address}) deleted")?;
+    }
+    Ok(())
+}
+
+fn list(
+    filter: &NeighbourFilter,
+    family: Family,
+    session: &mut Session<'_>,
+) -> Result<(), Failure> {
+    let mut count = 0_usize;
+    if family == Family::Inet6 {
+        ndp_header(session.out)?;
+    }
+    session.pages("NeighbourList", filter, |out, page: Neighbours| {
+        count += page.neighbours.len();
+        page.neighbours
+            .iter()
+            .try_for_each(|neighbour| match family {
+                Family::Inet => arp_line(out, neighbour),
+                Family::Inet6 => ndp_line(out, neighbour),
+            })
+    })?;
+    match filter.address {
+        Some(address) if count == 0 => Err(absent(address)),
+        _ => Ok(()),
+    }
+}
+
+/// `? (10.0.0.1) at 00:11:22:33:44:55 on em0 expires in 1187 seconds [ethernet]`
+fn arp_line(out: &mut dyn Write, neighbour: &Neighbour) -> io::Result<()> {
+    let mac = neighbour
+        .mac
+        .map_or_else(|| "(incomplete)".into(), |mac| mac.to_string());
+    let life = match (neighbour.state, neighbour.expires) {
+        (NeighbourState::Permanent, _) => "permanent".into(),
+        (_, Some(expires)) => format!("expires in {} seconds", expires / 1000),
+        (NeighbourState::Incomplete | NeighbourState::Failed, None) => "expired".into(),
+        (_, None) => "watched".into(),
+    };
+    let published = if neighbour.published {
+        " published"
+    } else {
+        ""
+    };
+    let Neighbour { address, port, .. } = neighbour;
+    writeln!(
+        out,
+        "? ({address}) at {mac} on {port} {life}{published} [ethernet]"
+    )
+}
+
+fn ndp_header(out: &mut dyn Write) -> io::Result<()> {
+    let columns = [
+        "Neighbor",
+        "Linklayer Address",
+        "Netif",
+        "Expire",
+        "S",
+        "Flags",
+    ];
+    ndp_columns(out, columns)
+}
+
+fn ndp_line(out: &mut dyn Write, neighbour: &Neighbour) -> io::Result<()> {
+    let Neighbour { address, port, .. } = neighbour;
+    let name = match address {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => format!("{v6}%{port}"),
+        other => other.to_string(),
+    };
+    let mac = neighbour
+        .mac
+        .map_or_else(|| "(incomplete)".into(), |mac| mac.to_string());
+    let expire = match (neighbour.state, neighbour.expires) {
+        (NeighbourState::Permanent, _) => "permanent".into(),
+        (_, Some(expires)) => names::duration(expires),
+        (NeighbourState::Incomplete | NeighbourState::Failed, None) => "expired".into(),
+        (_, None) => "watched".into(),
+    };
+    let state = match neighbour.state {
+        NeighbourState::Incomplete => "N",
+        NeighbourState::Reachable | NeighbourState::Permanent => "R",
+        NeighbourState::Stale => "S",
+        NeighbourState::Probe => "P",
+        NeighbourState::Failed => "F",
+    };
+    let flags = if neighbour.published { "p" } else { "" };
+    ndp_columns(out, [&name, &mac, port, &expire, state, flags])
+}
+
+fn ndp_columns(out: &mut dyn Write, columns: [&str; 6]) -> io::Result<()> {
+    let [name, mac, port, expire, state, flags] = columns;
+    let line = format!("{name:<36} {mac:<17} {port:>6} {expire:<9} {state} {flags}");
+    writeln!(out, "{}", line.trim_end())
+}
+
+#[cfg(test)]
+mod tests;

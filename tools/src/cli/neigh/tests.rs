@@ -1,0 +1,111 @@
+//! `arp` and `ndp` against a served fake gateway.
+
+use super::*;
+use crate::cli::test_support::run_tool;
+use crate::server::fake::Fake;
+
+fn prints(tool: fn(Words, &mut Session<'_>) -> Result<(), Failure>, line: &str) -> String {
+    let (out, error, status) = run_tool(Fake::small(), tool, line, false);
+    assert_eq!((error, status), (None, 0), "{line}");
+    out
+}
+
+#[test]
+fn arp_lists_in_freebsds_format() {
+    assert_eq!(
+        prints(arp, "-an"),
+        "? (192.0.2.11) at 02:00:00:00:00:11 on rack expires in 1187 seconds [ethernet]\n\
+         ? (192.0.2.99) at (incomplete) on rack expired [ethernet]\n"
+    );
+    assert_eq!(
+        prints(arp, "-n 192.0.2.99"),
+        "? (192.0.2.99) at (incomplete) on rack expired [ethernet]\n"
+    );
+}
+
+#[test]
+fn ndp_lists_in_freebsds_format() {
+    assert_eq!(
+        prints(ndp, "-an"),
+        "\
+Neighbor                             Linklayer Address  Netif Expire    S Flags
+fd00::11                             02:00:00:00:00:11   rack 23h59m59s S
+"
+    );
+}
+
+#[test]
+fn entries_are_stated_and_deleted() {
+    assert_eq!(prints(arp, "-s 192.0.2.50 02:00:00:00:00:50 pub"), "");
+    assert_eq!(
+        prints(arp, "-d 192.0.2.11"),
+        "192.0.2.11 (192.0.2.11) deleted\n"
+    );
+    assert_eq!(
+        prints(arp, "-da"),
+        "192.0.2.11 (192.0.2.11) deleted\n192.0.2.99 (192.0.2.99) deleted\n"
+    );
+    assert_eq!(prints(ndp, "-c"), "fd00::11 (fd00::11) deleted\n");
+}
+
+#[test]
+fn what_is_not_there_is_status_1() {
+    for line in ["192.0.2.77", "-d 192.0.2.77"] {
+        let (_, error, status) = run_tool(Fake::small(), arp, line, false);
+        assert_eq!(
+            (error.as_deref(), status),
+            (Some("192.0.2.77 (192.0.2.77) -- no entry"), 1)
+        );
+    }
+}
+
+#[test]
+fn words_become_commands() {
+    let words = "-i rack -s 192.0.2.50 2:0:0:0:0:50 temp pub";
+    let set = NeighbourSet {
+        address: [192, 0, 2, 50].into(),
+        mac: ::arp::Mac([2, 0, 0, 0, 0, 0x50]),
+        port: Some("rack".into()),
+        temporary: true,
+        published: true,
+    };
+    assert_eq!(
+        parse(Words::of(words), Family::Inet).unwrap(),
+        Command::Set(set)
+    );
+    let delete = NeighbourDelete {
+        address: "fe80::1".parse().unwrap(),
+        port: Some("rack".into()),
+    };
+    assert_eq!(
+        parse(Words::of("-d fe80::1%rack"), Family::Inet6).unwrap(),
+        Command::Delete(delete)
+    );
+}
+
+#[test]
+fn bad_lines_are_told_what_would_be_right() {
+    let cases = [
+        ("", "say one of: -a, HOST, -s HOST MAC, -d HOST"),
+        ("-a 192.0.2.1", "say one of: -a, HOST, -s HOST MAC, -d HOST"),
+        ("-x", "unknown option -x"),
+        ("-c", "unknown option -c"),
+        (
+            "fd00::1",
+            "fd00::1: write an IPv4 address (ndp is for IPv6)",
+        ),
+        ("-i", "-i needs a value"),
+        (
+            "-s 192.0.2.1 02:00:00:00:00:01 always",
+            "bad keyword: always: write temp, pub or nothing",
+        ),
+    ];
+    for (line, message) in cases {
+        let error = parse(Words::of(line), Family::Inet).unwrap_err();
+        assert_eq!(
+            (error.to_string().as_str(), error.exit() as u8),
+            (message, 64),
+            "{line}"
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! `netstat -i`: the ports, a line for the link and one for each address, in FreeBSD's columns.
+
+use super::super::exit::Failure;
+use super::super::session::Session;
+use crate::wire::stats::Port;
+use crate::wire::stats::Ports;
+use serde_json::json;
+use std::io;
+use std::io::Write;
+
+pub(super) fn run(session: &mut Session<'_>) -> Result<(), Failure> {
+    if session.json {
+        return session.print_reply("PortList", &json!({}));
+    }
+    let ports: Ports = session.call("PortList", &json!({}))?;
+    line(
+        session.out,
+        [
+            "Name", "Mtu", "Network", "Address", "Ipkts", "Ierrs", "Idrop", "Opkts", "Oerrs",
+            "Coll",
+        ],
+    )?;
+    Ok(ports
+        .ports
+        .iter()
+        .try_for_each(|port| print(session.out, port))?)
+}
+
+fn print(out: &mut dyn Write, port: &Port) -> io::Result<()> {
+    // As in FreeBSD, a port that is down is marked by a star.
+    let name = if port.up {
+        port.name.clone()
+    } else {
+        format!("{}*", port.name)
+    };
+    let mac = port.mac.as_deref().unwrap_or(&port.kind);
+    let link = format!("<Link#{}>", port.index);
+    let count = |number: u64| number.to_string();
+    line(
+        out,
+        [
+            &name,
+            &port.mtu.to_string(),
+            &link,
+            mac,
+            &count(port.rx_packets),
+            "0",
+            &count(port.rx_dropped),
+            &count(port.tx_packets),
+            &count(port.tx_refused),
+            "0",
+        ],
+    )?;
+    port.addresses.iter().try_for_each(|address| {
+        let network = network(address);
+        let bare = address.split('/').next().unwrap_or(address);
+        line(
+            out,
+            [&name, "-", &network, bare, "-", "-", "-", "-", "-", "-"],
+        )
+    })
+}
+
+/// The network that an address with a length lies in.
+fn network(address: &str) -> String {
+    let parts = address.split_once('/').and_then(|(address, length)| {
+        Some(route::Prefix::masked(
+            address.parse().ok()?,
+            length.parse().ok()?,
+        ))
+    });
+    parts.map_or_else(|| address.to_owned(), |prefix| prefix.to_string())
+}
+
+fn line(out: &mut dyn Write, columns: [&str; 10]) -> io::Result<()> {
+    let [
+        name,
+        mtu,
+        network,
+        address,
+        ipkts,
+        ierrs,
+        idrop,
+        opkts,
+        oerrs,
+        coll,
+    ] = columns;
+    writeln!(
+        out,
+        "{name:<8} {mtu:>5} {network:<18} {address:<18} {ipkts:>10} {ierrs:>5} {idrop:>6} {opkts:>10} {oerrs:>6} {coll:>5}"
+    )
+}

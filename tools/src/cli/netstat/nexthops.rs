@@ -1,0 +1,105 @@
+//! `netstat -o` and `-O`: the next hops and their groups, in FreeBSD's columns as far as they fit.
+
+use super::super::exit::Failure;
+use super::super::names;
+use super::super::session::Session;
+use crate::wire::route::path_name;
+use crate::wire::stats::Group;
+use crate::wire::stats::Nexthop;
+use crate::wire::stats::Nexthops;
+use serde_json::json;
+use std::io;
+use std::io::Write;
+
+pub(super) fn run(groups: bool, session: &mut Session<'_>) -> Result<(), Failure> {
+    if session.json {
+        return session.print_reply("NexthopList", &json!({}));
+    }
+    if groups {
+        writeln!(session.out, "Nexthop groups data\n")?;
+        let head = [
+            "GrpIdx", "NhIdx", "Weight", "Slots", "Gateway", "Netif", "State",
+        ];
+        group_line(session.out, head)?;
+    } else {
+        writeln!(session.out, "Nexthop data\n")?;
+        let head = ["Idx", "Gen", "Gateway", "Netif", "Mtu", "Refcnt", "State"];
+        nexthop_line(session.out, head)?;
+    }
+    session.pages("NexthopList", &json!({}), |out, page: Nexthops| {
+        if groups {
+            page.groups
+                .iter()
+                .try_for_each(|group| print_group(out, group))
+        } else {
+            page.nexthops
+                .iter()
+                .try_for_each(|nexthop| print_nexthop(out, nexthop))
+        }
+    })
+}
+
+fn print_nexthop(out: &mut dyn Write, nexthop: &Nexthop) -> io::Result<()> {
+    let Nexthop {
+        index,
+        generation,
+        kind,
+        gateway,
+        port,
+        mtu,
+        admin,
+        health,
+        groups,
+    } = nexthop;
+    nexthop_line(
+        out,
+        [
+            &index.to_string(),
+            &generation.to_string(),
+            &path_name(*kind, *gateway, port.as_deref()),
+            port.as_deref().unwrap_or("-"),
+            &mtu.to_string(),
+            &groups.to_string(),
+            names::state(*admin, *health),
+        ],
+    )
+}
+
+fn nexthop_line(out: &mut dyn Write, columns: [&str; 7]) -> io::Result<()> {
+    let [index, generation, gateway, port, mtu, groups, state] = columns;
+    writeln!(
+        out,
+        "{index:>6} {generation:>5} {gateway:<24} {port:>8} {mtu:>6} {groups:>6} {state}"
+    )
+}
+
+fn print_group(out: &mut dyn Write, group: &Group) -> io::Result<()> {
+    // FreeBSD's form: the group's own line, then its members.
+    let index = group.index.to_string();
+    group_line(
+        out,
+        [&index, "-", "-", &group.buckets.to_string(), "-", "-", "-"],
+    )?;
+    group.members.iter().try_for_each(|member| {
+        group_line(
+            out,
+            [
+                "",
+                &member.nexthop.to_string(),
+                &member.weight.to_string(),
+                &member.buckets.to_string(),
+                &member.name(),
+                member.port.as_deref().unwrap_or("-"),
+                names::state(member.admin, member.health),
+            ],
+        )
+    })
+}
+
+fn group_line(out: &mut dyn Write, columns: [&str; 7]) -> io::Result<()> {
+    let [group, nexthop, weight, slots, gateway, port, state] = columns;
+    writeln!(
+        out,
+        "{group:<8} {nexthop:>8} {weight:>8} {slots:>8} {gateway:<24} {port:>8} {state}"
+    )
+}

@@ -1,0 +1,125 @@
+//! The routing table, in FreeBSD's columns; a route of several paths has a line for each.
+
+use super::super::exit::Failure;
+use super::super::names;
+use super::super::session::Session;
+use crate::wire::route::Family;
+use crate::wire::route::Path;
+use crate::wire::route::Route;
+use crate::wire::route::RouteFamily;
+use crate::wire::route::Routes;
+use std::io;
+use std::io::Write;
+
+/// Prints the table; `wide` adds next hop, MTU, weight and state.
+pub(in crate::cli) fn run(
+    family: Option<Family>,
+    wide: bool,
+    session: &mut Session<'_>,
+) -> Result<(), Failure> {
+    let ask = RouteFamily { family };
+    if session.json {
+        return session.print_reply("RouteList", &ask);
+    }
+    writeln!(session.out, "Routing tables")?;
+    let mut headed = None;
+    session.pages("RouteList", &ask, |out, page: Routes| {
+        for route in &page.routes {
+            let family = Family::of(route.destination.addr());
+            if headed != Some(family) {
+                headed = Some(family);
+                header(out, family, wide)?;
+            }
+            lines(out, family, route, wide)?;
+        }
+        Ok(())
+    })
+}
+
+fn header(out: &mut dyn Write, family: Family, wide: bool) -> io::Result<()> {
+    let name = match family {
+        Family::Inet => "Internet",
+        Family::Inet6 => "Internet6",
+    };
+    writeln!(out, "\n{name}:")?;
+    let columns = Columns {
+        destination: "Destination",
+        gateway: "Gateway",
+        flags: "Flags",
+        wide: wide.then_some(["Nhop#", "Mtu", "Weight", "State"].map(str::to_owned)),
+        port: "Netif",
+        expire: "Expire",
+    };
+    columns.print(out, family)
+}
+
+fn lines(out: &mut dyn Write, family: Family, route: &Route, wide: bool) -> io::Result<()> {
+    route
+        .paths
+        .iter()
+        .try_for_each(|path| line(out, family, route, path, wide))
+}
+
+fn line(
+    out: &mut dyn Write,
+    family: Family,
+    route: &Route,
+    path: &Path,
+    wide: bool,
+) -> io::Result<()> {
+    let wide = wide.then(|| {
+        let state = names::state(path.admin, path.health).to_owned();
+        [
+            path.nexthop.to_string(),
+            path.mtu.to_string(),
+            path.weight.to_string(),
+            state,
+        ]
+    });
+    let columns = Columns {
+        destination: &names::destination(route.destination),
+        gateway: &path.name(),
+        flags: &names::flag_letters(route, path),
+        wide,
+        port: path.port.as_deref().unwrap_or("-"),
+        expire: &path
+            .deadline
+            .map(|seconds| seconds.to_string())
+            .unwrap_or_default(),
+    };
+    columns.print(out, family)
+}
+
+/// A line of the table: FreeBSD's widths, which longer texts push and nothing cuts.
+struct Columns<'a> {
+    destination: &'a str,
+    gateway: &'a str,
+    flags: &'a str,
+    /// Next hop, MTU, weight, state.
+    wide: Option<[String; 4]>,
+    port: &'a str,
+    expire: &'a str,
+}
+
+impl Columns<'_> {
+    fn print(&self, out: &mut dyn Write, family: Family) -> io::Result<()> {
+        let width = match family {
+            Family::Inet => 18,
+            Family::Inet6 => 33,
+        };
+        let Self {
+            destination,
+            gateway,
+            flags,
+            port,
+            expire,
+            ..
+        } = self;
+        let mut line = format!("{destination:<width$} {gateway:<width$} {flags:<6}");
+        if let Some([nexthop, mtu, weight, state]) = &self.wide {
+            line += &format!(" {nexthop:>6} {mtu:>6} {weight:>8} {state:>9}");
+        }
+        line += &format!(" {port:>8} {expire}");
+        writeln!(out, "{}", line.trim_end())
+    }
+}

@@ -1,0 +1,136 @@
+//! `netstat` against a served fake gateway.
+
+use super::*;
+use crate::cli::test_support::run_tool;
+use crate::server::fake::Fake;
+
+fn prints(line: &str) -> String {
+    let (out, error, status) = run_tool(Fake::small(), super::run, line, false);
+    assert_eq!((error, status), (None, 0), "{line}");
+    out
+}
+
+#[test]
+fn the_routing_table_has_freebsds_columns() {
+    assert_eq!(
+        prints("-rn"),
+        "\
+Routing tables
+
+Internet:
+Destination        Gateway            Flags     Netif Expire
+203.0.113.0/24     192.0.2.11         UGS        rack
+203.0.113.0/24     192.0.2.12         UGS        rack
+"
+    );
+    assert_eq!(
+        prints("-rnW"),
+        "\
+Routing tables
+
+Internet:
+Destination        Gateway            Flags   Nhop#    Mtu   Weight     State    Netif Expire
+203.0.113.0/24     192.0.2.11         UGS         1   1500        1        up     rack
+203.0.113.0/24     192.0.2.12         UGS         2   1500        3        up     rack
+"
+    );
+}
+
+#[test]
+fn ports_have_a_line_for_the_link_and_one_for_each_address() {
+    assert_eq!(
+        prints("-i"),
+        "\
+Name       Mtu Network            Address                 Ipkts Ierrs  Idrop      Opkts  Oerrs  Coll
+uplink    1500 <Link#1>           tun                        10     0      1         20      2     0
+uplink       - 10.99.0.0/24       10.99.0.1                   -     -      -          -      -     -
+rack      1500 <Link#2>           02:00:00:00:00:01          10     0      1         20      2     0
+rack         - 192.0.2.0/24       192.0.2.1                   -     -      -          -      -     -
+"
+    );
+}
+
+#[test]
+fn counters_have_a_block_for_each_protocol() {
+    assert_eq!(
+        prints("-s"),
+        "ip:\n\t12 total packets received\n\t0 bad header checksums\narp:\n\t1 ARP request sent\n"
+    );
+    assert_eq!(prints("-ss -p ip"), "ip:\n\t12 total packets received\n");
+    let (_, error, status) = run_tool(Fake::small(), super::run, "-s -p tcpp", false);
+    assert_eq!(
+        (error.as_deref(), status),
+        (Some("tcpp: unknown protocol: use ip or arp"), 1)
+    );
+}
+
+#[test]
+fn next_hops_and_groups_are_listed() {
+    assert_eq!(
+        prints("-o"),
+        "\
+Nexthop data
+
+   Idx   Gen Gateway                     Netif    Mtu Refcnt State
+     1     7 192.0.2.11                   rack   1500      1 up
+     2     7 192.0.2.12                   rack   1500      1 up
+"
+    );
+    assert_eq!(
+        prints("-O"),
+        "\
+Nexthop groups data
+
+GrpIdx      NhIdx   Weight    Slots Gateway                     Netif State
+3               -        -     4096 -                               - -
+                1        1     1024 192.0.2.11                   rack up
+                2        3     3072 192.0.2.12                   rack up
+"
+    );
+}
+
+#[test]
+fn words_become_commands() {
+    let routes = |family, wide| Command::Routes { family, wide };
+    assert_eq!(parse(Words::of("-rn")).unwrap(), routes(None, false));
+    assert_eq!(
+        parse(Words::of("-4 -nrW")).unwrap(),
+        routes(Some(Family::Inet), true)
+    );
+    assert_eq!(
+        parse(Words::of("-r -f inet6")).unwrap(),
+        routes(Some(Family::Inet6), false)
+    );
+    let of = CountersOf {
+        protocol: Some("ip6".into()),
+    };
+    assert_eq!(
+        parse(Words::of("-s6")).unwrap(),
+        Command::Counters {
+            of,
+            skip_zero: false
+        }
+    );
+}
+
+#[test]
+fn bad_lines_are_told_what_would_be_right() {
+    let cases = [
+        (
+            "",
+            "say what to show: -r, -s, -i, -o or -O (flowgate's flows: 'flowgate flow list')",
+        ),
+        ("-r -p ip", "-p goes with -s"),
+        ("-z", "unknown option -z"),
+        ("-rf ipx", "-f ipx: write inet or inet6"),
+        ("em0", "em0: netstat takes options only"),
+    ];
+    for (line, message) in cases {
+        let error = parse(Words::of(line)).unwrap_err();
+        assert_eq!(
+            (error.to_string().as_str(), error.exit() as u8),
+            (message, 64),
+            "{line}"
+        );
+    }
+}

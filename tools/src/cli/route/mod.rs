@@ -1,0 +1,207 @@
+//! `route`: FreeBSD's route(8) against a flowgate.
+//!
+//! [`parse`] turns words into a [`parse::Command`]; this module carries it out; the tables and blocks that it prints are
+//! in [`get`] and [`monitor`], the routing table itself in `netstat`.
+
+mod get;
+mod monitor;
+mod parse;
+
+use super::exit::Failure;
+use super::netstat::routes;
+use super::session::Session;
+use super::words::Words;
+use crate::client::Error;
+use crate::wire::message::CallError;
+use crate::wire::route::Flushed;
+use crate::wire::route::PathSpec;
+use crate::wire::route::RouteAnswer;
+use crate::wire::route::RouteDone;
+use crate::wire::route::RouteFamily;
+use crate::wire::route::path_name;
+use parse::Command;
+use parse::Destination;
+use serde::Serialize;
+use std::io::Write;
+
+/// One line, as FreeBSD's usage message.
+pub(crate) const USAGE: &str = "usage: route [-46nqv] command [[modifiers] args]";
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+route: show and change the routes of a running flowgate
+
+usage: route [-46nqv] command [[modifiers] args]
+
+  route [-n] add    [-net|-host] DEST[/LEN] GATEWAY [-weight N] [GATEWAY [-weight N]]...
+  route [-n] change DEST[/LEN] GATEWAY [-weight N]... [-deadline SECONDS]
+  route [-n] delete DEST[/LEN] [GATEWAY]        (del is short for delete)
+  route [-n] get    DEST
+  route [-n] get    PROTO SRC:PORT DST:PORT     the next hop of one flow, and why
+  route [-n] show   [-4|-6] [DEST]
+  route [-n] flush  [-4|-6]
+  route      monitor
+
+DEST is an address, a prefix (10.0.0.0/8, 2001:db8::/32) or 'default'. Several gateways share the
+prefix's flows by their weights (ECMP). GATEWAY is an address; a link-local one needs its port: fe80::1%rack.
+
+modifiers:
+  -4 -inet, -6 -inet6    the family, for 'default', show and flush
+  -net, -host            DEST is a network, is one host
+  -netmask MASK, -prefixlen N   the length, where DEST has none
+  -weight N              share of the gateway before it, 1 to 16777215; with change, 0 drains it:
+                         its flows stay, new ones go elsewhere
+  -deadline SECONDS      with change -weight 0: then the flows that are left move
+  -iface PORT            out of a port, without a gateway
+  -ifp PORT              the port of the gateway before it
+  -blackhole, -reject    drop what goes there, silently, or with 'host unreachable'
+  -mtu N                 the MTU of the path before it
+  -proto P -src A[:PORT] with get: the rest of the flow's 5-tuple
+
+options:
+  -n  numbers only (always: flowgate asks no name server)   -q  say nothing   -v  say more
+  --json         machine-readable, see docs/CONTROL.md
+  --socket PATH  the gateway's control socket (or FLOWGATE_SOCKET)
+
+examples:
+  route add 203.0.113.0/24 192.0.2.11 192.0.2.12 -weight 3
+  route change 203.0.113.0/24 192.0.2.11 -weight 0 -deadline 600
+  route delete 203.0.113.0/24 192.0.2.11
+  route get tcp 10.99.0.2:40000 203.0.113.10:80
+  route add -6 default fe80::1%uplink
+  route monitor --json
+
+exit status: 0 done; 1 refused; 64 usage; 69 no flowgate at the socket
+";
+
+/// Carries out one command line.
+///
+/// # Errors
+/// What is to be printed, and the exit status with it.
+pub(crate) fn run(words: Words, session: &mut Session<'_>) -> Result<(), Failure> {
+    let parse::Line { command, quiet } = parse::parse(words)?;
+    match command {
+        Command::Add(to, ask) => change("add", "RouteAdd", &to, &ask.paths, &ask, quiet, session),
+        Command::Change(to, ask) => change(
+            "change",
+            "RouteChange",
+            &to,
+            &ask.paths,
+            &ask,
+            quiet,
+            session,
+        ),
+        Command::Delete(to, ask) => {
+            let named = PathSpec {
+                gateway: ask.gateway,
+                port: ask.port.clone(),
+                ..PathSpec::default()
+            };
+            let named = [named];
+            let paths = if ask.gateway.is_some() || ask.port.is_some() {
+                &named[..]
+            } else {
+                &[]
+            };
+            change("delete", "RouteDelete", &to, paths, &ask, quiet, session)
+        }
+        Command::Get(ask) if session.json => session.print_reply("RouteGet", &ask),
+        Command::Get(ask) => {
+            let answer: RouteAnswer = session.call("RouteGet", &ask).map_err(|error| {
+                refused(error, |message| {
+                    format!("route: {}: {message}", ask.destination)
+                })
+            })?;
+            Ok(get::print(session.out, &answer)?)
+        }
+        Command::Show(family) => routes::run(family, true, session),
+        Command::Flush(family) => flush(RouteFamily { family }, quiet, session),
+        Command::Monitor => monitor::run(session),
+    }
+}
+
+/// Makes the complete line of a refusal; other failures pass.
+fn refused(error: Error, line: impl FnOnce(&str) -> String) -> Failure {
+    match error {
+        Error::Call(CallError::Refused(reason, message)) => Failure::Refused {
+            line: line(&message),
+            error: CallError::Refused(reason, message),
+        },
+        other => other.into(),
+    }
+}
+
+/// add, change and delete: the same line for all of them, `add net 10.0.0.0: gateway 10.1.1.1`, one for each gateway.
+fn change(
+    verb: &str,
+    method: &str,
+    to: &Destination,
+    paths: &[PathSpec],
+    ask: &impl Serialize,
+    quiet: bool,
+    session: &mut Session<'_>,
+) -> Result<(), Failure> {
+    let what = format!("{verb} {to}");
+    let done = session.call::<RouteDone>(method, ask).map_err(|error| {
+        refused(error, |message| {
+            let gateways: Vec<_> = paths.iter().filter_map(to_gateway).collect();
+            if gateways.is_empty() {
+                format!("{what}: {message}")
+            } else {
+                format!("{what}: gateway {}: {message}", gateways.join(" "))
+            }
+        })
+    })?;
+    if session.json {
+        return session.print_json(&done);
+    }
+    if !quiet {
+        print_done(session.out, &what, &done)?;
+    }
+    Ok(())
+}
+
+/// What follows `gateway` in a message; nothing for a blackhole.
+fn to_gateway(path: &PathSpec) -> Option<String> {
+    let name = path_name(path.kind, path.gateway, path.port.as_deref());
+    shown_gateway(&name)
+}
+
+fn shown_gateway(name: &str) -> Option<String> {
+    match name {
+        "blackhole" | "reject" | "local" => None,
+        _ => Some(name.trim_start_matches("link#").to_owned()),
+    }
+}
+
+fn print_done(out: &mut dyn Write, what: &str, done: &RouteDone) -> std::io::Result<()> {
+    for path in &done.paths {
+        match shown_gateway(&path.name()) {
+            Some(gateway) => writeln!(out, "{what}: gateway {gateway}")?,
+            None => writeln!(out, "{what}")?,
+        }
+    }
+    match &done.warning {
+        Some(warning) => writeln!(out, "{what}: {warning}"),
+        None => Ok(()),
+    }
+}
+
+fn flush(ask: RouteFamily, quiet: bool, session: &mut Session<'_>) -> Result<(), Failure> {
+    if session.json {
+        return session.print_reply("RouteFlush", &ask);
+    }
+    session.pages("RouteFlush", &ask, |out, page: Flushed| {
+        for done in page.deleted.iter().filter(|_| !quiet) {
+            print_done(
+                out,
+                &format!("delete {}", Destination::of(done.destination)),
+                done,
+            )?;
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+//! The grammar of `route`: modifiers anywhere, a destination, gateways.
+//!
+//! `-weight`, `-mtu` and `-ifp` belong to the gateway before them, or, before the first one, to all. The family comes from
+//! the addresses; only `default`, `show` and `flush` need to be told.
+
+use crate::cli::exit::Failure;
+use crate::cli::exit::usage;
+use crate::cli::names;
+use crate::cli::tuple;
+use crate::cli::words::Words;
+use crate::cli::words::read_own;
+use crate::wire::route::Family;
+use crate::wire::route::PathKind;
+use crate::wire::route::PathSpec;
+use crate::wire::route::RouteAdd;
+use crate::wire::route::RouteChange;
+use crate::wire::route::RouteDelete;
+use crate::wire::route::RouteGet;
+use crate::wire::route::check_weight;
+use route::Prefix;
+use std::fmt;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+
+/// A whole command line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) command: Command,
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Add(Destination, RouteAdd),
+    Change(Destination, RouteChange),
+    Delete(Destination, RouteDelete),
+    Get(RouteGet),
+    Show(Option<Family>),
+    Flush(Option<Family>),
+    Monitor,
+}
+
+/// A destination as FreeBSD's messages name it: `net 10.0.0.0`, `host 10.0.0.1`, `net default`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Destination(Prefix);
+
+impl Destination {
+    pub(super) fn of(prefix: Prefix) -> Self {
+        Self(prefix)
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.0.is_host() { "host" } else { "net" };
+        write!(f, "{kind} {}", names::network(self.0))
+    }
+}
+
+/// What the words have said so far.
+#[derive(Debug, Default)]
+struct Said {
+    quiet: bool,
+    family: Option<Family>,
+    net: bool,
+    host: bool,
+    length: Option<u8>,
+    kind: Option<PathKind>,
+    deadline: Option<u32>,
+    protocol: Option<String>,
+    source: Option<String>,
+    /// For the gateways that do not say otherwise.
+    defaults: PathSpec,
+    destination: Option<String>,
+    paths: Vec<PathSpec>,
+    /// All words that are no options, as they came: what `get` reads.
+    plain: Vec<String>,
+}
+
+/// Reads a command line.
+pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
+    let mut said = Said::default();
+    let verb = verb(&mut words, &mut said)?;
+    while let Some(word) = words.next() {
+        match word.strip_prefix('-') {
+            Some(option) => modifier(option, &mut words, &mut said)?,
+            None => said.plain(word, &verb)?,
+        }
+    }
+    let quiet = said.quiet;
+    let command = match verb.as_str() {
+        "add" => said.add()?,
+        "change" => said.change()?,
+        "delete" | "del" => said.delete()?,
+        "get" => said.get()?,
+        "show" if said.plain.is_empty() => Command::Show(said.family),
+        "show" => said.get()?,
+        "flush" | "monitor" if !said.plain.is_empty() => {
+            return usage(format!("{verb} takes no {}", said.plain.join(" ")));
+        }
+        "flush" => Command::Flush(said.family),
+        _ => Command::Monitor,
+    };
+    Ok(Line { command, quiet })
+}
+
+/// The options before the command, and the command.
+fn verb(words: &mut Words, said: &mut Said) -> Result<String, Failure> {
+    let commands = [
+        "add", "change", "delete", "del", "get", "show", "flush", "monitor",
+    ];
+    while let Some(word) = words.next() {
+        let Some(options) = word.strip_prefix('-').filter(|options| !options.is_empty()) else {
+            if commands.contains(&word.as_str()) {
+                return Ok(word);
+            }
+            let known = "add, change, delete, get, show, flush and monitor";
+            return usage(format!("bad keyword: {word}: the commands are {known}"));
+        };
+        for option in options.chars() {
+            match option {
+                'n' | 'v' | 'd' => {}
+                'q' => said.quiet = true,
+                '4' => said.family = Some(Family::Inet),
+                '6' => said.family = Some(Family::Inet6),
+                _ => return usage(format!("unknown option -{option}")),
+            }
+        }
+    }
+    usage("no command: say add, change, delete, get, show, flush or monitor")
+}
+
+fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Failure> {
+    match option {
+        "4" | "inet" => said.family = Some(Family::Inet),
+        "6" | "inet6" => said.family = Some(Family::Inet6),
+        "net" => said.net = true,
+        "host" => said.host = true,
+        "n" | "v" | "static" => {}
+        "q" => said.quiet = true,
+        "netmask" => said.length = Some(mask_length(&words.value("-netmask")?)?),
+        "prefixlen" => said.length = Some(words.parse("-prefixlen", "a length, 0 to 128")?),
+        "weight" => {
+            let right = "a number from 1 to 16777215, or with change 0 to drain";
+            let weight = words.parse("-weight", right)?;
+            said.of_path(|path| path.weight = Some(weight));
+        }
+        "mtu" => {
+            let mtu = words.parse("-mtu", "a number of bytes, 68 to 65535")?;
+            said.of_path(|path| path.mtu = Some(mtu));
+        }
+        "ifp" => {
+            let port = words.value("-ifp")?;
+            said.of_path(|path| path.port = Some(port));
+        }
+        "deadline" => said.deadline = Some(words.parse("-deadline", "a number of seconds")?),
+        "iface" | "interface" => said.kind = Some(PathKind::Interface),
+        "blackhole" => said.kind = Some(PathKind::Blackhole),
+        "reject" => said.kind = Some(PathKind::Reject),
+        "proto" => said.protocol = Some(words.value("-proto")?),
+        "src" => said.source = Some(words.value("-src")?),
+        "fib" => match words.value("-fib")?.as_str() {
+            "0" => {}
+            other => return usage(format!("-fib {other}: this gateway has one table, 0")),
+        },
+        _ => return usage(format!("bad keyword: -{option}: see route --help")),
+    }
+    Ok(())
+}
+
+fn mask_length(mask: &str) -> Result<u8, Failure> {
+    let right = "a contiguous mask, such as 255.255.255.0";
+    let address: Ipv4Addr = crate::cli::words::read(mask, "-netmask ", right)?;
+    let bits = u32::from(address);
+    if bits.leading_ones() + bits.trailing_zeros().min(32) < 32 {
+        return usage(format!("-netmask {mask}: write {right}"));
+    }
+    Ok(u8::try_from(bits.leading_ones()).unwrap_or(32))
+}
+
+impl Said {
+    /// Says something of the last gateway, or of all when none was named yet.
+    fn of_path(&mut self, say: impl FnOnce(&mut PathSpec)) {
+        say(self.paths.last_mut().unwrap_or(&mut self.defaults));
+    }
+
+    /// A word that is no option: the destination first, then gateways, or ports behind `-iface`.
+    fn plain(&mut self, word: String, verb: &str) -> Result<(), Failure> {
+        if verb == "get" || verb == "show" || self.destination.is_none() {
+            self.destination.get_or_insert_with(|| word.clone());
+            self.plain.push(word);
+            return Ok(());
+        }
+        let path = match self.kind {
+            Some(PathKind::Interface) => PathSpec {
+                kind: PathKind::Interface,
+                port: Some(word),
+                ..self.defaults.clone()
+            },
+            _ => gateway(&word, &self.defaults)?,
+        };
+        self.paths.push(path);
+        Ok(())
+    }
+
+    fn destination(&self) -> Result<Prefix, Failure> {
+        let Some(text) = &self.destination else {
+            return usage("no destination");
+        };
+        if text == "default" {
+            return self.default_route();
+        }
+        let slash = text.contains('/');
+        if slash && (self.host || self.length.is_some()) {
+            return usage(format!(
+                "{text} has a length already: leave out -host, -netmask and -prefixlen"
+            ));
+        }
+        if !slash && self.net && self.length.is_none() {
+            return usage(format!(
+                "-net {text} needs a length: write {text}/LEN, or -netmask MASK"
+            ));
+        }
+        match self.length {
+            Some(length) => read_own(&format!("{text}/{length}")),
+            None => read_own(text),
+        }
+    }
+
+    /// `default`: the family that was told, else the gateways'.
+    fn default_route(&self) -> Result<Prefix, Failure> {
+        let of_gateway = self
+            .paths
+            .iter()
+            .find_map(|path| path.gateway)
+            .map(Family::of);
+        match self.family.or(of_gateway) {
+            Some(Family::Inet6) => read_own(&format!("{}/0", Ipv6Addr::UNSPECIFIED)),
+            Some(Family::Inet) | None => read_own(&format!("{}/0", Ipv4Addr::UNSPECIFIED)),
+        }
+    }
+
+    /// The paths of an add or change.
+    fn paths(&mut self, may_drain: bool) -> Result<Vec<PathSpec>, Failure> {
+        if let Some(kind @ (PathKind::Blackhole | PathKind::Reject)) = self.kind {
+            // FreeBSD wants a gateway here and never uses it: taken, and forgotten.
+            return Ok(vec![PathSpec {
+                kind,
+                gateway: None,
+                ..self.defaults.clone()
+            }]);
+        }
+        if self.paths.is_empty() {
+            return usage("no gateway: name one or several, or -iface PORT, -blackhole or -reject");
+        }
+        for path in &self.paths {
+            check_weight(path.weight.unwrap_or(1), may_drain).or_else(usage)?;
+            check_mtu(path.mtu)?;
+        }
+        Ok(std::mem::take(&mut self.paths))
+    }
+
+    fn add(mut self) -> Result<Command, Failure> {
+        let destination = self.destination()?;
+        if self.deadline.is_some() {
+            return usage(
+                "-deadline belongs to change: route change ... -weight 0 -deadline SECONDS",
+            );
+        }
+        let paths = self.paths(false)?;
+        Ok(Command::Add(
+            Destination(destination),
+            RouteAdd { destination, paths },
+        ))
+    }
+
+    fn change(mut self) -> Result<Command, Failure> {
+        let destination = self.destination()?;
+        let paths = self.paths(true)?;
+        let drains = paths.iter().any(|path| path.weight == Some(0));
+        if self.deadline.is_some() && !drains {
+            return usage("-deadline goes with -weight 0: it ends a drain");
+        }
+        let ask = RouteChange {
+            destination,
+            paths,
+            deadline: self.deadline,
+        };
+        Ok(Command::Change(Destination(destination), ask))
+    }
+
+    fn delete(self) -> Result<Command, Failure> {
+        let destination = self.destination()?;
+        let path = match self.paths.as_slice() {
+            [] => PathSpec::default(),
+            [path] => path.clone(),
+            _ => return usage("delete takes one gateway at a time"),
+        };
+        let ask = RouteDelete {
+            destination,
+            gateway: path.gateway,
+            port: path.port,
+        };
+        Ok(Command::Delete(Destination(destination), ask))
+    }
+
+    fn get(self) -> Result<Command, Failure> {
+        let plain: Vec<&str> = self.plain.iter().map(String::as_str).collect();
+        let (protocol, source, destination) = match plain.as_slice() {
+            [destination] => (
+                self.protocol.as_deref(),
+                self.source.as_deref(),
+                *destination,
+            ),
+            [protocol, source, destination] => (Some(*protocol), Some(*source), *destination),
+            _ => return usage("get takes a destination, or a flow: get tcp SRC:PORT DST:PORT"),
+        };
+        tuple::query(protocol, source, destination).map(Command::Get)
+    }
+}
+
+fn check_mtu(mtu: Option<u32>) -> Result<(), Failure> {
+    match mtu {
+        Some(mtu) if !(68..=65_535).contains(&mtu) => {
+            usage(format!("-mtu {mtu}: write a number of bytes, 68 to 65535"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A gateway: an address, a link-local one with `%port`.
+fn gateway(word: &str, defaults: &PathSpec) -> Result<PathSpec, Failure> {
+    let (address, port) = match word.split_once('%') {
+        Some((address, port)) => (address, Some(port.to_owned())),
+        None => (word, None),
+    };
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return usage(format!(
+            "bad address: {word}: write a gateway's address, or -iface PORT"
+        ));
+    };
+    let spec = defaults.clone();
+    Ok(PathSpec {
+        gateway: Some(address),
+        port: port.or_else(|| spec.port.clone()),
+        ..spec
+    })
+}
+
+#[cfg(test)]
+mod tests;

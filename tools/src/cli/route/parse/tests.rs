@@ -1,0 +1,308 @@
+//! Good and bad command lines, with what they mean and what they are told.
+
+use super::*;
+use crate::wire::route::FlowOf;
+
+fn good(line: &str) -> Command {
+    parse(Words::of(line))
+        .unwrap_or_else(|error| panic!("{line}: {error}"))
+        .command
+}
+
+fn bad(line: &str) -> String {
+    match parse(Words::of(line)) {
+        Err(Failure::Usage(message)) => message,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn prefix(text: &str) -> Prefix {
+    text.parse().unwrap()
+}
+
+fn via(address: &str) -> PathSpec {
+    PathSpec {
+        gateway: Some(address.parse().unwrap()),
+        ..PathSpec::default()
+    }
+}
+
+fn added(line: &str) -> (String, Vec<PathSpec>) {
+    match good(line) {
+        Command::Add(to, RouteAdd { destination, paths }) => {
+            assert_eq!(to, Destination(destination));
+            (destination.to_string(), paths)
+        }
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn destinations_are_read_in_every_form() {
+    let forms = [
+        ("add 10.0.0.0/8 192.0.2.1", "10.0.0.0/8"),
+        ("add -net 10.0.0.0/8 192.0.2.1", "10.0.0.0/8"),
+        (
+            "add -net 10.0.0.0 -netmask 255.0.0.0 192.0.2.1",
+            "10.0.0.0/8",
+        ),
+        ("add -net 10.0.0.0 192.0.2.1 -prefixlen 8", "10.0.0.0/8"),
+        ("add -host 10.0.0.1 192.0.2.1", "10.0.0.1/32"),
+        ("add 10.0.0.1 192.0.2.1", "10.0.0.1/32"),
+        ("add default 192.0.2.1", "0.0.0.0/0"),
+        ("add default fd00::1", "::/0"),
+        ("-6 add default -iface rack", "::/0"),
+        ("add -inet6 default -iface rack", "::/0"),
+        ("add 2001:db8::/32 fd00::1", "2001:db8::/32"),
+        ("add 2001:db8::1 fd00::1", "2001:db8::1/128"),
+    ];
+    for (line, destination) in forms {
+        assert_eq!(added(line).0, destination, "{line}");
+    }
+}
+
+#[test]
+fn each_gateway_may_have_its_own_weight() {
+    let (_, paths) =
+        added("add 10.0.0.0/8 192.0.2.1 -weight 5 192.0.2.2 192.0.2.3 -weight 7 -mtu 1400");
+    let weights: Vec<_> = paths.iter().map(|path| path.weight).collect();
+    assert_eq!(weights, [Some(5), None, Some(7)]);
+    assert_eq!(paths[2].mtu, Some(1400));
+    let (_, paths) = added("add -weight 4 10.0.0.0/8 192.0.2.1 192.0.2.2 -weight 5");
+    assert_eq!(
+        paths.iter().map(|path| path.weight).collect::<Vec<_>>(),
+        [Some(4), Some(5)]
+    );
+}
+
+#[test]
+fn kinds_and_ports_are_read() {
+    let (_, paths) = added("add 10.0.0.0/8 -iface rack");
+    assert_eq!(
+        (paths[0].kind, paths[0].port.as_deref()),
+        (PathKind::Interface, Some("rack"))
+    );
+    let (_, paths) = added("add -iface 10.0.0.0/8 rack");
+    assert_eq!(
+        (paths[0].kind, paths[0].port.as_deref()),
+        (PathKind::Interface, Some("rack"))
+    );
+    for line in [
+        "add 10.0.0.0/8 -blackhole",
+        "add -blackhole 10.0.0.0/8 127.0.0.1",
+    ] {
+        let (_, paths) = added(line);
+        assert_eq!(
+            (paths.len(), paths[0].kind, paths[0].gateway),
+            (1, PathKind::Blackhole, None)
+        );
+    }
+    let (_, paths) = added("add 10.0.0.0/8 127.0.0.1 -reject");
+    assert_eq!(paths[0].kind, PathKind::Reject);
+    let (_, paths) = added("add 2001:db8::/32 fe80::1%rack fe80::2 -ifp rack");
+    assert_eq!(
+        paths[0],
+        PathSpec {
+            port: Some("rack".into()),
+            ..via("fe80::1")
+        }
+    );
+    assert_eq!(
+        paths[1],
+        PathSpec {
+            port: Some("rack".into()),
+            ..via("fe80::2")
+        }
+    );
+}
+
+#[test]
+fn changes_drain_with_a_deadline() {
+    let Command::Change(_, ask) = good("change 10.0.0.0/8 192.0.2.1 -weight 0 -deadline 600")
+    else {
+        panic!("not a change")
+    };
+    let path = PathSpec {
+        weight: Some(0),
+        ..via("192.0.2.1")
+    };
+    let destination = prefix("10.0.0.0/8");
+    assert_eq!(
+        ask,
+        RouteChange {
+            destination,
+            paths: vec![path],
+            deadline: Some(600)
+        }
+    );
+}
+
+#[test]
+fn deletes_name_a_member_or_none() {
+    let destination = prefix("10.0.0.0/8");
+    let delete = |line: &str| match good(line) {
+        Command::Delete(_, ask) => ask,
+        other => panic!("{other:?}"),
+    };
+    let gateway = "192.0.2.1".parse().ok();
+    assert_eq!(
+        delete("delete 10.0.0.0/8"),
+        RouteDelete {
+            destination,
+            gateway: None,
+            port: None
+        }
+    );
+    assert_eq!(
+        delete("del 10.0.0.0/8 192.0.2.1"),
+        RouteDelete {
+            destination,
+            gateway,
+            port: None
+        }
+    );
+    let port = Some("rack".into());
+    assert_eq!(
+        delete("del 10.0.0.0/8 -iface rack"),
+        RouteDelete {
+            destination,
+            gateway: None,
+            port
+        }
+    );
+}
+
+#[test]
+fn get_takes_a_destination_or_a_flow() {
+    let destination = [203, 0, 113, 10].into();
+    assert_eq!(
+        good("get 203.0.113.10"),
+        Command::Get(RouteGet {
+            destination,
+            flow: None
+        })
+    );
+    assert_eq!(
+        good("show 203.0.113.10"),
+        Command::Get(RouteGet {
+            destination,
+            flow: None
+        })
+    );
+    let flow = FlowOf {
+        protocol: "udp".into(),
+        source: [10, 0, 0, 1].into(),
+        source_port: 53,
+        destination_port: 80,
+    };
+    let whole = Command::Get(RouteGet {
+        destination,
+        flow: Some(flow),
+    });
+    assert_eq!(good("get udp 10.0.0.1:53 203.0.113.10:80"), whole);
+    assert_eq!(
+        good("get -proto 17 -src 10.0.0.1:53 203.0.113.10:80"),
+        whole
+    );
+}
+
+#[test]
+fn the_other_commands_take_a_family() {
+    assert_eq!(good("show"), Command::Show(None));
+    assert_eq!(good("-n show -6"), Command::Show(Some(Family::Inet6)));
+    assert_eq!(good("-n4 flush"), Command::Flush(Some(Family::Inet)));
+    assert_eq!(good("monitor"), Command::Monitor);
+}
+
+#[test]
+fn bad_lines_are_told_what_would_be_right() {
+    let cases = [
+        (
+            "",
+            "no command: say add, change, delete, get, show, flush or monitor",
+        ),
+        (
+            "ad 10.0.0.0/8",
+            "bad keyword: ad: the commands are add, change, delete, get, show, flush and monitor",
+        ),
+        ("-x show", "unknown option -x"),
+        ("add", "no destination"),
+        (
+            "add 10.0.0.0/8",
+            "no gateway: name one or several, or -iface PORT, -blackhole or -reject",
+        ),
+        (
+            "add 10.0.0.1/8 192.0.2.1",
+            "10.0.0.1/8 has host bits set: write 10.0.0.0/8",
+        ),
+        (
+            "add -net 10.0.0.0 192.0.2.1",
+            "-net 10.0.0.0 needs a length: write 10.0.0.0/LEN, or -netmask MASK",
+        ),
+        (
+            "add -host 10.0.0.0/8 192.0.2.1",
+            "10.0.0.0/8 has a length already: leave out -host, -netmask and -prefixlen",
+        ),
+        (
+            "add 10.0.0.0/8 rack",
+            "bad address: rack: write a gateway's address, or -iface PORT",
+        ),
+        (
+            "add 10.0.0.0/8 192.0.2.1 -weight 0",
+            "weight 0 is not valid for add: 0 means drain; use 'route change ... -weight 0'",
+        ),
+        (
+            "change 10.0.0.0/8 192.0.2.1 -weight 16777216",
+            "weight 16777216 is out of range: write 1 to 16777215",
+        ),
+        (
+            "add 10.0.0.0/8 192.0.2.1 -weight x",
+            "-weight x: write a number from 1 to 16777215, or with change 0 to drain",
+        ),
+        ("add 10.0.0.0/8 192.0.2.1 -weight", "-weight needs a value"),
+        (
+            "add 10.0.0.0/8 192.0.2.1 -mtu 67",
+            "-mtu 67: write a number of bytes, 68 to 65535",
+        ),
+        (
+            "add -net 10.0.0.0 -netmask 255.0.255.0 192.0.2.1",
+            "-netmask 255.0.255.0: write a contiguous mask, such as 255.255.255.0",
+        ),
+        (
+            "add 10.0.0.0/8 192.0.2.1 -deadline 5",
+            "-deadline belongs to change: route change ... -weight 0 -deadline SECONDS",
+        ),
+        (
+            "change 10.0.0.0/8 192.0.2.1 -deadline 5",
+            "-deadline goes with -weight 0: it ends a drain",
+        ),
+        (
+            "add 10.0.0.0/8 192.0.2.1 -wieght 5",
+            "bad keyword: -wieght: see route --help",
+        ),
+        (
+            "delete 10.0.0.0/8 192.0.2.1 192.0.2.2",
+            "delete takes one gateway at a time",
+        ),
+        ("flush now", "flush takes no now"),
+        (
+            "get",
+            "get takes a destination, or a flow: get tcp SRC:PORT DST:PORT",
+        ),
+        (
+            "get 203.0.113.10:80",
+            "a flow needs both ends: get tcp SRC:PORT DST:PORT",
+        ),
+        (
+            "get tcp 10.0.0.1:1 [::1]:2",
+            "10.0.0.1 and ::1 are of different families",
+        ),
+        (
+            "add -fib 2 10.0.0.0/8 192.0.2.1",
+            "-fib 2: this gateway has one table, 0",
+        ),
+    ];
+    for (line, message) in cases {
+        assert_eq!(bad(line), message, "{line}");
+    }
+}

@@ -1,0 +1,153 @@
+//! `route` against a served fake gateway: what is printed, and what is refused.
+
+use crate::cli::test_support::run_tool;
+use crate::server::fake::Fake;
+
+fn route(fake: Fake, line: &str) -> (String, Option<String>, u8) {
+    run_tool(fake, crate::cli::route::run, line, false)
+}
+
+/// What one command prints.
+fn prints(line: &str) -> String {
+    let (out, error, status) = route(Fake::small(), line);
+    assert_eq!((error, status), (None, 0), "{line}");
+    out
+}
+
+/// What one command is refused with.
+fn refuses(line: &str) -> (String, u8) {
+    let (out, error, status) = route(Fake::small(), line);
+    assert_eq!(out, "", "{line}");
+    (
+        error.unwrap_or_else(|| panic!("{line} is not refused")),
+        status,
+    )
+}
+
+#[test]
+fn an_add_prints_a_line_for_each_gateway() {
+    assert_eq!(
+        prints("add 10.0.0.0/8 192.0.2.11"),
+        "add net 10.0.0.0: gateway 192.0.2.11\n"
+    );
+    assert_eq!(
+        prints("add -net 10.0.0.0 -netmask 255.0.0.0 192.0.2.11 -weight 2 192.0.2.12"),
+        "add net 10.0.0.0: gateway 192.0.2.11\nadd net 10.0.0.0: gateway 192.0.2.12\n"
+    );
+    assert_eq!(
+        prints("add 10.0.0.1 192.0.2.11"),
+        "add host 10.0.0.1: gateway 192.0.2.11\n"
+    );
+    assert_eq!(
+        prints("add default 192.0.2.11"),
+        "add net default: gateway 192.0.2.11\n"
+    );
+    assert_eq!(
+        prints("-6 add default fe80::1%rack"),
+        "add net default: gateway fe80::1%rack\n"
+    );
+    assert_eq!(
+        prints("add 10.0.0.0/8 -iface rack"),
+        "add net 10.0.0.0: gateway rack\n"
+    );
+    assert_eq!(prints("add 10.0.0.0/8 -blackhole"), "add net 10.0.0.0\n");
+    assert_eq!(prints("add -q 10.0.0.0/8 192.0.2.11"), "");
+}
+
+#[test]
+fn changes_and_deletes_print_freebsds_lines() {
+    assert_eq!(
+        prints("change 203.0.113.0/24 192.0.2.11 -weight 0"),
+        "change net 203.0.113.0: gateway 192.0.2.11\n"
+    );
+    assert_eq!(
+        prints("delete 203.0.113.0/24 192.0.2.11"),
+        "delete net 203.0.113.0: gateway 192.0.2.11\n"
+    );
+    assert_eq!(
+        prints("flush"),
+        "delete net 203.0.113.0: gateway 192.0.2.11\ndelete net 203.0.113.0: gateway 192.0.2.12\n"
+    );
+}
+
+#[test]
+fn refusals_are_one_complete_line_and_status_1() {
+    let cases = [
+        (
+            "add 203.0.113.0/24 192.0.2.11",
+            "add net 203.0.113.0: gateway 192.0.2.11: route already in table",
+        ),
+        ("delete 10.0.0.0/8", "delete net 10.0.0.0: not in table"),
+        (
+            "delete 10.0.0.0/8 192.0.2.11",
+            "delete net 10.0.0.0: gateway 192.0.2.11: not in table",
+        ),
+        (
+            "change 10.0.0.0/8 192.0.2.11",
+            "change net 10.0.0.0: gateway 192.0.2.11: not in table",
+        ),
+        ("get 172.16.0.1", "route: 172.16.0.1: not in table"),
+        (
+            "delete 203.0.113.0/24",
+            "delete net 203.0.113.0: has several gateways: name one of 192.0.2.11, 192.0.2.12",
+        ),
+        (
+            "add 10.0.0.0/8 172.16.0.1",
+            "add net 10.0.0.0: gateway 172.16.0.1: Network is unreachable: \
+             no port has an address in the network of 172.16.0.1; ports: rack 192.0.2.1/24",
+        ),
+    ];
+    for (line, message) in cases {
+        assert_eq!(refuses(line), (message.to_owned(), 1));
+    }
+}
+
+#[test]
+fn get_prints_freebsds_block() {
+    assert_eq!(
+        prints("get 203.0.113.10"),
+        "   route to: 203.0.113.10
+destination: 203.0.113.0
+       mask: 255.255.255.0
+    gateway: 192.0.2.11 (weight 1, 1024 of 4096 buckets, up)
+    gateway: 192.0.2.12 (weight 3, 3072 of 4096 buckets, up)
+        fib: 0
+  interface: rack
+      flags: <UP,GATEWAY,DONE,STATIC>
+ recvpipe  sendpipe  ssthresh  rtt,msec    mtu        weight    expire
+       0         0         0         0      1500         1         0 
+"
+    );
+}
+
+#[test]
+fn get_of_a_flow_names_its_next_hop_and_why() {
+    let text = prints("get tcp 10.99.0.2:40000 203.0.113.10:80");
+    assert_eq!(
+        text,
+        prints("get -proto tcp -src 10.99.0.2:40000 203.0.113.10:80")
+    );
+    let tail = "     prefix: 203.0.113.0/24
+      group: 3 (2 members, 4096 buckets)
+     bucket: 17
+        pin: 192.0.2.11 (next hop 1, generation 7: live)
+   next hop: 192.0.2.11 on rack
+        why: the flow is pinned to it, and the pin holds
+";
+    assert!(text.ends_with(tail), "{text}");
+    assert!(text.contains("\n    gateway: 192.0.2.11\n"), "{text}");
+}
+
+#[test]
+fn json_is_the_replys() {
+    let (out, error, status) = run_tool(
+        Fake::small(),
+        crate::cli::route::run,
+        "delete 203.0.113.0/24 192.0.2.11",
+        true,
+    );
+    assert_eq!((error, status), (None, 0));
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(value["destination"], "203.0.113.0/24");
+    assert_eq!(value["paths"][0]["gateway"], "192.0.2.11");
+}

@@ -1,0 +1,345 @@
+//! What must fit together in a configuration, when each key by itself is right.
+
+use super::Address;
+use super::Config;
+use super::GatewayOf;
+use super::HealthCheck;
+use super::Located;
+use super::Port;
+use super::PortType;
+use super::Problems;
+use super::Route;
+use crate::wire::route::PathKind;
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// The least MTU of a link that carries IPv6 (RFC 8200 section 5).
+const MIN_MTU_V6: u32 = 1280;
+
+/// Checks everything, and adds what is wrong.
+pub(super) fn config(config: &Config, problems: &mut Problems) {
+    if config.ports.is_empty() {
+        problems.add(0, "no port: a gateway needs at least one [[port]]");
+    }
+    names(&config.ports, problems);
+    networks(&config.ports, problems);
+    own_addresses(&config.ports, problems);
+    for port in &config.ports {
+        self::port(port, config, problems);
+    }
+    let mut seen = HashMap::new();
+    for route in &config.routes {
+        let destination = &route.destination;
+        if let Some(first) = seen.insert(destination.value, destination.line) {
+            problems.add(
+                destination.line,
+                format!(
+                    "{} has a route already, in line {first}: name all its gateways there",
+                    destination.value
+                ),
+            );
+        }
+        self::route(route, config, problems);
+    }
+    for check in &config.health {
+        health(check, config, problems);
+    }
+}
+
+fn names(ports: &[Port], problems: &mut Problems) {
+    let mut seen = HashMap::new();
+    for Located { value: name, line } in ports.iter().map(|port| &port.name) {
+        let fits = (1..=15).contains(&name.len());
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if !fits || !name.chars().all(allowed) || name == "." || name == ".." {
+            problems.add(
+                *line,
+                format!("name = \"{name}\": write 1 to 15 letters, digits, '-', '_' or '.', such as \"rack\""),
+            );
+        }
+        if let Some(first) = seen.insert(name, *line) {
+            problems.add(
+                *line,
+                format!("port {name} is there already, in line {first}: choose another name"),
+            );
+        }
+    }
+}
+
+/// No network on two ports: nobody could say by which one its hosts are reached.
+fn networks(ports: &[Port], problems: &mut Problems) {
+    let mut seen = HashMap::new();
+    for port in ports {
+        let name = &port.name.value;
+        for Located {
+            value: address,
+            line,
+        } in &port.addresses
+        {
+            let network = address.network();
+            match seen.insert(network, name) {
+                Some(other) if other != name && !network.is_host() => problems.add(
+                    *line,
+                    format!(
+                        "{network} is on port {other} already: give port {name} another network"
+                    ),
+                ),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// No address twice, wherever it stands.
+fn own_addresses(ports: &[Port], problems: &mut Problems) {
+    let mut seen = HashMap::new();
+    let all = ports
+        .iter()
+        .flat_map(|port| port.addresses.iter().chain(&port.host_addresses));
+    for Located {
+        value: Address { address, length },
+        line,
+    } in all
+    {
+        if address.is_unspecified() || address.is_multicast() || address.is_loopback() {
+            problems.add(
+                *line,
+                format!("{address} cannot be a port's address: write a unicast address"),
+            );
+        }
+        if let Some(network) = is_no_host(*address, *length) {
+            problems.add(*line, format!("{address}/{length} is the {network} address of its network: write a host's, such as {}", first_host(*address, *length)));
+        }
+        if let Some(first) = seen.insert(*address, *line) {
+            problems.add(
+                *line,
+                format!("{address} is an address already, in line {first}: write another"),
+            );
+        }
+    }
+}
+
+/// The zero and the broadcast address of an IPv4 network are nobody's.
+fn is_no_host(address: IpAddr, length: u8) -> Option<&'static str> {
+    let IpAddr::V4(v4) = address else { return None };
+    let host = u32::MAX.checked_shr(length.into()).unwrap_or(0);
+    match v4.to_bits() & host {
+        _ if length >= 31 => None,
+        0 => Some("zero"),
+        bits if bits == host => Some("broadcast"),
+        _ => None,
+    }
+}
+
+fn first_host(address: IpAddr, length: u8) -> String {
+    match (Address { address, length }).network().addr() {
+        IpAddr::V4(network) => format!(
+            "{}/{length}",
+            std::net::Ipv4Addr::from(network.to_bits() | 1)
+        ),
+        IpAddr::V6(network) => format!(
+            "{}/{length}",
+            std::net::Ipv6Addr::from(network.to_bits() | 1)
+        ),
+    }
+}
+
+fn port(port: &Port, config: &Config, problems: &mut Problems) {
+    let name = &port.name.value;
+    let has_v6 = port
+        .addresses
+        .iter()
+        .any(|address| address.value.address.is_ipv6());
+    let mtu = &port.mtu;
+    if has_v6 && mtu.value < MIN_MTU_V6 {
+        problems.add(
+            mtu.line,
+            format!(
+                "mtu = {}: port {name} has an IPv6 address: write at least {MIN_MTU_V6}",
+                mtu.value
+            ),
+        );
+    }
+    if let (Some(queues), Some(workers)) = (&port.queues, config.gateway.workers)
+        && queues.value != workers
+    {
+        problems.add(
+            queues.line,
+            format!(
+                "queues = {}: each worker has one queue of every port: leave queues out, or write {workers}",
+                queues.value
+            ),
+        );
+    }
+    if let Some(Located { value: mac, line }) = &port.mac {
+        if port.kind == PortType::Tun {
+            problems.add(
+                *line,
+                "mac: a TUN port has no hardware address: leave mac out, or write type = \"tap\"",
+            );
+        } else if !mac.is_unicast() {
+            problems.add(*line, format!("mac = \"{mac}\" is no station's address: write one with an even first byte, such as \"02:00:00:00:00:0a\""));
+        }
+    }
+}
+
+fn route(route: &Route, config: &Config, problems: &mut Problems) {
+    let Located {
+        value: destination,
+        line,
+    } = &route.destination;
+    let connected = config.ports.iter().find(|port| {
+        port.addresses
+            .iter()
+            .any(|address| address.value.network() == *destination)
+    });
+    if let Some(port) = connected {
+        let name = &port.name.value;
+        problems.add(*line, format!("{destination} is the network of port {name}: its route is there by itself, leave this one out"));
+    }
+    match (route.kind, route.gateways.as_slice(), &route.iface) {
+        (PathKind::Gateway, [], None) => problems.add(
+            *line,
+            format!("the route to {destination} leads nowhere: write gateways = [...], iface = \"...\" or kind = \"blackhole\""),
+        ),
+        (PathKind::Blackhole | PathKind::Reject, [], None) => {}
+        (PathKind::Blackhole | PathKind::Reject, ..) => {
+            problems.add(*line, format!("the route to {destination} has a kind: leave gateways and iface out"));
+        }
+        (_, [_, ..], Some(iface)) => problems.add(
+            iface.line,
+            format!("the route to {destination} has gateways: leave iface out, or name a gateway's port with {{ address = ..., port = ... }}"),
+        ),
+        (_, [], Some(iface)) => known_port(&iface.value, iface.line, config, problems),
+        (_, gateways, None) => {
+            for gateway in gateways {
+                self::gateway(gateway, route, config, problems);
+            }
+            twice(gateways, problems);
+        }
+    }
+}
+
+fn known_port(name: &str, line: usize, config: &Config, problems: &mut Problems) {
+    if config.ports.iter().any(|port| port.name.value == name) {
+        return;
+    }
+    let names: Vec<&str> = config
+        .ports
+        .iter()
+        .map(|port| port.name.value.as_str())
+        .collect();
+    problems.add(
+        line,
+        format!("no port {name}: the ports are {}", names.join(", ")),
+    );
+}
+
+fn gateway(gateway: &Located<GatewayOf>, route: &Route, config: &Config, problems: &mut Problems) {
+    let Located {
+        value: GatewayOf { address, port, .. },
+        line,
+    } = gateway;
+    let destination = route.destination.value;
+    if address.is_ipv4() != destination.addr().is_ipv4() {
+        problems.add(*line, format!("{destination} and gateway {address} are of different families: write a gateway of the same"));
+        return;
+    }
+    let own = |port: &&Port| {
+        port.addresses
+            .iter()
+            .any(|own| own.value.address == *address)
+    };
+    if let Some(port) = config.ports.iter().find(own) {
+        problems.add(
+            *line,
+            format!(
+                "{address} is our own address on port {}: write the next router's or server's",
+                port.name.value
+            ),
+        );
+        return;
+    }
+    match port {
+        Some(port) => known_port(port, *line, config, problems),
+        None if is_link_local(*address) => {
+            problems.add(*line, format!("{address} is link-local: say on which port: \"{address}%PORT\""));
+        }
+        None if reaches(config, *address) => {}
+        None => problems.add(
+            *line,
+            format!("no port has an address in the network of gateway {address}: give one such an address; ports: {}", port_list(config)),
+        ),
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
+fn reaches(config: &Config, gateway: IpAddr) -> bool {
+    let mut own = config.ports.iter().flat_map(|port| &port.addresses);
+    own.any(|address| address.value.network().contains(gateway))
+}
+
+/// `rack (192.0.2.1/24 fd00::1/64), uplink (10.99.0.1/24)`
+fn port_list(config: &Config) -> String {
+    let of_port = |port: &Port| {
+        let addresses: Vec<String> = port
+            .addresses
+            .iter()
+            .map(
+                |Located {
+                     value: Address { address, length },
+                     ..
+                 }| format!("{address}/{length}"),
+            )
+            .collect();
+        format!("{} ({})", port.name.value, addresses.join(" "))
+    };
+    config
+        .ports
+        .iter()
+        .map(of_port)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn twice(gateways: &[Located<GatewayOf>], problems: &mut Problems) {
+    let mut seen = HashMap::new();
+    for Located {
+        value: GatewayOf { address, port, .. },
+        line,
+    } in gateways
+    {
+        if seen.insert((address, port), line).is_some() {
+            problems.add(
+                *line,
+                format!("gateway {address} stands here twice: name it once, with its weight"),
+            );
+        }
+    }
+}
+
+fn health(check: &HealthCheck, config: &Config, problems: &mut Problems) {
+    let Located {
+        value: gateway,
+        line,
+    } = &check.gateway;
+    let used = |route: &Route| route.gateways.iter().any(|g| g.value.address == *gateway);
+    if !config.routes.iter().any(used) {
+        problems.add(
+            *line,
+            format!("{gateway} is no gateway of any [[route]]: write one that is"),
+        );
+    }
+    if check.timeout_ms > check.interval_ms {
+        problems.add(
+            *line,
+            format!(
+                "timeout-ms = {} is longer than interval-ms = {}: write a shorter one",
+                check.timeout_ms, check.interval_ms
+            ),
+        );
+    }
+}

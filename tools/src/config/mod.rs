@@ -1,0 +1,303 @@
+//! `flowgate.toml`: read whole, checked whole, then handed to the daemon as plain values.
+//!
+//! [`load`] answers with a [`Config`] or with every problem it found, each one line: `FILE:LINE: what is wrong: what to
+//! write instead`. Three steps, a file each: [`document`] walks the TOML with its line numbers, [`read`] knows the keys,
+//! their types and ranges, [`check`] looks at what must fit together. Nothing here touches anything but the file.
+
+mod check;
+mod document;
+mod nearest;
+mod problem;
+mod read;
+
+pub use problem::Problem;
+pub use problem::Problems;
+
+use crate::wire::route::PathKind;
+use flowtable::State;
+use route::Prefix;
+use std::net::IpAddr;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// A value and the line that it stands on, for what is found wrong with it later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Its line, from 1.
+    pub line: usize,
+}
+
+/// The whole configuration. What the file leaves out has its default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `[gateway]`
+    pub gateway: Gateway,
+    /// `[control]`
+    pub control: Control,
+    /// `[tables]`
+    pub tables: Tables,
+    /// `[timeouts]`: those that are given.
+    pub timeouts: Vec<(State, u32)>,
+    /// `[secrets]` `group-secret-file`; beside the configuration when left out.
+    pub group_secret_file: PathBuf,
+    /// `[[port]]`, in their order, which numbers them.
+    pub ports: Vec<Port>,
+    /// `[[route]]`
+    pub routes: Vec<Route>,
+    /// `[[health]]`
+    pub health: Vec<HealthCheck>,
+    /// `[neighbour]`
+    pub neighbour: Neighbour,
+    /// `[icmp]`
+    pub icmp: Icmp,
+}
+
+/// `[gateway]`: the threads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Gateway {
+    /// Workers, 1 to 256; one for each CPU of `cpus`, or of the machine, when left out.
+    pub workers: Option<usize>,
+    /// CPUs to pin the workers to, in turn; empty: the system decides.
+    pub cpus: Vec<usize>,
+    /// Workers spin instead of sleeping.
+    pub busy_poll: bool,
+}
+
+/// `[control]`: the control socket.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Control {
+    /// Its path; the user's own place when left out.
+    pub socket: Option<PathBuf>,
+    /// A group that may call.
+    pub group: Option<String>,
+}
+
+/// `[tables]`: limits, each in entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tables {
+    /// IPv4 flows.
+    pub flows_v4: usize,
+    /// IPv6 flows.
+    pub flows_v6: usize,
+    /// Neighbours of both families.
+    pub neighbours: usize,
+    /// Packets that wait for a neighbour, a worker.
+    pub held_packets: usize,
+    /// Fragments that wait for their first piece, a worker.
+    pub fragments: usize,
+    /// Packet buffers, a worker.
+    pub buffers: usize,
+    /// Next hops.
+    pub next_hops: u32,
+    /// Next-hop groups.
+    pub groups: u32,
+    /// Lines that all groups' buckets and members share.
+    pub group_lines: u32,
+    /// Buckets of a group of several next hops.
+    pub buckets: u32,
+    /// Routes, a family.
+    pub routes: u32,
+    /// Bytes of a family's forwarding table.
+    pub fib_bytes: usize,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        let (setup, route, neigh) = (
+            stack::Setup::default(),
+            ::route::Config::default(),
+            arp::Config::default(),
+        );
+        Self {
+            flows_v4: setup.flows_v4,
+            flows_v6: setup.flows_v6,
+            neighbours: neigh.limit,
+            held_packets: setup.hold.1,
+            fragments: setup.fragments.1,
+            buffers: setup.buffers,
+            next_hops: route.max_nhops,
+            groups: route.max_groups,
+            group_lines: route.max_lines,
+            buckets: route.default_buckets,
+            routes: route.max_routes,
+            fib_bytes: route.max_fib_bytes,
+        }
+    }
+}
+
+/// What a port's device carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortType {
+    /// IP packets.
+    Tun,
+    /// Ethernet frames.
+    Tap,
+}
+
+/// `[[port]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Its name, which is the device's too.
+    pub name: Located<String>,
+    /// TUN or TAP.
+    pub kind: PortType,
+    /// Queues of the device; one for each worker.
+    pub queues: Option<Located<usize>>,
+    /// The gateway's own addresses, with the networks that are on-link.
+    pub addresses: Vec<Located<Address>>,
+    /// The kernel's addresses on the device.
+    pub host_addresses: Vec<Located<Address>>,
+    /// Largest IP packet, in bytes.
+    pub mtu: Located<u32>,
+    /// Up from the start.
+    pub up: bool,
+    /// The gateway's hardware address, for TAP; made from the name and the secret when left out.
+    pub mac: Option<Located<arp::Mac>>,
+}
+
+/// An address and the length of its network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address {
+    /// The address.
+    pub address: IpAddr,
+    /// The length.
+    pub length: u8,
+}
+
+impl Address {
+    /// The network that it lies in.
+    pub fn network(self) -> Prefix {
+        Prefix::masked(self.address, self.length)
+    }
+}
+
+/// `[[route]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The prefix.
+    pub destination: Located<Prefix>,
+    /// What it leads to.
+    pub kind: PathKind,
+    /// Its gateways.
+    pub gateways: Vec<Located<GatewayOf>>,
+    /// The port, for a route without gateway.
+    pub iface: Option<Located<String>>,
+    /// The path's MTU.
+    pub mtu: Option<u32>,
+}
+
+/// A gateway of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayOf {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its share.
+    pub weight: u32,
+    /// Its port, where the address alone does not say.
+    pub port: Option<String>,
+}
+
+/// `[[health]]`: a TCP connection to a server, again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// The next hop that it speaks for.
+    pub gateway: Located<IpAddr>,
+    /// Whom it connects to; the gateway itself when left out.
+    pub address: IpAddr,
+    /// The TCP port.
+    pub port: u16,
+    /// From one attempt to the next, ms.
+    pub interval_ms: u64,
+    /// How long an attempt may take, ms.
+    pub timeout_ms: u64,
+    /// Failures in a row that make the next hop dead.
+    pub tries: u32,
+}
+
+/// `[neighbour]`: how neighbours are asked and watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Between two probes of a next hop's gateway, ms.
+    pub probe_interval_ms: u32,
+    /// Until an unanswered probe of a gateway is repeated, ms.
+    pub probe_retry_ms: u32,
+    /// Unanswered probes that make a gateway dead.
+    pub probe_tries: u32,
+    /// Between two questions for an ordinary neighbour, ms.
+    pub retry_ms: u32,
+    /// Questions for an ordinary neighbour without an answer until it has failed.
+    pub tries: u32,
+    /// How long an answer holds, seconds.
+    pub lifetime_s: u32,
+    /// How long a failed neighbour is remembered as such, seconds.
+    pub failed_hold_s: u32,
+}
+
+impl Default for Neighbour {
+    fn default() -> Self {
+        let arp = arp::Config::default();
+        Self {
+            probe_interval_ms: arp.gateway_probe_ms,
+            probe_retry_ms: arp.gateway_retrans_ms,
+            probe_tries: arp.gateway_tries,
+            retry_ms: arp.retrans_ms,
+            tries: arp.max_tries,
+            lifetime_s: arp.reachable_ms / 1000,
+            failed_hold_s: arp.failed_hold_ms / 1000,
+        }
+    }
+}
+
+/// `[icmp]`: messages a second, all workers together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Icmp {
+    /// Error messages, each class by itself.
+    pub errors_per_second: u32,
+    /// Error messages to one address.
+    pub errors_per_address: u32,
+    /// Echo replies.
+    pub echo_per_second: u32,
+}
+
+impl Default for Icmp {
+    fn default() -> Self {
+        let rates = stack::icmp::Rates::default();
+        Self {
+            errors_per_second: rates.errors.per_second,
+            errors_per_address: rates.source.per_second,
+            echo_per_second: rates.echo.per_second,
+        }
+    }
+}
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the lines.
+pub fn load(path: &Path) -> Result<Config, Problems> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(path, &text),
+        Err(error) => Err(Problems::unreadable(path, &error)),
+    }
+}
+
+/// Reads and checks a configuration's text; the path names it in messages and is the place of what lies beside it.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the lines.
+pub fn parse(path: &Path, text: &str) -> Result<Config, Problems> {
+    let mut problems = Problems::of(path);
+    let config = read::config(path, text, &mut problems);
+    if let Some(config) = &config {
+        check::config(config, &mut problems);
+    }
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(problems.in_order()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

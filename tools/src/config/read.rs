@@ -1,0 +1,462 @@
+//! The keys of `flowgate.toml`: their names, types, ranges and defaults.
+
+use super::Address;
+use super::Config;
+use super::Control;
+use super::Gateway;
+use super::GatewayOf;
+use super::HealthCheck;
+use super::Icmp;
+use super::Located;
+use super::Neighbour;
+use super::Port;
+use super::PortType;
+use super::Problems;
+use super::Route;
+use super::Tables;
+use super::document::Document;
+use super::document::Element;
+use super::document::Section;
+use super::document::integer;
+use super::document::shown;
+use crate::wire::route::Family;
+use crate::wire::route::MAX_WEIGHT;
+use crate::wire::route::PathKind;
+use flowtable::State;
+use route::Prefix;
+use std::net::IpAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use toml::de::DeTable;
+
+/// The keys of `[timeouts]` and the states that they are for.
+const TIMEOUTS: [(&str, State); State::COUNT] = [
+    ("tcp-syn", State::Syn),
+    ("tcp-syn-ack", State::SynAck),
+    ("tcp-midstream", State::Midstream),
+    ("tcp-established", State::Established),
+    ("tcp-fin-wait", State::FinWait),
+    ("tcp-closed", State::Closed),
+    ("tcp-reset", State::Reset),
+    ("udp-one-way", State::UdpOneWay),
+    ("udp-two-way", State::UdpTwoWay),
+    ("icmp-one-way", State::IcmpOneWay),
+    ("icmp-two-way", State::IcmpTwoWay),
+    ("other-one-way", State::OtherOneWay),
+    ("other-two-way", State::OtherTwoWay),
+];
+
+/// Reads everything; `None` only when the text is no TOML.
+pub(super) fn config(path: &Path, text: &str, problems: &mut Problems) -> Option<Config> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let document = Document::new(text, problems);
+    for error in &errors {
+        let line = document.line(error.span().map_or(0, |span| span.start));
+        document.problem(
+            line,
+            format!("not TOML: {}", error.message().replace('\n', ", ")),
+        );
+    }
+    if !errors.is_empty() {
+        return None;
+    }
+    let mut root = document.root(table.get_ref());
+    let config = Config {
+        gateway: root.section("gateway").map(gateway).unwrap_or_default(),
+        control: root.section("control").map(control).unwrap_or_default(),
+        tables: root.section("tables").map(tables).unwrap_or_default(),
+        timeouts: root.section("timeouts").map(timeouts).unwrap_or_default(),
+        group_secret_file: root
+            .section("secrets")
+            .and_then(|section| secrets(path, section))
+            .unwrap_or_else(|| path.with_extension("group-secret")),
+        ports: root.sections("port").into_iter().filter_map(port).collect(),
+        routes: root
+            .sections("route")
+            .into_iter()
+            .filter_map(route)
+            .collect(),
+        health: root
+            .sections("health")
+            .into_iter()
+            .filter_map(health)
+            .collect(),
+        neighbour: root.section("neighbour").map(neighbour).unwrap_or_default(),
+        icmp: root.section("icmp").map(icmp).unwrap_or_default(),
+    };
+    root.finish();
+    Some(config)
+}
+
+fn gateway(mut section: Section<'_>) -> Gateway {
+    let workers = section
+        .number("workers", 1..=256)
+        .map(|number| number.value);
+    let busy_poll = section.bool("busy-poll", false);
+    let mut cpus = Vec::new();
+    for Element { line, value } in section.list("cpus") {
+        match integer(value).and_then(|cpu| usize::try_from(cpu).ok()) {
+            Some(cpu) => cpus.push(cpu),
+            None => section.problem(
+                line,
+                format!(
+                    "cpus: {} is no CPU: write numbers, such as cpus = [0, 1]",
+                    shown(value)
+                ),
+            ),
+        }
+    }
+    section.finish();
+    Gateway {
+        workers,
+        cpus,
+        busy_poll,
+    }
+}
+
+fn control(mut section: Section<'_>) -> Control {
+    let socket = section.text("socket", "a path, such as \"/run/flowgate.sock\"");
+    let group = section.text("group", "a group's name");
+    section.finish();
+    Control {
+        socket: socket.map(|path| path.value.into()),
+        group: group.map(|name| name.value),
+    }
+}
+
+fn tables(mut section: Section<'_>) -> Tables {
+    let default = Tables::default();
+    let flows = 1024..=1 << 30;
+    let read = Tables {
+        flows_v4: section.number_or("flows-v4", flows.clone(), default.flows_v4),
+        flows_v6: section.number_or("flows-v6", flows, default.flows_v6),
+        neighbours: section.number_or("neighbours", 16..=1 << 24, default.neighbours),
+        held_packets: section.number_or("held-packets", 16..=65_536, default.held_packets),
+        fragments: section.number_or("fragments", 16..=65_536, default.fragments),
+        buffers: section.number_or("packet-buffers", 256..=1 << 20, default.buffers),
+        next_hops: section.number_or("next-hops", 16..=(1 << 20) - 1, default.next_hops),
+        groups: section.number_or("groups", 16..=(1 << 20) - 1, default.groups),
+        group_lines: section.number_or("group-lines", 1024..=1 << 28, default.group_lines),
+        buckets: buckets(&mut section).unwrap_or(default.buckets),
+        routes: section.number_or("routes", 16..=1 << 26, default.routes),
+        fib_bytes: section.number_or("fib-bytes", 1 << 20..=1 << 36, default.fib_bytes),
+    };
+    section.finish();
+    read
+}
+
+fn buckets(section: &mut Section<'_>) -> Option<u32> {
+    let Located { value, line } = section.number("buckets", 16..=65_536_u32)?;
+    if value.is_power_of_two() {
+        return Some(value);
+    }
+    let near = value.next_power_of_two();
+    section.problem(
+        line,
+        format!("buckets = {value}: write a power of two, such as buckets = {near}"),
+    );
+    None
+}
+
+fn timeouts(mut section: Section<'_>) -> Vec<(State, u32)> {
+    let mut read = Vec::new();
+    for (key, state) in TIMEOUTS {
+        if let Some(seconds) = section.number(key, 1..=604_800) {
+            read.push((state, seconds.value));
+        }
+    }
+    section.finish();
+    read
+}
+
+/// A relative path is meant from the configuration's directory.
+fn secrets(path: &Path, mut section: Section<'_>) -> Option<PathBuf> {
+    let file = section.text(
+        "group-secret-file",
+        "a path, such as \"/var/lib/flowgate/group-secret\"",
+    );
+    section.finish();
+    let directory = path.parent().unwrap_or_else(|| Path::new(""));
+    file.map(|file| directory.join(file.value))
+}
+
+fn port(mut section: Section<'_>) -> Option<Port> {
+    let line = section.line;
+    let name = section.text("name", "a name, such as \"rack\"");
+    let kind = section.text("type", "\"tun\" or \"tap\"");
+    let queues = section.number("queues", 1..=256);
+    let addresses = addresses(&mut section, "addresses");
+    let host_addresses = self::addresses(&mut section, "host-addresses");
+    let mtu = section.number("mtu", 68..=65_535);
+    let up = section.bool("up", true);
+    let mac = section.parsed(
+        "mac",
+        "six hexadecimal bytes, such as \"02:00:00:00:00:0a\"",
+    );
+    if name.is_none() {
+        section.problem(line, "a port without a name: write name = \"rack\", say");
+    }
+    let kind = match kind {
+        None => {
+            section.problem(
+                line,
+                "a port without a type: write type = \"tun\" or type = \"tap\"",
+            );
+            None
+        }
+        Some(kind) => match kind.value.as_str() {
+            "tun" => Some(PortType::Tun),
+            "tap" => Some(PortType::Tap),
+            other => {
+                let message = format!("type = \"{other}\": write type = \"tun\" or type = \"tap\"");
+                section.problem(kind.line, message);
+                None
+            }
+        },
+    };
+    section.finish();
+    let mtu = mtu.unwrap_or(Located { value: 1500, line });
+    Some(Port {
+        name: name?,
+        kind: kind?,
+        queues,
+        addresses,
+        host_addresses,
+        mtu,
+        up,
+        mac,
+    })
+}
+
+fn addresses(section: &mut Section<'_>, key: &'static str) -> Vec<Located<Address>> {
+    let mut read = Vec::new();
+    for Element { line, value } in section.list(key) {
+        match value.as_str().and_then(address) {
+            Some(value) => read.push(Located { value, line }),
+            None => section.problem(
+                line,
+                format!(
+                    "{key}: {} is no address with its length: write \"10.0.0.1/24\" or \"2001:db8::1/64\"",
+                    shown(value)
+                ),
+            ),
+        }
+    }
+    read
+}
+
+fn address(text: &str) -> Option<Address> {
+    let (address, length) = text.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let length = length.parse().ok().filter(|length| *length <= most)?;
+    Some(Address { address, length })
+}
+
+fn route(mut section: Section<'_>) -> Option<Route> {
+    let line = section.line;
+    let destination = section.text("destination", "a prefix, such as \"203.0.113.0/24\"");
+    let listed = section.list("gateways");
+    let gateways: Vec<_> = listed
+        .iter()
+        .filter_map(|e| gateway_of(&section, e))
+        .collect();
+    let iface = section.text("iface", "a port's name");
+    let kind = section.text("kind", "\"blackhole\" or \"reject\"");
+    let mtu = section.number("mtu", 68..=65_535);
+    if destination.is_none() {
+        section.problem(
+            line,
+            "a route without a destination: write destination = \"203.0.113.0/24\", say",
+        );
+    }
+    let destination = destination.and_then(|text| prefix(&section, text, &gateways));
+    let kind = match kind {
+        Some(kind) => match kind.value.as_str() {
+            "blackhole" => Some(PathKind::Blackhole),
+            "reject" => Some(PathKind::Reject),
+            other => {
+                let message =
+                    format!("kind = \"{other}\": write kind = \"blackhole\" or kind = \"reject\"");
+                section.problem(kind.line, message);
+                None
+            }
+        },
+        None if iface.is_some() => Some(PathKind::Interface),
+        None => Some(PathKind::Gateway),
+    };
+    section.finish();
+    if gateways.len() < listed.len() {
+        return None;
+    }
+    let mtu = mtu.map(|mtu| mtu.value);
+    Some(Route {
+        destination: destination?,
+        kind: kind?,
+        gateways,
+        iface,
+        mtu,
+    })
+}
+
+/// A prefix, or `default` in the family of the gateways.
+fn prefix(
+    section: &Section<'_>,
+    text: Located<String>,
+    gateways: &[Located<GatewayOf>],
+) -> Option<Located<Prefix>> {
+    let Located { value, line } = text;
+    let text = match (value.as_str(), gateways.first()) {
+        ("default", Some(gateway)) => match Family::of(gateway.value.address) {
+            Family::Inet => "0.0.0.0/0",
+            Family::Inet6 => "::/0",
+        },
+        ("default", None) => {
+            section.problem(
+                line,
+                "destination = \"default\": write \"0.0.0.0/0\" or \"::/0\"",
+            );
+            return None;
+        }
+        (text, _) => text,
+    };
+    match text.parse() {
+        Ok(value) => Some(Located { value, line }),
+        Err(error) => {
+            section.problem(line, format!("destination = \"{text}\": {error}"));
+            None
+        }
+    }
+}
+
+/// `"10.1.0.2"`, `"fe80::1%rack"` or `{ address = "10.1.0.2", weight = 2, port = "rack" }`.
+fn gateway_of<'a>(section: &Section<'a>, element: &Element<'a>) -> Option<Located<GatewayOf>> {
+    let line = element.line;
+    let right = "write \"10.1.0.2\", \"fe80::1%rack\" or { address = \"10.1.0.2\", weight = 2 }";
+    let wrong = || {
+        section.problem(
+            line,
+            format!("gateways: {} is no gateway: {right}", shown(element.value)),
+        );
+    };
+    if let Some(text) = element.value.as_str() {
+        let Some((address, port)) = zoned(text) else {
+            wrong();
+            return None;
+        };
+        return Some(Located {
+            value: GatewayOf {
+                address,
+                weight: 1,
+                port,
+            },
+            line,
+        });
+    }
+    let Some(mut inner) = section.of_element("a gateway", element) else {
+        wrong();
+        return None;
+    };
+    let address = inner.text("address", "an address, such as \"10.1.0.2\"");
+    let weight = inner.number_or("weight", 1..=MAX_WEIGHT, 1);
+    let named = inner.text("port", "a port's name");
+    if address.is_none() {
+        inner.problem(line, format!("a gateway without an address: {right}"));
+    }
+    inner.finish();
+    let address = address?;
+    let Some((address, zone)) = zoned(&address.value) else {
+        section.problem(
+            address.line,
+            format!("address = \"{}\" is no address: {right}", address.value),
+        );
+        return None;
+    };
+    let port = named.map(|port| port.value).or(zone);
+    Some(Located {
+        value: GatewayOf {
+            address,
+            weight,
+            port,
+        },
+        line,
+    })
+}
+
+/// An address, perhaps with `%port`.
+fn zoned(text: &str) -> Option<(IpAddr, Option<String>)> {
+    match text.split_once('%') {
+        Some((address, zone)) => Some((address.parse().ok()?, Some(zone.to_owned()))),
+        None => Some((text.parse().ok()?, None)),
+    }
+}
+
+fn health(mut section: Section<'_>) -> Option<HealthCheck> {
+    let line = section.line;
+    let gateway: Option<Located<IpAddr>> = section.parsed("gateway", "a gateway's address");
+    let address: Option<Located<IpAddr>> = section.parsed("address", "a server's address");
+    let port = section.number("port", 1..=65_535);
+    let interval_ms = section.number_or("interval-ms", 100..=3_600_000, 2_000);
+    let timeout_ms = section.number_or("timeout-ms", 10..=600_000, 1_000.min(interval_ms));
+    let tries = section.number_or("tries", 1..=100, 3);
+    if gateway.is_none() {
+        section.problem(
+            line,
+            "a health check without a gateway: write gateway = \"10.1.0.2\", say",
+        );
+    }
+    if port.is_none() {
+        section.problem(line, "a health check without a port: write port = 80, say");
+    }
+    section.finish();
+    let gateway = gateway?;
+    let address = address.map_or(gateway.value, |address| address.value);
+    Some(HealthCheck {
+        gateway,
+        address,
+        port: port?.value,
+        interval_ms,
+        timeout_ms,
+        tries,
+    })
+}
+
+fn neighbour(mut section: Section<'_>) -> Neighbour {
+    let default = Neighbour::default();
+    let ms = 10..=3_600_000;
+    let read = Neighbour {
+        probe_interval_ms: section.number_or(
+            "probe-interval-ms",
+            ms.clone(),
+            default.probe_interval_ms,
+        ),
+        probe_retry_ms: section.number_or("probe-retry-ms", ms.clone(), default.probe_retry_ms),
+        probe_tries: section.number_or("probe-tries", 1..=100, default.probe_tries),
+        retry_ms: section.number_or("retry-ms", ms, default.retry_ms),
+        tries: section.number_or("tries", 1..=100, default.tries),
+        lifetime_s: section.number_or("lifetime-s", 10..=604_800, default.lifetime_s),
+        failed_hold_s: section.number_or("failed-hold-s", 1..=3_600, default.failed_hold_s),
+    };
+    section.finish();
+    read
+}
+
+fn icmp(mut section: Section<'_>) -> Icmp {
+    let default = Icmp::default();
+    let rate = 1..=10_000_000;
+    let read = Icmp {
+        errors_per_second: section.number_or(
+            "errors-per-second",
+            rate.clone(),
+            default.errors_per_second,
+        ),
+        errors_per_address: section.number_or(
+            "errors-per-address",
+            rate.clone(),
+            default.errors_per_address,
+        ),
+        echo_per_second: section.number_or("echo-per-second", rate, default.echo_per_second),
+    };
+    section.finish();
+    read
+}

@@ -1,0 +1,436 @@
+//! Right and wrong configurations, the wrong ones with the exact line and message.
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../docs/flowgate.example.toml");
+
+const PORTS: &str = "\
+[[port]]
+name = \"rack\"
+type = \"tap\"
+addresses = [\"192.0.2.1/24\", \"fd00::1/64\"]
+";
+
+fn read(text: &str) -> Result<Config, Problems> {
+    parse(Path::new("flowgate.toml"), text)
+}
+
+fn good(text: &str) -> Config {
+    read(text).unwrap_or_else(|problems| panic!("{text}\n{problems}"))
+}
+
+/// Everything that is wrong, a line each.
+fn wrong(text: &str) -> Vec<String> {
+    match read(text) {
+        Ok(config) => panic!("{text}\nis taken for right: {config:?}"),
+        Err(problems) => problems.to_string().lines().map(str::to_owned).collect(),
+    }
+}
+
+/// What is wrong with lines that follow a good port of four lines.
+fn wrong_after_ports(lines: &str) -> Vec<String> {
+    wrong(&format!("{PORTS}{lines}"))
+}
+
+#[test]
+fn the_example_is_right() {
+    let config = good(EXAMPLE);
+    assert_eq!(config.gateway.workers, Some(2));
+    assert_eq!(config.ports.len(), 2);
+    assert_eq!(config.ports[1].kind, PortType::Tap);
+    assert_eq!(config.routes.len(), 5);
+    let weights: Vec<u32> = config.routes[0]
+        .gateways
+        .iter()
+        .map(|g| g.value.weight)
+        .collect();
+    assert_eq!(weights, [1, 1, 2]);
+    assert_eq!(config.routes[2].destination.value.to_string(), "0.0.0.0/0");
+    assert_eq!(config.routes[3].kind, PathKind::Blackhole);
+    assert_eq!(config.health[0].address, config.health[0].gateway.value);
+    assert_eq!(config.group_secret_file, Path::new("flowgate.group-secret"));
+}
+
+#[test]
+fn what_the_example_shows_in_comments_is_the_default() {
+    let config = good(EXAMPLE);
+    // Comments that hold a key: "#key = value   # what it is".
+    let uncommented: String = EXAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) => format!("{key}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    assert_ne!(uncommented, EXAMPLE);
+    let all = good(&uncommented);
+    assert_eq!(all.tables, config.tables);
+    assert_eq!(all.neighbour, config.neighbour);
+    assert_eq!(all.icmp, config.icmp);
+    assert_eq!(all.health, config.health);
+    assert_eq!(all.group_secret_file, config.group_secret_file);
+    let defaults = flowtable::Timeouts::default();
+    assert_eq!(all.timeouts.len(), State::COUNT);
+    for (state, seconds) in all.timeouts {
+        assert_eq!(seconds, defaults.get(state), "{state:?}");
+    }
+}
+
+#[test]
+fn a_port_is_enough() {
+    let config = good(PORTS);
+    assert_eq!(config.gateway, Gateway::default());
+    assert_eq!(config.ports[0].mtu.value, 1500);
+    assert!(config.ports[0].up);
+    assert_eq!(
+        wrong(""),
+        ["flowgate.toml: no port: a gateway needs at least one [[port]]"]
+    );
+}
+
+#[test]
+fn unknown_keys_are_told_with_the_nearest_name() {
+    assert_eq!(
+        wrong_after_ports("mut = 1400\n"),
+        ["flowgate.toml:5: unknown key mut in [[port]]: write mtu"]
+    );
+    assert_eq!(
+        wrong(&format!(
+            "[gateway]\nworker = 2\nbusypoll = true\ncolour = 1\n{PORTS}"
+        )),
+        [
+            "flowgate.toml:2: unknown key worker in [gateway]: write workers",
+            "flowgate.toml:3: unknown key busypoll in [gateway]: write busy-poll",
+            "flowgate.toml:4: unknown key colour in [gateway]: its keys are workers, busy-poll, cpus",
+        ]
+    );
+    assert_eq!(
+        wrong(&format!("[gatway]\nworkers = 2\n{PORTS}")),
+        ["flowgate.toml:1: unknown key gatway in the top level: write gateway"]
+    );
+    assert_eq!(
+        wrong_after_ports(
+            "[[route]]\ndestination = \"10.0.0.0/8\"\ngateways = [\n  { address = \"192.0.2.2\", wieght = 2 },\n]\n"
+        ),
+        ["flowgate.toml:8: unknown key wieght in a gateway: write weight"]
+    );
+}
+
+#[test]
+fn wrong_types_and_ranges_are_told_with_what_would_be_right() {
+    let cases = [
+        (
+            "[gateway]\nworkers = 0\n",
+            "flowgate.toml:2: workers = 0: write a number from 1 to 256",
+        ),
+        (
+            "[gateway]\nworkers = 257\n",
+            "flowgate.toml:2: workers = 257: write a number from 1 to 256",
+        ),
+        (
+            "[gateway]\nworkers = \"two\"\n",
+            "flowgate.toml:2: workers = \"two\": write a number from 1 to 256",
+        ),
+        (
+            "[gateway]\nworkers = 1.5\n",
+            "flowgate.toml:2: workers = 1.5: write a number from 1 to 256",
+        ),
+        (
+            "[gateway]\nbusy-poll = 1\n",
+            "flowgate.toml:2: busy-poll = 1: write busy-poll = true or busy-poll = false",
+        ),
+        (
+            "[gateway]\ncpus = [0, -1]\n",
+            "flowgate.toml:2: cpus: -1 is no CPU: write numbers, such as cpus = [0, 1]",
+        ),
+        (
+            "[control]\nsocket = 7\n",
+            "flowgate.toml:2: socket = 7: write a path, such as \"/run/flowgate.sock\"",
+        ),
+        (
+            "[tables]\nflows-v4 = 100\n",
+            "flowgate.toml:2: flows-v4 = 100: write a number from 1024 to 1073741824",
+        ),
+        (
+            "[tables]\nbuckets = 1000\n",
+            "flowgate.toml:2: buckets = 1000: write a power of two, such as buckets = 1024",
+        ),
+        (
+            "[timeouts]\nudp-one-way = 0\n",
+            "flowgate.toml:2: udp-one-way = 0: write a number from 1 to 604800",
+        ),
+        (
+            "gateway = 3\n",
+            "flowgate.toml:1: gateway = 3: write a table: a line [gateway], its keys below it",
+        ),
+        (
+            "route = 3\n",
+            "flowgate.toml:1: route = 3: write a line [[route]] for each of them, its keys below it",
+        ),
+        (
+            "[icmp]\necho-per-second = 99999999999999999999\n",
+            "flowgate.toml:2: echo-per-second = 99999999999999999999: write a number from 1 to 10000000",
+        ),
+    ];
+    for (text, message) in cases {
+        assert_eq!(wrong(&format!("{text}{PORTS}")), [message], "{text}");
+    }
+}
+
+#[test]
+fn text_that_is_no_toml_is_told_with_its_line() {
+    let lines = wrong(&format!("{PORTS}mtu = \n"));
+    assert!(
+        lines[0].starts_with("flowgate.toml:5: not TOML: "),
+        "{lines:?}"
+    );
+    let lines = wrong("[gateway\nworkers = 2\n");
+    assert!(
+        lines[0].starts_with("flowgate.toml:1: not TOML: "),
+        "{lines:?}"
+    );
+    let lines = wrong("[gateway]\nworkers = 2\nworkers = 3\n");
+    assert!(
+        lines[0].starts_with("flowgate.toml:3: not TOML: duplicate key"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn ports_are_checked() {
+    let cases = [
+        (
+            "name = \"a\"\n",
+            "flowgate.toml:5: a port without a type: write type = \"tun\" or type = \"tap\"",
+        ),
+        (
+            "type = \"tun\"\n",
+            "flowgate.toml:5: a port without a name: write name = \"rack\", say",
+        ),
+        (
+            "name = \"a\"\ntype = \"veth\"\n",
+            "flowgate.toml:7: type = \"veth\": write type = \"tun\" or type = \"tap\"",
+        ),
+        (
+            "name = \"rack\"\ntype = \"tun\"\n",
+            "flowgate.toml:6: port rack is there already, in line 2: choose another name",
+        ),
+        (
+            "name = \"a b\"\ntype = \"tun\"\n",
+            "flowgate.toml:6: name = \"a b\": write 1 to 15 letters, digits, '-', '_' or '.', such as \"rack\"",
+        ),
+        (
+            "name = \"a\"\ntype = \"tun\"\naddresses = [\"10.0.0.1\"]\n",
+            "flowgate.toml:8: addresses: \"10.0.0.1\" is no address with its length: write \"10.0.0.1/24\" or \"2001:db8::1/64\"",
+        ),
+        (
+            "name = \"a\"\ntype = \"tun\"\naddresses = [\"10.0.0.1/33\"]\n",
+            "flowgate.toml:8: addresses: \"10.0.0.1/33\" is no address with its length: write \"10.0.0.1/24\" or \"2001:db8::1/64\"",
+        ),
+        (
+            "name = \"a\"\ntype = \"tun\"\naddresses = [\"10.0.0.0/24\"]\n",
+            "flowgate.toml:8: 10.0.0.0/24 is the zero address of its network: write a host's, such as 10.0.0.1/24",
+        ),
+        (
+            "name = \"a\"\ntype = \"tun\"\naddresses = [\"10.0.0.255/24\"]\n",
+            "flowgate.toml:8: 10.0.0.255/24 is the broadcast address of its network: write a host's, such as 10.0.0.1/24",
+        ),
+        (
+            "name = \"a\"\ntype = \"tun\"\naddresses = [\"10.0.0.1/24\"]\nhost-addresses = [\"10.0.0.1/24\"]\n",
+            "flowgate.toml:9: 10.0.0.1 is an address already, in line 8: write another",
+        ),
+        (
+            "name = \"a\"\ntype = \"tun\"\naddresses = [\"192.0.2.7/24\"]\n",
+            "flowgate.toml:8: 192.0.2.0/24 is on port rack already: give port a another network",
+        ),
+        (
+            "name = \"a\"\ntype = \"tun\"\naddresses = [\"ff02::1/64\"]\n",
+            "flowgate.toml:8: ff02::1 cannot be a port's address: write a unicast address",
+        ),
+        (
+            "name = \"a\"\ntype = \"tun\"\nmtu = 1279\naddresses = [\"fd01::1/64\"]\n",
+            "flowgate.toml:8: mtu = 1279: port a has an IPv6 address: write at least 1280",
+        ),
+        (
+            "name = \"a\"\ntype = \"tun\"\nmtu = 67\n",
+            "flowgate.toml:8: mtu = 67: write a number from 68 to 65535",
+        ),
+        (
+            "name = \"a\"\ntype = \"tun\"\nmac = \"02:00:00:00:00:01\"\n",
+            "flowgate.toml:8: mac: a TUN port has no hardware address: leave mac out, or write type = \"tap\"",
+        ),
+        (
+            "name = \"a\"\ntype = \"tap\"\nmac = \"01:00:00:00:00:01\"\n",
+            "flowgate.toml:8: mac = \"01:00:00:00:00:01\" is no station's address: write one with an even first byte, such as \"02:00:00:00:00:0a\"",
+        ),
+        (
+            "name = \"a\"\ntype = \"tun\"\nqueues = 4\n[gateway]\nworkers = 2\n",
+            "flowgate.toml:8: queues = 4: each worker has one queue of every port: leave queues out, or write 2",
+        ),
+    ];
+    for (lines, message) in cases {
+        assert_eq!(
+            wrong_after_ports(&format!("[[port]]\n{lines}")),
+            [message],
+            "{lines}"
+        );
+    }
+}
+
+#[test]
+fn routes_are_checked() {
+    let cases = [
+        (
+            "gateways = [\"192.0.2.2\"]\n",
+            "flowgate.toml:5: a route without a destination: write destination = \"203.0.113.0/24\", say",
+        ),
+        (
+            "destination = \"10.0.0.1/8\"\ngateways = [\"192.0.2.2\"]\n",
+            "flowgate.toml:6: destination = \"10.0.0.1/8\": 10.0.0.1/8 has host bits set: write 10.0.0.0/8",
+        ),
+        (
+            "destination = \"default\"\niface = \"rack\"\n",
+            "flowgate.toml:6: destination = \"default\": write \"0.0.0.0/0\" or \"::/0\"",
+        ),
+        (
+            "destination = \"10.0.0.0/8\"\n",
+            "flowgate.toml:6: the route to 10.0.0.0/8 leads nowhere: write gateways = [...], iface = \"...\" or kind = \"blackhole\"",
+        ),
+        (
+            "destination = \"10.0.0.0/8\"\ngateways = [\"172.16.0.1\"]\n",
+            "flowgate.toml:7: no port has an address in the network of gateway 172.16.0.1: give one such an address; ports: rack (192.0.2.1/24 fd00::1/64)",
+        ),
+        (
+            "destination = \"10.0.0.0/8\"\ngateways = [\"fd00::2\"]\n",
+            "flowgate.toml:7: 10.0.0.0/8 and gateway fd00::2 are of different families: write a gateway of the same",
+        ),
+        (
+            "destination = \"10.0.0.0/8\"\ngateways = [\"192.0.2.1\"]\n",
+            "flowgate.toml:7: 192.0.2.1 is our own address on port rack: write the next router's or server's",
+        ),
+        (
+            "destination = \"10.0.0.0/8\"\ngateways = [\"192.0.2.2\", \"192.0.2.2\"]\n",
+            "flowgate.toml:7: gateway 192.0.2.2 stands here twice: name it once, with its weight",
+        ),
+        (
+            "destination = \"10.0.0.0/8\"\ngateways = [{ address = \"192.0.2.2\", weight = 0 }]\n",
+            "flowgate.toml:7: weight = 0: write a number from 1 to 16777215",
+        ),
+        (
+            "destination = \"10.0.0.0/8\"\ngateways = [\"rack\"]\n",
+            "flowgate.toml:7: gateways: \"rack\" is no gateway: write \"10.1.0.2\", \"fe80::1%rack\" or { address = \"10.1.0.2\", weight = 2 }",
+        ),
+        (
+            "destination = \"2001:db8::/32\"\ngateways = [\"fe80::1\"]\n",
+            "flowgate.toml:7: fe80::1 is link-local: say on which port: \"fe80::1%PORT\"",
+        ),
+        (
+            "destination = \"2001:db8::/32\"\ngateways = [\"fe80::1%rakc\"]\n",
+            "flowgate.toml:7: no port rakc: the ports are rack",
+        ),
+        (
+            "destination = \"10.0.0.0/8\"\niface = \"eth0\"\n",
+            "flowgate.toml:7: no port eth0: the ports are rack",
+        ),
+        (
+            "destination = \"10.0.0.0/8\"\nkind = \"drop\"\n",
+            "flowgate.toml:7: kind = \"drop\": write kind = \"blackhole\" or kind = \"reject\"",
+        ),
+        (
+            "destination = \"10.0.0.0/8\"\nkind = \"reject\"\ngateways = [\"192.0.2.2\"]\n",
+            "flowgate.toml:6: the route to 10.0.0.0/8 has a kind: leave gateways and iface out",
+        ),
+        (
+            "destination = \"192.0.2.0/24\"\ngateways = [\"192.0.2.2\"]\n",
+            "flowgate.toml:6: 192.0.2.0/24 is the network of port rack: its route is there by itself, leave this one out",
+        ),
+        (
+            "destination = \"10.0.0.0/8\"\nkind = \"reject\"\n[[route]]\ndestination = \"10.0.0.0/8\"\nkind = \"reject\"\n",
+            "flowgate.toml:9: 10.0.0.0/8 has a route already, in line 6: name all its gateways there",
+        ),
+    ];
+    for (lines, message) in cases {
+        assert_eq!(
+            wrong_after_ports(&format!("[[route]]\n{lines}")),
+            [message],
+            "{lines}"
+        );
+    }
+}
+
+#[test]
+fn health_checks_are_checked() {
+    let route = "[[route]]\ndestination = \"10.0.0.0/8\"\ngateways = [\"192.0.2.2\"]\n";
+    let cases = [
+        (
+            "gateway = \"192.0.2.3\"\nport = 80\n",
+            "flowgate.toml:9: 192.0.2.3 is no gateway of any [[route]]: write one that is",
+        ),
+        (
+            "gateway = \"192.0.2.2\"\n",
+            "flowgate.toml:8: a health check without a port: write port = 80, say",
+        ),
+        (
+            "port = 80\n",
+            "flowgate.toml:8: a health check without a gateway: write gateway = \"10.1.0.2\", say",
+        ),
+        (
+            "gateway = \"192.0.2.2\"\nport = 65536\n",
+            "flowgate.toml:10: port = 65536: write a number from 1 to 65535",
+        ),
+        (
+            "gateway = \"192.0.2.2\"\nport = 80\ninterval-ms = 500\ntimeout-ms = 600\n",
+            "flowgate.toml:9: timeout-ms = 600 is longer than interval-ms = 500: write a shorter one",
+        ),
+    ];
+    for (lines, message) in cases {
+        let found = wrong_after_ports(&format!("{route}[[health]]\n{lines}"));
+        assert!(found.contains(&message.to_owned()), "{lines}: {found:?}");
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_in_order() {
+    let text = format!(
+        "[gateway]\nworkers = 0\n{PORTS}mut = 2\n[[route]]\ndestination = \"10.0.0.1/8\"\n"
+    );
+    let lines = wrong(&text);
+    let at: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.split(':').nth(1))
+        .collect();
+    assert_eq!(at, ["2", "7", "9"], "{lines:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_with_the_remedy() {
+    let problems = load(Path::new("no/such.toml")).unwrap_err().to_string();
+    assert!(
+        problems.starts_with("no/such.toml: cannot read the configuration: "),
+        "{problems}"
+    );
+    assert!(
+        problems.ends_with("docs/flowgate.example.toml is a complete example"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn no_text_makes_the_reader_panic() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..300 {
+        let mut bytes = EXAMPLE.as_bytes().to_vec();
+        for _ in 0..random.usize(1..6) {
+            let at = random.usize(..bytes.len());
+            match random.u8(..3) {
+                0 => bytes[at] = random.u8(..),
+                1 => drop(bytes.drain(at..(at + random.usize(..40)).min(bytes.len()))),
+                _ => bytes.truncate(at + 1),
+            }
+        }
+        // Whether it is right or wrong, it has an answer.
+        let _ = read(&String::from_utf8_lossy(&bytes));
+    }
+}

@@ -1,0 +1,168 @@
+//! Flows: listed and counted by whoever asks, flushed by the workers.
+
+use super::Live;
+use super::refusal::refused;
+use super::routes::kind;
+use super::routes::pin_state;
+use crate::server::Answer;
+use crate::server::Pending;
+use crate::server::ready;
+use crate::wire::flow as wire;
+use crate::wire::message::CallError;
+use crate::wire::protocol;
+use flowtable::Class;
+use flowtable::Stats;
+use route::NhopKey;
+use route::PinState;
+use stack::control::FlowRow;
+use stack::control::FlowSide;
+use stack::control::Reader;
+use stack::counters::Totals;
+use stack::fate::MoveReason;
+use stack::flows::FlowFilter;
+use stack::flows::FlushJob;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc;
+
+/// The tables of [`Reader::flow_stats`], in its order.
+pub(super) const TABLES: [&str; 4] = ["flows-v4", "flows-v6", "own-flows-v4", "own-flows-v6"];
+
+/// A flush that workers are at, and who waits for its end.
+pub(super) struct Flushing {
+    job: Arc<FlushJob>,
+    caller: mpsc::SyncSender<Answer<wire::FlowsFlushed>>,
+}
+
+impl Flushing {
+    /// Whether it is over; then the caller was told.
+    pub(super) fn tell_if_done(&self) -> bool {
+        let is_done = self.job.done();
+        if is_done {
+            // A caller that went away misses nothing.
+            let _ = self.caller.try_send(Ok(wire::FlowsFlushed { flushed: self.job.removed() }));
+        }
+        is_done
+    }
+}
+
+impl Live {
+    pub(super) fn list_flows(
+        &mut self,
+        filter: &wire::FlowFilter,
+    ) -> Answer<Box<dyn Iterator<Item = wire::Flow> + Send>> {
+        let filter = self.filter(filter)?;
+        let (reader, now) = (self.control.reader(), self.now());
+        let names = reader.clone();
+        Ok(Box::new(reader.flows(filter, now).map(move |row| flow(&row, &names))))
+    }
+
+    pub(super) fn flush_flows(&mut self, filter: &wire::FlowFilter) -> Pending<wire::FlowsFlushed> {
+        let job = self.filter(filter).and_then(|filter| {
+            self.control.flow_flush(filter).map_err(|error| refused(&error))
+        });
+        match job {
+            Err(error) => ready(Err(error)),
+            Ok(job) => {
+                let (caller, answer) = mpsc::sync_channel(1);
+                self.flushing.push(Flushing { job, caller });
+                answer
+            }
+        }
+    }
+
+    fn filter(&self, filter: &wire::FlowFilter) -> Answer<FlowFilter> {
+        let via = filter.nexthop.map(|gateway| self.control.nhops_via(gateway)).transpose();
+        Ok(FlowFilter {
+            addr: filter.address.map(|prefix| (prefix.addr(), prefix.len())),
+            port: filter.port,
+            proto: filter.protocol.as_deref().map(protocol_number).transpose()?,
+            nhops: via.map_err(|error| refused(&error))?,
+            worker: filter.worker.map(usize::from),
+            state: filter.state.clone(),
+        })
+    }
+}
+
+/// A protocol by its name on the wire, or its number.
+pub(super) fn protocol_number(name: &str) -> Answer<u8> {
+    protocol::number(name).map_err(|message| CallError::InvalidParameter {
+        parameter: "protocol".into(),
+        message,
+    })
+}
+
+fn flow(row: &FlowRow, reader: &Reader) -> wire::Flow {
+    let (a, b) = row.ends;
+    let [from_a, from_b] = &row.sides;
+    let is_from_a = row.opener as usize == 0;
+    let (client, server) = if is_from_a { (a, b) } else { (b, a) };
+    let (forward, reverse) = if is_from_a { (from_a, from_b) } else { (from_b, from_a) };
+    wire::Flow {
+        protocol: protocol::name(row.proto),
+        client,
+        server,
+        state: row.state.name().into(),
+        class: row.class.name().into(),
+        idle: row.idle_ms,
+        expires: row.expires_ms,
+        forward: direction(forward, reader),
+        reverse: direction(reverse, reader),
+        worker: u16::try_from(row.worker).unwrap_or(u16::MAX),
+        slot: row.slot,
+    }
+}
+
+fn direction(side: &FlowSide, reader: &Reader) -> wire::FlowDirection {
+    wire::FlowDirection {
+        nexthop: side.pin.map(|pin| {
+            // A next hop that is no more has a place, but no name.
+            let of = |key: NhopKey| (kind(key.kind), key.gateway, Some(reader.port_name(key.port)));
+            let (kind, gateway, port) = side.nhop.map_or((Default::default(), None, None), of);
+            let state = side.state.unwrap_or(PinState::Gone);
+            wire::FlowNexthop {
+                kind,
+                gateway,
+                port,
+                nexthop: pin.idx().0,
+                generation: pin.generation().0,
+                state: pin_state(state).into(),
+            }
+        }),
+        packets: side.packets,
+        bytes: side.bytes,
+    }
+}
+
+/// The flow tables' counters.
+pub(super) fn stats(reader: &Reader) -> wire::FlowStats {
+    let totals = reader.totals();
+    let tables = TABLES.into_iter().zip(reader.flow_stats()).map(|(name, stats)| wire::FlowTable {
+        name: name.into(),
+        limit: stats.capacity,
+        used: stats.used,
+        high_water: stats.high_water,
+        counters: stats.named().map(|(name, count)| (name.into(), count)).collect(),
+    });
+    wire::FlowStats {
+        tables: tables.collect(),
+        moved: moved(&totals),
+        collateral: COLLATERAL,
+        unpinned_packets: totals.unpinned,
+    }
+}
+
+/// Flows that moved without a reason. It is not counted but proved: a worker stores another pin in one place only
+/// (`choose_again` of the packet path), which takes a [`MoveReason`], a closed list, and the tests' oracle holds every
+/// packet's next hop against the rules. So what could be counted here is 0.
+pub(super) const COLLATERAL: u64 = 0;
+
+pub(super) fn moved(totals: &Totals) -> BTreeMap<String, u64> {
+    MoveReason::ALL.into_iter().map(|why| (why.name().into(), totals.moved_for(why))).collect()
+}
+
+/// Flows that found a table full: refused, or put out for another.
+pub(super) fn overflows(stats: &Stats) -> u64 {
+    let evicted: u64 = Class::ALL.iter().map(|class| stats.evicted[*class as usize]).sum();
+    stats.refused + evicted
+}

@@ -1,0 +1,215 @@
+//! The control socket's [`Backend`] over the running gateway: typed calls in, `stack`'s control and host behind them.
+//!
+//! | file | what it answers |
+//! |---|---|
+//! | `routes` | routes, next hops, what a monitor is told of them |
+//! | `neighbours` | neighbours, by way of the host's thread |
+//! | `flows` | flows: list, flush, statistics |
+//! | `stats` | ports, counters |
+//! | `status` | the overall state |
+//! | `refusal` | why control refuses, as a reason on the wire |
+//!
+//! Concurrency: [`Live`] belongs to the control thread. What is long is a `Reading` over a [`Reader`], run by the client's
+//! thread; what the host knows is answered on the host's thread.
+
+mod flows;
+mod neighbours;
+mod refusal;
+mod routes;
+mod stats;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use routes::spec_of;
+
+use crate::server::Answer;
+use crate::server::Backend;
+use crate::server::Pending;
+use crate::server::Reading;
+use crate::wire;
+use crate::wire::route::News;
+use flows::Flushing;
+use route::Prefix;
+use stack::Control;
+use stack::Now;
+use stack::control::ControlEvent;
+use stack::host::HostEvent;
+use stack::io::poll::Clock;
+use stack::io::run::HostThread;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Control's regular turn; it is woken earlier when the host has something to tell.
+const TURN: Duration = Duration::from_millis(100);
+
+/// Its turn while workers flush flows, which they do within some bursts.
+const FLUSH_TURN: Duration = Duration::from_millis(5);
+
+/// What only the one who started the gateway knows of it.
+#[derive(Debug)]
+pub(crate) struct About {
+    /// What each port is: `tun`, `tap`, `mem`.
+    pub(crate) kinds: Vec<&'static str>,
+    /// CPUs that the workers are pinned to, in turn; empty: they are not.
+    pub(crate) cpus: Vec<usize>,
+}
+
+/// The running gateway, as the control thread has it.
+pub(crate) struct Live {
+    control: Control,
+    host: HostThread,
+    clock: Clock,
+    about: Arc<About>,
+    flushing: Vec<Flushing>,
+}
+
+impl Live {
+    pub(crate) fn new(control: Control, host: HostThread, clock: Clock, about: About) -> Self {
+        let about = Arc::new(about);
+        Self { control, host, clock, about, flushing: Vec::new() }
+    }
+
+    fn now(&self) -> Now {
+        Now(self.clock.ms())
+    }
+
+    /// An event as a monitor sees it; it is logged too.
+    fn told(&self, event: ControlEvent) -> Option<News> {
+        match event {
+            ControlEvent::Route(change) => Some(self.route_news(change)),
+            ControlEvent::Health(health) => Some(self.health_news(health)),
+            ControlEvent::Port { name, up } => {
+                tracing::info!(port = name, up, "port changed");
+                Some(News::Port { port: name, up })
+            }
+            ControlEvent::Host(event) => {
+                self.log_host(&event);
+                None
+            }
+        }
+    }
+
+    fn log_host(&self, event: &HostEvent) {
+        match event {
+            HostEvent::NeighMoved { addr, from, to } => {
+                tracing::info!(%addr, %from, %to, "neighbour has another link address");
+            }
+            HostEvent::Conflict { port, addr, mac } => {
+                let port = self.port_name(*port);
+                tracing::warn!(%addr, %mac, port, "somebody else uses our address");
+            }
+            // These became a next hop's health, which is told by itself.
+            HostEvent::NeighUp(_) | HostEvent::NeighDown(_) | HostEvent::Check { .. } => {}
+        }
+    }
+}
+
+impl Backend for Live {
+    fn route_add(&mut self, ask: wire::route::RouteAdd) -> Answer<wire::route::RouteDone> {
+        self.add(&ask)
+    }
+
+    fn route_change(&mut self, ask: wire::route::RouteChange) -> Answer<wire::route::RouteDone> {
+        self.change(&ask)
+    }
+
+    fn route_delete(&mut self, ask: wire::route::RouteDelete) -> Answer<wire::route::RouteDone> {
+        self.delete(&ask)
+    }
+
+    fn route_get(&mut self, ask: wire::route::RouteGet) -> Answer<wire::route::RouteAnswer> {
+        self.get(&ask)
+    }
+
+    fn routes(
+        &mut self,
+        family: Option<wire::route::Family>,
+        after: Option<Prefix>,
+        max: usize,
+    ) -> Vec<wire::route::Route> {
+        self.list_routes(family, after, max)
+    }
+
+    fn route_flush(
+        &mut self,
+        family: Option<wire::route::Family>,
+        max: usize,
+    ) -> Vec<wire::route::RouteDone> {
+        self.flush_routes(family, max)
+    }
+
+    fn neighbours(
+        &mut self,
+        filter: wire::neighbour::NeighbourFilter,
+    ) -> Pending<Vec<wire::neighbour::Neighbour>> {
+        self.list_neighbours(filter)
+    }
+
+    fn neighbour_set(&mut self, ask: wire::neighbour::NeighbourSet) -> Pending<()> {
+        self.set_neighbour(&ask)
+    }
+
+    fn neighbour_delete(
+        &mut self,
+        ask: wire::neighbour::NeighbourDelete,
+    ) -> Pending<wire::neighbour::Deleted> {
+        self.delete_neighbour(&ask)
+    }
+
+    fn neighbour_flush(
+        &mut self,
+        filter: wire::neighbour::NeighbourFilter,
+    ) -> Pending<wire::neighbour::Deleted> {
+        self.flush_neighbours(&filter)
+    }
+
+    fn flows(
+        &mut self,
+        filter: wire::flow::FlowFilter,
+    ) -> Answer<Box<dyn Iterator<Item = wire::flow::Flow> + Send>> {
+        self.list_flows(&filter)
+    }
+
+    fn flow_flush(
+        &mut self,
+        filter: wire::flow::FlowFilter,
+    ) -> Pending<wire::flow::FlowsFlushed> {
+        self.flush_flows(&filter)
+    }
+
+    fn flow_stats(&mut self) -> Reading<wire::flow::FlowStats> {
+        let reader = self.control.reader();
+        Box::new(move || flows::stats(&reader))
+    }
+
+    fn ports(&mut self) -> Reading<wire::stats::Ports> {
+        let (reader, about) = (self.control.reader(), Arc::clone(&self.about));
+        Box::new(move || stats::ports(&reader, &about))
+    }
+
+    fn counters(
+        &mut self,
+        of: wire::stats::CountersOf,
+    ) -> Answer<Reading<wire::stats::Counters>> {
+        self.read_counters(of)
+    }
+
+    fn nexthops(&mut self) -> wire::stats::Nexthops {
+        self.list_nexthops()
+    }
+
+    fn status(&mut self) -> Reading<wire::stats::Status> {
+        self.read_status()
+    }
+
+    fn poll(&mut self, news: &mut Vec<News>) -> Duration {
+        let now = self.now();
+        self.control.tick(&mut self.host, now);
+        for event in self.control.take_events() {
+            news.extend(self.told(event));
+        }
+        self.flushing.retain(|flushing| !flushing.tell_if_done());
+        if self.flushing.is_empty() { TURN } else { FLUSH_TURN }
+    }
+}

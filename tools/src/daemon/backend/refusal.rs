@@ -1,0 +1,61 @@
+//! Why control refuses, as the wire has it. FreeBSD's words where the command line prints FreeBSD's line.
+
+use crate::wire::message::CallError;
+use crate::wire::message::Reason;
+use arp::NeighError;
+use route::RouteError;
+use stack::ControlError;
+
+/// A refusal of control.
+pub(super) fn refused(error: &ControlError) -> CallError {
+    let (reason, message) = match error {
+        ControlError::Route(error) => of_route(error),
+        ControlError::Neighbour(error) => (of_neighbour(error), error.to_string()),
+        ControlError::NoPort { .. } | ControlError::OffLink { .. } => {
+            (Reason::Unreachable, error.to_string())
+        }
+        // FreeBSD's route(8) says this for ESRCH.
+        ControlError::NoRoute(_) => (Reason::NotFound, "route has not been found".into()),
+        ControlError::NoSuchPort { .. } | ControlError::NoSuchNhop(_) => {
+            (Reason::NotFound, error.to_string())
+        }
+        ControlError::HostGone => (Reason::Stopping, error.to_string()),
+        ControlError::WorkerBusy(_) => (Reason::Busy, error.to_string()),
+        ControlError::OwnGateway { .. }
+        | ControlError::Family { .. }
+        | ControlError::Connected { .. }
+        | ControlError::NoTarget
+        | ControlError::TwiceNamed(_)
+        | ControlError::Weight(_)
+        | ControlError::WeightZero => (Reason::Invalid, error.to_string()),
+    };
+    CallError::Refused(reason, message)
+}
+
+fn of_route(error: &RouteError) -> (Reason, String) {
+    match error {
+        RouteError::Exists { .. } => (Reason::AlreadyExists, "route already in table".into()),
+        RouteError::NotFound { .. } => (Reason::NotFound, "not in table".into()),
+        RouteError::NoSuchPath { paths, .. } => {
+            (Reason::NotFound, format!("not in table; the route's paths are {paths}"))
+        }
+        RouteError::Ambiguous { .. } => (Reason::Ambiguous, error.to_string()),
+        RouteError::Full { .. } => (Reason::TableFull, error.to_string()),
+        RouteError::BadWeight { .. } | RouteError::TooManyMembers { .. } | RouteError::Kind(..) => {
+            (Reason::Invalid, error.to_string())
+        }
+    }
+}
+
+/// The reason of a refusal of the neighbour table.
+pub(super) fn of_neighbour(error: &NeighError) -> Reason {
+    match error {
+        NeighError::NotFound(_) => Reason::NotFound,
+        NeighError::Full | NeighError::PortBusy(_) => Reason::TableFull,
+        NeighError::OffLink { .. } | NeighError::PortDown(_) => Reason::Unreachable,
+        NeighError::UnknownPort(_)
+        | NeighError::NotUnicast(_)
+        | NeighError::OwnAddress(_)
+        | NeighError::BadMac(_) => Reason::Invalid,
+    }
+}

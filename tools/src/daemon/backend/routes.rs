@@ -1,0 +1,345 @@
+//! Routes and next hops: calls to control and back, and what a monitor is told.
+
+use super::Live;
+use super::flows::protocol_number;
+use super::refusal::refused;
+use crate::server::Answer;
+use crate::wire::message::CallError;
+use crate::wire::message::Reason;
+use crate::wire::route as wire;
+use crate::wire::route::News;
+use crate::wire::route::PathKind;
+use crate::wire::stats::Group;
+use crate::wire::stats::Nexthop;
+use crate::wire::stats::Nexthops;
+use route::Admin;
+use route::Change;
+use route::ChangeKind;
+use route::Health;
+use route::NhopKey;
+use route::NhopKind;
+use route::PathInfo;
+use route::PinState;
+use route::PortId;
+use route::Prefix;
+use route::RouteInfo;
+use stack::Now;
+use stack::control::Chosen;
+use stack::control::GatewaySpec;
+use stack::control::NhopHealth;
+use stack::control::RouteSpec;
+use stack::control::Why;
+use stack::parse::Addrs;
+use stack::parse::Tuple;
+use std::net::IpAddr;
+
+impl Live {
+    pub(super) fn add(&mut self, ask: &wire::RouteAdd) -> Answer<wire::RouteDone> {
+        let (spec, now) = (spec_of(ask.destination, &ask.paths, None)?, self.now());
+        let change = self.control.route_add(&spec, &mut self.host, now);
+        change.map(|change| self.done(change, now)).map_err(|error| refused(&error))
+    }
+
+    pub(super) fn change(&mut self, ask: &wire::RouteChange) -> Answer<wire::RouteDone> {
+        let (spec, now) = (spec_of(ask.destination, &ask.paths, ask.deadline)?, self.now());
+        let change = self.control.route_change(&spec, &mut self.host, now);
+        change.map(|change| self.done(change, now)).map_err(|error| refused(&error))
+    }
+
+    pub(super) fn delete(&mut self, ask: &wire::RouteDelete) -> Answer<wire::RouteDone> {
+        let (now, port) = (self.now(), ask.port.as_deref());
+        let host = &mut self.host;
+        let change = self.control.route_delete(ask.destination, ask.gateway, port, host, now);
+        change.map(|change| self.done(change, now)).map_err(|error| refused(&error))
+    }
+
+    pub(super) fn list_routes(
+        &mut self,
+        family: Option<wire::Family>,
+        after: Option<Prefix>,
+        max: usize,
+    ) -> Vec<wire::Route> {
+        // IPv6 follows the last prefix that IPv4 has.
+        let last4 = Prefix::host(IpAddr::from([255; 4]));
+        let after = match family {
+            Some(wire::Family::Inet6) => Some(after.unwrap_or(last4)),
+            _ => after,
+        };
+        let now = self.now();
+        let of_family = |route: &RouteInfo| {
+            family.is_none_or(|family| family == wire::Family::of(route.prefix.addr()))
+        };
+        let routes = self.control.routes_after(after).take_while(of_family).take(max);
+        routes.map(|route| self.route(route, now)).collect()
+    }
+
+    pub(super) fn flush_routes(
+        &mut self,
+        family: Option<wire::Family>,
+        max: usize,
+    ) -> Vec<wire::RouteDone> {
+        let now = self.now();
+        let (v4, v6) = (family != Some(wire::Family::Inet6), family != Some(wire::Family::Inet));
+        let changes = self.control.route_flush(v4, v6, max, &mut self.host, now);
+        changes.into_iter().map(|change| self.done(change, now)).collect()
+    }
+
+    pub(super) fn get(&mut self, ask: &wire::RouteGet) -> Answer<wire::RouteAnswer> {
+        let tuple = ask.flow.as_ref().map(|flow| tuple(ask.destination, flow)).transpose()?;
+        let now = self.now();
+        let got = self.control.route_get(ask.destination, tuple.as_ref(), now);
+        let got = got.map_err(|error| refused(&error))?;
+        let choice = got.chosen.map(|chosen| self.choice(chosen, now));
+        let route = self.route(got.route, now);
+        Ok(wire::RouteAnswer { destination: ask.destination, route, choice })
+    }
+
+    fn choice(&mut self, chosen: Chosen, now: Now) -> wire::Choice {
+        let reader = self.control.reader();
+        let pin = chosen.pin.map(|pin| wire::Pin {
+            nexthop: pin.idx().0,
+            generation: pin.generation().0,
+            name: reader.nhop(pin).map(|key| self.nexthop_name(&key)),
+            state: pin_state(reader.judge(pin)).into(),
+        });
+        wire::Choice {
+            bucket: chosen.bucket,
+            pin,
+            path: chosen.nhop.map(|path| self.path(&path, now)),
+            why: why(chosen.why).into(),
+        }
+    }
+
+    pub(super) fn list_nexthops(&mut self) -> Nexthops {
+        let now = self.now();
+        let nexthops = self.control.nhops().into_iter().map(|n| Nexthop {
+            index: n.idx.0,
+            generation: n.generation.0,
+            kind: kind(n.key.kind),
+            gateway: n.key.gateway,
+            port: self.port_of(&n.key),
+            mtu: n.mtu,
+            admin: admin(n.admin),
+            health: health(n.health),
+            groups: u32::try_from(n.groups).unwrap_or(u32::MAX),
+        });
+        let nexthops = nexthops.collect();
+        let group = |(id, buckets, paths): (route::GroupId, u32, Vec<PathInfo>)| Group {
+            index: id.0,
+            buckets,
+            members: paths.iter().map(|path| self.path(path, now)).collect(),
+        };
+        Nexthops { nexthops, groups: self.control.groups().map(group).collect() }
+    }
+
+    fn done(&self, change: Change, now: Now) -> wire::RouteDone {
+        wire::RouteDone {
+            destination: change.prefix,
+            paths: change.paths.iter().map(|path| self.path(path, now)).collect(),
+            warning: change.warning,
+        }
+    }
+
+    fn route(&self, route: RouteInfo, now: Now) -> wire::Route {
+        wire::Route {
+            destination: route.prefix,
+            group: route.group.0,
+            buckets: route.buckets,
+            is_static: !self.control.is_connected(&route.prefix),
+            paths: route.paths.iter().map(|path| self.path(path, now)).collect(),
+        }
+    }
+
+    fn path(&self, path: &PathInfo, now: Now) -> wire::Path {
+        wire::Path {
+            kind: kind(path.key.kind),
+            gateway: path.key.gateway,
+            port: self.port_of(&path.key),
+            weight: path.weight,
+            mtu: path.mtu,
+            nexthop: path.idx.0,
+            generation: path.generation.0,
+            admin: match (path.weight, path.admin) {
+                (0, Admin::In) => wire::Admin::Draining,
+                (_, all) => admin(all),
+            },
+            health: health(path.health),
+            deadline: path.deadline.map(|at| at.0.saturating_sub(now.secs().0)),
+            buckets: path.buckets,
+        }
+    }
+
+    pub(super) fn port_name(&self, id: PortId) -> String {
+        let port = self.control.ports().get(id);
+        port.map_or_else(|| format!("port{}", id.0), |port| port.name.clone())
+    }
+
+    fn port_of(&self, key: &NhopKey) -> Option<String> {
+        has_port(key.kind).then(|| self.port_name(key.port))
+    }
+
+    fn nexthop_name(&self, key: &NhopKey) -> String {
+        wire::path_name(kind(key.kind), key.gateway, self.port_of(key).as_deref())
+    }
+
+    /// A change, for monitors and the log.
+    pub(super) fn route_news(&self, change: Change) -> News {
+        let what = change.kind;
+        let done = self.done(change, self.now());
+        let paths: Vec<String> = done.paths.iter().map(wire::Path::name).collect();
+        let (destination, paths) = (done.destination, paths.join(" "));
+        match what {
+            ChangeKind::Added => {
+                tracing::info!(%destination, paths, "route added");
+                News::RouteAdded(done)
+            }
+            ChangeKind::Changed => {
+                tracing::info!(%destination, paths, "route changed");
+                News::RouteChanged(done)
+            }
+            ChangeKind::Deleted => {
+                tracing::info!(%destination, paths, "route deleted");
+                News::RouteDeleted(done)
+            }
+        }
+    }
+
+    /// A next hop's new state, for monitors and the log.
+    pub(super) fn health_news(&self, of: NhopHealth) -> News {
+        let name = self.nexthop_name(&of.key);
+        let causes: Vec<&str> = of.causes.iter().map(|cause| cause.name()).collect();
+        let because = causes.join(" ");
+        match (of.health, of.admin) {
+            (Health::Dead, _) => tracing::warn!(nexthop = name, because, "next hop is dead"),
+            (Health::Returning, _) => tracing::info!(nexthop = name, "next hop returns"),
+            (Health::Up, Admin::In) => tracing::info!(nexthop = name, "next hop is up"),
+            (Health::Up, Admin::Draining) => tracing::info!(nexthop = name, "next hop drains"),
+            (Health::Up, Admin::Drained) => tracing::info!(nexthop = name, "next hop is drained"),
+        }
+        News::Nexthop {
+            nexthop: of.idx.0,
+            name,
+            port: self.port_of(&of.key),
+            admin: admin(of.admin),
+            health: health(of.health),
+        }
+    }
+}
+
+
+const fn has_port(kind: NhopKind) -> bool {
+    !matches!(kind, NhopKind::Blackhole | NhopKind::Reject)
+}
+
+/// A route as control takes it.
+///
+/// # Errors
+/// Paths that do not go together, or are not whole.
+pub(crate) fn spec_of(
+    prefix: Prefix,
+    paths: &[wire::PathSpec],
+    deadline_s: Option<u32>,
+) -> Answer<RouteSpec> {
+    let invalid = |message: &str| Err(CallError::refused(Reason::Invalid, message));
+    let kind = match paths {
+        [] => return invalid("a route needs a gateway, -iface PORT, -blackhole or -reject"),
+        [one] if one.kind != PathKind::Gateway => {
+            if one.weight.is_some_and(|weight| weight != 1) {
+                return invalid("-weight goes with a gateway");
+            }
+            single(one)?
+        }
+        all if all.iter().all(|path| path.kind == PathKind::Gateway) => {
+            stack::control::PathKind::Gateways(all.iter().map(gateway).collect::<Answer<_>>()?)
+        }
+        _ => return invalid("only gateways share a route: add an interface, blackhole or reject alone"),
+    };
+    let mtu = paths.first().and_then(|path| path.mtu);
+    if paths.iter().any(|path| path.mtu != mtu) {
+        return invalid("the gateways of one command have one -mtu: give each the same, or add them one by one");
+    }
+    Ok(RouteSpec { prefix, kind, mtu, deadline_s })
+}
+
+fn single(path: &wire::PathSpec) -> Answer<stack::control::PathKind> {
+    let invalid = |message: &str| Err(CallError::refused(Reason::Invalid, message));
+    match (path.kind, &path.port) {
+        (PathKind::Blackhole, _) => Ok(stack::control::PathKind::Blackhole),
+        (PathKind::Reject, _) => Ok(stack::control::PathKind::Reject),
+        (PathKind::Interface, Some(port)) => Ok(stack::control::PathKind::Iface(port.clone())),
+        (PathKind::Interface, None) => invalid("an interface path needs a port: -iface PORT"),
+        (PathKind::Local, _) => invalid("own addresses are given to ports, not added as routes"),
+        (PathKind::Gateway, _) => invalid("a gateway path needs the gateway's address"),
+    }
+}
+
+fn gateway(path: &wire::PathSpec) -> Answer<GatewaySpec> {
+    let Some(addr) = path.gateway else {
+        let message = "a gateway path needs the gateway's address";
+        return Err(CallError::refused(Reason::Invalid, message));
+    };
+    Ok(GatewaySpec { addr, weight: path.weight, port: path.port.clone() })
+}
+
+fn tuple(destination: IpAddr, flow: &wire::FlowOf) -> Answer<Tuple> {
+    let addrs = match (flow.source, destination) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => {
+            Addrs::V4 { src: src.to_bits(), dst: dst.to_bits() }
+        }
+        (IpAddr::V6(src), IpAddr::V6(dst)) => {
+            Addrs::V6 { src: src.to_bits(), dst: dst.to_bits() }
+        }
+        (source, _) => {
+            let message = format!("{source} and {destination} are of different families");
+            return Err(CallError::Refused(Reason::Invalid, message));
+        }
+    };
+    let proto = protocol_number(&flow.protocol)?;
+    Ok(Tuple { addrs, sport: flow.source_port, dport: flow.destination_port, proto })
+}
+
+const fn why(why: Why) -> &'static str {
+    match why {
+        Why::Pinned => "the flow is pinned to it, and the pin holds",
+        Why::Owner => "no pin: it owns the flow's bucket",
+        Why::NextOwner => "no pin: the bucket's owner is dead, and it owns the next bucket whose owner is alive",
+        Why::Remembered => "no pin: it owned the bucket before, and old flows may still be with it",
+        Why::Rechosen => "the flow's pin does not hold any more: it owns the bucket now",
+    }
+}
+
+/// What a worker would find about a pin, in a word.
+pub(super) const fn pin_state(state: PinState) -> &'static str {
+    match state {
+        PinState::Live => "live",
+        PinState::Gone => "gone",
+        PinState::Dead => "dead",
+        PinState::Drained => "drained",
+    }
+}
+
+pub(super) const fn kind(kind: NhopKind) -> PathKind {
+    match kind {
+        NhopKind::Gateway => PathKind::Gateway,
+        NhopKind::Iface => PathKind::Interface,
+        NhopKind::Blackhole => PathKind::Blackhole,
+        NhopKind::Reject => PathKind::Reject,
+        NhopKind::Local => PathKind::Local,
+    }
+}
+
+pub(super) const fn admin(admin: Admin) -> wire::Admin {
+    match admin {
+        Admin::In => wire::Admin::In,
+        Admin::Draining => wire::Admin::Draining,
+        Admin::Drained => wire::Admin::Drained,
+    }
+}
+
+pub(super) const fn health(health: Health) -> wire::Health {
+    match health {
+        Health::Up => wire::Health::Up,
+        Health::Dead => wire::Health::Dead,
+        Health::Returning => wire::Health::Returning,
+    }
+}

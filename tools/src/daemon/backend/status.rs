@@ -1,0 +1,169 @@
+//! The overall state: workers, the fill and limit of every table, moved flows, who leaves.
+
+use super::About;
+use super::Live;
+use super::flows::COLLATERAL;
+use super::flows::TABLES;
+use super::flows::moved;
+use super::flows::overflows;
+use super::routes::admin;
+use super::routes::health;
+use super::routes::kind;
+use crate::server::Reading;
+use crate::wire::route::path_name;
+use crate::wire::stats::Leaving;
+use crate::wire::stats::Status;
+use crate::wire::stats::Table;
+use crate::wire::stats::Worker;
+use stack::Now;
+use stack::control::Bounds;
+use stack::control::Reader;
+use stack::control::WorkerReport;
+use stack::counters::Totals;
+use stack::fate::DropReason;
+use stack::host::HostCmd;
+use stack::host::HostLink;
+use stack::host::HostReply;
+use stack::io::run::HostThread;
+use std::sync::Arc;
+
+/// What control knows of the status; the rest is read by who asked.
+struct Seen {
+    reader: Reader,
+    host: HostThread,
+    about: Arc<About>,
+    now: Now,
+    uptime_ms: u64,
+    routes: Vec<route::Fill>,
+    bounds: Bounds,
+    leaving: Vec<stack::control::Leaving>,
+}
+
+impl Live {
+    pub(super) fn read_status(&mut self) -> Reading<Status> {
+        let now = self.now();
+        let seen = Seen {
+            reader: self.control.reader(),
+            host: self.host.clone(),
+            about: Arc::clone(&self.about),
+            now,
+            uptime_ms: self.control.uptime_ms(now),
+            routes: self.control.route_fills(),
+            bounds: self.control.bounds(),
+            leaving: self.control.leaving(now),
+        };
+        Box::new(|| seen.status())
+    }
+}
+
+impl Seen {
+    fn status(mut self) -> Status {
+        let totals = self.reader.totals();
+        self.reader.count_left(&mut self.leaving, self.now);
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            uptime: self.uptime_ms,
+            workers: self.workers(),
+            tables: self.tables(&totals),
+            moved: moved(&totals),
+            collateral: COLLATERAL,
+            unpinned_packets: totals.unpinned,
+            leaving: self.leaving.iter().map(|one| leaving(one, &self.reader)).collect(),
+        }
+    }
+
+    fn workers(&self) -> Vec<Worker> {
+        let flows = self.reader.flows_by_worker();
+        let reports = self.reader.worker_reports();
+        reports.into_iter().zip(flows).map(|(report, flows)| self.worker(&report, flows)).collect()
+    }
+
+    fn worker(&self, report: &WorkerReport, flows: u64) -> Worker {
+        let cpus = &self.about.cpus;
+        let cpu = cpus.get(report.id % cpus.len().max(1)).copied();
+        let asleep = report.totals.slept_ms.min(self.uptime_ms) * 1000;
+        Worker {
+            worker: u16::try_from(report.id).unwrap_or(u16::MAX),
+            cpu: cpu.and_then(|cpu| u32::try_from(cpu).ok()),
+            packets: report.totals.rx,
+            handed_off: report.totals.handed_off,
+            sleep_permille: u32::try_from(asleep / self.uptime_ms.max(1)).unwrap_or(1000),
+            flows,
+        }
+    }
+
+    fn tables(&mut self, totals: &Totals) -> Vec<Table> {
+        let mut tables = self.flow_tables();
+        tables.extend(self.routes.iter().map(route_table));
+        tables.extend(self.neighbour_table());
+        let workers = self.reader.worker_reports().len() as u64;
+        tables.push(waiting(totals, self.bounds, workers));
+        tables.push(rings(totals, self.bounds, workers));
+        tables
+    }
+
+    fn flow_tables(&self) -> Vec<Table> {
+        let policy = "new flows replace unconfirmed ones, else go without a pin";
+        let stats = TABLES.into_iter().zip(self.reader.flow_stats());
+        stats.map(|(name, s)| table(name, s.used, s.capacity, policy, overflows(&s))).collect()
+    }
+
+    /// Asked of the host, who answers within some bursts; missing when it has ended.
+    fn neighbour_table(&mut self) -> Option<Table> {
+        let HostReply::NeighStats(stats, (used, limit)) = self.host.call(HostCmd::NeighStats) else {
+            return None;
+        };
+        let policy = "unanswered ones are replaced first, next hops' gateways never";
+        let overflows = stats.refused_full + stats.refused_busy + stats.evicted;
+        Some(table("neighbours", used as u64, limit as u64, policy, overflows))
+    }
+}
+
+fn table(name: &str, used: u64, limit: u64, policy: &str, overflows: u64) -> Table {
+    Table { name: name.into(), used, limit, policy: policy.into(), overflows }
+}
+
+fn route_table(fill: &route::Fill) -> Table {
+    let name = match fill.name {
+        "IPv4 routes" => "routes-v4",
+        "IPv6 routes" => "routes-v6",
+        "next-hop groups" => "groups",
+        "IPv4 FIB bytes" => "fib-bytes-v4",
+        "IPv6 FIB bytes" => "fib-bytes-v6",
+        other => other,
+    };
+    // Refusals are told to who asked, and change nothing: they are not counted.
+    table(&name.replace(' ', "-"), fill.used, fill.limit, "adds are refused", 0)
+}
+
+/// Packets held for a neighbour, and fragments that wait for their first piece.
+fn waiting(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
+    let lost = [DropReason::HoldFull, DropReason::NeighbourFull, DropReason::FragmentFull];
+    let lost = lost.into_iter().map(|reason| totals.dropped_for(reason)).sum();
+    let limit = (bounds.held + bounds.pieces) as u64 * workers;
+    let used = totals.waiting + totals.origin_waiting;
+    table("waiting", used, limit, "the oldest packet is dropped", lost)
+}
+
+/// Packets on their way from one worker to another.
+fn rings(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
+    let limit = bounds.handoff as u64 * workers * workers.saturating_sub(1);
+    let used = totals.handed_off.saturating_sub(totals.taken_over);
+    let lost = totals.dropped_for(DropReason::HandoffFull);
+    table("hand-off", used, limit, "the sender drops the packet", lost)
+}
+
+fn leaving(one: &stack::control::Leaving, reader: &Reader) -> Leaving {
+    let key = one.nhop.key;
+    let port = reader.port_name(key.port);
+    let drains = one.destination.is_some() && one.nhop.admin == route::Admin::In;
+    Leaving {
+        name: path_name(kind(key.kind), key.gateway, Some(&port)),
+        destination: one.destination.map(|prefix| prefix.to_string()),
+        admin: if drains { admin(route::Admin::Draining) } else { admin(one.nhop.admin) },
+        health: health(one.nhop.health),
+        flows: one.flows,
+        deadline: one.deadline_s,
+    }
+}

@@ -1,0 +1,109 @@
+//! A gateway that runs and is served: workers, host, control, socket. The daemon and the demo start it alike.
+//!
+//! ```text
+//! fg-worker0..n, fg-host   packets and neighbours (stack::io::run)
+//! fg-control               owns the Backend: routes, health, what the socket asks
+//! fg-socket, clients       the control socket
+//! ```
+//!
+//! Dropping a [`Gate`] ends it from the outside in: no more clients, then control, then the packet path; every thread is
+//! joined and the socket's file removed. It installs no signal handler and no subscriber for its log.
+
+use super::backend::About;
+use super::backend::Live;
+use crate::server::Server;
+use crate::server::ServeError;
+use crate::server::SocketSpec;
+use crate::server::control;
+use crate::server::control::Handle;
+use stack::Control;
+use stack::ControlError;
+use stack::Gateway;
+use stack::Host;
+use stack::Now;
+use stack::Setup;
+use stack::Wakers;
+use stack::io::Queue;
+use stack::io::poll::Clock;
+use stack::io::run;
+use stack::io::run::RunConfig;
+use stack::io::run::Running;
+use std::io;
+use std::thread::JoinHandle;
+
+/// What a gateway is made of.
+pub(crate) struct Parts {
+    pub(crate) setup: Setup,
+    /// `queues[worker][port]`.
+    pub(crate) queues: Vec<Vec<Box<dyn Queue>>>,
+    /// What each port is: `tun`, `tap`, `mem`.
+    pub(crate) kinds: Vec<&'static str>,
+    pub(crate) run: RunConfig,
+    pub(crate) socket: SocketSpec,
+    pub(crate) clock: Clock,
+}
+
+/// Why a gateway does not start: one line.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error("cannot start: {0}")]
+    Thread(#[from] io::Error),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("{0}")]
+    Install(String),
+}
+
+/// A running gateway.
+pub(crate) struct Gate {
+    // In the order of their ends.
+    server: Option<Server>,
+    control: Option<(Handle, JoinHandle<Live>)>,
+    running: Option<Running>,
+}
+
+/// Starts a gateway. `install` gives it its first routes and checks, before a packet can come in.
+pub(crate) fn start(
+    parts: Parts,
+    install: impl FnOnce(&mut Control, &mut Host, Now) -> Result<(), String>,
+) -> Result<Gate, StartError> {
+    let Parts { setup, queues, kinds, run, socket, clock } = parts;
+    let wakers = Wakers::new(setup.workers)?;
+    let now = Now(clock.ms());
+    let Gateway { mut control, mut host, workers } = stack::build(setup, &wakers, now)?;
+    install(&mut control, &mut host, now).map_err(StartError::Install)?;
+    // From here on a failure drops the gate, which ends what runs already.
+    let mut gate = Gate { server: None, control: None, running: None };
+    let running = run::start(workers, queues, host, clock, &run)?;
+    let about = About { kinds, cpus: run.cpus };
+    let live = Live::new(control, running.host.clone(), clock, about);
+    gate.running = Some(running);
+    let (handle, thread) = control::spawn(live, wakers.control)?;
+    gate.control = Some((handle.clone(), thread));
+    gate.server = Some(Server::start(&socket, handle)?);
+    Ok(gate)
+}
+
+impl Gate {
+    /// Whether a thread has ended that should not have.
+    pub(crate) fn has_crashed(&self) -> bool {
+        self.running.as_ref().is_some_and(Running::crashed)
+            || self.control.as_ref().is_some_and(|(_, thread)| thread.is_finished())
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        drop(self.server.take());
+        if let Some((handle, thread)) = self.control.take() {
+            handle.stop();
+            // It has said so itself if it panicked.
+            let _ = thread.join();
+        }
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+    }
+}

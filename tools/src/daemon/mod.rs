@@ -1,0 +1,164 @@
+//! `flowgate run`: from a configuration to a gateway that is served, until a signal ends it.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `plan` | the configuration as what `stack` is built from: devices, setup, routes, checks |
+//! | `secrets` | the installation's group secret in its file, the table secret of this start |
+//! | [`gate`] | the running gateway: its threads, control, socket; the demo's too |
+//! | [`backend`] | what the control socket's calls do |
+//! | `signals` | SIGTERM and SIGINT, read by the main thread |
+//! | `log` | `tracing` on standard error |
+//!
+//! Order: signals are blocked before any thread starts; devices are open before the gateway is built; its first routes are
+//! there before a packet can come in; the socket is served last. The end goes the other way round.
+//! (written by engineer daemon; tools: leave)
+
+pub(crate) mod backend;
+pub(crate) mod gate;
+mod log;
+mod plan;
+mod secrets;
+mod signals;
+
+use crate::cli::RunArgs;
+use crate::cli::exit::Exit;
+use crate::client::default_socket;
+use crate::config;
+use crate::config::Config;
+use crate::server::ServeError;
+use crate::server::SocketSpec;
+use gate::Gate;
+use gate::Parts;
+use gate::StartError;
+use plan::Plan;
+use secrets::Secrets;
+use signals::Signals;
+use stack::io::poll::Clock;
+use stack::io::tun::DeviceError;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// How often the main thread looks whether every thread is alive, in milliseconds.
+const WATCH_MS: u16 = 200;
+
+/// Why the daemon ends with another status than 0: one line, and that status.
+#[derive(Debug)]
+struct Stop {
+    exit: Exit,
+    line: String,
+}
+
+impl Stop {
+    fn new(exit: Exit, line: impl ToString) -> Self {
+        Self { exit, line: line.to_string() }
+    }
+}
+
+/// Runs a gateway in the foreground, until a signal ends it. `socket` goes before the configuration's.
+pub fn run(args: &RunArgs, socket: Option<PathBuf>) -> ExitCode {
+    match perform(args, socket) {
+        Ok(()) => Exit::Ok.into(),
+        Err(Stop { exit, line }) => {
+            // With standard error closed there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "{line}");
+            exit.into()
+        }
+    }
+}
+
+fn perform(args: &RunArgs, socket: Option<PathBuf>) -> Result<(), Stop> {
+    let config = config::load(&args.config).map_err(|wrong| Stop::new(Exit::Config, wrong))?;
+    if args.check {
+        // A reader that went away misses nothing.
+        let _ = writeln!(std::io::stdout(), "{}: nothing is wrong", args.config.display());
+        return Ok(());
+    }
+    log::start(args.log.as_deref()).map_err(|line| Stop::new(Exit::Usage, line))?;
+    let system = |error: nix::Error| Stop::new(Exit::System, format!("flowgate: signals: {error}"));
+    let signals = Signals::block().map_err(system)?;
+    let gate = start(args, &config, socket)?;
+    let signal = watch(&gate, &signals)?;
+    tracing::info!(%signal, "ending; a second signal ends at once");
+    // From here on a signal does what it does by default.
+    signals.unblock().map_err(system)?;
+    drop(gate);
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Opens the devices and starts the gateway on them.
+fn start(args: &RunArgs, config: &Config, socket: Option<PathBuf>) -> Result<Gate, Stop> {
+    let clock = Clock::start();
+    let socket = socket_spec(config, socket)?;
+    let secrets = Secrets::load(&config.group_secret_file)
+        .map_err(|line| Stop::new(Exit::CantCreate, format!("flowgate: {line}")))?;
+    let plan = Plan::new(&args.config, config);
+    plan.check().map_err(|line| Stop::new(Exit::Config, line))?;
+    let devices = plan.open().map_err(|error| refused_device(&error))?;
+    let (queues, ports) = plan.ports(devices, &secrets);
+    let path = socket.path.clone();
+    let parts = Parts {
+        setup: plan.setup(ports, &secrets),
+        queues,
+        kinds: plan.kinds(),
+        run: plan.run(),
+        socket,
+        clock,
+    };
+    plan.say();
+    let gate = gate::start(parts, |control, host, now| plan.install(control, host, now));
+    let gate = gate.map_err(|error| refused_start(&error))?;
+    tracing::info!(socket = %path.display(), pid = std::process::id(), "serving");
+    Ok(gate)
+}
+
+/// Where to serve. A living gateway there is found out before any device is touched.
+fn socket_spec(config: &Config, told: Option<PathBuf>) -> Result<SocketSpec, Stop> {
+    let path = told.or_else(|| config.control.socket.clone()).or_else(default_socket);
+    let Some(path) = path else {
+        let line = "flowgate: no place for the control socket: XDG_RUNTIME_DIR is not set; name one with \
+                    --socket PATH, or socket in [control]";
+        return Err(Stop::new(Exit::Config, line));
+    };
+    if UnixStream::connect(&path).is_ok() {
+        return Err(refused_start(&ServeError::Served(path).into()));
+    }
+    Ok(SocketSpec { path, group: config.control.group.clone() })
+}
+
+fn refused_device(error: &DeviceError) -> Stop {
+    let exit = match error {
+        DeviceError::NodeForbidden { .. } | DeviceError::NoRight { .. } => Exit::NoRight,
+        _ => Exit::System,
+    };
+    Stop::new(exit, format!("flowgate: {error}"))
+}
+
+fn refused_start(error: &StartError) -> Stop {
+    match error {
+        // Its line names the file and the line in it.
+        StartError::Install(line) => Stop::new(Exit::Config, line),
+        StartError::Serve(ServeError::Served(_)) => Stop::new(Exit::Refused, format!("flowgate: {error}")),
+        StartError::Serve(ServeError::NoGroup(_)) => Stop::new(Exit::Config, format!("flowgate: {error}")),
+        _ => Stop::new(Exit::System, format!("flowgate: {error}")),
+    }
+}
+
+/// Waits for a signal, and tells its name.
+///
+/// # Errors
+/// A thread has ended by a fault of its own: the gateway is not whole any more.
+fn watch(gate: &Gate, signals: &Signals) -> Result<&'static str, Stop> {
+    loop {
+        if let Some(signal) = signals.wait(WATCH_MS) {
+            return Ok(signal);
+        }
+        if gate.has_crashed() {
+            let line = "flowgate: one of the gateway's threads has ended by a fault; its message is above. \
+                        This is a bug: please report it";
+            return Err(Stop::new(Exit::Software, line));
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! The configuration as what `stack` is built from: devices, setup, first routes, checks.
+
+use super::backend::spec_of;
+use super::secrets::Secrets;
+use crate::config;
+use crate::config::Config;
+use crate::config::HealthCheck;
+use crate::config::PortType;
+use crate::wire::route::PathKind;
+use crate::wire::route::PathSpec;
+use arp::Mac;
+use flowtable::KeyV6;
+use flowtable::bucket_hash;
+use route::PortId;
+use stack::Control;
+use stack::Host;
+use stack::Now;
+use stack::Setup;
+use stack::host::Check;
+use stack::host::CheckId;
+use stack::icmp::Rates;
+use stack::io::Queue;
+use stack::io::poll;
+use stack::io::run::RunConfig;
+use stack::io::tun;
+use stack::io::tun::Device;
+use stack::io::tun::DeviceError;
+use stack::io::tun::DeviceSpec;
+use stack::ports::Layer;
+use stack::ports::Port;
+use stack::ports::PortAddr;
+use stack::ports::Ports;
+use std::path::Path;
+
+/// Bytes in a packet buffer beside the packet: a link header, with room to spare.
+const LINK_ROOM: usize = 64;
+
+/// Workers at most, as the configuration allows.
+const MAX_WORKERS: usize = 256;
+
+/// `queues[worker][port]`.
+type Queues = Vec<Vec<Box<dyn Queue>>>;
+
+/// What is to be started.
+pub(super) struct Plan<'a> {
+    file: &'a Path,
+    config: &'a Config,
+    workers: usize,
+}
+
+impl<'a> Plan<'a> {
+    /// The plan of the configuration that `file` holds.
+    pub(super) fn new(file: &'a Path, config: &'a Config) -> Self {
+        let gateway = &config.gateway;
+        let cpus = if gateway.cpus.is_empty() { poll::cpus().len() } else { gateway.cpus.len() };
+        let workers = gateway.workers.unwrap_or(cpus).clamp(1, MAX_WORKERS);
+        Self { file, config, workers }
+    }
+
+    /// What can only be said now that the number of workers is known.
+    ///
+    /// # Errors
+    /// `FILE:LINE: what is wrong: what to write`.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let queues = self.config.ports.iter().filter_map(|port| port.queues.as_ref());
+        let workers = self.workers;
+        match queues.clone().find(|queues| queues.value != workers) {
+            None => Ok(()),
+            Some(wrong) => Err(self.at(
+                wrong.line,
+                format!("queues = {}, but there are {workers} workers: write {workers}, or leave it out", wrong.value),
+            )),
+        }
+    }
+
+    /// `FILE:LINE: message`
+    fn at(&self, line: usize, message: impl std::fmt::Display) -> String {
+        format!("{}:{line}: {message}", self.file.display())
+    }
+
+    /// Makes the devices, with a queue for each worker.
+    pub(super) fn open(&self) -> Result<Vec<Device>, DeviceError> {
+        self.config.ports.iter().map(|port| tun::open(&self.device(port))).collect()
+    }
+
+    fn device(&self, port: &config::Port) -> DeviceSpec {
+        let kind = match port.kind {
+            PortType::Tun => tun::Kind::Tun,
+            PortType::Tap => tun::Kind::Tap,
+        };
+        let addresses = port.host_addresses.iter().map(|a| (a.value.address, a.value.length));
+        DeviceSpec {
+            queues: self.workers,
+            mtu: port.mtu.value,
+            up: port.up,
+            host_addrs: addresses.collect(),
+            ..DeviceSpec::new(kind, &port.name.value)
+        }
+    }
+
+    /// Gives each worker its queue of every device, and the core its ports.
+    pub(super) fn ports(&self, devices: Vec<Device>, secrets: &Secrets) -> (Queues, Ports) {
+        let mut queues: Queues = (0..self.workers).map(|_| Vec::new()).collect();
+        let mut ports = Vec::with_capacity(devices.len());
+        for ((id, config), device) in (0..).map(PortId).zip(&self.config.ports).zip(devices) {
+            ports.push(port(id, config, device.name, secrets));
+            for (mine, queue) in queues.iter_mut().zip(device.queues) {
+                mine.push(Box::new(queue));
+            }
+        }
+        (queues, Ports(ports))
+    }
+
+    /// What the core is built from.
+    pub(super) fn setup(&self, ports: Ports, secrets: &Secrets) -> Setup {
+        let tables = &self.config.tables;
+        let mtu = ports.0.iter().map(|port| port.mtu as usize).max().unwrap_or(0);
+        let defaults = Setup::default();
+        Setup {
+            workers: self.workers,
+            ports,
+            flows_v4: tables.flows_v4,
+            flows_v6: tables.flows_v6,
+            route: self.route_limits(),
+            neigh: self.neighbour_times(),
+            buffers: tables.buffers,
+            packet_size: defaults.packet_size.max(mtu + LINK_ROOM),
+            hold: (defaults.hold.0.min(tables.held_packets), tables.held_packets),
+            fragments: (defaults.fragments.0.min(tables.fragments), tables.fragments),
+            icmp: self.icmp_rates(),
+            table_secret: secrets.table,
+            group_secret: secrets.group,
+            seed: secrets.seed,
+            ..defaults
+        }
+    }
+
+    fn route_limits(&self) -> route::Config {
+        let tables = &self.config.tables;
+        let defaults = route::Config::default();
+        // An earlier owner is remembered for as long as any flow may be silent.
+        let longest = self.config.timeouts.iter().map(|(_, seconds)| *seconds).max().unwrap_or(0);
+        route::Config {
+            max_nhops: tables.next_hops,
+            max_groups: tables.groups,
+            default_buckets: tables.buckets,
+            max_lines: tables.group_lines,
+            max_routes: tables.routes,
+            max_fib_bytes: tables.fib_bytes,
+            remember: defaults.remember.max(longest),
+            ..defaults
+        }
+    }
+
+    fn neighbour_times(&self) -> arp::Config {
+        let times = &self.config.neighbour;
+        arp::Config {
+            limit: self.config.tables.neighbours,
+            gateway_probe_ms: times.probe_interval_ms,
+            gateway_retrans_ms: times.probe_retry_ms,
+            gateway_tries: times.probe_tries,
+            retrans_ms: times.retry_ms,
+            max_tries: times.tries,
+            reachable_ms: times.lifetime_s.saturating_mul(1000),
+            failed_hold_ms: times.failed_hold_s.saturating_mul(1000),
+            ..arp::Config::default()
+        }
+    }
+
+    fn icmp_rates(&self) -> Rates {
+        let icmp = &self.config.icmp;
+        let mut rates = Rates::default();
+        rates.errors.per_second = icmp.errors_per_second;
+        rates.source.per_second = icmp.errors_per_address;
+        rates.echo.per_second = icmp.echo_per_second;
+        rates
+    }
+
+    /// What each port is, for listings.
+    pub(super) fn kinds(&self) -> Vec<&'static str> {
+        let kind = |port: &config::Port| match port.kind {
+            PortType::Tun => "tun",
+            PortType::Tap => "tap",
+        };
+        self.config.ports.iter().map(kind).collect()
+    }
+
+    /// How the threads run.
+    pub(super) fn run(&self) -> RunConfig {
+        let gateway = &self.config.gateway;
+        RunConfig { cpus: gateway.cpus.clone(), busy_poll: gateway.busy_poll }
+    }
+
+    /// Timeouts, routes and health checks, before a packet can come in.
+    ///
+    /// # Errors
+    /// `FILE:LINE: why control refuses`.
+    pub(super) fn install(&self, control: &mut Control, host: &mut Host, now: Now) -> Result<(), String> {
+        for (state, seconds) in &self.config.timeouts {
+            control.set_timeout(*state, *seconds);
+        }
+        for route in &self.config.routes {
+            let line = route.destination.line;
+            let spec = spec_of(route.destination.value, &paths(route), None)
+                .map_err(|error| self.at(line, error))?;
+            control.route_add(&spec, host, now).map_err(|error| self.at(line, error))?;
+        }
+        let checks = (0..).map(CheckId).zip(&self.config.health).map(|(id, of)| check(id, of));
+        control.set_checks(checks.collect(), host);
+        Ok(())
+    }
+
+    /// The start in the log.
+    pub(super) fn say(&self) {
+        let Config { gateway, tables, ports, routes, health, .. } = self.config;
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            workers = self.workers,
+            cpus = ?gateway.cpus,
+            busy_poll = gateway.busy_poll,
+            huge_pages = false,
+            "starting"
+        );
+        tracing::info!(
+            flows_v4 = tables.flows_v4,
+            flows_v6 = tables.flows_v6,
+            routes = tables.routes,
+            next_hops = tables.next_hops,
+            neighbours = tables.neighbours,
+            "table limits"
+        );
+        for (port, kind) in ports.iter().zip(self.kinds()) {
+            let addresses = port.addresses.iter().map(|a| format!("{}/{}", a.value.address, a.value.length));
+            let addresses = addresses.collect::<Vec<_>>().join(" ");
+            let (name, mtu) = (&port.name.value, port.mtu.value);
+            tracing::info!(name, kind, addresses, mtu, up = port.up, queues = self.workers, "port");
+        }
+        tracing::info!(routes = routes.len(), checks = health.len(), "from the configuration");
+    }
+}
+
+fn port(id: PortId, config: &config::Port, device: String, secrets: &Secrets) -> Port {
+    let layer = match (config.kind, &config.mac) {
+        (PortType::Tun, _) => Layer::L3,
+        (PortType::Tap, Some(mac)) => Layer::L2(mac.value),
+        (PortType::Tap, None) => Layer::L2(own_mac(&device, secrets)),
+    };
+    let addrs = config.addresses.iter().map(|a| PortAddr { addr: a.value.address, len: a.value.length });
+    Port {
+        id,
+        name: device,
+        layer,
+        mtu: config.mtu.value,
+        up: config.up,
+        addrs: addrs.collect(),
+    }
+}
+
+fn paths(route: &config::Route) -> Vec<PathSpec> {
+    let path = PathSpec { kind: route.kind, mtu: route.mtu, ..PathSpec::default() };
+    if let Some(port) = &route.iface {
+        return vec![PathSpec { kind: PathKind::Interface, port: Some(port.value.clone()), ..path }];
+    }
+    if route.kind != PathKind::Gateway {
+        return vec![path];
+    }
+    let gateway = |gateway: &config::Located<config::GatewayOf>| PathSpec {
+        gateway: Some(gateway.value.address),
+        port: gateway.value.port.clone(),
+        weight: Some(gateway.value.weight),
+        ..path.clone()
+    };
+    route.gateways.iter().map(gateway).collect()
+}
+
+fn check(id: CheckId, of: &HealthCheck) -> Check {
+    Check {
+        id,
+        gateway: of.gateway.value,
+        server: (of.address, of.port).into(),
+        interval_ms: of.interval_ms,
+        timeout_ms: of.timeout_ms,
+        tries: of.tries,
+    }
+}
+
+/// A hardware address for a port that was given none: the same at each start, another on each machine. The keyed hash by
+/// which groups choose makes it of the installation's secret, the machine's id and the port's name.
+fn own_mac(port: &str, secrets: &Secrets) -> Mac {
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let (key, _) = KeyV6::new(0, 0, fold(machine.trim()), 0, fold(port), 0);
+    let [first, second, third, fourth, fifth, sixth, ..] = bucket_hash(&secrets.group, &key).to_be_bytes();
+    // One host's (even), administered locally: no maker's (IEEE 802, RFC 9542 §2.1).
+    Mac([first & 0xfc | 0x02, second, third, fourth, fifth, sixth])
+}
+
+/// FNV-1a, 128 bits: tells texts apart, keeps no secret.
+fn fold(text: &str) -> u128 {
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    text.bytes().fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flowtable::GroupSecret;
+    use flowtable::TableSecret;
+
+    const FILE: &str = "flowgate.toml";
+
+    fn config(text: &str) -> Config {
+        config::parse(Path::new(FILE), text).unwrap()
+    }
+
+    fn secrets(group: u8) -> Secrets {
+        Secrets { table: TableSecret([0; 16]), group: GroupSecret([group; 16]), seed: 0 }
+    }
+
+    #[test]
+    fn an_address_that_nobody_gave_is_a_local_station_and_always_the_same() {
+        let mac = own_mac("rack", &secrets(1));
+        assert_eq!(mac, own_mac("rack", &secrets(1)));
+        assert_ne!(mac, own_mac("rack2", &secrets(1)));
+        assert_ne!(mac, own_mac("rack", &secrets(2)));
+        assert_eq!(mac.0[0] & 3, 2);
+    }
+
+    #[test]
+    fn the_example_becomes_a_setup_routes_and_checks() {
+        let text = include_str!("../../../docs/flowgate.example.toml");
+        let config = config(text);
+        let plan = Plan::new(Path::new(FILE), &config);
+        plan.check().unwrap();
+        let ports: Vec<Port> = (0..)
+            .map(PortId)
+            .zip(&config.ports)
+            .map(|(id, of)| port(id, of, of.name.value.clone(), &secrets(1)))
+            .collect();
+        let setup = plan.setup(Ports(ports), &secrets(1));
+        assert_eq!(setup.workers, 2);
+        assert_eq!(setup.flows_v4, config.tables.flows_v4);
+        let wakers = stack::Wakers::null(2);
+        let mut gateway = stack::build(setup, &wakers, Now(0)).unwrap();
+        plan.install(&mut gateway.control, &mut gateway.host, Now(0)).unwrap();
+        for route in &config.routes {
+            assert!(gateway.control.route_exact(route.destination.value).is_some());
+        }
+    }
+
+    #[test]
+    fn queues_that_are_no_workers_are_refused_with_their_line() {
+        let text = "[gateway]\nworkers = 2\n[[port]]\nname = \"a\"\ntype = \"tun\"\nqueues = 2\naddresses = [\"10.0.0.1/24\"]\n";
+        let mut config = config(text);
+        Plan::new(Path::new(FILE), &config).check().unwrap();
+        config.gateway.workers = Some(3);
+        let wrong = Plan::new(Path::new(FILE), &config).check().unwrap_err();
+        assert_eq!(
+            wrong,
+            "flowgate.toml:6: queues = 2, but there are 3 workers: write 3, or leave it out"
+        );
+    }
+}

@@ -1,0 +1,109 @@
+//! What a gateway must be able to do for the control socket: one method a call, typed.
+//!
+//! The control thread owns the backend and calls it; a method takes a slice of a millisecond at most. What takes longer
+//! leaves the thread: a [`Reading`] is run by the client's own thread (it reads what workers publish, lock-free), a
+//! [`Pending`] is answered by another thread (the host, the workers) when it gets to it.
+
+use crate::wire::flow::Flow;
+use crate::wire::flow::FlowFilter;
+use crate::wire::flow::FlowStats;
+use crate::wire::flow::FlowsFlushed;
+use crate::wire::message::CallError;
+use crate::wire::neighbour::Deleted;
+use crate::wire::neighbour::Neighbour;
+use crate::wire::neighbour::NeighbourDelete;
+use crate::wire::neighbour::NeighbourFilter;
+use crate::wire::neighbour::NeighbourSet;
+use crate::wire::route::Family;
+use crate::wire::route::News;
+use crate::wire::route::Route;
+use crate::wire::route::RouteAdd;
+use crate::wire::route::RouteAnswer;
+use crate::wire::route::RouteChange;
+use crate::wire::route::RouteDelete;
+use crate::wire::route::RouteDone;
+use crate::wire::route::RouteGet;
+use crate::wire::stats::Counters;
+use crate::wire::stats::CountersOf;
+use crate::wire::stats::Nexthops;
+use crate::wire::stats::Ports;
+use crate::wire::stats::Status;
+use route::Prefix;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// What a call ends with.
+pub type Answer<T> = Result<T, CallError>;
+
+/// An answer that another thread gives; when its sender is dropped, the gateway is stopping.
+pub type Pending<T> = mpsc::Receiver<Answer<T>>;
+
+/// The rest of a call, to be run by whoever asked.
+pub type Reading<T> = Box<dyn FnOnce() -> T + Send>;
+
+/// A pending answer that is there already.
+pub fn ready<T>(answer: Answer<T>) -> Pending<T> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    // The receiver is right here and the channel has room for one.
+    let _ = sender.try_send(answer);
+    receiver
+}
+
+/// The gateway, as the control socket sees it. Parameters have been read and are of the right type;
+/// whether they make sense is for the backend to say, in one line.
+pub trait Backend: Send {
+    /// Adds paths to a prefix.
+    fn route_add(&mut self, ask: RouteAdd) -> Answer<RouteDone>;
+
+    /// Changes weights, or replaces the set of paths.
+    fn route_change(&mut self, ask: RouteChange) -> Answer<RouteDone>;
+
+    /// Deletes a route or one of its paths.
+    fn route_delete(&mut self, ask: RouteDelete) -> Answer<RouteDone>;
+
+    /// The longest match; with a 5-tuple the next hop that it takes.
+    fn route_get(&mut self, ask: RouteGet) -> Answer<RouteAnswer>;
+
+    /// Up to `max` routes that follow `after`, in the table's order: IPv4, IPv6; by address, by length.
+    fn routes(&mut self, family: Option<Family>, after: Option<Prefix>, max: usize) -> Vec<Route>;
+
+    /// Deletes up to `max` static routes; none left: empty.
+    fn route_flush(&mut self, family: Option<Family>, max: usize) -> Vec<RouteDone>;
+
+    /// The neighbours that match, by port, then address.
+    fn neighbours(&mut self, filter: NeighbourFilter) -> Pending<Vec<Neighbour>>;
+
+    /// States a neighbour.
+    fn neighbour_set(&mut self, ask: NeighbourSet) -> Pending<()>;
+
+    /// Deletes a neighbour.
+    fn neighbour_delete(&mut self, ask: NeighbourDelete) -> Pending<Deleted>;
+
+    /// Deletes all neighbours that match and that nothing reserves or states for good.
+    fn neighbour_flush(&mut self, filter: NeighbourFilter) -> Pending<Deleted>;
+
+    /// The flows that match; the filter's limit is the caller's business.
+    fn flows(&mut self, filter: FlowFilter) -> Answer<Box<dyn Iterator<Item = Flow> + Send>>;
+
+    /// Forgets the flows that match.
+    fn flow_flush(&mut self, filter: FlowFilter) -> Pending<FlowsFlushed>;
+
+    /// The flow tables' counters.
+    fn flow_stats(&mut self) -> Reading<FlowStats>;
+
+    /// The ports.
+    fn ports(&mut self) -> Reading<Ports>;
+
+    /// The counters of one protocol, or of all.
+    fn counters(&mut self, of: CountersOf) -> Answer<Reading<Counters>>;
+
+    /// The next hops and groups.
+    fn nexthops(&mut self) -> Nexthops;
+
+    /// The overall state.
+    fn status(&mut self) -> Reading<Status>;
+
+    /// The backend's own work (deadlines, health, what has become free): called after every call and when the time that
+    /// it returned last is over. What happened since is added to `news`.
+    fn poll(&mut self, news: &mut Vec<News>) -> Duration;
+}

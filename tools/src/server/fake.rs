@@ -1,0 +1,481 @@
+//! A backend of made-up tables, for the tests of the server and of the command line: small enough to be seen right.
+
+use super::Answer;
+use super::Backend;
+use super::Pending;
+use super::Reading;
+use super::ready;
+use crate::wire::flow::*;
+use crate::wire::message::CallError;
+use crate::wire::message::Reason;
+use crate::wire::neighbour::*;
+use crate::wire::route::*;
+use crate::wire::stats::*;
+use arp::Mac;
+use route::Prefix;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Routes in a list, neighbours in a list, any number of flows, and everything that happened.
+pub(crate) struct Fake {
+    pub(crate) routes: Vec<Route>,
+    pub(crate) neighbours: Vec<Neighbour>,
+    pub(crate) flows: u32,
+    pub(crate) news: Vec<News>,
+}
+
+impl Fake {
+    /// One route of two paths on port `rack`, one neighbour, three flows.
+    pub(crate) fn small() -> Self {
+        let mut fake = Self {
+            routes: vec![],
+            neighbours: vec![],
+            flows: 3,
+            news: vec![],
+        };
+        let paths = vec![gateway("192.0.2.11", 1), gateway("192.0.2.12", 3)];
+        fake.route_add(RouteAdd {
+            destination: prefix("203.0.113.0/24"),
+            paths,
+        })
+        .unwrap();
+        fake.news.clear();
+        fake.neighbours = vec![
+            neighbour("192.0.2.11", Some(1_187_000), NeighbourState::Reachable),
+            neighbour("192.0.2.99", None, NeighbourState::Incomplete),
+            neighbour("fd00::11", Some(86_399_000), NeighbourState::Stale),
+        ];
+        fake
+    }
+
+    /// So many host routes, each with its own gateway.
+    pub(crate) fn with_routes(count: u32) -> Self {
+        let mut fake = Self::small();
+        fake.routes.clear();
+        for host in 0..count {
+            let destination = prefix(&IpAddr::from((0x0a00_0000 + host).to_be_bytes()).to_string());
+            fake.routes
+                .push(route(destination, vec![path(&gateway("192.0.2.11", 1), 1)]));
+        }
+        fake
+    }
+
+    fn find(&mut self, destination: Prefix) -> Option<&mut Route> {
+        self.routes
+            .iter_mut()
+            .find(|route| route.destination == destination)
+    }
+}
+
+pub(crate) fn prefix(text: &str) -> Prefix {
+    text.parse().unwrap()
+}
+
+pub(crate) fn gateway(address: &str, weight: u32) -> PathSpec {
+    PathSpec {
+        gateway: address.parse().ok(),
+        weight: Some(weight),
+        ..PathSpec::default()
+    }
+}
+
+fn neighbour(address: &str, expires: Option<u64>, state: NeighbourState) -> Neighbour {
+    let known = state != NeighbourState::Incomplete;
+    Neighbour {
+        address: address.parse().unwrap(),
+        port: "rack".into(),
+        mac: known.then_some(Mac([2, 0, 0, 0, 0, 0x11])),
+        state,
+        expires,
+        published: false,
+        reserved: known,
+    }
+}
+
+fn route(destination: Prefix, paths: Vec<Path>) -> Route {
+    Route {
+        destination,
+        group: 3,
+        buckets: 4096,
+        is_static: true,
+        paths,
+    }
+}
+
+fn path(spec: &PathSpec, nexthop: u32) -> Path {
+    let weight = spec.weight.unwrap_or(1);
+    Path {
+        kind: spec.kind,
+        gateway: spec.gateway,
+        port: spec.port.clone().or_else(|| Some("rack".into())),
+        weight,
+        mtu: 1500,
+        nexthop,
+        generation: 7,
+        admin: if weight == 0 {
+            Admin::Draining
+        } else {
+            Admin::In
+        },
+        health: Health::Up,
+        deadline: None,
+        buckets: 1024 * weight,
+    }
+}
+
+fn not_found() -> CallError {
+    CallError::refused(Reason::NotFound, "not in table")
+}
+
+impl Backend for Fake {
+    fn route_add(&mut self, ask: RouteAdd) -> Answer<RouteDone> {
+        for spec in &ask.paths {
+            check_weight(spec.weight.unwrap_or(1), false)
+                .map_err(|message| CallError::refused(Reason::Invalid, message))?;
+            let far = "Network is unreachable: no port has an address in the network of 172.16.0.1; ports: rack 192.0.2.1/24";
+            if spec.gateway == "172.16.0.1".parse().ok() {
+                return Err(CallError::refused(Reason::Unreachable, far));
+            }
+        }
+        let paths: Vec<Path> = (1..)
+            .zip(&ask.paths)
+            .map(|(at, spec)| path(spec, at))
+            .collect();
+        let destination = ask.destination;
+        match self.find(destination) {
+            Some(old)
+                if old
+                    .paths
+                    .iter()
+                    .any(|p| paths.iter().any(|q| q.gateway == p.gateway)) =>
+            {
+                return Err(CallError::refused(
+                    Reason::AlreadyExists,
+                    "route already in table",
+                ));
+            }
+            Some(old) => old.paths.extend(paths.clone()),
+            None => self.routes.push(route(destination, paths.clone())),
+        }
+        let done = RouteDone {
+            destination,
+            paths,
+            warning: None,
+        };
+        self.news.push(News::RouteAdded(done.clone()));
+        Ok(done)
+    }
+
+    fn route_change(&mut self, ask: RouteChange) -> Answer<RouteDone> {
+        let destination = ask.destination;
+        let old = self.find(destination).ok_or_else(not_found)?;
+        let changed: Vec<Path> = (1..)
+            .zip(&ask.paths)
+            .map(|(at, spec)| path(spec, at))
+            .collect();
+        for new in &changed {
+            old.paths
+                .iter_mut()
+                .filter(|p| p.gateway == new.gateway)
+                .for_each(|p| *p = new.clone());
+        }
+        let done = RouteDone {
+            destination,
+            paths: changed,
+            warning: None,
+        };
+        self.news.push(News::RouteChanged(done.clone()));
+        Ok(done)
+    }
+
+    fn route_delete(&mut self, ask: RouteDelete) -> Answer<RouteDone> {
+        let destination = ask.destination;
+        let old = self.find(destination).ok_or_else(not_found)?;
+        let named = |p: &Path| ask.gateway.is_none() || p.gateway == ask.gateway;
+        let paths: Vec<Path> = old.paths.iter().filter(|p| named(p)).cloned().collect();
+        match paths.len() {
+            0 => return Err(not_found()),
+            1 => {}
+            _ => {
+                let message = "has several gateways: name one of 192.0.2.11, 192.0.2.12";
+                return Err(CallError::refused(Reason::Ambiguous, message));
+            }
+        }
+        old.paths.retain(|p| !named(p));
+        self.routes.retain(|route| !route.paths.is_empty());
+        let done = RouteDone {
+            destination,
+            paths,
+            warning: None,
+        };
+        self.news.push(News::RouteDeleted(done.clone()));
+        Ok(done)
+    }
+
+    fn route_get(&mut self, ask: RouteGet) -> Answer<RouteAnswer> {
+        let found = self
+            .routes
+            .iter()
+            .find(|r| r.destination.contains(ask.destination));
+        let route = found.cloned().ok_or_else(not_found)?;
+        let choice = ask.flow.map(|_| Choice {
+            bucket: 17,
+            pin: Some(Pin {
+                nexthop: 1,
+                generation: 7,
+                name: Some("192.0.2.11".into()),
+                state: "live".into(),
+            }),
+            path: route.paths.first().cloned(),
+            why: "the flow is pinned to it, and the pin holds".into(),
+        });
+        Ok(RouteAnswer {
+            destination: ask.destination,
+            route,
+            choice,
+        })
+    }
+
+    fn routes(&mut self, _: Option<Family>, after: Option<Prefix>, max: usize) -> Vec<Route> {
+        let at = self
+            .routes
+            .iter()
+            .position(|route| Some(route.destination) == after);
+        self.routes
+            .iter()
+            .skip(at.map_or(0, |at| at + 1))
+            .take(max)
+            .cloned()
+            .collect()
+    }
+
+    fn route_flush(&mut self, _: Option<Family>, max: usize) -> Vec<RouteDone> {
+        let some = self.routes.drain(..max.min(self.routes.len()));
+        some.map(|r| RouteDone {
+            destination: r.destination,
+            paths: r.paths,
+            warning: None,
+        })
+        .collect()
+    }
+
+    fn neighbours(&mut self, filter: NeighbourFilter) -> Pending<Vec<Neighbour>> {
+        let wanted = |n: &&Neighbour| {
+            filter.address.is_none_or(|address| n.address == address)
+                && filter
+                    .family
+                    .is_none_or(|family| Family::of(n.address) == family)
+        };
+        ready(Ok(self.neighbours.iter().filter(wanted).cloned().collect()))
+    }
+
+    fn neighbour_set(&mut self, ask: NeighbourSet) -> Pending<()> {
+        self.neighbours.push(Neighbour {
+            address: ask.address,
+            port: ask.port.unwrap_or_else(|| "rack".into()),
+            mac: Some(ask.mac),
+            state: NeighbourState::Permanent,
+            expires: None,
+            published: ask.published,
+            reserved: false,
+        });
+        ready(Ok(()))
+    }
+
+    fn neighbour_delete(&mut self, ask: NeighbourDelete) -> Pending<Deleted> {
+        let (deleted, kept) = self
+            .neighbours
+            .drain(..)
+            .partition(|n| n.address == ask.address);
+        self.neighbours = kept;
+        ready(Ok(Deleted { deleted }))
+    }
+
+    fn neighbour_flush(&mut self, filter: NeighbourFilter) -> Pending<Deleted> {
+        let doomed = |n: &Neighbour| filter.family.is_none_or(|f| f == Family::of(n.address));
+        let (deleted, kept) = self.neighbours.drain(..).partition(doomed);
+        self.neighbours = kept;
+        ready(Ok(Deleted { deleted }))
+    }
+
+    fn flows(&mut self, filter: FlowFilter) -> Answer<Box<dyn Iterator<Item = Flow> + Send>> {
+        let protocol = filter.protocol.unwrap_or_else(|| "tcp".into());
+        Ok(Box::new((0..self.flows).map(move |at| flow(&protocol, at))))
+    }
+
+    fn flow_flush(&mut self, _: FlowFilter) -> Pending<FlowsFlushed> {
+        let flushed = u64::from(std::mem::take(&mut self.flows));
+        ready(Ok(FlowsFlushed { flushed }))
+    }
+
+    fn flow_stats(&mut self) -> Reading<FlowStats> {
+        let table = FlowTable {
+            name: "flows-v4".into(),
+            limit: 65536,
+            used: self.flows.into(),
+            high_water: 9,
+            counters: BTreeMap::from([("hits".into(), 100), ("inserts".into(), 9)]),
+        };
+        let moved = BTreeMap::from([("dead".into(), 2), ("policy".into(), 0)]);
+        Box::new(|| FlowStats {
+            tables: vec![table],
+            moved,
+            collateral: 0,
+            unpinned_packets: 4,
+        })
+    }
+
+    fn ports(&mut self) -> Reading<Ports> {
+        let port = |index: u32, name: &str, kind: &str, address: &str| Port {
+            name: name.into(),
+            index,
+            kind: kind.into(),
+            up: true,
+            mtu: 1500,
+            mac: (kind == "tap").then(|| "02:00:00:00:00:01".into()),
+            addresses: vec![address.into()],
+            rx_packets: 10,
+            rx_bytes: 1000,
+            rx_dropped: 1,
+            tx_packets: 20,
+            tx_bytes: 2000,
+            tx_refused: 2,
+        };
+        let uplink = port(1, "uplink", "tun", "10.99.0.1/24");
+        let rack = port(2, "rack", "tap", "192.0.2.1/24");
+        Box::new(|| Ports {
+            ports: vec![uplink, rack],
+        })
+    }
+
+    fn counters(&mut self, of: CountersOf) -> Answer<Reading<Counters>> {
+        let counter = |name: &str, value, text: &str| Counter {
+            name: name.into(),
+            value,
+            text: text.into(),
+        };
+        let ip = vec![
+            counter("ips_total", 12, "total packets received"),
+            counter("ips_badsum", 0, "bad header checksums"),
+        ];
+        let arp = vec![counter("txrequests", 1, "ARP request sent")];
+        let mut blocks = vec![
+            CounterBlock {
+                protocol: "ip".into(),
+                counters: ip,
+            },
+            CounterBlock {
+                protocol: "arp".into(),
+                counters: arp,
+            },
+        ];
+        if let Some(protocol) = of.protocol {
+            blocks.retain(|block| block.protocol == protocol);
+            if blocks.is_empty() {
+                let message = format!("{protocol}: unknown protocol: use ip or arp");
+                return Err(CallError::refused(Reason::Invalid, message));
+            }
+        }
+        Ok(Box::new(|| Counters { blocks }))
+    }
+
+    fn nexthops(&mut self) -> Nexthops {
+        let members: Vec<Path> = self
+            .routes
+            .first()
+            .map(|r| r.paths.clone())
+            .unwrap_or_default();
+        let nexthops = members.iter().map(|path| Nexthop {
+            index: path.nexthop,
+            generation: path.generation,
+            kind: path.kind,
+            gateway: path.gateway,
+            port: path.port.clone(),
+            mtu: path.mtu,
+            admin: path.admin,
+            health: path.health,
+            groups: 1,
+        });
+        let nexthops = nexthops.collect();
+        Nexthops {
+            nexthops,
+            groups: vec![Group {
+                index: 3,
+                buckets: 4096,
+                members,
+            }],
+        }
+    }
+
+    fn status(&mut self) -> Reading<Status> {
+        let worker = |worker| Worker {
+            worker,
+            cpu: Some(worker.into()),
+            packets: 1000,
+            handed_off: 25,
+            sleep_permille: 987,
+            flows: 3,
+        };
+        let table = Table {
+            name: "flows-v4".into(),
+            used: 3,
+            limit: 65536,
+            policy: "evicts unconfirmed flows, then forwards without a pin".into(),
+            overflows: 0,
+        };
+        let leaving = Leaving {
+            name: "192.0.2.12".into(),
+            destination: Some("203.0.113.0/24".into()),
+            admin: Admin::Draining,
+            health: Health::Up,
+            flows: 2,
+            deadline: Some(90),
+        };
+        let status = Status {
+            version: "0.1.0".into(),
+            pid: 42,
+            uptime: 3_723_000,
+            workers: vec![worker(0), worker(1)],
+            tables: vec![table],
+            moved: BTreeMap::from([("dead".into(), 2), ("policy".into(), 0)]),
+            collateral: 0,
+            unpinned_packets: 4,
+            leaving: vec![leaving],
+        };
+        Box::new(|| status)
+    }
+
+    fn poll(&mut self, news: &mut Vec<News>) -> Duration {
+        news.append(&mut self.news);
+        Duration::from_millis(100)
+    }
+}
+
+fn flow(protocol: &str, at: u32) -> Flow {
+    let direction = |packets| FlowDirection {
+        nexthop: (packets > 0).then(|| FlowNexthop {
+            kind: PathKind::Gateway,
+            gateway: "192.0.2.11".parse().ok(),
+            port: Some("rack".into()),
+            nexthop: 1,
+            generation: 7,
+            state: "live".into(),
+        }),
+        packets,
+        bytes: packets * 100,
+    };
+    Flow {
+        protocol: protocol.into(),
+        client: ([10, 99, 0, 2], 40_000 + u16::try_from(at % 20_000).unwrap()).into(),
+        server: ([203, 0, 113, 10], 80).into(),
+        state: "established".into(),
+        class: "two_way".into(),
+        idle: 1_500,
+        expires: 7_198_500,
+        forward: direction(12),
+        reverse: direction(0),
+        worker: u16::try_from(at % 2).unwrap(),
+        slot: 200,
+    }
+}

@@ -1,0 +1,149 @@
+//! The socket's file: made with mode 0660, never taken from a living gateway, removed only while it is ours.
+
+use nix::unistd::Group;
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Where to serve, and for whom beside the own user and root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketSpec {
+    /// The socket's file.
+    pub path: PathBuf,
+    /// A group that may call, by name.
+    pub group: Option<String>,
+}
+
+/// Why a control socket cannot be served: one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A gateway answers there.
+    #[error(
+        "a flowgate already serves {0}: stop it first, or give this one another socket (--socket PATH, or socket in [control])"
+    )]
+    Served(PathBuf),
+    /// Something else lies there.
+    #[error(
+        "{0} exists and is not a socket: remove it, or choose another path (--socket PATH, or socket in [control])"
+    )]
+    NotASocket(PathBuf),
+    /// The path does not fit into a socket address.
+    #[error("socket path {0} is too long: a Unix socket's path has at most 107 bytes")]
+    TooLong(PathBuf),
+    /// No such group.
+    #[error("no group {0} for the control socket: create it, or name another (group in [control])")]
+    NoGroup(String),
+    /// The system refused.
+    #[error("cannot serve {path}: {error}{}", remedy(.error))]
+    Io {
+        /// The socket's file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => ": make its directory first, or choose another with --socket",
+        io::ErrorKind::PermissionDenied => {
+            ": choose a place that you may write with --socket, or run as its owner"
+        }
+        _ => "",
+    }
+}
+
+/// The listening socket and its file.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) listener: UnixListener,
+    pub(super) group: Option<Group>,
+    path: PathBuf,
+    /// Device and inode, so that a successor's file at the same path is left alone.
+    identity: Option<(u64, u64)>,
+}
+
+impl Listener {
+    pub(super) fn bind(spec: &SocketSpec) -> Result<Self, ServeError> {
+        let path = spec.path.clone();
+        let failed = |error| ServeError::Io {
+            path: path.clone(),
+            error,
+        };
+        if path.as_os_str().len() > 107 {
+            return Err(ServeError::TooLong(path));
+        }
+        let group = spec.group.as_deref().map(find_group).transpose()?;
+        remove_stale(&path)?;
+        let listener = bind_private(&path).map_err(failed)?;
+        if let Some(group) = &group {
+            let gid = Some(group.gid.as_raw());
+            std::os::unix::fs::chown(&path, None, gid).map_err(failed)?;
+        }
+        let identity = identity(&path);
+        Ok(Self {
+            listener,
+            group,
+            path,
+            identity,
+        })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            // Nothing is lost if it has gone already.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path)
+        .ok()
+        .map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+fn find_group(name: &str) -> Result<Group, ServeError> {
+    let group = Group::from_name(name).ok().flatten();
+    group.ok_or_else(|| ServeError::NoGroup(name.into()))
+}
+
+/// Binds, and sets mode 0660 whatever the mask is. The mask itself is the whole process's and is left alone; whoever gets in
+/// between the two calls is still refused by its credentials.
+fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
+}
+
+/// Removes the file that a gateway left which was killed: a socket that refuses connections.
+fn remove_stale(path: &Path) -> Result<(), ServeError> {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    if !metadata.file_type().is_socket() {
+        return Err(ServeError::NotASocket(path.into()));
+    }
+    let failed = |error| {
+        Err(ServeError::Io {
+            path: path.into(),
+            error,
+        })
+    };
+    match UnixStream::connect(path) {
+        Ok(_) => Err(ServeError::Served(path.into())),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).or_else(failed)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => failed(error),
+    }
+}

@@ -1,0 +1,52 @@
+//! The interface descriptions that `GetInterfaceDescription` answers, and the methods they name.
+
+/// The control interface, for other programs to read.
+pub const DESCRIPTION: &str = include_str!("org.flowgate.varlink");
+
+/// Varlink's own interface, which every service has.
+pub const SERVICE_INTERFACE: &str = "org.varlink.service";
+
+/// The description of [`SERVICE_INTERFACE`], as far as a flowgate serves it.
+pub const SERVICE_DESCRIPTION: &str = "\
+# What every varlink service answers.
+interface org.varlink.service
+
+method GetInfo() -> (
+  vendor: string,
+  product: string,
+  version: string,
+  url: string,
+  interfaces: []string
+)
+
+method GetInterfaceDescription(interface: string) -> (description: string)
+
+error InterfaceNotFound (interface: string)
+error MethodNotFound (method: string)
+error MethodNotImplemented (method: string)
+error InvalidParameter (parameter: string)
+error PermissionDenied ()
+error ExpectedMore ()
+";
+
+/// The methods of `org.flowgate`, by name.
+pub const METHODS: [&str; 18] = [
+    "CounterList",
+    "FlowFlush",
+    "FlowList",
+    "FlowStats",
+    "NeighbourDelete",
+    "NeighbourFlush",
+    "NeighbourList",
+    "NeighbourSet",
+    "NexthopList",
+    "PortList",
+    "RouteAdd",
+    "RouteChange",
+    "RouteDelete",
+    "RouteFlush",
+    "RouteGet",
+    "RouteList",
+    "RouteMonitor",
+    "Status",
+];

@@ -1,0 +1,383 @@
+//! The description and the types must say the same: a small parser reads the one, serde writes the other.
+
+use super::flow::*;
+use super::idl::DESCRIPTION;
+use super::idl::METHODS;
+use super::message::Reason;
+use super::neighbour::*;
+use super::route::*;
+use super::stats::*;
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+/// What stands in the description: `type`s and `error`s with their fields, methods with both sides' fields.
+#[derive(Default)]
+struct Description {
+    types: BTreeMap<String, Vec<String>>,
+    methods: BTreeMap<String, (Vec<String>, Vec<String>)>,
+    errors: BTreeSet<String>,
+}
+
+fn read_description() -> Description {
+    let text: String = DESCRIPTION
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.starts_with("interface"))
+        .map(|line| format!("{line} "))
+        .collect();
+    let mut description = Description::default();
+    let mut rest = text.trim_start();
+    while let Some((word, after)) = rest.split_once(' ') {
+        let (name, after) = after.split_at(after.find('(').expect("each member has a '('"));
+        let (fields, after) = braces(after);
+        let name = name.trim().to_owned();
+        rest = after.trim_start();
+        match word {
+            "type" => assert!(description.types.insert(name, fields).is_none()),
+            "error" => assert!(description.errors.insert(name)),
+            "method" => {
+                let (reply, after) = braces(rest.strip_prefix("->").expect("->").trim_start());
+                rest = after.trim_start();
+                assert!(description.methods.insert(name, (fields, reply)).is_none());
+            }
+            other => panic!("what is {other}?"),
+        }
+    }
+    description
+}
+
+/// The field names within the parenthesis that `text` starts with, and what follows it.
+fn braces(text: &str) -> (Vec<String>, &str) {
+    let mut depth = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        depth += match byte {
+            b'(' => 1,
+            b')' => -1,
+            _ => 0,
+        };
+        if depth == 0 {
+            return (field_names(&text[1..at]), &text[at + 1..]);
+        }
+    }
+    panic!("unbalanced: {text}");
+}
+
+fn field_names(text: &str) -> Vec<String> {
+    let mut depth = 0;
+    let top_level = text.split(|c: char| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ',' && depth == 0
+    });
+    let names = top_level.filter_map(|field| field.split_once(':'));
+    names.map(|(name, _)| name.trim().to_owned()).collect()
+}
+
+fn keys(value: &impl Serialize) -> BTreeSet<String> {
+    let value = serde_json::to_value(value).unwrap();
+    value
+        .as_object()
+        .expect("an object")
+        .keys()
+        .cloned()
+        .collect()
+}
+
+fn set(names: &[String]) -> BTreeSet<String> {
+    names.iter().cloned().collect()
+}
+
+fn path() -> Path {
+    serde_json::from_value(json!({
+        "kind": "gateway", "gateway": "10.0.0.1", "port": "p", "weight": 1, "mtu": 1500, "nexthop": 1,
+        "generation": 1, "admin": "in", "health": "up", "deadline": 3, "buckets": 1
+    }))
+    .unwrap()
+}
+
+fn done() -> RouteDone {
+    let destination = "10.0.0.0/8".parse().unwrap();
+    RouteDone {
+        destination,
+        paths: vec![path()],
+        warning: Some("w".into()),
+    }
+}
+
+/// Every struct with every field present: its keys are what the description must name.
+fn assert_types(description: &Description) {
+    let types = &description.types;
+    let mut seen = BTreeSet::new();
+    let mut check = |name: &str, keys: BTreeSet<String>| {
+        assert_eq!(
+            keys,
+            set(types.get(name).unwrap_or_else(|| panic!("no type {name}"))),
+            "{name}"
+        );
+        seen.insert(name.to_owned());
+    };
+    let spec = PathSpec {
+        kind: PathKind::Gateway,
+        gateway: "10.0.0.1".parse().ok(),
+        port: Some("p".into()),
+        weight: Some(1),
+        mtu: Some(1500),
+    };
+    check("PathSpec", keys(&spec));
+    check("Path", keys(&path()));
+    check("RouteDone", keys(&done()));
+    let route = Route {
+        destination: done().destination,
+        group: 1,
+        buckets: 1,
+        is_static: true,
+        paths: vec![],
+    };
+    check("Route", keys(&route));
+    let flow_of = FlowOf {
+        protocol: "tcp".into(),
+        source: [10, 0, 0, 1].into(),
+        source_port: 1,
+        destination_port: 1,
+    };
+    check("FlowOf", keys(&flow_of));
+    let pin = Pin {
+        nexthop: 1,
+        generation: 1,
+        name: Some("n".into()),
+        state: "live".into(),
+    };
+    check("Pin", keys(&pin));
+    let choice = Choice {
+        bucket: 1,
+        pin: Some(pin),
+        path: Some(path()),
+        why: "w".into(),
+    };
+    check("Choice", keys(&choice));
+    let neighbour = Neighbour {
+        address: [10, 0, 0, 1].into(),
+        port: "p".into(),
+        mac: Some(arp::Mac([2; 6])),
+        state: NeighbourState::Reachable,
+        expires: Some(1),
+        published: false,
+        reserved: true,
+    };
+    check("Neighbour", keys(&neighbour));
+    let nexthop = FlowNexthop {
+        kind: PathKind::Gateway,
+        gateway: "10.0.0.1".parse().ok(),
+        port: Some("p".into()),
+        nexthop: 1,
+        generation: 1,
+        state: "live".into(),
+    };
+    check("FlowNexthop", keys(&nexthop));
+    let direction = FlowDirection {
+        nexthop: Some(nexthop),
+        packets: 1,
+        bytes: 1,
+    };
+    check("FlowDirection", keys(&direction));
+    let flow = json!({
+        "protocol": "tcp", "client": "10.0.0.1:1", "server": "10.0.0.2:2", "state": "s", "class": "c", "idle": 1,
+        "expires": 1, "forward": direction, "reverse": direction, "worker": 0, "slot": 0
+    });
+    check("Flow", keys(&serde_json::from_value::<Flow>(flow).unwrap()));
+    let table = FlowTable {
+        name: "flows-v4".into(),
+        limit: 1,
+        used: 1,
+        high_water: 1,
+        counters: BTreeMap::new(),
+    };
+    check("FlowTable", keys(&table));
+    let port = json!({
+        "name": "p", "index": 1, "kind": "tap", "up": true, "mtu": 1500, "mac": "m", "addresses": [], "rx_packets": 1,
+        "rx_bytes": 1, "rx_dropped": 1, "tx_packets": 1, "tx_bytes": 1, "tx_refused": 1
+    });
+    check("Port", keys(&serde_json::from_value::<Port>(port).unwrap()));
+    check(
+        "Counter",
+        keys(&Counter {
+            name: "n".into(),
+            value: 1,
+            text: "t".into(),
+        }),
+    );
+    check(
+        "CounterBlock",
+        keys(&CounterBlock {
+            protocol: "ip".into(),
+            counters: vec![],
+        }),
+    );
+    let nexthop = json!({
+        "index": 1, "generation": 1, "kind": "gateway", "gateway": "10.0.0.1", "port": "p", "mtu": 1, "admin": "in",
+        "health": "up", "groups": 1
+    });
+    check(
+        "Nexthop",
+        keys(&serde_json::from_value::<Nexthop>(nexthop).unwrap()),
+    );
+    check(
+        "Group",
+        keys(&Group {
+            index: 1,
+            buckets: 1,
+            members: vec![],
+        }),
+    );
+    let worker = Worker {
+        worker: 0,
+        cpu: Some(0),
+        packets: 0,
+        handed_off: 0,
+        sleep_permille: 0,
+        flows: 0,
+    };
+    check("Worker", keys(&worker));
+    let table = Table {
+        name: "n".into(),
+        used: 0,
+        limit: 0,
+        policy: "p".into(),
+        overflows: 0,
+    };
+    check("Table", keys(&table));
+    let leaving = Leaving {
+        name: "n".into(),
+        destination: Some("d".into()),
+        admin: Admin::In,
+        health: Health::Up,
+        flows: 0,
+        deadline: Some(1),
+    };
+    check("Leaving", keys(&leaving));
+    assert_eq!(
+        seen,
+        types.keys().cloned().collect(),
+        "types that no test knows"
+    );
+}
+
+#[test]
+fn every_method_and_error_is_described() {
+    let description = read_description();
+    assert_eq!(
+        METHODS.map(String::from).to_vec(),
+        Vec::from_iter(description.methods.into_keys())
+    );
+    let errors = Reason::ALL.map(|reason| reason.name().to_owned());
+    assert_eq!(BTreeSet::from(errors), description.errors);
+}
+
+#[test]
+fn every_type_has_the_fields_that_are_described() {
+    assert_types(&read_description());
+}
+
+#[test]
+fn parameters_and_replies_have_the_fields_that_are_described() {
+    let methods = read_description().methods;
+    let destination = done().destination;
+    let asks =
+        |name: &str, keys: BTreeSet<String>| assert_eq!(keys, set(&methods[name].0), "{name}");
+    asks(
+        "RouteAdd",
+        keys(&RouteAdd {
+            destination,
+            paths: vec![],
+        }),
+    );
+    asks(
+        "RouteChange",
+        keys(&RouteChange {
+            destination,
+            paths: vec![],
+            deadline: Some(1),
+        }),
+    );
+    let gateway = "10.0.0.1".parse().ok();
+    asks(
+        "RouteDelete",
+        keys(&RouteDelete {
+            destination,
+            gateway,
+            port: Some("p".into()),
+        }),
+    );
+    let family = Some(Family::Inet);
+    asks("RouteList", keys(&RouteFamily { family }));
+    asks("RouteFlush", keys(&RouteFamily { family }));
+    let filter = NeighbourFilter {
+        family,
+        port: Some("p".into()),
+        address: gateway,
+    };
+    asks("NeighbourList", keys(&filter));
+    asks("NeighbourFlush", keys(&filter));
+    let filter = FlowFilter {
+        address: Some(destination),
+        port: Some(1),
+        protocol: Some("tcp".into()),
+        nexthop: gateway,
+        worker: Some(0),
+        state: Some("s".into()),
+        limit: Some(1),
+    };
+    asks("FlowList", keys(&filter));
+    asks("FlowFlush", keys(&filter));
+    asks(
+        "CounterList",
+        keys(&CountersOf {
+            protocol: Some("ip".into()),
+        }),
+    );
+
+    let answers =
+        |name: &str, keys: BTreeSet<String>| assert_eq!(keys, set(&methods[name].1), "{name}");
+    for name in ["RouteAdd", "RouteChange", "RouteDelete"] {
+        answers(name, keys(&done()));
+    }
+    answers("RouteList", keys(&Routes::default()));
+    answers("RouteFlush", keys(&Flushed::default()));
+    answers("NeighbourList", keys(&Neighbours::default()));
+    answers("NeighbourDelete", keys(&Deleted::default()));
+    answers("FlowList", keys(&Flows::default()));
+    answers("FlowFlush", keys(&FlowsFlushed::default()));
+    answers("FlowStats", keys(&FlowStats::default()));
+    answers("PortList", keys(&Ports::default()));
+    answers("CounterList", keys(&Counters::default()));
+    answers("NexthopList", keys(&Nexthops::default()));
+    let status = json!({
+        "version": "v", "pid": 1, "uptime": 1, "workers": [], "tables": [], "moved": {}, "collateral": 0,
+        "unpinned_packets": 0, "leaving": []
+    });
+    answers(
+        "Status",
+        keys(&serde_json::from_value::<Status>(status).unwrap()),
+    );
+}
+
+#[test]
+fn every_event_has_fields_that_are_described() {
+    let described = set(&read_description().methods["RouteMonitor"].1);
+    let nexthop = News::Nexthop {
+        nexthop: 1,
+        name: "n".into(),
+        port: Some("p".into()),
+        admin: Admin::In,
+        health: Health::Up,
+    };
+    let port = News::Port {
+        port: "p".into(),
+        up: true,
+    };
+    let mut seen = BTreeSet::new();
+    for news in [News::RouteAdded(done()), nexthop, port] {
+        seen.extend(keys(&Event { time: 1, news }));
+    }
+    assert_eq!(seen, described);
+}

@@ -1,0 +1,205 @@
+//! Ports, counters, next hops and the overall status on the wire.
+
+use super::route::Admin;
+use super::route::Health;
+use super::route::Path;
+use super::route::PathKind;
+use serde::Deserialize;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// A port and what went through it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub index: u32,
+    /// `tun`, `tap` or `mem`.
+    pub kind: String,
+    /// Up.
+    pub up: bool,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+    /// Its link address, for Ethernet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// Its addresses with their prefix lengths.
+    pub addresses: Vec<String>,
+    /// Frames received.
+    pub rx_packets: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+    /// Frames received that no queue or buffer could take, or that were dropped for what they are.
+    pub rx_dropped: u64,
+    /// Frames sent.
+    pub tx_packets: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+    /// Frames that the device refused.
+    pub tx_refused: u64,
+}
+
+/// What `PortList` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ports {
+    /// By index.
+    pub ports: Vec<Port>,
+}
+
+/// Parameters of `Counters`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CountersOf {
+    /// One protocol only: `ip`, `ip6`, `icmp`, `icmp6`, `arp`, `nd6`, `flowgate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+}
+
+/// One counter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    /// Its name, FreeBSD's where it has one: `ips_noroute`.
+    pub name: String,
+    /// Since the start.
+    pub value: u64,
+    /// What it counts, in words that follow the number.
+    pub text: String,
+}
+
+/// The counters of one protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterBlock {
+    /// `ip`, `arp` and so on.
+    pub protocol: String,
+    /// In the order of a listing.
+    pub counters: Vec<Counter>,
+}
+
+/// What `Counters` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counters {
+    /// One a protocol.
+    pub blocks: Vec<CounterBlock>,
+}
+
+/// A next hop: what the word says that all its flows obey.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nexthop {
+    /// Its place.
+    pub index: u32,
+    /// Its generation.
+    pub generation: u32,
+    /// What it does.
+    pub kind: PathKind,
+    /// The neighbour, for a gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
+    /// The port's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// Its MTU in bytes; 0 when the port's counts.
+    pub mtu: u32,
+    /// Whether it takes new flows.
+    pub admin: Admin,
+    /// Whether it answers.
+    pub health: Health,
+    /// How many groups name it.
+    pub groups: u32,
+}
+
+/// A next-hop group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its place.
+    pub index: u32,
+    /// How many buckets it has.
+    pub buckets: u32,
+    /// Its members.
+    pub members: Vec<Path>,
+}
+
+/// A page of `NexthopList`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Nexthops {
+    /// By place.
+    pub nexthops: Vec<Nexthop>,
+    /// By place.
+    pub groups: Vec<Group>,
+}
+
+/// One worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Worker {
+    /// Its number.
+    pub worker: u16,
+    /// The CPU that it is pinned to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u32>,
+    /// Packets it took from its own queues.
+    pub packets: u64,
+    /// Of these, packets it handed to their owner.
+    pub handed_off: u64,
+    /// Share of its time that it slept, in thousandths.
+    pub sleep_permille: u32,
+    /// Flows in its tables.
+    pub flows: u64,
+}
+
+/// A bounded table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// Its name, as in the configuration.
+    pub name: String,
+    /// How much of it is used.
+    pub used: u64,
+    /// How much there is.
+    pub limit: u64,
+    /// What happens when it is full.
+    pub policy: String,
+    /// How often that happened.
+    pub overflows: u64,
+}
+
+/// A next hop that takes no new flows, or does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaving {
+    /// Its name.
+    pub name: String,
+    /// The prefix whose group it leaves; absent when it leaves all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// Whether it takes new flows.
+    pub admin: Admin,
+    /// Whether it answers.
+    pub health: Health,
+    /// Flows still pinned to it.
+    pub flows: u64,
+    /// Seconds until they must move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<u32>,
+}
+
+/// What `Status` answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Flowgate's version.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// Milliseconds since the start.
+    pub uptime: u64,
+    /// The workers.
+    pub workers: Vec<Worker>,
+    /// Every bounded table.
+    pub tables: Vec<Table>,
+    /// Flows that changed their next hop, by reason.
+    pub moved: BTreeMap<String, u64>,
+    /// Flows that moved for no reason in the list: always 0.
+    pub collateral: u64,
+    /// Packets forwarded without a pin.
+    pub unpinned_packets: u64,
+    /// Next hops that drain or are dead.
+    pub leaving: Vec<Leaving>,
+}

@@ -162,8 +162,8 @@ impl Host {
         self.report_use();
         self.table.poll(now.0, &mut self.frames);
         work += self.report_events();
-        self.run_sockets();
-        self.release_held();
+        work += self.run_sockets();
+        work += self.release_held();
         work += self.send_frames();
         self.path.sweep(4, now);
         work
@@ -326,7 +326,7 @@ impl Host {
         }
     }
 
-    fn run_sockets(&mut self) {
+    fn run_sockets(&mut self) -> usize {
         let mut out = std::mem::take(&mut self.out);
         let ports = Arc::clone(self.ports.load());
         let changed = self
@@ -335,10 +335,12 @@ impl Host {
         for (id, up) in changed {
             self.tell(HostEvent::Check { id, up });
         }
+        let sent = out.len();
         for pkt in out.drain(..) {
             self.ip_output(pkt);
         }
         self.out = out;
+        sent
     }
 
     /// A packet of our own sockets: the same flow cache and `arpresolve` as a forwarded one.
@@ -420,12 +422,13 @@ impl Host {
         }
     }
 
-    fn release_held(&mut self) {
+    fn release_held(&mut self) -> usize {
         if self.hold.is_empty() {
-            return;
+            return 0;
         }
         let mut released = std::mem::take(&mut self.released);
         self.hold.ready(&self.neigh, &mut released);
+        let n = released.len();
         for pkt in released.drain(..) {
             let failed = self.neigh_failed(&pkt);
             if failed {
@@ -435,6 +438,7 @@ impl Host {
             }
         }
         self.released = released;
+        n
     }
 
     /// Own packets to a neighbour that failed are lost; the socket sends again.

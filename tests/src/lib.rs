@@ -5,9 +5,11 @@
 //! | [`sim`] | a whole gateway polled by hand, with in-memory ports |
 //! | [`frames`] | packets and frames, built and read |
 //! | [`lab`] | real kernels in network namespaces |
+//! | [`net`] | a simulated network around it: links, hosts, one queue of events |
 //! | [`rack`] | servers as hardware addresses, and the oracle of the pin rules |
 
 pub mod frames;
 pub mod lab;
+pub mod net;
 pub mod rack;
 pub mod sim;

@@ -1,0 +1,262 @@
+//! The usual scene: clients on a port of bare IP, a rack of servers on an Ethernet port, one service address on all
+//! of them, an ECMP route of each family to it. Server *n* is host *n* of the network.
+
+use super::watch::FlowId;
+use super::{ECHO, NAME, Net, NodeSpec};
+use crate::frames::{tcp_segment, udp};
+use crate::rack::{CLIENTS, Family, GATEWAY_MAC, RACK, Server, server_addr, server_mac};
+use crate::sim::{client_and_rack, ip};
+use route::Prefix;
+use stack::Setup;
+use stack::control::{GatewaySpec, PathKind, RouteSpec};
+use stack::flows::FlowFilter;
+use stack::host::{HostCmd, HostLink, HostReply};
+use std::net::{IpAddr, SocketAddr};
+
+/// The service's IPv4 address.
+pub const SERVICE: &str = "203.0.113.10";
+/// The service's IPv6 address.
+pub const SERVICE6: &str = "2001:db8:113::10";
+
+/// The service in a family.
+pub fn service(family: Family, port: u16) -> SocketAddr {
+    SocketAddr::new(service_addr(family), port)
+}
+
+fn service_addr(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => ip(SERVICE),
+        Family::V6 => ip(SERVICE6),
+    }
+}
+
+fn prefix(family: Family) -> Prefix {
+    let len = if family == Family::V4 { 32 } else { 128 };
+    Prefix::new(service_addr(family), len).expect("a host route")
+}
+
+/// Both families.
+pub const BOTH: [Family; 2] = [Family::V4, Family::V6];
+
+/// The scene.
+pub struct Scene {
+    /// The network; hosts `0..servers` are the servers.
+    pub net: Net,
+    servers: usize,
+}
+
+impl Scene {
+    /// A gateway with `workers` workers and small tables.
+    pub fn setup(workers: usize) -> Setup {
+        Setup {
+            workers,
+            flows_v4: 16_384,
+            flows_v6: 16_384,
+            buffers: 1024,
+            ..Setup::default()
+        }
+    }
+
+    /// Servers that answer, a route to all of them in each family, and the second it takes to find them.
+    pub fn new(servers: usize, setup: Setup, seed: u64) -> Self {
+        let mut scene = Self::without_routes(servers, setup, seed);
+        for family in BOTH {
+            let all: Vec<Server> = (0..servers).collect();
+            scene.route(family, &all);
+        }
+        scene.net.run_for(2000);
+        scene
+    }
+
+    /// Servers, and no route to any.
+    pub fn without_routes(servers: usize, setup: Setup, seed: u64) -> Self {
+        let setup = Setup {
+            ports: client_and_rack(GATEWAY_MAC),
+            ..setup
+        };
+        let mut net = Net::new(setup, seed);
+        for server in 0..servers {
+            net.add(NodeSpec {
+                name: format!("server{server}"),
+                port: RACK,
+                mac: Some(server_mac(server)),
+                addrs: vec![
+                    (server_addr(server, Family::V4), 24),
+                    (ip(SERVICE), 32),
+                    (server_addr(server, Family::V6), 64),
+                    (ip(SERVICE6), 128),
+                    (ip(&format!("fe80::{:x}", 0x11 + server)), 64),
+                ],
+                gateways: vec![ip("192.0.2.1"), ip("fd00:2::1")],
+            });
+        }
+        Self { net, servers }
+    }
+
+    /// How many servers there are.
+    pub fn servers(&self) -> usize {
+        self.servers
+    }
+
+    /// A client with both families: 10.1.0.`n` and fd10::1:`n`. Its host number.
+    pub fn client(&mut self, n: u8) -> usize {
+        let (v4, v6) = (client_addr(n, Family::V4), client_addr(n, Family::V6));
+        self.net.add(NodeSpec {
+            name: format!("client{n}"),
+            port: CLIENTS,
+            mac: None,
+            addrs: vec![(v4, 8), (v6, 32)],
+            gateways: vec![ip("10.0.0.1"), ip("fd10::1")],
+        })
+    }
+
+    /// `flows` TCP connections of client `n` to the service, half of them IPv6; each talks every `gap_ms`.
+    /// Local ports count from 5000.
+    pub fn talk(&mut self, host: usize, n: u8, flows: u16, gap_ms: u64) {
+        for i in 0..flows {
+            let family = BOTH[usize::from(i % 2)];
+            let local = SocketAddr::new(client_addr(n, family), 5000 + i);
+            let now = self.net.now();
+            self.net.nodes[host].connect(local, service(family, ECHO), gap_ms, now);
+        }
+    }
+
+    fn spec(family: Family, members: &[(Server, u32)], deadline_s: Option<u32>) -> RouteSpec {
+        let gateway = |(server, weight): &(Server, u32)| GatewaySpec {
+            addr: server_addr(*server, family),
+            weight: Some(*weight),
+            port: None,
+        };
+        RouteSpec {
+            prefix: prefix(family),
+            kind: PathKind::Gateways(members.iter().map(gateway).collect()),
+            mtu: None,
+            deadline_s,
+        }
+    }
+
+    /// `route add` of these servers with weight 1.
+    pub fn route(&mut self, family: Family, servers: &[Server]) {
+        let members: Vec<_> = servers.iter().map(|s| (*s, 1)).collect();
+        let (now, gw) = (self.net.sim.now, &mut self.net.sim.gateway);
+        gw.control
+            .route_add(&Self::spec(family, &members, None), &mut gw.host, now)
+            .expect("a route is added");
+        self.net.settle();
+    }
+
+    /// `route add` of a server in both families.
+    pub fn add(&mut self, server: Server) {
+        for family in BOTH {
+            self.route(family, &[server]);
+        }
+    }
+
+    /// `route change -weight` of a server in both families; 0 drains, until `deadline_s` if there is one.
+    pub fn weight(&mut self, server: Server, weight: u32, deadline_s: Option<u32>) {
+        for family in BOTH {
+            let (now, gw) = (self.net.sim.now, &mut self.net.sim.gateway);
+            let spec = Self::spec(family, &[(server, weight)], deadline_s);
+            gw.control
+                .route_change(&spec, &mut gw.host, now)
+                .expect("a weight is changed");
+        }
+        self.net.settle();
+    }
+
+    /// `route delete` of a server in both families.
+    pub fn delete(&mut self, server: Server) {
+        for family in BOTH {
+            let (now, gw) = (self.net.sim.now, &mut self.net.sim.gateway);
+            let gateway = Some(server_addr(server, family));
+            gw.control
+                .route_delete(prefix(family), gateway, None, &mut gw.host, now)
+                .expect("a member is deleted");
+        }
+        self.net.settle();
+    }
+
+    /// Pulls a server's cable.
+    pub fn kill(&mut self, server: Server) {
+        self.net.nodes[server].alive = false;
+    }
+
+    /// Puts it in again.
+    pub fn revive(&mut self, server: Server) {
+        self.net.nodes[server].alive = true;
+    }
+
+    /// A UDP flow to the service, the `i`th of a family: another client each.
+    pub fn udp_flow(family: Family, i: u32) -> FlowId {
+        let addr = match family {
+            Family::V4 => ip(&format!(
+                "10.{}.{}.{}",
+                2 + (i >> 16),
+                (i >> 8) & 255,
+                i & 255
+            )),
+            Family::V6 => ip(&format!("fd10::{:x}:{:x}", 2 + (i >> 16), i & 0xffff)),
+        };
+        FlowId {
+            proto: 17,
+            src: SocketAddr::new(addr, 1024 + (i % 50_000) as u16),
+            dst: service(family, NAME),
+        }
+    }
+
+    /// Sends one packet of a UDP flow towards the gateway.
+    pub fn send_udp(&mut self, flow: &FlowId) {
+        let packet = udp(flow.src, flow.dst, b"who are you?");
+        self.net.send(CLIENTS, packet);
+    }
+
+    /// Sends one TCP segment without payload.
+    pub fn send_tcp(&mut self, src: SocketAddr, dst: SocketAddr, flags: u8) {
+        self.net
+            .send(CLIENTS, tcp_segment(src, dst, flags, 1, 1, 0));
+    }
+
+    /// Sends a packet of each flow and returns the server that got each, once all have arrived.
+    ///
+    /// # Panics
+    /// If one arrived nowhere.
+    pub fn ask_all(&mut self, flows: &[FlowId]) -> Vec<usize> {
+        for flow in flows {
+            self.send_udp(flow);
+        }
+        self.net.run_until_idle(10_000);
+        let host = |flow: &FlowId| {
+            let host = self.net.watch.host_of(flow);
+            host.unwrap_or_else(|| panic!("{flow:?} arrived nowhere: {:?}", self.net.totals()))
+        };
+        flows.iter().map(host).collect()
+    }
+
+    /// All neighbours as the host lists them.
+    pub fn neighbours(&mut self) -> Vec<arp::Neighbour> {
+        match self.net.sim.gateway.host.call(HostCmd::Neighbours) {
+            HostReply::Neighbours(all) => all,
+            other => panic!("the host answers {other:?}"),
+        }
+    }
+
+    /// Entries in the flow tables.
+    pub fn flows(&self) -> usize {
+        let control = &self.net.sim.gateway.control;
+        let all = control.flow_list(&FlowFilter::default(), 0, self.net.sim.now);
+        all.1
+    }
+
+    /// Ends the scenario: both books, the tables' limits, and the moves seen from outside.
+    pub fn finish(&mut self) {
+        self.net.assert_sound();
+    }
+}
+
+/// A client's address.
+pub fn client_addr(n: u8, family: Family) -> IpAddr {
+    match family {
+        Family::V4 => ip(&format!("10.1.0.{n}")),
+        Family::V6 => ip(&format!("fd10::1:{n:x}")),
+    }
+}

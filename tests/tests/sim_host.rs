@@ -1,0 +1,194 @@
+//! The box's own sockets in the simulated network: health checks over TCP, and ping.
+
+use flowgate_tests::net::watch::FlowId;
+use flowgate_tests::net::{BOTH, ECHO, Echo, Scene, client_addr};
+use flowgate_tests::rack::{Family, server_addr};
+use flowgate_tests::sim::ip;
+use route::NhopKey;
+use stack::control::DownCause;
+use stack::fate::MoveReason;
+use stack::host::{Check, CheckId, HostCmd, HostLink, HostReply, PingReport, PingSpec};
+use std::net::{IpAddr, SocketAddr};
+
+fn some_flows(per_family: u32) -> Vec<FlowId> {
+    let of = |family| (0..per_family).map(move |i| Scene::udp_flow(family, i));
+    BOTH.into_iter().flat_map(of).collect()
+}
+
+/// A check a second of every server, in both families.
+fn checks(servers: usize) -> Vec<Check> {
+    let all = (0..servers).flat_map(|server| BOTH.map(|family| server_addr(server, family)));
+    let check = |(id, gateway): (usize, IpAddr)| Check {
+        id: CheckId(id as u32),
+        gateway,
+        server: SocketAddr::new(gateway, ECHO),
+        interval_ms: 1000,
+        timeout_ms: 700,
+        tries: 3,
+    };
+    all.enumerate().map(check).collect()
+}
+
+fn causes(scene: &Scene, server: usize) -> Vec<Vec<DownCause>> {
+    let control = &scene.net.sim.gateway.control;
+    let is = |key: &NhopKey| {
+        BOTH.iter()
+            .any(|f| key.gateway == Some(server_addr(server, *f)))
+    };
+    let nhops = control.nhops().into_iter().filter(|n| is(&n.key));
+    nhops.map(|n| control.down_causes(n.idx)).collect()
+}
+
+fn checked_scene(seed: u64) -> Scene {
+    let mut scene = Scene::new(3, Scene::setup(2), seed);
+    let gateway = &mut scene.net.sim.gateway;
+    gateway.control.set_checks(checks(3), &mut gateway.host);
+    scene.net.run_for(3000);
+    (0..3).for_each(|s| assert_eq!(causes(&scene, s), vec![vec![]; 2], "server {s}"));
+    scene
+}
+
+/// A server answers ARP and ND, but its service is `ill`: dead as *check*, and back when it serves again.
+fn an_ill_server_is_dead_until_it_serves(ill: Echo, seed: u64) {
+    let mut scene = checked_scene(seed);
+    let flows = some_flows(60);
+    let first = scene.ask_all(&flows);
+    let of_one: Vec<FlowId> = flows
+        .iter()
+        .zip(&first)
+        .filter(|(_, h)| **h == 1)
+        .map(|(f, _)| *f)
+        .collect();
+    assert!(of_one.len() > 10);
+    let (talking, silent) = of_one.split_at(of_one.len() / 2);
+
+    scene.net.nodes[1].echo = ill;
+    scene.net.run_for(6000);
+    assert_eq!(causes(&scene, 1), vec![vec![DownCause::Check]; 2]);
+    assert_eq!(causes(&scene, 0), vec![vec![]; 2]);
+    let moved = scene.ask_all(talking);
+    assert!(!moved.contains(&1), "{moved:?}");
+    scene
+        .net
+        .assert_moves(&[(MoveReason::Dead, talking.len() as u64)]);
+
+    scene.net.nodes[1].echo = Echo::Open;
+    scene.net.run_for(3000);
+    assert_eq!(causes(&scene, 1), vec![vec![]; 2]);
+    assert_eq!(scene.ask_all(silent), vec![1; silent.len()]);
+    assert_eq!(scene.ask_all(talking), moved);
+    scene
+        .net
+        .assert_moves(&[(MoveReason::Dead, talking.len() as u64)]);
+    scene.net.assert_only_left(&[1]);
+    scene.net.assert_drops(&[]);
+    scene.finish();
+}
+
+#[test]
+fn a_server_that_refuses_connections_is_dead_until_it_serves() {
+    an_ill_server_is_dead_until_it_serves(Echo::Refusing, 60);
+}
+
+#[test]
+fn a_server_that_swallows_connections_is_dead_until_it_serves() {
+    an_ill_server_is_dead_until_it_serves(Echo::Silent, 61);
+}
+
+#[test]
+fn a_server_whose_cable_is_out_is_dead_for_two_reasons_and_back_when_both_have_gone() {
+    let mut scene = checked_scene(62);
+    scene.kill(2);
+    scene.net.run_for(8000);
+    let both = vec![DownCause::Neighbour, DownCause::Check];
+    assert_eq!(causes(&scene, 2), vec![both; 2]);
+    scene.net.nodes[2].echo = Echo::Refusing;
+    scene.revive(2);
+    scene.net.run_for(8000);
+    assert_eq!(causes(&scene, 2), vec![vec![DownCause::Check]; 2]);
+    scene.net.nodes[2].echo = Echo::Open;
+    scene.net.run_for(3000);
+    assert_eq!(causes(&scene, 2), vec![vec![]; 2]);
+    scene.net.assert_drops(&[]);
+    scene.net.assert_moves(&[]);
+    scene.finish();
+}
+
+#[test]
+fn checks_go_on_for_hours_without_a_false_alarm_or_a_leak() {
+    let mut scene = checked_scene(63);
+    scene.net.step_ms = 1000;
+    scene.net.run_for(3_600_000);
+    (0..3).for_each(|s| assert_eq!(causes(&scene, s), vec![vec![]; 2]));
+    let HostReply::Checks(states) = scene.net.sim.gateway.host.call(HostCmd::Checks) else {
+        panic!("the host lists no checks");
+    };
+    for (id, state) in states {
+        assert_eq!(state.failures, 0, "{id:?}");
+        assert!(state.successes > 3000, "{id:?}: {}", state.successes);
+    }
+    scene.net.assert_drops(&[]);
+    scene.finish();
+}
+
+fn ping(scene: &mut Scene, addr: IpAddr, count: u32) -> PingReport {
+    let spec = PingSpec {
+        addr,
+        count,
+        interval_ms: 100,
+        size: 56,
+    };
+    let host = &mut scene.net.sim.gateway.host;
+    let HostReply::PingStarted(id) = host.call(HostCmd::Ping(spec)) else {
+        panic!("no ping was started");
+    };
+    scene.net.run_for(u64::from(count) * 100 + 4000);
+    match scene.net.sim.gateway.host.call(HostCmd::PingReport(id)) {
+        HostReply::Ping(Some(report)) => report,
+        other => panic!("no report of the ping: {other:?}"),
+    }
+}
+
+#[test]
+fn the_box_pings_servers_and_clients_and_hears_nothing_from_nobody() {
+    let mut scene = Scene::new(2, Scene::setup(2), 64);
+    scene.client(7);
+    for family in BOTH {
+        for addr in [server_addr(1, family), client_addr(7, family)] {
+            let report = ping(&mut scene, addr, 5);
+            let seqs: Vec<u16> = report.answers.iter().map(|(seq, _)| *seq).collect();
+            assert_eq!(seqs, [0, 1, 2, 3, 4], "{addr}");
+            assert!(
+                report.answers.iter().all(|(_, ms)| *ms == 2),
+                "{addr}: {report:?}"
+            );
+            assert!(report.done);
+        }
+    }
+    let nobody = [ip("192.0.2.99"), ip("fd00:2::99"), ip("198.51.100.1")];
+    for addr in nobody {
+        let report = ping(&mut scene, addr, 3);
+        assert!(
+            report.done && report.answers.is_empty(),
+            "{addr}: {report:?}"
+        );
+    }
+    // Six for the two silent neighbours, three without a route.
+    let now = scene.net.sim.now;
+    let gateway = &mut scene.net.sim.gateway;
+    let own = gateway.control.status(&mut gateway.host, now).host;
+    assert_eq!(own.origin_lost, 9);
+    scene.net.assert_drops(&[]);
+    scene.finish();
+}
+
+#[test]
+fn a_service_that_is_pinged_through_the_gateway_answers_from_the_flows_server() {
+    let mut scene = Scene::new(3, Scene::setup(2), 65);
+    let report = ping(&mut scene, ip(flowgate_tests::net::SERVICE), 5);
+    assert_eq!(report.answers.len(), 5);
+    let report = ping(&mut scene, ip(flowgate_tests::net::SERVICE6), 5);
+    assert_eq!(report.answers.len(), 5);
+    assert_eq!(Family::V4, BOTH[0]);
+    scene.finish();
+}

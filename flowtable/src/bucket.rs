@@ -227,8 +227,8 @@ impl Buckets {
     /// The writer starts to change which flow is where in this bucket.
     pub(crate) fn begin(&self, bucket: BucketNo) {
         let index = version_index(bucket);
-        self.0
-            .store(index, self.0.load(index).wrapping_add(1 << VERSION_SHIFT));
+        let word = self.0.load(index).wrapping_add(1 << VERSION_SHIFT);
+        self.0.store(index, word);
         fence(Release);
     }
 

@@ -35,7 +35,7 @@
 //! consistent. Key, place and a pin with its stamp change only under the bucket's version.
 
 use crate::bucket::PlaceNo;
-use crate::key::{Dir, KEY_MASK, Key};
+use crate::key::{BOTH, Dir, KEY_MASK, Key};
 use crate::memory::{LINE_WORDS, Words};
 use crate::pin::PinWord;
 use crate::state::{Class, State};
@@ -350,7 +350,7 @@ impl<K: Key> Entries<K> {
         self.set_birth(place, now);
         self.set_life(place, Life::born(track, now));
         self.words.store(Self::body(place) + STAMPS, 0);
-        for dir in [Dir::Fwd, Dir::Rev] {
+        for dir in BOTH {
             self.set_side(
                 place,
                 dir,

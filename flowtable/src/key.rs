@@ -28,6 +28,9 @@ pub enum Dir {
     Rev = 1,
 }
 
+/// Both directions, in the order of pairs.
+pub(crate) const BOTH: [Dir; 2] = [Dir::Fwd, Dir::Rev];
+
 impl Dir {
     /// The opposite direction.
     #[must_use]

@@ -49,9 +49,9 @@ impl<K: Key> Writer<K> {
             return Ok(Entry(place));
         }
         let Some(place) = self.room(candidates, now) else {
-            candidates
-                .iter()
-                .for_each(|bucket| self.table.buckets.set_loss(*bucket, now));
+            for bucket in candidates {
+                self.table.buckets.set_loss(bucket, now);
+            }
             self.counters.refused.bump();
             return Err(Refused);
         };

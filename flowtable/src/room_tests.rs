@@ -124,6 +124,7 @@ fn full_of(class: Class, debt: bool, now: Tick) -> (Rig, u32) {
             rig.writer.set_debt(entry, debt);
         }
         n += 1;
+        assert!(n < 10_000, "it does not fill up");
     }
     (rig, n)
 }
@@ -271,6 +272,21 @@ fn a_flow_that_is_inserted_twice_has_one_entry_and_is_observed() {
         ([1, 1], Class::TwoWay, pin_of(1))
     );
     assert_eq!(rig.table.stats().inserts, 1);
+}
+
+#[test]
+fn a_flow_that_expired_and_comes_back_starts_anew() {
+    let mut rig = Rig::new(2);
+    rig.insert_as(1, Class::TwoWay, START).unwrap();
+    let hash = rig.hash(1);
+    let entry = rig
+        .writer
+        .insert(SLOT, hash, &key(1), Fwd, &UDP, at(300))
+        .unwrap();
+    assert_eq!(rig.writer.pin(entry, Fwd), crate::PinWord::NONE);
+    let view = rig.table.find(SLOT, hash, &key(1)).unwrap();
+    assert_eq!((view.packets, view.class), ([1, 0], Class::Probation));
+    rig.check_books();
 }
 
 #[test]

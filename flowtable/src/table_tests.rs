@@ -116,13 +116,24 @@ fn readers_see_neither_torn_nor_missing_entries_while_the_writer_displaces_and_r
                 }
             }
         });
-        churn(&mut rig, lasting);
-        done.store(true, Relaxed);
+        {
+            let _done = Raise(&done);
+            churn(&mut rig, lasting);
+        }
         finder.join().unwrap();
         lister.join().unwrap();
     });
     assert!(rig.table.stats().displaced > 100, "{:?}", rig.table.stats());
     rig.check_books();
+}
+
+/// Raises a flag when it goes, also by a panic: or a failing test would wait for its readers for ever.
+struct Raise<'a>(&'a Flag);
+
+impl Drop for Raise<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 fn churn(rig: &mut Rig, lasting: u32) {

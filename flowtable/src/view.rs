@@ -3,7 +3,7 @@
 use crate::bucket::PlaceNo;
 use crate::entry::Entries;
 use crate::hash::SlotNo;
-use crate::key::{Dir, Key};
+use crate::key::{BOTH, Dir, Key};
 use crate::pin::PinWord;
 use crate::state::{Class, State};
 use crate::time::Tick;
@@ -74,5 +74,3 @@ impl<K: Key> EntryView<K> {
         now.since(self.last_use) >= self.timeout_s.saturating_mul(Tick::PER_SECOND)
     }
 }
-
-const BOTH: [Dir; 2] = [Dir::Fwd, Dir::Rev];

@@ -6,8 +6,9 @@
 //! are in `sweep`.
 
 use crate::bucket::{PlaceNo, Tag};
+use crate::entry::{Count, Life};
 use crate::hash::{FlowHash, SlotNo};
-use crate::key::{Dir, Key};
+use crate::key::{BOTH, Dir, Key};
 use crate::pin::PinWord;
 use crate::pressure::Fill;
 use crate::state::{L4, Observed, Seen, State};
@@ -108,50 +109,33 @@ impl<K: Key> Writer<K> {
     pub fn observe(&mut self, e: Entry, dir: Dir, seen: &Seen, now: Tick) -> Observed {
         let (entries, place) = (&self.table.entries, e.0);
         let life = entries.life(place);
-        let sides = [entries.side(place, Dir::Fwd), entries.side(place, Dir::Rev)];
-        let packets =
-            entries.count(place, dir).packets() + entries.count(place, dir.flip()).packets();
-        let age = now.low().wrapping_sub(entries.birth(place));
+        let sides = BOTH.map(|way| entries.side(place, way));
         let before = life.track(sides);
         let mut track = before;
-        let touch = track.step(
-            dir,
-            seen,
-            When {
-                age,
-                idle: now.since(life.last_use()),
-                packets,
-            },
-        );
+        let touch = track.step(dir, seen, self.when(place, life, now));
         if touch == Touch::Reopened {
-            self.start_anew(e);
-            entries.set_birth(place, now);
+            self.start_anew(place, now);
         }
         entries.set_count(place, dir, entries.count(place, dir).plus(seen.bytes));
         if touch == Touch::Counted {
             return Observed::Normal;
         }
-        for (at, way) in [Dir::Fwd, Dir::Rev].into_iter().enumerate() {
+        for (way, side) in BOTH.into_iter().zip(sides) {
             let port = if way == dir {
                 seen.in_port
             } else {
-                sides[at].in_port()
+                side.in_port()
             };
-            let side = sides[at].with_mark(track.marks[at]).with_in_port(port);
-            if side != sides[at] {
-                entries.set_side(place, way, side);
+            let next = side.with_mark(track.marks[way as usize]).with_in_port(port);
+            if next != side {
+                entries.set_side(place, way, next);
             }
         }
-        let changed = (track.state, track.class) != (before.state, before.class);
-        let life = life.with_track(&track).with_last_use(now);
-        entries.set_life(
-            place,
-            if changed {
-                life.with_changed(now)
-            } else {
-                life
-            },
-        );
+        let mut life = life.with_track(&track).with_last_use(now);
+        if (track.state, track.class) != (before.state, before.class) {
+            life = life.with_changed(now);
+        }
+        entries.set_life(place, life);
         if touch == Touch::Reopened {
             Observed::Reopened
         } else {
@@ -159,10 +143,24 @@ impl<K: Key> Writer<K> {
         }
     }
 
-    fn start_anew(&self, e: Entry) {
+    fn when(&self, place: PlaceNo, life: Life, now: Tick) -> When {
+        let entries = &self.table.entries;
+        When {
+            age: now.low().wrapping_sub(entries.birth(place)),
+            idle: now.since(life.last_use()),
+            packets: BOTH
+                .map(|way| entries.count(place, way).packets())
+                .into_iter()
+                .sum(),
+        }
+    }
+
+    /// The entry becomes a new connection's: its age and counters start again.
+    fn start_anew(&self, place: PlaceNo, now: Tick) {
         self.counters.reopened.bump();
-        for way in [Dir::Fwd, Dir::Rev] {
-            self.table.entries.set_count(e.0, way, Default::default());
+        self.table.entries.set_birth(place, now);
+        for way in BOTH {
+            self.table.entries.set_count(place, way, Count::default());
         }
     }
 

@@ -130,7 +130,7 @@ impl Control {
         }
     }
 
-    fn nhops_of(&self, gateway: IpAddr) -> Vec<NhopIdx> {
+    pub(super) fn nhops_of(&self, gateway: IpAddr) -> Vec<NhopIdx> {
         self.routes
             .nhops()
             .filter(|n| n.key.gateway == Some(gateway))

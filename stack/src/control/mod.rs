@@ -2,16 +2,19 @@
 //!
 //! One thread owns it. It writes what workers read (FIB, groups, next-hop words, the published ports) and
 //! never waits for them. The host reports neighbours and health checks; control decides what that means for
-//! next hops. Files: `routes` (add, change, delete, get), `health`, `flows`, `report` (status, counters).
+//! next hops. Files: `routes` (add, change, delete, get), `health`, `flows`, `report` (status, fills), and
+//! `reader`, by which other threads read flows and counters without control.
 
 mod flows;
 mod health;
+mod reader;
 mod report;
 mod routes;
 
 pub use flows::{FlowRow, FlowSide};
 pub use health::{DownCause, NhopHealth};
-pub use report::{Fill, PortReport, Status, WorkerReport};
+pub use reader::Reader;
+pub use report::{Leaving, PortReport, WorkerReport};
 pub use routes::{Chosen, GatewaySpec, PathKind, RouteGet, RouteSpec, Why};
 
 use crate::counters::Counters;
@@ -27,7 +30,7 @@ use arc_swap::ArcSwap;
 use flowtable::GroupSecret;
 use hashbrown::{HashMap, HashSet};
 use health::Down;
-use route::{Change, NhopIdx, PortId, Prefix, RouteError, Secs, View};
+use route::{Change, NhopGen, NhopIdx, NhopKey, PortId, Prefix, RouteError, Secs, View};
 use rtrb::Producer;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -174,6 +177,8 @@ pub struct Control {
     marks_at: Secs,
     bounds: Bounds,
     started: Now,
+    /// Next hops' identities for readers; `None` after a change.
+    names: Option<Arc<HashMap<NhopIdx, (NhopGen, NhopKey)>>>,
 }
 
 impl Control {
@@ -200,6 +205,7 @@ impl Control {
             marks_at: now.secs(),
             bounds: parts.bounds,
             started: now,
+            names: None,
         };
         control.install_ports(host, now)?;
         control.told.clear();
@@ -285,6 +291,7 @@ impl Control {
                 host.call(HostCmd::Release(arp::NeighIdx(*neigh)));
             }
         }
+        self.names = None;
         self.told.push(ControlEvent::Route(change));
         self.wake_workers();
     }

@@ -1,25 +1,11 @@
-//! Status and counters.
+//! What status and counters are made of.
 
-use super::Control;
+use super::{Control, Reader};
 use crate::counters::{PortTotals, Totals};
-use crate::host::{HostCmd, HostLink, HostReply};
 use crate::time::Now;
-use route::{Admin, NhopInfo};
-
-/// How full a table is, and what happens when it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fill {
-    /// The table.
-    pub name: String,
-    /// Entries in use.
-    pub used: u64,
-    /// Entries it can hold.
-    pub limit: u64,
-    /// What happens beyond.
-    pub policy: &'static str,
-    /// The setting that raises the limit.
-    pub setting: &'static str,
-}
+use hashbrown::HashMap;
+use route::{Admin, GroupId, Health, NhopGen, NhopIdx, NhopInfo, NhopKey, PathInfo, Prefix};
+use std::sync::Arc;
 
 /// One worker.
 #[derive(Clone, Debug)]
@@ -39,24 +25,49 @@ pub struct PortReport {
     pub totals: PortTotals,
 }
 
-/// The answer to `status`.
+/// A next hop that takes no new flows, or does not answer.
 #[derive(Clone, Debug)]
-pub struct Status {
-    /// Since start, ms.
-    pub uptime_ms: u64,
-    /// Workers.
-    pub workers: Vec<WorkerReport>,
-    /// All workers together.
-    pub totals: Totals,
-    /// The host's own.
-    pub host: Totals,
-    /// Tables.
-    pub fills: Vec<Fill>,
-    /// Next hops that drain: which, flows left, idle time of the oldest in ms.
-    pub draining: Vec<(NhopInfo, u64, u64)>,
+pub struct Leaving {
+    /// Which.
+    pub nhop: NhopInfo,
+    /// The route that it leaves; `None`: all.
+    pub destination: Option<Prefix>,
+    /// Seconds until its flows must move.
+    pub deadline_s: Option<u32>,
+    /// Flows left there; counted by [`Reader::count_left`].
+    pub flows: u64,
+    /// How long the one that was silent longest has been, ms; likewise.
+    pub oldest_ms: u64,
 }
 
 impl Control {
+    /// What other threads may read of the gateway as it is now.
+    pub fn reader(&mut self) -> Reader {
+        let nhops = self.names();
+        Reader {
+            tables: self.tables.clone(),
+            host_tables: self.host_tables.clone(),
+            workers: self
+                .workers
+                .iter()
+                .map(|w| Arc::clone(&w.counters))
+                .collect(),
+            host: Arc::clone(&self.host_counters),
+            slots: self.slots,
+            view: Arc::clone(&self.view),
+            nhops,
+            ports: self.published.load_full(),
+        }
+    }
+
+    /// Which next hop is what: made anew for the first reader after a change.
+    fn names(&mut self) -> Arc<HashMap<NhopIdx, (NhopGen, NhopKey)>> {
+        let routes = &self.routes;
+        let named = |n: NhopInfo| (n.idx, (n.generation, n.key));
+        let make = || Arc::new(routes.nhops().map(named).collect());
+        Arc::clone(self.names.get_or_insert_with(make))
+    }
+
     /// The sum of all workers' counters.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
@@ -66,73 +77,24 @@ impl Control {
         totals
     }
 
-    /// Counters of one worker after the other.
-    pub fn worker_reports(&self) -> Vec<WorkerReport> {
-        let report = |(id, w): (usize, &super::WorkerHandle)| {
-            let mut totals = Totals::default();
-            totals.add(&w.counters);
-            WorkerReport { id, totals }
-        };
-        self.workers.iter().enumerate().map(report).collect()
+    /// Since start, ms.
+    pub fn uptime_ms(&self, now: Now) -> u64 {
+        now.0.saturating_sub(self.started.0)
     }
 
-    /// Every port with its counters.
-    pub fn port_reports(&self) -> Vec<PortReport> {
-        let report = |port: &crate::ports::Port| {
-            let mut totals = PortTotals::default();
-            for worker in &self.workers {
-                if let Some(counters) = worker.counters.port(port.id) {
-                    totals.add(counters);
-                }
-            }
-            PortReport {
-                port: port.clone(),
-                totals,
-            }
-        };
-        self.ports.0.iter().map(report).collect()
-    }
-
-    /// Everything at a glance.
-    pub fn status(&self, host: &mut dyn HostLink, now: Now) -> Status {
-        let mut own = Totals::default();
-        own.add(&self.host_counters);
-        Status {
-            uptime_ms: now.0.saturating_sub(self.started.0),
-            workers: self.worker_reports(),
-            totals: self.totals(),
-            host: own,
-            fills: self.fills(host),
-            draining: self.draining(now),
-        }
-    }
-
-    fn draining(&self, now: Now) -> Vec<(NhopInfo, u64, u64)> {
-        let drained: Vec<NhopInfo> = self.draining_nhops();
-        if drained.is_empty() {
-            return Vec::new();
-        }
-        let counts = self.flows_by_nhop(now);
-        let left = |n: NhopInfo| {
-            let (flows, oldest) = counts.get(&n.idx).copied().unwrap_or_default();
-            (n, flows, oldest)
-        };
-        drained.into_iter().map(left).collect()
-    }
-
-    /// Next hops that drain everywhere, or have weight 0 in some route.
-    fn draining_nhops(&self) -> Vec<NhopInfo> {
-        let mut all: Vec<NhopInfo> = self
+    /// Next hops that are dead, drain everywhere, or have weight 0 in some route. Nothing is counted yet.
+    pub fn leaving(&self, now: Now) -> Vec<Leaving> {
+        let gone = |n: &NhopInfo| n.admin != Admin::In || n.health == Health::Dead;
+        let everywhere = self
             .routes
             .nhops()
-            .filter(|n| n.admin == Admin::Draining)
-            .collect();
-        for route in self.routes.routes() {
-            for path in route.paths.iter().filter(|p| p.weight == 0) {
-                if !all.iter().any(|n| n.idx == path.idx) {
-                    all.extend(self.routes.nhop_info(path.idx));
-                }
-            }
+            .filter(gone)
+            .map(|n| leaving(n, None, None));
+        let mut all: Vec<Leaving> = everywhere.collect();
+        for (prefix, path) in self.routes.draining_paths() {
+            let left = path.deadline.map(|at| at.0.saturating_sub(now.secs().0));
+            let nhop = self.routes.nhop_info(path.idx);
+            all.extend(nhop.map(|n| leaving(n, Some(prefix), left)));
         }
         all
     }
@@ -142,75 +104,35 @@ impl Control {
         self.routes.nhops().collect()
     }
 
-    /// Counters of ARP and ND.
-    pub fn neigh_stats(&self, host: &mut dyn HostLink) -> Option<Box<arp::ArpStats>> {
-        match host.call(HostCmd::NeighStats) {
-            HostReply::NeighStats(stats, _) => Some(stats),
-            _ => None,
-        }
+    /// Groups: id, buckets, members.
+    pub fn groups(&self) -> impl Iterator<Item = (GroupId, u32, Vec<PathInfo>)> + '_ {
+        let ids = self.routes.groups();
+        ids.map(|id| {
+            (
+                id,
+                self.view.group(id).buckets(),
+                self.routes.group_paths(id),
+            )
+        })
     }
 
-    /// The fill of every table.
-    pub fn fills(&self, host: &mut dyn HostLink) -> Vec<Fill> {
-        let mut fills = Vec::new();
-        let mut add = |name: &str, used: u64, limit: u64, policy, setting| {
-            fills.push(Fill {
-                name: name.to_owned(),
-                used,
-                limit,
-                policy,
-                setting,
-            });
-        };
-        for ((name, stats), setting) in self.flow_stats().into_iter().zip([
-            "tables.flows-v4",
-            "tables.flows-v6",
-            "fixed",
-            "fixed",
-        ]) {
-            let policy = "new flows replace unconfirmed ones, else go unpinned";
-            add(name, stats.used, stats.capacity, policy, setting);
-        }
-        for fill in self.routes.fills() {
-            add(
-                fill.name,
-                fill.used,
-                fill.limit,
-                "further adds are refused",
-                fill.setting,
-            );
-        }
-        if let HostReply::NeighStats(_, (used, limit)) = host.call(HostCmd::NeighStats) {
-            let policy = "unresolved entries are replaced first, next hops never";
-            add(
-                "neighbours",
-                used as u64,
-                limit as u64,
-                policy,
-                "tables.neighbours",
-            );
-        }
-        let totals = self.totals();
-        let workers = self.workers.len() as u64;
-        let waiting = totals.waiting + totals.origin_waiting;
-        let room = (self.bounds.held + self.bounds.pieces) as u64 * workers;
-        add(
-            "waiting packets",
-            waiting,
-            room,
-            "the oldest are dropped",
-            "tables.held-packets",
-        );
-        let in_rings = totals.handed_off.saturating_sub(totals.taken_over);
-        let pairs = workers * workers.saturating_sub(1);
-        let policy = "the sender drops and counts";
-        add(
-            "hand-off rings",
-            in_rings,
-            self.bounds.handoff as u64 * pairs,
-            policy,
-            "fixed",
-        );
-        fills
+    /// Packets, pieces, buffers and hand-off places that there is room for.
+    pub fn bounds(&self) -> super::Bounds {
+        self.bounds
+    }
+
+    /// The fills of the route tables.
+    pub fn route_fills(&self) -> Vec<route::Fill> {
+        self.routes.fills()
+    }
+}
+
+fn leaving(nhop: NhopInfo, destination: Option<Prefix>, deadline_s: Option<u32>) -> Leaving {
+    Leaving {
+        nhop,
+        destination,
+        deadline_s,
+        flows: 0,
+        oldest_ms: 0,
     }
 }

@@ -203,32 +203,41 @@ impl Control {
         self.committed(deleted, Vec::new(), host, now)
     }
 
-    /// `route flush`: every route that an operator made. Returns what was deleted.
+    /// `route flush`: up to `max` of the routes that an operator made. Returns what was deleted; nothing, when
+    /// none is left.
     pub fn route_flush(
         &mut self,
         v4: bool,
         v6: bool,
+        max: usize,
         host: &mut dyn HostLink,
         now: Now,
-    ) -> Result<Vec<Change>, ControlError> {
+    ) -> Vec<Change> {
         let doomed: Vec<RouteInfo> = self
             .routes
             .routes()
             .filter(|r| !self.connected.contains(&r.prefix))
             .filter(|r| if r.prefix.addr().is_ipv4() { v4 } else { v6 })
+            .take(max)
             .collect();
         let mut changes = Vec::new();
         for route in doomed {
-            for path in route.paths.iter() {
+            for path in &route.paths {
                 let which = NhopKeyMatch {
                     gateway: path.key.gateway,
                     port: Some(path.key.port),
                 };
                 let deleted = self.routes.delete(route.prefix, Some(&which), now.secs());
-                changes.push(self.committed(deleted, Vec::new(), host, now)?);
+                // It was listed a moment ago, and deleting needs no room.
+                changes.extend(self.committed(deleted, Vec::new(), host, now));
             }
         }
-        Ok(changes)
+        changes
+    }
+
+    /// The routes that follow a prefix, or all: IPv4, then IPv6, by address, then length.
+    pub fn routes_after(&self, after: Option<Prefix>) -> impl Iterator<Item = RouteInfo> + '_ {
+        self.routes.routes_after(after)
     }
 
     /// Every route, in order.

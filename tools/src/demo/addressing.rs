@@ -20,6 +20,8 @@ pub(crate) const SERVICE6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x113, 0, 0, 
 
 /// The gateway's address on the rack's segment, IPv4 (a /24): the servers' default route.
 pub(crate) const RACK_GATEWAY4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// The gateway's hardware address on the rack's segment (locally administered).
+pub(crate) const RACK_GATEWAY_MAC: [u8; 6] = [0x02, 0x66, 0x67, 0, 0, 0x01];
 /// Prefix length of the rack's segment, IPv4.
 pub(crate) const RACK_LEN4: u8 = 24;
 /// The gateway's address on the rack's segment, IPv6 (a /64).

@@ -176,6 +176,7 @@ fn wire(
             device,
             rack,
             has_v6,
+            mtu: MTU as u32,
             socket,
             clock,
         },

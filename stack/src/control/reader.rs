@@ -1,0 +1,219 @@
+//! What other threads than control's may read, at any time and without stopping anybody.
+//!
+//! A [`Reader`] is made by control in a moment and handed to whoever asked: it shares the tables and counters, which
+//! workers go on writing, and has a copy of what only control knows (next hops' names, ports). So a listing of
+//! millions of flows costs control nothing. It may be a little out of date, never torn.
+
+use super::flows::{FlowRow, FlowSide};
+use super::report::{Leaving, PortReport, WorkerReport};
+use crate::counters::{Counters, PortTotals, Totals};
+use crate::flows::{FlowFilter, pins_of};
+use crate::path::FlowTables;
+use crate::ports::Ports;
+use crate::time::Now;
+use crate::worker::SlotMap;
+use flowtable::{Dir, EntryView, Key, SLOTS, Stats, Table};
+use hashbrown::HashMap;
+use route::{NhopGen, NhopIdx, NhopKey, Pin, PinState, PortId, View};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A view of the running gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct Reader {
+    pub(super) tables: FlowTables,
+    pub(super) host_tables: FlowTables,
+    pub(super) workers: Arc<[Arc<Counters>]>,
+    pub(super) host: Arc<Counters>,
+    pub(super) slots: SlotMap,
+    pub(super) view: Arc<View>,
+    pub(super) nhops: Arc<HashMap<NhopIdx, (NhopGen, NhopKey)>>,
+    pub(super) ports: Arc<Ports>,
+}
+
+impl Reader {
+    /// Flows that match, in the order of the tables.
+    pub fn flows(self, filter: FlowFilter, now: Now) -> impl Iterator<Item = FlowRow> + Send {
+        let (reader, other) = (self.clone(), filter.clone());
+        let (v4, v6) = (Arc::clone(&self.tables.v4), Arc::clone(&self.tables.v6));
+        let v4 = v4
+            .into_entries()
+            .filter_map(move |e| self.matching(&e, &filter, now));
+        let v6 = v6
+            .into_entries()
+            .filter_map(move |e| reader.matching(&e, &other, now));
+        v4.chain(v6)
+    }
+
+    fn matching<K: Key>(&self, e: &EntryView<K>, filter: &FlowFilter, now: Now) -> Option<FlowRow> {
+        let worker = self.worker_of(e.slot.0);
+        filter.matches(e, worker).then(|| self.row(e, worker, now))
+    }
+
+    fn worker_of(&self, slot: u16) -> usize {
+        usize::from(self.slots[usize::from(slot) % SLOTS])
+    }
+
+    fn row<K: Key>(&self, entry: &EntryView<K>, worker: usize, now: Now) -> FlowRow {
+        let idle = idle_ms(entry, now);
+        let lives = u64::from(entry.timeout_s) * 1000;
+        FlowRow {
+            proto: entry.key.proto(),
+            ends: entry.key.ends(),
+            opener: entry.opener,
+            state: entry.state,
+            class: entry.class,
+            idle_ms: idle,
+            expires_ms: lives.saturating_sub(idle),
+            sides: [Dir::Fwd, Dir::Rev].map(|dir| self.side(entry, dir)),
+            worker,
+            slot: entry.slot.0,
+        }
+    }
+
+    fn side<K: Key>(&self, entry: &EntryView<K>, dir: Dir) -> FlowSide {
+        let at = dir as usize;
+        let pin = Some(pins_of(entry)[at]).filter(|p| *p != Pin::NONE);
+        let in_port = PortId(u16::from(entry.in_ports[at]));
+        FlowSide {
+            pin,
+            state: pin.map(|p| self.view.judge(p)),
+            nhop: pin.and_then(|p| self.nhop(p)),
+            in_port: (entry.packets[at] > 0).then(|| self.port_name(in_port)),
+            packets: entry.packets[at],
+            bytes: entry.bytes[at],
+        }
+    }
+
+    /// The next hop that a pin names, if it is still the one that it was.
+    pub fn nhop(&self, pin: Pin) -> Option<NhopKey> {
+        let (generation, key) = self.nhops.get(&pin.idx())?;
+        (*generation == pin.generation()).then_some(*key)
+    }
+
+    /// What a worker would find about a pin's next hop.
+    pub fn judge(&self, pin: Pin) -> PinState {
+        self.view.judge(pin)
+    }
+
+    /// A port's name.
+    pub fn port_name(&self, id: PortId) -> String {
+        let port = self.ports.get(id);
+        port.map_or_else(|| format!("port{}", id.0), |port| port.name.clone())
+    }
+
+    /// The ports.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// Counters and fills of the flow tables: IPv4 and IPv6 of the workers, then of the host.
+    pub fn flow_stats(&self) -> [Stats; 4] {
+        let (workers, host) = (&self.tables, &self.host_tables);
+        [
+            workers.v4.stats(),
+            workers.v6.stats(),
+            host.v4.stats(),
+            host.v6.stats(),
+        ]
+    }
+
+    /// Flows that each worker owns.
+    pub fn flows_by_worker(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.workers.len()];
+        let mut add = |slot: flowtable::SlotNo, used: u32| {
+            if let Some(count) = counts.get_mut(self.worker_of(slot.0)) {
+                *count += u64::from(used);
+            }
+        };
+        for slot in (0..SLOTS as u16).map(flowtable::SlotNo) {
+            add(slot, self.tables.v4.used(slot));
+            add(slot, self.tables.v6.used(slot));
+        }
+        counts
+    }
+
+    /// Counts the flows that are still pinned to each of these.
+    pub fn count_left(&self, leaving: &mut [Leaving], now: Now) {
+        let mut of: HashMap<NhopIdx, Vec<usize>> = HashMap::new();
+        for (at, one) in leaving.iter().enumerate() {
+            of.entry(one.nhop.idx).or_default().push(at);
+        }
+        if !of.is_empty() {
+            count_in(&self.tables.v4, &of, leaving, now);
+            count_in(&self.tables.v6, &of, leaving, now);
+        }
+    }
+
+    /// The sum of all workers' counters.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        self.workers
+            .iter()
+            .for_each(|counters| totals.add(counters));
+        totals
+    }
+
+    /// The host's own counters.
+    pub fn host_totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        totals.add(&self.host);
+        totals
+    }
+
+    /// Counters of one worker after the other.
+    pub fn worker_reports(&self) -> Vec<WorkerReport> {
+        let report = |(id, counters): (usize, &Arc<Counters>)| {
+            let mut totals = Totals::default();
+            totals.add(counters);
+            WorkerReport { id, totals }
+        };
+        self.workers.iter().enumerate().map(report).collect()
+    }
+
+    /// Every port with its counters.
+    pub fn port_reports(&self) -> Vec<PortReport> {
+        let report = |port: &crate::ports::Port| {
+            let mut totals = PortTotals::default();
+            let counters = self.workers.iter().filter_map(|w| w.port(port.id));
+            counters.for_each(|counters| totals.add(counters));
+            PortReport {
+                port: port.clone(),
+                totals,
+            }
+        };
+        self.ports.0.iter().map(report).collect()
+    }
+}
+
+fn idle_ms<K: Key>(entry: &EntryView<K>, now: Now) -> u64 {
+    u64::from(now.tick().0.saturating_sub(entry.last_use.0)) * 100
+}
+
+/// Counts entries of one family for [`Reader::count_left`].
+fn count_in<K: Key>(
+    table: &Table<K>,
+    of: &HashMap<NhopIdx, Vec<usize>>,
+    leaving: &mut [Leaving],
+    now: Now,
+) {
+    for entry in table.entries() {
+        let (a, b) = entry.key.ends();
+        for (pin, to) in pins_of(&entry).into_iter().zip([b.ip(), a.ip()]) {
+            for at in of.get(&pin.idx()).into_iter().flatten() {
+                if let Some(one) = leaving.get_mut(*at).filter(|one| one.keeps(pin, to)) {
+                    one.flows += 1;
+                    one.oldest_ms = one.oldest_ms.max(idle_ms(&entry, now));
+                }
+            }
+        }
+    }
+}
+
+impl Leaving {
+    /// Whether a pin of a flow to `to` is one that has to go with it.
+    fn keeps(&self, pin: Pin, to: IpAddr) -> bool {
+        let here = self.destination.is_none_or(|prefix| prefix.contains(to));
+        here && pin.generation() == self.nhop.generation
+    }
+}

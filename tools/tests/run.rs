@@ -1,0 +1,154 @@
+//! `flowgate run`, the real binary in a private namespace: served, asked, ended.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use stack::io::netns::in_child_namespace;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+const CONFIG: &str = r#"
+[gateway]
+workers = 2
+[tables]
+flows-v4 = 4096
+flows-v6 = 4096
+[[port]]
+name = "uplink"
+type = "tun"
+addresses = ["10.99.0.1/24"]
+host-addresses = ["10.99.0.2/24"]
+[[port]]
+name = "rack"
+type = "tap"
+addresses = ["192.0.2.1/24"]
+[[route]]
+destination = "203.0.113.10/32"
+gateways = ["192.0.2.11", { address = "192.0.2.12", weight = 3 }]
+"#;
+
+/// A directory for one test's files; it goes with the test.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("flowgate-{name}-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A daemon that is killed if the test ends before it.
+struct Daemon {
+    child: Child,
+    log: BufReader<ChildStderr>,
+}
+
+impl Daemon {
+    fn start(config: &Path, socket: &Path) -> Self {
+        let mut child = flowgate(socket)
+            .args(["run", "--config"])
+            .arg(config)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Self { child, log }
+    }
+
+    /// Reads the log up to a line that contains `word`.
+    fn await_line(&mut self, word: &str) -> String {
+        let mut all = String::new();
+        while !all.lines().last().unwrap_or_default().contains(word) {
+            let read = self.log.read_line(&mut all).unwrap();
+            assert_ne!(read, 0, "it ended before it said {word:?}:\n{all}");
+        }
+        all
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn flowgate(socket: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flowgate"));
+    command.arg("--socket").arg(socket).env_remove("RUST_LOG");
+    command
+}
+
+/// Status, standard output and standard error of a command line.
+fn ask(socket: &Path, line: &str) -> (i32, String, String) {
+    let output = flowgate(socket).args(line.split(' ')).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let status = output.status.code().unwrap();
+    (status, text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_daemon_serves_its_commands_until_it_is_told_to_end() {
+    let test = "a_daemon_serves_its_commands_until_it_is_told_to_end";
+    if !in_child_namespace(test).is_inside() {
+        return;
+    }
+    let place = Place::new("run");
+    let (config, socket) = (place.file("flowgate.toml"), place.file("flowgate.sock"));
+    std::fs::write(&config, CONFIG).unwrap();
+    let mut daemon = Daemon::start(&config, &socket);
+    let log = daemon.await_line("serving");
+    assert!(log.contains("workers=2") && log.contains("uplink"), "{log}");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&socket), 0o660);
+    assert_eq!(mode(&place.file("flowgate.group-secret")), 0o600);
+
+    let (status, out, error) = ask(&socket, "netstat -rn");
+    assert_eq!((status, error.as_str()), (0, ""));
+    for word in ["203.0.113.10", "192.0.2.11", "192.0.2.12", "192.0.2.0/24", "uplink"] {
+        assert!(out.contains(word), "{word} in\n{out}");
+    }
+    let added = ask(&socket, "route add 198.51.100.0/24 192.0.2.11");
+    assert_eq!(added, (0, "add net 198.51.100.0: gateway 192.0.2.11\n".into(), "".into()));
+    let (status, _, error) = ask(&socket, "route add 198.51.100.0/24 192.0.2.11");
+    assert_eq!(status, 1);
+    assert_eq!(error, "add net 198.51.100.0: gateway 192.0.2.11: route already in table\n");
+    let (status, _, error) = ask(&socket, "route add 198.51.100.0/24 172.16.0.1");
+    assert_eq!(status, 1);
+    assert!(error.contains("Network is unreachable: no port has an address"), "{error}");
+    let (status, _, error) = ask(&socket, "route delete 100.64.0.0/10");
+    assert_eq!((status, error.contains("not in table")), (1, true), "{error}");
+    for line in ["status", "netstat -s", "netstat -i", "netstat -o", "arp -an", "flow list", "flow stats"] {
+        let (status, out, error) = ask(&socket, line);
+        assert_eq!((status, error.as_str()), (0, ""), "{line}");
+        assert!(!out.is_empty() || line == "arp -an", "{line}");
+    }
+
+    let second = Command::new(env!("CARGO_BIN_EXE_flowgate"))
+        .args(["run", "--config"])
+        .arg(&config)
+        .arg("--socket")
+        .arg(&socket)
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("a flowgate already serves"));
+
+    kill(Pid::from_raw(daemon.child.id() as i32), Signal::SIGTERM).unwrap();
+    assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
+    daemon.await_line("ended");
+    assert!(!socket.exists());
+    assert_eq!(ask(&socket, "status").0, 69);
+}

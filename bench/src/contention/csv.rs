@@ -4,7 +4,7 @@ use super::report::{Report, Row, Series};
 use std::fmt::Write;
 
 /// The names of the columns.
-const HEADER: &str = "way,threads,mpps,mpps_min,mpps_max,ns_per_packet,efficiency,spread_percent,runs,\
+const HEADER: &str = "way,threads,mpps,mpps_min,mpps_max,ns_per_packet,cpu_ns_per_packet,cpu_share,efficiency,spread_percent,runs,\
                       shared_rmw_per_packet,shared_stores_per_packet,locked_per_packet,\
                       instructions_per_packet,oversubscribed";
 
@@ -21,13 +21,15 @@ pub(super) fn render(report: &Report) -> String {
 fn write_row(out: &mut String, series: &Series, row: &Row) -> std::fmt::Result {
     write!(
         out,
-        "{},{},{:.4},{:.4},{:.4},{:.3},{:.4},{:.2},{}",
+        "{},{},{:.4},{:.4},{:.4},{:.3},{:.3},{:.3},{:.4},{:.2},{}",
         series.way.name,
         row.threads,
         row.mpps.median,
         row.mpps.min,
         row.mpps.max,
         row.ns_per_packet,
+        row.cpu_ns,
+        row.cpu_share,
         row.efficiency,
         row.mpps.spread_percent(),
         row.runs.len(),

@@ -3,7 +3,7 @@
 //! Threads are pinned, start together behind a barrier, warm up, are measured and stop on a word that
 //! the main thread stores. Each thread measures its own time with its own clock reads and counts whole
 //! bursts, so a thread that starts late or is displaced counts neither time nor packets that it did not
-//! have. The word and the coarse time share a line that is written ten times a second and read once a
+//! have. CPU time is measured beside it, so that what other programs took shows. The word and the coarse time share a line that is written ten times a second and read once a
 //! burst, as in the gateway.
 
 use super::args::Args;
@@ -54,7 +54,40 @@ impl Pulse {
     }
 }
 
-/// Million packets a second of all threads of `traffic` together.
+/// What a run of a point gave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Run {
+    /// Million packets a second of all threads together.
+    pub(super) mpps: f64,
+    /// Nanoseconds of CPU time a packet.
+    pub(super) cpu_ns: f64,
+    /// CPU time that the threads had, as a share of the time that passed; less than 1 if they had to wait.
+    pub(super) cpu_share: f64,
+}
+
+impl Run {
+    /// Of all threads' work together.
+    fn of(threads: &[Work]) -> Self {
+        let sum = |of: fn(&Work) -> f64| threads.iter().map(of).sum::<f64>();
+        let packets = sum(|work| work.packets as f64);
+        let cpu = sum(|work| work.cpu.as_secs_f64());
+        Self {
+            mpps: sum(|work| work.packets as f64 / work.wall.as_secs_f64() / 1e6),
+            cpu_ns: cpu / packets * 1e9,
+            cpu_share: cpu / sum(|work| work.wall.as_secs_f64()),
+        }
+    }
+}
+
+/// What one thread did.
+#[derive(Clone, Copy, Debug)]
+struct Work {
+    packets: u64,
+    wall: Duration,
+    cpu: Duration,
+}
+
+/// One run with the threads of `traffic`.
 ///
 /// Thread `i` runs on `cpus[i % cpus.len()]`.
 pub(super) fn point(
@@ -62,7 +95,7 @@ pub(super) fn point(
     traffic: &Traffic,
     cpus: &[usize],
     args: &Args,
-) -> Result<f64, String> {
+) -> Result<Run, String> {
     let pulse = CachePadded::new(Pulse::default());
     let start = Barrier::new(traffic.threads() + 1);
     std::thread::scope(|scope| {
@@ -82,11 +115,12 @@ pub(super) fn point(
                 .join()
                 .map_err(|_| String::from("a thread panicked"))?
         };
-        threads.into_iter().map(joined).sum()
+        let works: Result<Vec<Work>, String> = threads.into_iter().map(joined).collect();
+        Ok(Run::of(&works?))
     })
 }
 
-/// A thread's share of a point, in million packets a second.
+/// A thread's part of a run.
 fn one_thread(
     way: &dyn Way,
     traffic: &Traffic,
@@ -94,23 +128,27 @@ fn one_thread(
     cpu: usize,
     start: &Barrier,
     pulse: &Pulse,
-) -> Result<f64, String> {
+) -> Result<Work, String> {
     let pinned = pin(cpu);
     // Made here, so that the memory is this CPU's.
-    let mut packets = traffic.packets_of(thread);
+    let mut batch = traffic.packets_of(thread);
     let mut worker = way.worker(thread);
     start.wait();
     pinned?;
     let mut feed = Feed {
-        packets: &mut packets,
+        packets: &mut batch,
         at: 0,
     };
     feed.run(&mut *worker, pulse, WARM);
-    let began = clock::now();
-    let resolved = feed.run(&mut *worker, pulse, MEASURE);
-    let seconds = began.elapsed().as_secs_f64();
-    verify(&mut *worker, &mut packets, pulse.tick.load(Relaxed))?;
-    Ok(resolved as f64 / seconds / 1e6)
+    let (began, cpu) = (clock::now(), clock::thread_cpu());
+    let packets = feed.run(&mut *worker, pulse, MEASURE);
+    let work = Work {
+        packets,
+        wall: began.elapsed(),
+        cpu: clock::thread_cpu() - cpu,
+    };
+    verify(&mut *worker, &mut batch, pulse.tick.load(Relaxed))?;
+    Ok(work)
 }
 
 /// Lets the calling thread run on `cpu` only.
@@ -168,6 +206,24 @@ mod tests {
 
     impl Worker for Idle {
         fn burst(&mut self, _packets: &mut [Packet], _now: Tick) {}
+    }
+
+    #[test]
+    fn a_run_adds_rates_and_shares_out_cpu_time() {
+        let work = |packets, cpu| Work {
+            packets,
+            wall: Duration::from_secs(2),
+            cpu: Duration::from_secs(cpu),
+        };
+        let run = Run::of(&[work(4_000_000, 2), work(8_000_000, 1)]);
+        assert_eq!(
+            run,
+            Run {
+                mpps: 6.0,
+                cpu_ns: 250.0,
+                cpu_share: 0.75
+            }
+        );
     }
 
     #[test]

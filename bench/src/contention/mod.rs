@@ -73,18 +73,18 @@ fn count_all(args: &Args) -> Vec<Result<Counts, String>> {
 /// Every way at every number of threads, `args.runs` times.
 fn measure_all(args: &Args, machine: &Machine) -> Result<Vec<Point>, String> {
     let mut points = Point::all(&args.ways, &args.threads);
-    for run in 1..=args.runs {
+    for number in 1..=args.runs {
         for point in &mut points {
             eprintln!(
-                "run {run} of {}: {} x {} ...",
+                "run {number} of {}: {} x {} ...",
                 args.runs, point.way.name, point.threads
             );
             let traffic = Traffic::new(args.flows, point.threads);
             let world = (point.way.build)(&traffic);
-            let mpps = measure::point(&*world, &traffic, &machine.cpus, args).map_err(|error| {
+            let run = measure::point(&*world, &traffic, &machine.cpus, args).map_err(|error| {
                 format!("{} with {} threads: {error}", point.way.name, point.threads)
             })?;
-            point.runs.push(mpps);
+            point.runs.push(run);
         }
     }
     Ok(points)

@@ -2,6 +2,7 @@
 
 use super::args::Args;
 use super::machine::Machine;
+use super::measure::Run;
 use super::stats::Summary;
 use crate::step::Counts;
 use crate::ways::WayInfo;
@@ -13,8 +14,8 @@ pub(super) struct Point {
     pub(super) way: &'static WayInfo,
     /// The number of threads.
     pub(super) threads: usize,
-    /// Million packets a second of all threads, by run.
-    pub(super) runs: Vec<f64>,
+    /// What its runs gave.
+    pub(super) runs: Vec<Run>,
 }
 
 impl Point {
@@ -38,15 +39,29 @@ pub(super) struct Row {
     pub(super) threads: usize,
     /// Million packets a second of all threads together.
     pub(super) mpps: Summary,
-    /// Each run's.
+    /// Each run's million packets a second.
     pub(super) runs: Vec<f64>,
-    /// Nanoseconds that one thread takes for a packet.
+    /// Nanoseconds that pass for one thread with a packet.
     pub(super) ns_per_packet: f64,
+    /// Nanoseconds of CPU time a packet: what it costs, whatever else the CPUs do.
+    pub(super) cpu_ns: f64,
+    /// Share of the time that passed in which the threads had a CPU.
+    pub(super) cpu_share: f64,
     /// Share of what as many times the one thread would be.
     pub(super) efficiency: f64,
     /// More threads than CPUs: says little about sharing.
     pub(super) oversubscribed: bool,
 }
+
+impl Row {
+    /// Whether other programs took so much of the CPUs that the rate says more about them.
+    pub(super) fn disturbed(&self) -> bool {
+        !self.oversubscribed && self.cpu_share < UNDISTURBED
+    }
+}
+
+/// The least share of its CPUs that a run needs to count as undisturbed.
+const UNDISTURBED: f64 = 0.95;
 
 /// A way's rows and counts.
 #[derive(Clone, Debug)]
@@ -107,12 +122,19 @@ impl Report {
 fn rows<'a>(points: impl Iterator<Item = &'a Point>, cpus: usize) -> Vec<Row> {
     let mut one_thread = None;
     let row = |point: &Point| {
-        let mpps = Summary::of(&point.runs)?;
+        let median = |of: fn(&Run) -> f64| {
+            Summary::of(&point.runs.iter().map(of).collect::<Vec<_>>())
+                .map(|summary| summary.median)
+        };
+        let runs: Vec<f64> = point.runs.iter().map(|run| run.mpps).collect();
+        let mpps = Summary::of(&runs)?;
         let one = *one_thread.get_or_insert(mpps.median / point.threads as f64);
         Some(Row {
             threads: point.threads,
             mpps,
-            runs: point.runs.clone(),
+            runs,
+            cpu_ns: median(|run| run.cpu_ns)?,
+            cpu_share: median(|run| run.cpu_share)?,
             ns_per_packet: 1e3 * point.threads as f64 / mpps.median,
             efficiency: mpps.median / (one * point.threads as f64),
             oversubscribed: point.threads > cpus,
@@ -135,6 +157,17 @@ pub(super) fn oversubscription(threads: &[usize], cpus: usize) -> Option<String>
             over.join(", ")
         )
     })
+}
+
+/// The warning when other programs took CPU time from rows that had a CPU for each thread.
+pub(super) fn disturbance(report: &Report) -> Option<String> {
+    let rows = report.rows().filter(|(_, row)| row.disturbed());
+    let least = rows.map(|(_, row)| row.cpu_share).min_by(f64::total_cmp)?;
+    Some(format!(
+        "WARNING: the machine was busy with something else: in rows marked ! threads had their CPUs only part of \
+         the time (down to {:.0} %). Compare CPU ns there, or measure again on an idle machine.",
+        100.0 * least
+    ))
 }
 
 #[cfg(test)]
@@ -167,10 +200,12 @@ pub(super) mod tests {
         let mut points = Point::all(&ways, &args.threads);
         let runs = [[10.0, 9.0, 11.0], [5.0, 5.0, 5.0], [4.0, 4.5, 3.5]];
         for (i, point) in points.iter_mut().enumerate() {
-            point.runs = runs[i % 3]
-                .iter()
-                .map(|mpps| mpps * (i / 3 + 1) as f64)
-                .collect();
+            let run = |mpps: &f64| Run {
+                mpps: mpps * (i / 3 + 1) as f64,
+                cpu_ns: 90.0,
+                cpu_share: if i == 1 { 0.5 } else { 1.0 },
+            };
+            point.runs = runs[i % 3].iter().map(run).collect();
         }
         let counts = Counts {
             packets: 16,
@@ -205,6 +240,14 @@ pub(super) mod tests {
             .map(|row| row.oversubscribed)
             .collect();
         assert_eq!(marked, [false, false, true]);
+    }
+
+    #[test]
+    fn rows_that_had_no_whole_cpu_are_marked_and_warned_of() {
+        let report = sample();
+        let marked: Vec<_> = report.rows().map(|(_, row)| row.disturbed()).collect();
+        assert_eq!(marked, [false, true, false, false, false, false]);
+        assert!(disturbance(&report).is_some_and(|line| line.contains("down to 50 %")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The report as text for a terminal.
 
-use super::report::{Report, Row, Series, oversubscription};
+use super::report::{Report, Row, Series, disturbance, oversubscription};
 use crate::step::Counts;
 use std::fmt::Write;
 
@@ -44,12 +44,13 @@ fn write_row(out: &mut String, series: &Series, row: &Row) -> std::fmt::Result {
     };
     writeln!(
         out,
-        "{:<10} {:>7}{:1} {:>10.2} {:>11.1} {:>11.2} {:>7.0}% {:>11} {:>13}",
+        "{:<10} {:>7}{} {:>9.2} {:>10.1} {:>8.1} {:>11.2} {:>6.0}% {:>11} {:>14}",
         series.way.name,
         row.threads,
-        if row.oversubscribed { "*" } else { "" },
+        mark(row),
         row.mpps.median,
         row.ns_per_packet,
+        row.cpu_ns,
         row.efficiency,
         row.mpps.spread_percent(),
         count(|counts| counts.shared_rmw),
@@ -57,10 +58,19 @@ fn write_row(out: &mut String, series: &Series, row: &Row) -> std::fmt::Result {
     )
 }
 
+/// One letter that says what to think of a row.
+fn mark(row: &Row) -> char {
+    match row {
+        row if row.oversubscribed => '*',
+        row if row.disturbed() => '!',
+        _ => ' ',
+    }
+}
+
 fn write_notes(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(
         out,
-        "\nMpps: all threads together. ns/packet: one thread's. efficiency: of as many times one thread.\n\
+        "\nMpps: all threads together. ns/packet: one thread's; CPU ns: of CPU time. efficiency: of as many times one thread.\n\
          spread: least to most of the runs. shared RMW, stores: a packet, on cache lines that another\n\
          thread touches too, counted by single-stepping the code that was measured."
     )?;
@@ -78,10 +88,11 @@ fn write_notes(out: &mut String, report: &Report) -> std::fmt::Result {
             )?,
         }
     }
-    match oversubscription(&report.args.threads, report.machine.cpus.len()) {
-        Some(warning) => writeln!(out, "\n{warning}"),
-        None => Ok(()),
+    let crowded = oversubscription(&report.args.threads, report.machine.cpus.len());
+    for warning in [crowded, disturbance(report)].into_iter().flatten() {
+        writeln!(out, "\n{warning}")?;
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -100,7 +111,7 @@ mod tests {
         assert_eq!(
             words,
             [
-                "freebsd8", "1", "10.00", "100.0", "1.00", "20%", "10.00", "0.00"
+                "freebsd8", "1", "10.00", "100.0", "90.0", "1.00", "20%", "10.00", "0.00"
             ]
         );
     }
@@ -110,6 +121,8 @@ mod tests {
         let text = render(&sample());
         assert_eq!(text.matches(" 4*").count(), 2);
         assert!(text.contains("WARNING: only 2 CPU(s)"));
+        assert_eq!(text.matches(" 2!").count(), 1);
+        assert!(text.contains("WARNING: the machine was busy"));
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn routes(threads: usize, neighbour: u32) -> (route::Control, Arc<route::View>) 
         gateway: Some(GATEWAY),
     };
     let path = route::Path {
-        key: key.clone(),
+        key,
         weight: 1,
         neigh: neighbour,
         mtu: MTU,

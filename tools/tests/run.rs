@@ -1,5 +1,7 @@
 //! `flowgate run`, the real binary in a private namespace: served, asked, ended.
 
+#![allow(clippy::unwrap_used, reason = "what surprises a test ends it")]
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use stack::io::netns::in_child_namespace;
@@ -117,20 +119,51 @@ fn a_daemon_serves_its_commands_until_it_is_told_to_end() {
 
     let (status, out, error) = ask(&socket, "netstat -rn");
     assert_eq!((status, error.as_str()), (0, ""));
-    for word in ["203.0.113.10", "192.0.2.11", "192.0.2.12", "192.0.2.0/24", "uplink"] {
+    for word in [
+        "203.0.113.10",
+        "192.0.2.11",
+        "192.0.2.12",
+        "192.0.2.0/24",
+        "uplink",
+    ] {
         assert!(out.contains(word), "{word} in\n{out}");
     }
     let added = ask(&socket, "route add 198.51.100.0/24 192.0.2.11");
-    assert_eq!(added, (0, "add net 198.51.100.0: gateway 192.0.2.11\n".into(), "".into()));
+    assert_eq!(
+        added,
+        (
+            0,
+            "add net 198.51.100.0: gateway 192.0.2.11\n".into(),
+            "".into()
+        )
+    );
     let (status, _, error) = ask(&socket, "route add 198.51.100.0/24 192.0.2.11");
     assert_eq!(status, 1);
-    assert_eq!(error, "add net 198.51.100.0: gateway 192.0.2.11: route already in table\n");
+    assert_eq!(
+        error,
+        "add net 198.51.100.0: gateway 192.0.2.11: route already in table\n"
+    );
     let (status, _, error) = ask(&socket, "route add 198.51.100.0/24 172.16.0.1");
     assert_eq!(status, 1);
-    assert!(error.contains("Network is unreachable: no port has an address"), "{error}");
+    assert!(
+        error.contains("Network is unreachable: no port has an address"),
+        "{error}"
+    );
     let (status, _, error) = ask(&socket, "route delete 100.64.0.0/10");
-    assert_eq!((status, error.contains("not in table")), (1, true), "{error}");
-    for line in ["status", "netstat -s", "netstat -i", "netstat -o", "arp -an", "flow list", "flow stats"] {
+    assert_eq!(
+        (status, error.contains("not in table")),
+        (1, true),
+        "{error}"
+    );
+    for line in [
+        "status",
+        "netstat -s",
+        "netstat -i",
+        "netstat -o",
+        "arp -an",
+        "flow list",
+        "flow stats",
+    ] {
         let (status, out, error) = ask(&socket, line);
         assert_eq!((status, error.as_str()), (0, ""), "{line}");
         assert!(!out.is_empty() || line == "arp -an", "{line}");

@@ -11,8 +11,8 @@
 
 use super::backend::About;
 use super::backend::Live;
-use crate::server::Server;
 use crate::server::ServeError;
+use crate::server::Server;
 use crate::server::SocketSpec;
 use crate::server::control;
 use crate::server::control::Handle;
@@ -69,15 +69,33 @@ pub(crate) fn start(
     parts: Parts,
     install: impl FnOnce(&mut Control, &mut Host, Now) -> Result<(), String>,
 ) -> Result<Gate, StartError> {
-    let Parts { setup, queues, kinds, run, socket, clock } = parts;
+    let Parts {
+        setup,
+        queues,
+        kinds,
+        run,
+        socket,
+        clock,
+    } = parts;
     let wakers = Wakers::new(setup.workers)?;
     let now = Now(clock.ms());
-    let Gateway { mut control, mut host, workers } = stack::build(setup, &wakers, now)?;
+    let Gateway {
+        mut control,
+        mut host,
+        workers,
+    } = stack::build(setup, &wakers, now)?;
     install(&mut control, &mut host, now).map_err(StartError::Install)?;
     // From here on a failure drops the gate, which ends what runs already.
-    let mut gate = Gate { server: None, control: None, running: None };
+    let mut gate = Gate {
+        server: None,
+        control: None,
+        running: None,
+    };
     let running = run::start(workers, queues, host, clock, &run)?;
-    let about = About { kinds, cpus: run.cpus };
+    let about = About {
+        kinds,
+        cpus: run.cpus,
+    };
     let live = Live::new(control, running.host.clone(), clock, about);
     gate.running = Some(running);
     let (handle, thread) = control::spawn(live, wakers.control)?;
@@ -90,7 +108,10 @@ impl Gate {
     /// Whether a thread has ended that should not have.
     pub(crate) fn has_crashed(&self) -> bool {
         self.running.as_ref().is_some_and(Running::crashed)
-            || self.control.as_ref().is_some_and(|(_, thread)| thread.is_finished())
+            || self
+                .control
+                .as_ref()
+                .is_some_and(|(_, thread)| thread.is_finished())
     }
 }
 

@@ -52,7 +52,10 @@ struct Stop {
 
 impl Stop {
     fn new(exit: Exit, line: impl ToString) -> Self {
-        Self { exit, line: line.to_string() }
+        Self {
+            exit,
+            line: line.to_string(),
+        }
     }
 }
 
@@ -72,7 +75,11 @@ fn perform(args: &RunArgs, socket: Option<PathBuf>) -> Result<(), Stop> {
     let config = config::load(&args.config).map_err(|wrong| Stop::new(Exit::Config, wrong))?;
     if args.check {
         // A reader that went away misses nothing.
-        let _ = writeln!(std::io::stdout(), "{}: nothing is wrong", args.config.display());
+        let _ = writeln!(
+            std::io::stdout(),
+            "{}: nothing is wrong",
+            args.config.display()
+        );
         return Ok(());
     }
     log::start(args.log.as_deref()).map_err(|line| Stop::new(Exit::Usage, line))?;
@@ -116,7 +123,9 @@ fn start(args: &RunArgs, config: &Config, socket: Option<PathBuf>) -> Result<Gat
 
 /// Where to serve. A living gateway there is found out before any device is touched.
 fn socket_spec(config: &Config, told: Option<PathBuf>) -> Result<SocketSpec, Stop> {
-    let path = told.or_else(|| config.control.socket.clone()).or_else(default_socket);
+    let path = told
+        .or_else(|| config.control.socket.clone())
+        .or_else(default_socket);
     let Some(path) = path else {
         let line = "flowgate: no place for the control socket: XDG_RUNTIME_DIR is not set; name one with \
                     --socket PATH, or socket in [control]";
@@ -125,7 +134,10 @@ fn socket_spec(config: &Config, told: Option<PathBuf>) -> Result<SocketSpec, Sto
     if UnixStream::connect(&path).is_ok() {
         return Err(refused_start(&ServeError::Served(path).into()));
     }
-    Ok(SocketSpec { path, group: config.control.group.clone() })
+    Ok(SocketSpec {
+        path,
+        group: config.control.group.clone(),
+    })
 }
 
 fn refused_device(error: &DeviceError) -> Stop {
@@ -140,8 +152,12 @@ fn refused_start(error: &StartError) -> Stop {
     match error {
         // Its line names the file and the line in it.
         StartError::Install(line) => Stop::new(Exit::Config, line),
-        StartError::Serve(ServeError::Served(_)) => Stop::new(Exit::Refused, format!("flowgate: {error}")),
-        StartError::Serve(ServeError::NoGroup(_)) => Stop::new(Exit::Config, format!("flowgate: {error}")),
+        StartError::Serve(ServeError::Served(_)) => {
+            Stop::new(Exit::Refused, format!("flowgate: {error}"))
+        }
+        StartError::Serve(ServeError::NoGroup(_)) => {
+            Stop::new(Exit::Config, format!("flowgate: {error}"))
+        }
         _ => Stop::new(Exit::System, format!("flowgate: {error}")),
     }
 }

@@ -52,9 +52,17 @@ impl<'a> Plan<'a> {
     /// The plan of the configuration that `file` holds.
     pub(super) fn new(file: &'a Path, config: &'a Config) -> Self {
         let gateway = &config.gateway;
-        let cpus = if gateway.cpus.is_empty() { poll::cpus().len() } else { gateway.cpus.len() };
+        let cpus = if gateway.cpus.is_empty() {
+            poll::cpus().len()
+        } else {
+            gateway.cpus.len()
+        };
         let workers = gateway.workers.unwrap_or(cpus).clamp(1, MAX_WORKERS);
-        Self { file, config, workers }
+        Self {
+            file,
+            config,
+            workers,
+        }
     }
 
     /// What can only be said now that the number of workers is known.
@@ -62,7 +70,11 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// `FILE:LINE: what is wrong: what to write`.
     pub(super) fn check(&self) -> Result<(), String> {
-        let queues = self.config.ports.iter().filter_map(|port| port.queues.as_ref());
+        let queues = self
+            .config
+            .ports
+            .iter()
+            .filter_map(|port| port.queues.as_ref());
         let workers = self.workers;
         match queues.clone().find(|queues| queues.value != workers) {
             None => Ok(()),
@@ -80,7 +92,11 @@ impl<'a> Plan<'a> {
 
     /// Makes the devices, with a queue for each worker.
     pub(super) fn open(&self) -> Result<Vec<Device>, DeviceError> {
-        self.config.ports.iter().map(|port| tun::open(&self.device(port))).collect()
+        self.config
+            .ports
+            .iter()
+            .map(|port| tun::open(&self.device(port)))
+            .collect()
     }
 
     fn device(&self, port: &config::Port) -> DeviceSpec {
@@ -88,7 +104,10 @@ impl<'a> Plan<'a> {
             PortType::Tun => tun::Kind::Tun,
             PortType::Tap => tun::Kind::Tap,
         };
-        let addresses = port.host_addresses.iter().map(|a| (a.value.address, a.value.length));
+        let addresses = port
+            .host_addresses
+            .iter()
+            .map(|a| (a.value.address, a.value.length));
         DeviceSpec {
             queues: self.workers,
             mtu: port.mtu.value,
@@ -114,7 +133,12 @@ impl<'a> Plan<'a> {
     /// What the core is built from.
     pub(super) fn setup(&self, ports: Ports, secrets: &Secrets) -> Setup {
         let tables = &self.config.tables;
-        let mtu = ports.0.iter().map(|port| port.mtu as usize).max().unwrap_or(0);
+        let mtu = ports
+            .0
+            .iter()
+            .map(|port| port.mtu as usize)
+            .max()
+            .unwrap_or(0);
         let defaults = Setup::default();
         Setup {
             workers: self.workers,
@@ -125,7 +149,10 @@ impl<'a> Plan<'a> {
             neigh: self.neighbour_times(),
             buffers: tables.buffers,
             packet_size: defaults.packet_size.max(mtu + LINK_ROOM),
-            hold: (defaults.hold.0.min(tables.held_packets), tables.held_packets),
+            hold: (
+                defaults.hold.0.min(tables.held_packets),
+                tables.held_packets,
+            ),
             fragments: (defaults.fragments.0.min(tables.fragments), tables.fragments),
             icmp: self.icmp_rates(),
             table_secret: secrets.table,
@@ -139,7 +166,13 @@ impl<'a> Plan<'a> {
         let tables = &self.config.tables;
         let defaults = route::Config::default();
         // An earlier owner is remembered for as long as any flow may be silent.
-        let longest = self.config.timeouts.iter().map(|(_, seconds)| *seconds).max().unwrap_or(0);
+        let longest = self
+            .config
+            .timeouts
+            .iter()
+            .map(|(_, seconds)| *seconds)
+            .max()
+            .unwrap_or(0);
         route::Config {
             max_nhops: tables.next_hops,
             max_groups: tables.groups,
@@ -147,6 +180,7 @@ impl<'a> Plan<'a> {
             max_lines: tables.group_lines,
             max_routes: tables.routes,
             max_fib_bytes: tables.fib_bytes,
+            idle: defaults.idle.max(longest),
             remember: defaults.remember.max(longest),
             ..defaults
         }
@@ -188,14 +222,22 @@ impl<'a> Plan<'a> {
     /// How the threads run.
     pub(super) fn run(&self) -> RunConfig {
         let gateway = &self.config.gateway;
-        RunConfig { cpus: gateway.cpus.clone(), busy_poll: gateway.busy_poll }
+        RunConfig {
+            cpus: gateway.cpus.clone(),
+            busy_poll: gateway.busy_poll,
+        }
     }
 
     /// Timeouts, routes and health checks, before a packet can come in.
     ///
     /// # Errors
     /// `FILE:LINE: why control refuses`.
-    pub(super) fn install(&self, control: &mut Control, host: &mut Host, now: Now) -> Result<(), String> {
+    pub(super) fn install(
+        &self,
+        control: &mut Control,
+        host: &mut Host,
+        now: Now,
+    ) -> Result<(), String> {
         for (state, seconds) in &self.config.timeouts {
             control.set_timeout(*state, *seconds);
         }
@@ -203,16 +245,28 @@ impl<'a> Plan<'a> {
             let line = route.destination.line;
             let spec = spec_of(route.destination.value, &paths(route), None)
                 .map_err(|error| self.at(line, error))?;
-            control.route_add(&spec, host, now).map_err(|error| self.at(line, error))?;
+            control
+                .route_add(&spec, host, now)
+                .map_err(|error| self.at(line, error))?;
         }
-        let checks = (0..).map(CheckId).zip(&self.config.health).map(|(id, of)| check(id, of));
+        let checks = (0..)
+            .map(CheckId)
+            .zip(&self.config.health)
+            .map(|(id, of)| check(id, of));
         control.set_checks(checks.collect(), host);
         Ok(())
     }
 
     /// The start in the log.
     pub(super) fn say(&self) {
-        let Config { gateway, tables, ports, routes, health, .. } = self.config;
+        let Config {
+            gateway,
+            tables,
+            ports,
+            routes,
+            health,
+            ..
+        } = self.config;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             workers = self.workers,
@@ -230,12 +284,27 @@ impl<'a> Plan<'a> {
             "table limits"
         );
         for (port, kind) in ports.iter().zip(self.kinds()) {
-            let addresses = port.addresses.iter().map(|a| format!("{}/{}", a.value.address, a.value.length));
+            let addresses = port
+                .addresses
+                .iter()
+                .map(|a| format!("{}/{}", a.value.address, a.value.length));
             let addresses = addresses.collect::<Vec<_>>().join(" ");
             let (name, mtu) = (&port.name.value, port.mtu.value);
-            tracing::info!(name, kind, addresses, mtu, up = port.up, queues = self.workers, "port");
+            tracing::info!(
+                name,
+                kind,
+                addresses,
+                mtu,
+                up = port.up,
+                queues = self.workers,
+                "port"
+            );
         }
-        tracing::info!(routes = routes.len(), checks = health.len(), "from the configuration");
+        tracing::info!(
+            routes = routes.len(),
+            checks = health.len(),
+            "from the configuration"
+        );
     }
 }
 
@@ -245,7 +314,10 @@ fn port(id: PortId, config: &config::Port, device: String, secrets: &Secrets) ->
         (PortType::Tap, Some(mac)) => Layer::L2(mac.value),
         (PortType::Tap, None) => Layer::L2(own_mac(&device, secrets)),
     };
-    let addrs = config.addresses.iter().map(|a| PortAddr { addr: a.value.address, len: a.value.length });
+    let addrs = config.addresses.iter().map(|a| PortAddr {
+        addr: a.value.address,
+        len: a.value.length,
+    });
     Port {
         id,
         name: device,
@@ -257,9 +329,17 @@ fn port(id: PortId, config: &config::Port, device: String, secrets: &Secrets) ->
 }
 
 fn paths(route: &config::Route) -> Vec<PathSpec> {
-    let path = PathSpec { kind: route.kind, mtu: route.mtu, ..PathSpec::default() };
+    let path = PathSpec {
+        kind: route.kind,
+        mtu: route.mtu,
+        ..PathSpec::default()
+    };
     if let Some(port) = &route.iface {
-        return vec![PathSpec { kind: PathKind::Interface, port: Some(port.value.clone()), ..path }];
+        return vec![PathSpec {
+            kind: PathKind::Interface,
+            port: Some(port.value.clone()),
+            ..path
+        }];
     }
     if route.kind != PathKind::Gateway {
         return vec![path];
@@ -289,7 +369,8 @@ fn check(id: CheckId, of: &HealthCheck) -> Check {
 fn own_mac(port: &str, secrets: &Secrets) -> Mac {
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
     let (key, _) = KeyV6::new(0, 0, fold(machine.trim()), 0, fold(port), 0);
-    let [first, second, third, fourth, fifth, sixth, ..] = bucket_hash(&secrets.group, &key).to_be_bytes();
+    let [first, second, third, fourth, fifth, sixth, ..] =
+        bucket_hash(&secrets.group, &key).to_be_bytes();
     // One host's (even), administered locally: no maker's (IEEE 802, RFC 9542 §2.1).
     Mac([first & 0xfc | 0x02, second, third, fourth, fifth, sixth])
 }
@@ -298,7 +379,9 @@ fn own_mac(port: &str, secrets: &Secrets) -> Mac {
 fn fold(text: &str) -> u128 {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    text.bytes().fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME))
+    text.bytes().fold(OFFSET, |hash, byte| {
+        (hash ^ u128::from(byte)).wrapping_mul(PRIME)
+    })
 }
 
 #[cfg(test)]
@@ -314,7 +397,11 @@ mod tests {
     }
 
     fn secrets(group: u8) -> Secrets {
-        Secrets { table: TableSecret([0; 16]), group: GroupSecret([group; 16]), seed: 0 }
+        Secrets {
+            table: TableSecret([0; 16]),
+            group: GroupSecret([group; 16]),
+            seed: 0,
+        }
     }
 
     #[test]
@@ -342,9 +429,15 @@ mod tests {
         assert_eq!(setup.flows_v4, config.tables.flows_v4);
         let wakers = stack::Wakers::null(2);
         let mut gateway = stack::build(setup, &wakers, Now(0)).unwrap();
-        plan.install(&mut gateway.control, &mut gateway.host, Now(0)).unwrap();
+        plan.install(&mut gateway.control, &mut gateway.host, Now(0))
+            .unwrap();
         for route in &config.routes {
-            assert!(gateway.control.route_exact(route.destination.value).is_some());
+            assert!(
+                gateway
+                    .control
+                    .route_exact(route.destination.value)
+                    .is_some()
+            );
         }
     }
 

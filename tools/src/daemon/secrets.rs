@@ -41,7 +41,8 @@ impl Secrets {
 
 fn random<const N: usize>() -> Result<[u8; N], String> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| format!("the system gives no randomness: {error}"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| format!("the system gives no randomness: {error}"))?;
     Ok(bytes)
 }
 
@@ -60,7 +61,9 @@ fn kept(file: &Path) -> Result<[u8; BYTES], String> {
             })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => make(file),
-        Err(error) => Err(format!("cannot read the group secret {at}: {error}: make it readable for the user who runs flowgate")),
+        Err(error) => Err(format!(
+            "cannot read the group secret {at}: {error}: make it readable for the user who runs flowgate"
+        )),
     }
 }
 
@@ -72,7 +75,10 @@ fn make(file: &Path) -> Result<[u8; BYTES], String> {
         .create_new(true)
         .mode(0o600)
         .open(file)
-        .and_then(|mut file| file.write_all(format!("{text}\n").as_bytes()).and_then(|()| file.sync_all()));
+        .and_then(|mut file| {
+            file.write_all(format!("{text}\n").as_bytes())
+                .and_then(|()| file.sync_all())
+        });
     match written {
         Ok(()) => Ok(secret),
         Err(error) => Err(format!(
@@ -104,11 +110,15 @@ mod tests {
 
     #[test]
     fn a_group_secret_is_made_once_and_kept_for_its_user_alone() {
-        let directory = std::env::temp_dir().join(format!("flowgate-secrets-{}", std::process::id()));
+        let directory =
+            std::env::temp_dir().join(format!("flowgate-secrets-{}", std::process::id()));
         fs::create_dir(&directory).unwrap();
         let file = directory.join("group-secret");
         let first = kept(&file).unwrap();
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(kept(&file), Ok(first));
         let other = kept(&directory.join("other")).unwrap();
         assert_ne!(first, other);
@@ -125,7 +135,13 @@ mod tests {
         let bytes = parse(good).unwrap();
         assert_eq!((bytes[0], bytes[15]), (0, 0xff));
         assert_eq!(parse(&format!("{good}\n")), Some(bytes));
-        for bad in ["", "0", &good[1..], &format!("{good}0"), "+0112233445566778899aabbccddeeff"] {
+        for bad in [
+            "",
+            "0",
+            &good[1..],
+            &format!("{good}0"),
+            "+0112233445566778899aabbccddeeff",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

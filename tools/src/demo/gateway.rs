@@ -15,8 +15,8 @@ use stack::io::tun::Device;
 use stack::ports::{Layer, Port, PortAddr, Ports};
 
 use super::addressing::{
-    CLIENT_GATEWAY4, CLIENT_GATEWAY6, CLIENT_LEN4, CLIENT_LEN6, RACK_GATEWAY4, RACK_GATEWAY6,
-    RACK_GATEWAY_MAC, RACK_LEN4, RACK_LEN6,
+    CLIENT_GATEWAY4, CLIENT_GATEWAY6, CLIENT_LEN4, CLIENT_LEN6, RACK_GATEWAY_MAC, RACK_GATEWAY4,
+    RACK_GATEWAY6, RACK_LEN4, RACK_LEN6,
 };
 use super::operator::SocketOperator;
 use crate::daemon::gate::{self, Gate, Parts};
@@ -50,9 +50,9 @@ pub(crate) fn start(wires: Wires, program: &Path) -> Result<(Running, SocketOper
     let ports = ports(&device.name, has_v6, mtu);
     let workers = rack.len();
     let clients = device.queues.into_iter();
-    let queues = clients.zip(rack).map(|(client, rack)| -> Vec<Box<dyn Queue>> {
-        vec![Box::new(client), Box::new(rack)]
-    });
+    let queues = clients
+        .zip(rack)
+        .map(|(client, rack)| -> Vec<Box<dyn Queue>> { vec![Box::new(client), Box::new(rack)] });
     let parts = Parts {
         setup: setup(workers, ports)?,
         queues: queues.collect(),
@@ -93,7 +93,10 @@ fn ports(device: &str, has_v6: bool, mtu: u32) -> Ports {
             addr: v6.0.into(),
             len: v6.1,
         };
-        [Some(v4), has_v6.then_some(v6)].into_iter().flatten().collect()
+        [Some(v4), has_v6.then_some(v6)]
+            .into_iter()
+            .flatten()
+            .collect()
     };
     let port = |id, name: &str, layer, addrs| Port {
         id: PortId(id),
@@ -103,7 +106,10 @@ fn ports(device: &str, has_v6: bool, mtu: u32) -> Ports {
         up: true,
         addrs,
     };
-    let clients = addrs((CLIENT_GATEWAY4, CLIENT_LEN4), (CLIENT_GATEWAY6, CLIENT_LEN6));
+    let clients = addrs(
+        (CLIENT_GATEWAY4, CLIENT_LEN4),
+        (CLIENT_GATEWAY6, CLIENT_LEN6),
+    );
     let rack = addrs((RACK_GATEWAY4, RACK_LEN4), (RACK_GATEWAY6, RACK_LEN6));
     Ports(vec![
         port(0, device, Layer::L3, clients),

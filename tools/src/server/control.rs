@@ -71,6 +71,8 @@ fn run<B: Backend>(mut backend: B, inbox: &mpsc::Receiver<Job>, waker: &Waker) -
     let mut news = Vec::new();
     let mut poller = Poller::new();
     loop {
+        // Who reports or sends a job from now on rings; what came before is found below.
+        waker.prepare_sleep();
         let wait = backend.poll(&mut news);
         publish(&mut news, &mut monitors);
         match next_job(inbox, waker, &mut poller, wait) {
@@ -82,28 +84,22 @@ fn run<B: Backend>(mut backend: B, inbox: &mpsc::Receiver<Job>, waker: &Waker) -
     }
 }
 
-/// The next job; without one, sleeps once and looks again.
+/// The next job; without one, sleeps once.
 fn next_job(
     inbox: &mpsc::Receiver<Job>,
     waker: &Waker,
     poller: &mut Poller,
     wait: Duration,
 ) -> Result<Job, TryRecvError> {
-    let first = inbox.try_recv();
-    if !matches!(first, Err(TryRecvError::Empty)) {
-        return first;
-    }
-    // Who sends from now on rings; who sent before is seen by the second look.
-    waker.prepare_sleep();
-    let second = inbox.try_recv();
-    if matches!(second, Err(TryRecvError::Empty)) {
+    let job = inbox.try_recv();
+    if matches!(job, Err(TryRecvError::Empty)) {
         let limit = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         if let Err(error) = poller.wait_each(waker.fd(), Some(limit)) {
             tracing::error!("control: cannot wait: {error}");
         }
     }
     waker.awake();
-    second
+    job
 }
 
 /// Tells every monitor; one whose queue is full is dropped, which its client sees.

@@ -40,7 +40,9 @@ impl Flushing {
         let is_done = self.job.done();
         if is_done {
             // A caller that went away misses nothing.
-            let _ = self.caller.try_send(Ok(wire::FlowsFlushed { flushed: self.job.removed() }));
+            let _ = self.caller.try_send(Ok(wire::FlowsFlushed {
+                flushed: self.job.removed(),
+            }));
         }
         is_done
     }
@@ -54,12 +56,16 @@ impl Live {
         let filter = self.filter(filter)?;
         let (reader, now) = (self.control.reader(), self.now());
         let names = reader.clone();
-        Ok(Box::new(reader.flows(filter, now).map(move |row| flow(&row, &names))))
+        Ok(Box::new(
+            reader.flows(filter, now).map(move |row| flow(&row, &names)),
+        ))
     }
 
     pub(super) fn flush_flows(&mut self, filter: &wire::FlowFilter) -> Pending<wire::FlowsFlushed> {
         let job = self.filter(filter).and_then(|filter| {
-            self.control.flow_flush(filter).map_err(|error| refused(&error))
+            self.control
+                .flow_flush(filter)
+                .map_err(|error| refused(&error))
         });
         match job {
             Err(error) => ready(Err(error)),
@@ -72,11 +78,18 @@ impl Live {
     }
 
     fn filter(&self, filter: &wire::FlowFilter) -> Answer<FlowFilter> {
-        let via = filter.nexthop.map(|gateway| self.control.nhops_via(gateway)).transpose();
+        let via = filter
+            .nexthop
+            .map(|gateway| self.control.nhops_via(gateway))
+            .transpose();
         Ok(FlowFilter {
             addr: filter.address.map(|prefix| (prefix.addr(), prefix.len())),
             port: filter.port,
-            proto: filter.protocol.as_deref().map(protocol_number).transpose()?,
+            proto: filter
+                .protocol
+                .as_deref()
+                .map(protocol_number)
+                .transpose()?,
             nhops: via.map_err(|error| refused(&error))?,
             worker: filter.worker.map(usize::from),
             state: filter.state.clone(),
@@ -97,7 +110,11 @@ fn flow(row: &FlowRow, reader: &Reader) -> wire::Flow {
     let [from_a, from_b] = &row.sides;
     let is_from_a = row.opener as usize == 0;
     let (client, server) = if is_from_a { (a, b) } else { (b, a) };
-    let (forward, reverse) = if is_from_a { (from_a, from_b) } else { (from_b, from_a) };
+    let (forward, reverse) = if is_from_a {
+        (from_a, from_b)
+    } else {
+        (from_b, from_a)
+    };
     wire::Flow {
         protocol: protocol::name(row.proto),
         client,
@@ -117,8 +134,14 @@ fn direction(side: &FlowSide, reader: &Reader) -> wire::FlowDirection {
     wire::FlowDirection {
         nexthop: side.pin.map(|pin| {
             // A next hop that is no more has a place, but no name.
-            let of = |key: NhopKey| (kind(key.kind), key.gateway, Some(reader.port_name(key.port)));
-            let (kind, gateway, port) = side.nhop.map_or((Default::default(), None, None), of);
+            let of = |key: NhopKey| {
+                (
+                    kind(key.kind),
+                    key.gateway,
+                    Some(reader.port_name(key.port)),
+                )
+            };
+            let (kind, gateway, port) = side.nhop.map_or_else(Default::default, of);
             let state = side.state.unwrap_or(PinState::Gone);
             wire::FlowNexthop {
                 kind,
@@ -137,13 +160,19 @@ fn direction(side: &FlowSide, reader: &Reader) -> wire::FlowDirection {
 /// The flow tables' counters.
 pub(super) fn stats(reader: &Reader) -> wire::FlowStats {
     let totals = reader.totals();
-    let tables = TABLES.into_iter().zip(reader.flow_stats()).map(|(name, stats)| wire::FlowTable {
-        name: name.into(),
-        limit: stats.capacity,
-        used: stats.used,
-        high_water: stats.high_water,
-        counters: stats.named().map(|(name, count)| (name.into(), count)).collect(),
-    });
+    let tables = TABLES
+        .into_iter()
+        .zip(reader.flow_stats())
+        .map(|(name, stats)| wire::FlowTable {
+            name: name.into(),
+            limit: stats.capacity,
+            used: stats.used,
+            high_water: stats.high_water,
+            counters: stats
+                .named()
+                .map(|(name, count)| (name.into(), count))
+                .collect(),
+        });
     wire::FlowStats {
         tables: tables.collect(),
         moved: moved(&totals),
@@ -158,11 +187,17 @@ pub(super) fn stats(reader: &Reader) -> wire::FlowStats {
 pub(super) const COLLATERAL: u64 = 0;
 
 pub(super) fn moved(totals: &Totals) -> BTreeMap<String, u64> {
-    MoveReason::ALL.into_iter().map(|why| (why.name().into(), totals.moved_for(why))).collect()
+    MoveReason::ALL
+        .into_iter()
+        .map(|why| (why.name().into(), totals.moved_for(why)))
+        .collect()
 }
 
 /// Flows that found a table full: refused, or put out for another.
 pub(super) fn overflows(stats: &Stats) -> u64 {
-    let evicted: u64 = Class::ALL.iter().map(|class| stats.evicted[*class as usize]).sum();
+    let evicted: u64 = Class::ALL
+        .iter()
+        .map(|class| stats.evicted[*class as usize])
+        .sum();
     stats.refused + evicted
 }

@@ -67,7 +67,13 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn new(control: Control, host: HostThread, clock: Clock, about: About) -> Self {
         let about = Arc::new(about);
-        Self { control, host, clock, about, flushing: Vec::new() }
+        Self {
+            control,
+            host,
+            clock,
+            about,
+            flushing: Vec::new(),
+        }
     }
 
     fn now(&self) -> Now {
@@ -171,10 +177,7 @@ impl Backend for Live {
         self.list_flows(&filter)
     }
 
-    fn flow_flush(
-        &mut self,
-        filter: wire::flow::FlowFilter,
-    ) -> Pending<wire::flow::FlowsFlushed> {
+    fn flow_flush(&mut self, filter: wire::flow::FlowFilter) -> Pending<wire::flow::FlowsFlushed> {
         self.flush_flows(&filter)
     }
 
@@ -188,10 +191,7 @@ impl Backend for Live {
         Box::new(move || stats::ports(&reader, &about))
     }
 
-    fn counters(
-        &mut self,
-        of: wire::stats::CountersOf,
-    ) -> Answer<Reading<wire::stats::Counters>> {
+    fn counters(&mut self, of: wire::stats::CountersOf) -> Answer<Reading<wire::stats::Counters>> {
         self.read_counters(of)
     }
 
@@ -210,6 +210,10 @@ impl Backend for Live {
             news.extend(self.told(event));
         }
         self.flushing.retain(|flushing| !flushing.tell_if_done());
-        if self.flushing.is_empty() { TURN } else { FLUSH_TURN }
+        if self.flushing.is_empty() {
+            TURN
+        } else {
+            FLUSH_TURN
+        }
     }
 }

@@ -33,7 +33,9 @@ impl Live {
             let mut all = neighbours(reply, ports)?;
             all.retain(|n| {
                 filter.address.is_none_or(|address| address == n.address)
-                    && filter.family.is_none_or(|family| family == Family::of(n.address))
+                    && filter
+                        .family
+                        .is_none_or(|family| family == Family::of(n.address))
                     && port.is_none_or(|id| ports.get(id).is_some_and(|p| p.name == n.port))
             });
             Ok(all)
@@ -46,7 +48,12 @@ impl Live {
             Err(error) => return ready(Err(error)),
         };
         let (addr, mac, published) = (ask.address, ask.mac, ask.published);
-        let cmd = HostCmd::SetStatic { port, addr, mac, published };
+        let cmd = HostCmd::SetStatic {
+            port,
+            addr,
+            mac,
+            published,
+        };
         self.ask(cmd, |reply, ports| match reply {
             HostReply::Refused(error) => Err(refusal(&error, ports)),
             HostReply::Gone => Err(gone()),
@@ -54,7 +61,10 @@ impl Live {
         })
     }
 
-    pub(super) fn delete_neighbour(&mut self, ask: &wire::NeighbourDelete) -> Pending<wire::Deleted> {
+    pub(super) fn delete_neighbour(
+        &mut self,
+        ask: &wire::NeighbourDelete,
+    ) -> Pending<wire::Deleted> {
         match self.named(ask.port.as_deref()) {
             Ok(port) => self.ask(HostCmd::Delete(port, ask.address), deleted),
             Err(error) => ready(Err(error)),
@@ -99,7 +109,10 @@ impl Live {
         let Some(name) = name else { return Ok(None) };
         match self.control.ports().named(name) {
             Some(port) => Ok(Some(port.id)),
-            None => Err(CallError::Refused(Reason::NotFound, no_such_port(name, self.control.ports()))),
+            None => Err(CallError::Refused(
+                Reason::NotFound,
+                no_such_port(name, self.control.ports()),
+            )),
         }
     }
 
@@ -107,16 +120,18 @@ impl Live {
     fn port_for(&self, ask: &wire::NeighbourSet) -> Answer<PortId> {
         let ports = self.control.ports();
         if ask.temporary {
-            let message = "temp is not served: leave it out, and delete the entry when it is no longer right";
+            let message =
+                "temp is not served: leave it out, and delete the entry when it is no longer right";
             return Err(CallError::refused(Reason::Invalid, message));
         }
         let port = match &ask.port {
-            Some(name) => ports.named(name).ok_or_else(|| {
-                CallError::Refused(Reason::NotFound, no_such_port(name, ports))
-            })?,
+            Some(name) => ports
+                .named(name)
+                .ok_or_else(|| CallError::Refused(Reason::NotFound, no_such_port(name, ports)))?,
             None => ports.reaching(&ask.address).ok_or_else(|| {
                 let (address, ports) = (ask.address, listed(ports));
-                let message = format!("no port has an address in the network of {address}; {ports}");
+                let message =
+                    format!("no port has an address in the network of {address}; {ports}");
                 CallError::Refused(Reason::Unreachable, message)
             })?,
         };
@@ -124,7 +139,10 @@ impl Live {
             Layer::L2(_) => Ok(port.id),
             Layer::L3 => Err(CallError::Refused(
                 Reason::Invalid,
-                format!("port {} carries IP packets without link addresses: it has no neighbours", port.name),
+                format!(
+                    "port {} carries IP packets without link addresses: it has no neighbours",
+                    port.name
+                ),
             )),
         }
     }
@@ -137,15 +155,23 @@ fn no_such_port(name: &str, ports: &Ports) -> String {
 /// `ports: uplink (10.99.0.1/24), rack (192.0.2.1/24 fd00:2::1/64)`
 fn listed(ports: &Ports) -> String {
     let one = |port: &Port| {
-        let addresses: Vec<String> =
-            port.addrs.iter().map(|a| format!("{}/{}", a.addr, a.len)).collect();
+        let addresses: Vec<String> = port
+            .addrs
+            .iter()
+            .map(|a| format!("{}/{}", a.addr, a.len))
+            .collect();
         format!("{} ({})", port.name, addresses.join(" "))
     };
-    format!("ports: {}", ports.0.iter().map(one).collect::<Vec<_>>().join(", "))
+    format!(
+        "ports: {}",
+        ports.0.iter().map(one).collect::<Vec<_>>().join(", ")
+    )
 }
 
 fn deleted(reply: HostReply, ports: &Ports) -> Answer<wire::Deleted> {
-    Ok(wire::Deleted { deleted: neighbours(reply, ports)? })
+    Ok(wire::Deleted {
+        deleted: neighbours(reply, ports)?,
+    })
 }
 
 fn neighbours(reply: HostReply, ports: &Ports) -> Answer<Vec<wire::Neighbour>> {
@@ -163,11 +189,17 @@ fn gone() -> CallError {
 /// The table knows ports by number only.
 fn refusal(error: &arp::NeighError, ports: &Ports) -> CallError {
     let name = |id: arp::PortId| {
-        ports.get(PortId(id.0)).map_or_else(|| format!("port{id}"), |port| port.name.clone())
+        ports
+            .get(PortId(id.0))
+            .map_or_else(|| format!("port{id}"), |port| port.name.clone())
     };
     let message = match error {
         arp::NeighError::OffLink { port, addr } => {
-            format!("{addr} is not on the network of port {}; {}", name(*port), listed(ports))
+            format!(
+                "{addr} is not on the network of port {}; {}",
+                name(*port),
+                listed(ports)
+            )
         }
         arp::NeighError::PortDown(port) => format!("port {} is down", name(*port)),
         arp::NeighError::NotFound(addr) => format!("no entry for {addr}"),

@@ -36,9 +36,10 @@ fn of_route(error: &RouteError) -> (Reason, String) {
     match error {
         RouteError::Exists { .. } => (Reason::AlreadyExists, "route already in table".into()),
         RouteError::NotFound { .. } => (Reason::NotFound, "not in table".into()),
-        RouteError::NoSuchPath { paths, .. } => {
-            (Reason::NotFound, format!("not in table; the route's paths are {paths}"))
-        }
+        RouteError::NoSuchPath { paths, .. } => (
+            Reason::NotFound,
+            format!("not in table; the route's paths are {paths}"),
+        ),
         RouteError::Ambiguous { .. } => (Reason::Ambiguous, error.to_string()),
         RouteError::Full { .. } => (Reason::TableFull, error.to_string()),
         RouteError::BadWeight { .. } | RouteError::TooManyMembers { .. } | RouteError::Kind(..) => {

@@ -37,20 +37,31 @@ impl Live {
     pub(super) fn add(&mut self, ask: &wire::RouteAdd) -> Answer<wire::RouteDone> {
         let (spec, now) = (spec_of(ask.destination, &ask.paths, None)?, self.now());
         let change = self.control.route_add(&spec, &mut self.host, now);
-        change.map(|change| self.done(change, now)).map_err(|error| refused(&error))
+        change
+            .map(|change| self.done(change, now))
+            .map_err(|error| refused(&error))
     }
 
     pub(super) fn change(&mut self, ask: &wire::RouteChange) -> Answer<wire::RouteDone> {
-        let (spec, now) = (spec_of(ask.destination, &ask.paths, ask.deadline)?, self.now());
+        let (spec, now) = (
+            spec_of(ask.destination, &ask.paths, ask.deadline)?,
+            self.now(),
+        );
         let change = self.control.route_change(&spec, &mut self.host, now);
-        change.map(|change| self.done(change, now)).map_err(|error| refused(&error))
+        change
+            .map(|change| self.done(change, now))
+            .map_err(|error| refused(&error))
     }
 
     pub(super) fn delete(&mut self, ask: &wire::RouteDelete) -> Answer<wire::RouteDone> {
         let (now, port) = (self.now(), ask.port.as_deref());
         let host = &mut self.host;
-        let change = self.control.route_delete(ask.destination, ask.gateway, port, host, now);
-        change.map(|change| self.done(change, now)).map_err(|error| refused(&error))
+        let change = self
+            .control
+            .route_delete(ask.destination, ask.gateway, port, host, now);
+        change
+            .map(|change| self.done(change, now))
+            .map_err(|error| refused(&error))
     }
 
     pub(super) fn list_routes(
@@ -69,7 +80,11 @@ impl Live {
         let of_family = |route: &RouteInfo| {
             family.is_none_or(|family| family == wire::Family::of(route.prefix.addr()))
         };
-        let routes = self.control.routes_after(after).take_while(of_family).take(max);
+        let routes = self
+            .control
+            .routes_after(after)
+            .take_while(of_family)
+            .take(max);
         routes.map(|route| self.route(route, now)).collect()
     }
 
@@ -79,19 +94,33 @@ impl Live {
         max: usize,
     ) -> Vec<wire::RouteDone> {
         let now = self.now();
-        let (v4, v6) = (family != Some(wire::Family::Inet6), family != Some(wire::Family::Inet));
+        let (v4, v6) = (
+            family != Some(wire::Family::Inet6),
+            family != Some(wire::Family::Inet),
+        );
         let changes = self.control.route_flush(v4, v6, max, &mut self.host, now);
-        changes.into_iter().map(|change| self.done(change, now)).collect()
+        changes
+            .into_iter()
+            .map(|change| self.done(change, now))
+            .collect()
     }
 
     pub(super) fn get(&mut self, ask: &wire::RouteGet) -> Answer<wire::RouteAnswer> {
-        let tuple = ask.flow.as_ref().map(|flow| tuple(ask.destination, flow)).transpose()?;
+        let tuple = ask
+            .flow
+            .as_ref()
+            .map(|flow| tuple(ask.destination, flow))
+            .transpose()?;
         let now = self.now();
         let got = self.control.route_get(ask.destination, tuple.as_ref(), now);
         let got = got.map_err(|error| refused(&error))?;
         let choice = got.chosen.map(|chosen| self.choice(chosen, now));
         let route = self.route(got.route, now);
-        Ok(wire::RouteAnswer { destination: ask.destination, route, choice })
+        Ok(wire::RouteAnswer {
+            destination: ask.destination,
+            route,
+            choice,
+        })
     }
 
     fn choice(&mut self, chosen: Chosen, now: Now) -> wire::Choice {
@@ -129,13 +158,20 @@ impl Live {
             buckets,
             members: paths.iter().map(|path| self.path(path, now)).collect(),
         };
-        Nexthops { nexthops, groups: self.control.groups().map(group).collect() }
+        Nexthops {
+            nexthops,
+            groups: self.control.groups().map(group).collect(),
+        }
     }
 
     fn done(&self, change: Change, now: Now) -> wire::RouteDone {
         wire::RouteDone {
             destination: change.prefix,
-            paths: change.paths.iter().map(|path| self.path(path, now)).collect(),
+            paths: change
+                .paths
+                .iter()
+                .map(|path| self.path(path, now))
+                .collect(),
             warning: change.warning,
         }
     }
@@ -146,7 +182,11 @@ impl Live {
             group: route.group.0,
             buckets: route.buckets,
             is_static: !self.control.is_connected(&route.prefix),
-            paths: route.paths.iter().map(|path| self.path(path, now)).collect(),
+            paths: route
+                .paths
+                .iter()
+                .map(|path| self.path(path, now))
+                .collect(),
         }
     }
 
@@ -226,7 +266,6 @@ impl Live {
     }
 }
 
-
 const fn has_port(kind: NhopKind) -> bool {
     !matches!(kind, NhopKind::Blackhole | NhopKind::Reject)
 }
@@ -252,13 +291,24 @@ pub(crate) fn spec_of(
         all if all.iter().all(|path| path.kind == PathKind::Gateway) => {
             stack::control::PathKind::Gateways(all.iter().map(gateway).collect::<Answer<_>>()?)
         }
-        _ => return invalid("only gateways share a route: add an interface, blackhole or reject alone"),
+        _ => {
+            return invalid(
+                "only gateways share a route: add an interface, blackhole or reject alone",
+            );
+        }
     };
     let mtu = paths.first().and_then(|path| path.mtu);
     if paths.iter().any(|path| path.mtu != mtu) {
-        return invalid("the gateways of one command have one -mtu: give each the same, or add them one by one");
+        return invalid(
+            "the gateways of one command have one -mtu: give each the same, or add them one by one",
+        );
     }
-    Ok(RouteSpec { prefix, kind, mtu, deadline_s })
+    Ok(RouteSpec {
+        prefix,
+        kind,
+        mtu,
+        deadline_s,
+    })
 }
 
 fn single(path: &wire::PathSpec) -> Answer<stack::control::PathKind> {
@@ -278,31 +328,44 @@ fn gateway(path: &wire::PathSpec) -> Answer<GatewaySpec> {
         let message = "a gateway path needs the gateway's address";
         return Err(CallError::refused(Reason::Invalid, message));
     };
-    Ok(GatewaySpec { addr, weight: path.weight, port: path.port.clone() })
+    Ok(GatewaySpec {
+        addr,
+        weight: path.weight,
+        port: path.port.clone(),
+    })
 }
 
 fn tuple(destination: IpAddr, flow: &wire::FlowOf) -> Answer<Tuple> {
     let addrs = match (flow.source, destination) {
-        (IpAddr::V4(src), IpAddr::V4(dst)) => {
-            Addrs::V4 { src: src.to_bits(), dst: dst.to_bits() }
-        }
-        (IpAddr::V6(src), IpAddr::V6(dst)) => {
-            Addrs::V6 { src: src.to_bits(), dst: dst.to_bits() }
-        }
+        (IpAddr::V4(src), IpAddr::V4(dst)) => Addrs::V4 {
+            src: src.to_bits(),
+            dst: dst.to_bits(),
+        },
+        (IpAddr::V6(src), IpAddr::V6(dst)) => Addrs::V6 {
+            src: src.to_bits(),
+            dst: dst.to_bits(),
+        },
         (source, _) => {
             let message = format!("{source} and {destination} are of different families");
             return Err(CallError::Refused(Reason::Invalid, message));
         }
     };
     let proto = protocol_number(&flow.protocol)?;
-    Ok(Tuple { addrs, sport: flow.source_port, dport: flow.destination_port, proto })
+    Ok(Tuple {
+        addrs,
+        sport: flow.source_port,
+        dport: flow.destination_port,
+        proto,
+    })
 }
 
 const fn why(why: Why) -> &'static str {
     match why {
         Why::Pinned => "the flow is pinned to it, and the pin holds",
         Why::Owner => "no pin: it owns the flow's bucket",
-        Why::NextOwner => "no pin: the bucket's owner is dead, and it owns the next bucket whose owner is alive",
+        Why::NextOwner => {
+            "no pin: the bucket's owner is dead, and it owns the next bucket whose owner is alive"
+        }
         Why::Remembered => "no pin: it owned the bucket before, and old flows may still be with it",
         Why::Rechosen => "the flow's pin does not hold any more: it owns the bucket now",
     }

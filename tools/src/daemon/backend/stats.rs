@@ -24,14 +24,31 @@ use stack::host::HostLink;
 use stack::host::HostReply;
 
 /// The blocks, in the order of a listing.
-const PROTOCOLS: [&str; 8] = ["ether", "arp", "nd6", "ip", "ip6", "icmp", "transport", "flowgate"];
+const PROTOCOLS: [&str; 8] = [
+    "ether",
+    "arp",
+    "nd6",
+    "ip",
+    "ip6",
+    "icmp",
+    "transport",
+    "flowgate",
+];
 
 impl Live {
     pub(super) fn read_counters(&mut self, of: CountersOf) -> Answer<Reading<Counters>> {
         // ICMP is counted for both families together.
-        let wanted = of.protocol.map(|name| if name == "icmp6" { "icmp".into() } else { name });
-        if let Some(name) = wanted.as_ref().filter(|name| !PROTOCOLS.contains(&name.as_str())) {
-            let message = format!("{name}: unknown protocol: use {} or icmp6", PROTOCOLS.join(", "));
+        let wanted = of
+            .protocol
+            .map(|name| if name == "icmp6" { "icmp".into() } else { name });
+        if let Some(name) = wanted
+            .as_ref()
+            .filter(|name| !PROTOCOLS.contains(&name.as_str()))
+        {
+            let message = format!(
+                "{name}: unknown protocol: use {} or icmp6",
+                PROTOCOLS.join(", ")
+            );
             return Err(CallError::Refused(Reason::Invalid, message));
         }
         let (reader, mut host) = (self.control.reader(), self.host.clone());
@@ -53,7 +70,12 @@ fn blocks(reader: &Reader, neighbours: &ArpStats) -> Vec<CounterBlock> {
     let block = |protocol: &str| {
         let counters = match protocol {
             "ether" => [ether(&totals), drops(&totals, Proto::Ether)].concat(),
-            "arp" => [arp(neighbours), drops(&totals, Proto::Arp), ignored(neighbours)].concat(),
+            "arp" => [
+                arp(neighbours),
+                drops(&totals, Proto::Arp),
+                ignored(neighbours),
+            ]
+            .concat(),
             "nd6" => nd6(neighbours),
             "ip" => [ip(&totals), drops(&totals, Proto::Ip)].concat(),
             "ip6" => [ip6(&totals), drops(&totals, Proto::Ip6)].concat(),
@@ -61,20 +83,28 @@ fn blocks(reader: &Reader, neighbours: &ArpStats) -> Vec<CounterBlock> {
             "transport" => drops(&totals, Proto::Transport),
             _ => [flowgate(&totals, &host), drops(&totals, Proto::Flowgate)].concat(),
         };
-        CounterBlock { protocol: protocol.into(), counters }
+        CounterBlock {
+            protocol: protocol.into(),
+            counters,
+        }
     };
     PROTOCOLS.into_iter().map(block).collect()
 }
 
 /// Counters from (name, value, text).
 fn counters<const N: usize>(all: [(&str, u64, &str); N]) -> Vec<Counter> {
-    let counter =
-        |(name, value, text): (&str, u64, &str)| Counter { name: name.into(), value, text: text.into() };
+    let counter = |(name, value, text): (&str, u64, &str)| Counter {
+        name: name.into(),
+        value,
+        text: text.into(),
+    };
     all.into_iter().map(counter).collect()
 }
 
 fn drops(totals: &Totals, proto: Proto) -> Vec<Counter> {
-    let of_proto = DropReason::ALL.iter().filter(|reason| reason.proto() == proto);
+    let of_proto = DropReason::ALL
+        .iter()
+        .filter(|reason| reason.proto() == proto);
     let counter = |reason: &DropReason| Counter {
         name: reason.name().into(),
         value: totals.dropped_for(*reason),
@@ -97,11 +127,31 @@ fn ip(t: &Totals) -> Vec<Counter> {
     counters([
         ("ips_total", t.ip4_received, "total packets received"),
         ("ips_forward", t.ip4_forwarded, "packets forwarded"),
-        ("ips_delivered", t.consumed_local, "packets for this host's own sockets (both families)"),
-        ("ips_localout", t.originated, "packets sent from this host (both families, with ARP and ND)"),
-        ("ips_fragmented", t.fragmented, "output packets fragmented (both families)"),
-        ("ips_ofragments", t.extra_pieces, "fragments created beyond the first"),
-        ("ips_blindfrags", t.fragments_blind, "fragments routed without their first piece"),
+        (
+            "ips_delivered",
+            t.consumed_local,
+            "packets for this host's own sockets (both families)",
+        ),
+        (
+            "ips_localout",
+            t.originated,
+            "packets sent from this host (both families, with ARP and ND)",
+        ),
+        (
+            "ips_fragmented",
+            t.fragmented,
+            "output packets fragmented (both families)",
+        ),
+        (
+            "ips_ofragments",
+            t.extra_pieces,
+            "fragments created beyond the first",
+        ),
+        (
+            "ips_blindfrags",
+            t.fragments_blind,
+            "fragments routed without their first piece",
+        ),
     ])
 }
 
@@ -114,10 +164,26 @@ fn ip6(t: &Totals) -> Vec<Counter> {
 
 fn icmp(t: &Totals) -> Vec<Counter> {
     let mut all = counters([
-        ("icps_reflect", t.consumed_echo, "echo requests answered (both families)"),
-        ("icps_error", t.icmp_sent, "error messages sent (both families)"),
-        ("icps_limited", t.icmp_limited, "error messages not sent because of the rate limit"),
-        ("icps_oldicmp", t.icmp_suppressed, "packets that must not be answered with an error"),
+        (
+            "icps_reflect",
+            t.consumed_echo,
+            "echo requests answered (both families)",
+        ),
+        (
+            "icps_error",
+            t.icmp_sent,
+            "error messages sent (both families)",
+        ),
+        (
+            "icps_limited",
+            t.icmp_limited,
+            "error messages not sent because of the rate limit",
+        ),
+        (
+            "icps_oldicmp",
+            t.icmp_suppressed,
+            "packets that must not be answered with an error",
+        ),
     ]);
     let of = |counter: &Counter| counter.name.starts_with("icps_");
     all.extend(drops(t, Proto::Transport).into_iter().filter(of));
@@ -131,16 +197,48 @@ fn arp(s: &ArpStats) -> Vec<Counter> {
         ("rxrequests", s.rxrequests, "ARP requests received"),
         ("rxreplies", s.rxreplies, "ARP replies received"),
         ("received", s.received, "ARP packets received"),
-        ("announcements", s.announcements, "announcements of own addresses sent (ARP and ND)"),
-        ("defences", s.defences, "defences of own addresses sent (ARP and ND)"),
+        (
+            "announcements",
+            s.announcements,
+            "announcements of own addresses sent (ARP and ND)",
+        ),
+        (
+            "defences",
+            s.defences,
+            "defences of own addresses sent (ARP and ND)",
+        ),
         ("dupips", s.dupips, "duplicate IPs seen"),
-        ("unanswered", s.unanswered, "neighbours that did not answer (ARP and ND)"),
+        (
+            "unanswered",
+            s.unanswered,
+            "neighbours that did not answer (ARP and ND)",
+        ),
         ("timeouts", s.timeouts, "entries timed out (ARP and ND)"),
-        ("moved", s.moved, "neighbours that changed their link address (ARP and ND)"),
-        ("evicted", s.evicted, "entries replaced because the table was full (ARP and ND)"),
-        ("refused_full", s.refused_full, "entries refused because the table was full (ARP and ND)"),
-        ("refused_busy", s.refused_busy, "entries refused because too many were unanswered (ARP and ND)"),
-        ("events_lost", s.events_lost, "changes that nobody could be told (ARP and ND)"),
+        (
+            "moved",
+            s.moved,
+            "neighbours that changed their link address (ARP and ND)",
+        ),
+        (
+            "evicted",
+            s.evicted,
+            "entries replaced because the table was full (ARP and ND)",
+        ),
+        (
+            "refused_full",
+            s.refused_full,
+            "entries refused because the table was full (ARP and ND)",
+        ),
+        (
+            "refused_busy",
+            s.refused_busy,
+            "entries refused because too many were unanswered (ARP and ND)",
+        ),
+        (
+            "events_lost",
+            s.events_lost,
+            "changes that nobody could be told (ARP and ND)",
+        ),
     ])
 }
 
@@ -149,32 +247,75 @@ fn ignored(s: &ArpStats) -> Vec<Counter> {
     let counter = |(reason, value): (arp::Ignored, u64)| Counter {
         name: format!("ignored_{}", reason.name()),
         value,
-        text: format!("frames ignored: {} (ARP and ND)", reason.name().replace(['_', '-'], " ")),
+        text: format!(
+            "frames ignored: {} (ARP and ND)",
+            reason.name().replace(['_', '-'], " ")
+        ),
     };
     s.reasons().map(counter).collect()
 }
 
 fn nd6(s: &ArpStats) -> Vec<Counter> {
     counters([
-        ("tx_neighbor_solicit", s.tx_neighbor_solicit, "neighbor solicitations sent"),
-        ("tx_neighbor_advert", s.tx_neighbor_advert, "neighbor advertisements sent"),
-        ("rx_neighbor_solicit", s.rx_neighbor_solicit, "neighbor solicitations received"),
-        ("rx_neighbor_advert", s.rx_neighbor_advert, "neighbor advertisements received"),
+        (
+            "tx_neighbor_solicit",
+            s.tx_neighbor_solicit,
+            "neighbor solicitations sent",
+        ),
+        (
+            "tx_neighbor_advert",
+            s.tx_neighbor_advert,
+            "neighbor advertisements sent",
+        ),
+        (
+            "rx_neighbor_solicit",
+            s.rx_neighbor_solicit,
+            "neighbor solicitations received",
+        ),
+        (
+            "rx_neighbor_advert",
+            s.rx_neighbor_advert,
+            "neighbor advertisements received",
+        ),
     ])
 }
 
 fn flowgate(t: &Totals, host: &Totals) -> Vec<Counter> {
     let mut all = counters([
         ("fg_forwarded", t.forwarded, "packets forwarded"),
-        ("fg_pinned", t.pinned, "packets forwarded by their flow's pin, without a route lookup"),
-        ("fg_revalidated", t.revalidated, "pins looked up again after a route change, and kept"),
+        (
+            "fg_pinned",
+            t.pinned,
+            "packets forwarded by their flow's pin, without a route lookup",
+        ),
+        (
+            "fg_revalidated",
+            t.revalidated,
+            "pins looked up again after a route change, and kept",
+        ),
         ("fg_unpinned", t.unpinned, "packets forwarded without a pin"),
         ("fg_consumed", t.consumed, "frames that ended here"),
         ("fg_consumedarp", t.consumed_arp, "of these: ARP and ND"),
-        ("fg_waiting", t.waiting, "packets that wait now, for a neighbour or their first piece"),
-        ("fg_handedoff", t.handed_off, "packets handed to the worker that owns their flow"),
-        ("fg_takenover", t.taken_over, "packets taken over from other workers"),
-        ("fg_originlost", t.origin_lost + host.origin_lost, "own packets that found no way out"),
+        (
+            "fg_waiting",
+            t.waiting,
+            "packets that wait now, for a neighbour or their first piece",
+        ),
+        (
+            "fg_handedoff",
+            t.handed_off,
+            "packets handed to the worker that owns their flow",
+        ),
+        (
+            "fg_takenover",
+            t.taken_over,
+            "packets taken over from other workers",
+        ),
+        (
+            "fg_originlost",
+            t.origin_lost + host.origin_lost,
+            "own packets that found no way out",
+        ),
         ("fg_bursts", t.bursts, "bursts processed"),
         ("fg_sleeps", t.sleeps, "times that workers slept"),
     ]);
@@ -188,7 +329,13 @@ fn flowgate(t: &Totals, host: &Totals) -> Vec<Counter> {
 
 /// The ports with their counters.
 pub(super) fn ports(reader: &Reader, about: &About) -> Ports {
-    Ports { ports: reader.port_reports().iter().map(|report| port(report, about)).collect() }
+    Ports {
+        ports: reader
+            .port_reports()
+            .iter()
+            .map(|report| port(report, about))
+            .collect(),
+    }
 }
 
 fn port(PortReport { port, totals }: &PortReport, about: &About) -> Port {
@@ -200,7 +347,11 @@ fn port(PortReport { port, totals }: &PortReport, about: &About) -> Port {
         up: port.up,
         mtu: port.mtu,
         mac: port.mac().map(|mac| mac.to_string()),
-        addresses: port.addrs.iter().map(|a| format!("{}/{}", a.addr, a.len)).collect(),
+        addresses: port
+            .addrs
+            .iter()
+            .map(|a| format!("{}/{}", a.addr, a.len))
+            .collect(),
         rx_packets: totals.rx,
         rx_bytes: totals.rx_bytes,
         rx_dropped: totals.rx_dropped,

@@ -69,14 +69,22 @@ impl Seen {
             moved: moved(&totals),
             collateral: COLLATERAL,
             unpinned_packets: totals.unpinned,
-            leaving: self.leaving.iter().map(|one| leaving(one, &self.reader)).collect(),
+            leaving: self
+                .leaving
+                .iter()
+                .map(|one| leaving(one, &self.reader))
+                .collect(),
         }
     }
 
     fn workers(&self) -> Vec<Worker> {
         let flows = self.reader.flows_by_worker();
         let reports = self.reader.worker_reports();
-        reports.into_iter().zip(flows).map(|(report, flows)| self.worker(&report, flows)).collect()
+        reports
+            .into_iter()
+            .zip(flows)
+            .map(|(report, flows)| self.worker(&report, flows))
+            .collect()
     }
 
     fn worker(&self, report: &WorkerReport, flows: u64) -> Worker {
@@ -106,22 +114,37 @@ impl Seen {
     fn flow_tables(&self) -> Vec<Table> {
         let policy = "new flows replace unconfirmed ones, else go without a pin";
         let stats = TABLES.into_iter().zip(self.reader.flow_stats());
-        stats.map(|(name, s)| table(name, s.used, s.capacity, policy, overflows(&s))).collect()
+        stats
+            .map(|(name, s)| table(name, s.used, s.capacity, policy, overflows(&s)))
+            .collect()
     }
 
     /// Asked of the host, who answers within some bursts; missing when it has ended.
     fn neighbour_table(&mut self) -> Option<Table> {
-        let HostReply::NeighStats(stats, (used, limit)) = self.host.call(HostCmd::NeighStats) else {
+        let HostReply::NeighStats(stats, (used, limit)) = self.host.call(HostCmd::NeighStats)
+        else {
             return None;
         };
         let policy = "unanswered ones are replaced first, next hops' gateways never";
         let overflows = stats.refused_full + stats.refused_busy + stats.evicted;
-        Some(table("neighbours", used as u64, limit as u64, policy, overflows))
+        Some(table(
+            "neighbours",
+            used as u64,
+            limit as u64,
+            policy,
+            overflows,
+        ))
     }
 }
 
 fn table(name: &str, used: u64, limit: u64, policy: &str, overflows: u64) -> Table {
-    Table { name: name.into(), used, limit, policy: policy.into(), overflows }
+    Table {
+        name: name.into(),
+        used,
+        limit,
+        policy: policy.into(),
+        overflows,
+    }
 }
 
 fn route_table(fill: &route::Fill) -> Table {
@@ -134,13 +157,26 @@ fn route_table(fill: &route::Fill) -> Table {
         other => other,
     };
     // Refusals are told to who asked, and change nothing: they are not counted.
-    table(&name.replace(' ', "-"), fill.used, fill.limit, "adds are refused", 0)
+    table(
+        &name.replace(' ', "-"),
+        fill.used,
+        fill.limit,
+        "adds are refused",
+        0,
+    )
 }
 
 /// Packets held for a neighbour, and fragments that wait for their first piece.
 fn waiting(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
-    let lost = [DropReason::HoldFull, DropReason::NeighbourFull, DropReason::FragmentFull];
-    let lost = lost.into_iter().map(|reason| totals.dropped_for(reason)).sum();
+    let lost = [
+        DropReason::HoldFull,
+        DropReason::NeighbourFull,
+        DropReason::FragmentFull,
+    ];
+    let lost = lost
+        .into_iter()
+        .map(|reason| totals.dropped_for(reason))
+        .sum();
     let limit = (bounds.held + bounds.pieces) as u64 * workers;
     let used = totals.waiting + totals.origin_waiting;
     table("waiting", used, limit, "the oldest packet is dropped", lost)
@@ -161,7 +197,11 @@ fn leaving(one: &stack::control::Leaving, reader: &Reader) -> Leaving {
     Leaving {
         name: path_name(kind(key.kind), key.gateway, Some(&port)),
         destination: one.destination.map(|prefix| prefix.to_string()),
-        admin: if drains { admin(route::Admin::Draining) } else { admin(one.nhop.admin) },
+        admin: if drains {
+            admin(route::Admin::Draining)
+        } else {
+            admin(one.nhop.admin)
+        },
         health: health(one.nhop.health),
         flows: one.flows,
         deadline: one.deadline_s,

@@ -140,7 +140,9 @@ pub fn parse(argv: &[OsString]) -> Result<Job, Refusal> {
 
 /// Makes the folder and shows that it can be written to, before minutes are spent on measuring.
 fn prepare(out: &PathBuf) -> Result<(), Refusal> {
-    let probe = out.join(".contention-probe");
+    // Its name is its thread's own: another run may be trying the same folder.
+    let (process, thread) = (std::process::id(), std::thread::current().id());
+    let probe = out.join(format!(".contention-{process}-{thread:?}"));
     let tried = std::fs::create_dir_all(out)
         .and_then(|()| std::fs::write(&probe, []))
         .and_then(|()| std::fs::remove_file(&probe));

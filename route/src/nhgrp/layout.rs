@@ -8,7 +8,7 @@
 //! bucket moves only if its holder (owner) is away, or a *taker* (a member that was added, returned, or got
 //! another weight) is short of its due. Members that are away are remembered by name (see `claims`).
 //!
-//! The same operations lead to the same layout everywhere: gateways of a pair agree.
+//! The same operations at the same times lead to the same layout everywhere: gateways of a pair agree.
 
 use super::claims::Claims;
 use super::deal::Tally;
@@ -19,6 +19,9 @@ use std::sync::Arc;
 
 /// Number of a name in a layout: a member's, or that of one who is away.
 pub(crate) type Member = usize;
+
+/// Buckets off its due that a member may be for the sake of having its own back.
+const SLACK: i64 = 2;
 
 /// Names of those away that a layout remembers at most.
 const MOST_AWAY: usize = 1024;
@@ -218,26 +221,21 @@ impl Layout {
         if weights.iter().all(|w| *w == 0) {
             return;
         }
-        let order = Arc::clone(&self.order);
-        self.return_own(standing, &weights);
+        let restored = self.return_own(standing, &weights);
         self.adopt_owners(standing, &weights);
         let mut tally = self.tally_holders(&weights);
-        let orphans: Vec<u32> = order
-            .iter()
-            .copied()
-            .filter(|b| self.holder(*b, &weights).is_none())
-            .collect();
+        let unheld = |b: &u32| self.holder(*b, &weights).is_none();
+        let orphans: Vec<u32> = self.order.iter().copied().filter(unheld).collect();
         tally.spread(orphans.into_iter(), &weights, |bucket, member| {
             self.claims[bucket as usize].claim(member);
         });
-        let mut offers = vec![Vec::new(); standing.len()];
-        for bucket in self.offered() {
-            if let Some(holder) = self.holder(bucket, &weights) {
-                offers[holder].push(bucket);
-            }
-        }
+        let slack = |m: Member| if restored.contains(&m) { SLACK } else { 0 };
+        let takes: Vec<bool> = (0..weights.len())
+            .map(|m| standing[m].takes && tally.short(m) > slack(m))
+            .collect();
+        let mut offers = self.offers(weights.len(), |layout, b| layout.holder(b, &weights));
         tally.fill(
-            |m| standing[m].takes,
+            |m| takes[m],
             &mut offers,
             |bucket, donor, taker| {
                 self.claims[bucket as usize].drop_claim(donor);
@@ -247,13 +245,27 @@ impl Layout {
         self.drop_lost_claims(&weights);
     }
 
+    /// The buckets that each member may give, the first last.
+    fn offers(
+        &self,
+        members: usize,
+        giver: impl Fn(&Self, u32) -> Option<Member>,
+    ) -> Vec<Vec<u32>> {
+        let mut offers = vec![Vec::new(); members];
+        for bucket in self.offered() {
+            if let Some(member) = giver(self, bucket) {
+                offers[member].push(bucket);
+            }
+        }
+        offers
+    }
+
     /// Whoever is there has claims on what it holds, and no others.
     fn drop_lost_claims(&mut self, weights: &[u32]) {
         for claims in &mut self.claims {
-            let lost = claims.iter().skip(1).find(|m| weights[*m] > 0);
-            if let Some(member) = lost {
-                claims.drop_claim(member);
-            }
+            let all = *claims;
+            let lost = all.iter().skip(1).filter(|m| weights[*m] > 0);
+            lost.for_each(|member| claims.drop_claim(member));
         }
     }
 
@@ -262,9 +274,11 @@ impl Layout {
         Tally::new(self.buckets(), weights, holders)
     }
 
-    /// Who comes back takes what it had: all of it, if that leaves nobody more than one bucket off its due, else
+    /// Who comes back takes what it had: all of it, if that leaves nobody more than two buckets off its due, else
     /// as much as is due to it and beyond the due of others; first what nobody holds, then from whoever has most.
-    fn return_own(&mut self, standing: &[Standing], weights: &[u32]) {
+    /// Returns who has all of it.
+    fn return_own(&mut self, standing: &[Standing], weights: &[u32]) -> Vec<Member> {
+        let mut restored = Vec::new();
         let mut tally = self.tally_holders(weights);
         for (member, own) in self.own_of_returning(standing, weights) {
             let mut offers = vec![Vec::new(); weights.len()];
@@ -275,9 +289,9 @@ impl Layout {
                     .push(*bucket);
             }
             let excess = |m: Member| offers[m].len() as i64 + tally.short(m);
-            let all = own.len() as i64 <= tally.short(member) + 1
-                && (0..weights.len()).all(|m| offers[m].is_empty() || excess(m) <= 1);
-            let slack = i64::from(all);
+            let all = own.len() as i64 <= tally.short(member) + SLACK
+                && (0..weights.len()).all(|m| offers[m].is_empty() || excess(m) <= SLACK);
+            let slack = if all { SLACK } else { 0 };
             while tally.short(member) + slack > 0 {
                 let donors = (0..weights.len()).filter(|m| !offers[*m].is_empty());
                 let most = donors.max_by_key(|m| (-tally.short(*m), Reverse(*m)));
@@ -292,7 +306,9 @@ impl Layout {
                 tally.has[member] += 1;
                 donor.into_iter().for_each(|m| tally.has[m] -= 1);
             }
+            restored.extend(all.then_some(member));
         }
+        restored
     }
 
     /// Who may come back, and the buckets that it had.
@@ -363,13 +379,12 @@ impl Layout {
         tally.spread(orphans.into_iter(), &weights, |bucket, member| {
             self.owners[bucket as usize] = Some(member);
         });
-        let mut offers = vec![Vec::new(); standing.len()];
-        for bucket in self.offered() {
-            let owner = self.owner(bucket);
-            if let Some(owner) = owner.filter(|_| self.holder(bucket, &all) != owner) {
-                offers[owner].push(bucket);
-            }
-        }
+        // Only what somebody stands in for is given, never what one holds itself.
+        let mut offers = self.offers(weights.len(), |layout, b| {
+            layout
+                .owner(b)
+                .filter(|owner| layout.holder(b, &all) != Some(*owner))
+        });
         tally.fill(
             |m| standing[m].takes,
             &mut offers,

@@ -57,6 +57,7 @@ impl<K: Key> Writer<K> {
         &mut self,
         at: &mut FlushCursor,
         buckets: usize,
+        now: Tick,
         mut pred: impl FnMut(&EntryView<K>) -> bool,
         mut removed: impl FnMut(&EntryView<K>),
     ) -> bool {
@@ -73,6 +74,8 @@ impl<K: Key> Writer<K> {
             {
                 let view = self.table.view(place);
                 if pred(&view) {
+                    // Its flow may go on: without a pin it takes the stateless answer, not the owner.
+                    self.note_loss(place, now);
                     self.remove(Entry(place));
                     removed(&view);
                 }

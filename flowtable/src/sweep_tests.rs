@@ -70,7 +70,7 @@ fn a_flush_removes_what_it_was_told_and_reports_each_once() {
     let (mut at, mut gone, mut calls) = (FlushCursor::default(), Vec::new(), 0);
     while !rig
         .writer
-        .drain_matching(&mut at, 10, |e| odd.contains(&e.key), |e| gone.push(e.key))
+        .drain_matching(&mut at, 10, START, |e| odd.contains(&e.key), |e| gone.push(e.key))
     {
         calls += 1;
     }
@@ -90,7 +90,7 @@ fn no_entry_slips_behind_a_flush_while_new_flows_press_for_room() {
     let (mut cursor, mut n) = (FlushCursor::default(), 1_000_000);
     let is_old = |e: &crate::EntryView<crate::KeyV4>| e.last_use == START;
     let displaced = rig.table.stats().displaced;
-    while !rig.writer.drain_matching(&mut cursor, 4, is_old, |_| {}) {
+    while !rig.writer.drain_matching(&mut cursor, 4, at(1), is_old, |_| {}) {
         for _ in 0..50 {
             let _ = rig.insert_as(n, Class::TwoWay, at(1));
             n += 1;
@@ -111,7 +111,9 @@ fn a_flow_used_this_very_moment_is_flushed_like_any_other() {
     rig.touch(entry, Fwd, at(5));
     assert!(
         rig.writer
-            .drain_matching(&mut FlushCursor::default(), 64, |_| true, |_| {})
+            .drain_matching(&mut FlushCursor::default(), 64, at(5), |_| true, |_| {})
     );
     assert_eq!(rig.lookup(1, at(5)), None);
+    // It may go on, so its place must not call it new.
+    assert!(!rig.proves_new(1, 2, at(6)) && rig.proves_new(1, 2, at(8)));
 }

@@ -61,7 +61,7 @@ impl Worker {
         let (mut removed, mut moved) = (0, 0);
         let (flows4, flows6) = self.path.writers();
         if let Some(cursor) = &mut flushing.v4
-            && flows4.drain_matching(cursor, FLUSH_BUCKETS, |e| job.filter.matches(e, id), |e| {
+            && flows4.drain_matching(cursor, FLUSH_BUCKETS, now.tick(), |e| job.filter.matches(e, id), |e| {
                 removed += 1;
                 moved += debts(e, |dst, pin| matches!(dst, IpAddr::V4(d) if Path::is_debt4(&at, &e.key, d.to_bits(), pin, now)));
             })
@@ -69,7 +69,7 @@ impl Worker {
             flushing.v4 = None;
         }
         if let Some(cursor) = &mut flushing.v6
-            && flows6.drain_matching(cursor, FLUSH_BUCKETS, |e| job.filter.matches(e, id), |e| {
+            && flows6.drain_matching(cursor, FLUSH_BUCKETS, now.tick(), |e| job.filter.matches(e, id), |e| {
                 removed += 1;
                 moved += debts(e, |dst, pin| matches!(dst, IpAddr::V6(d) if Path::is_debt6(&at, &e.key, d.to_bits(), pin, now)));
             })

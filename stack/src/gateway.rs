@@ -17,7 +17,7 @@ use crate::ports::Ports;
 use crate::time::Now;
 use crate::worker::{self, NeighUse, SlotMap, Worker, even_slots};
 use arc_swap::ArcSwap;
-use flowtable::{GroupSecret, SLOTS, SlotNo, Table, TableSecret};
+use flowtable::{GroupSecret, SLOTS, SlotNo, State, Table, TableSecret};
 use std::sync::Arc;
 use std::sync::mpsc;
 
@@ -130,17 +130,19 @@ const PIECE_KEEP_MS: u64 = 30_000;
 
 /// Builds a gateway.
 pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, ControlError> {
-    let readers = setup.workers + 1;
-    let (routes, view) = route::new(route::Config {
-        readers,
-        ..setup.route
-    });
-    let neigh_limit = setup.neigh.limit;
-    let (neighbours, neigh) = arp::new(setup.neigh.clone(), setup.seed);
     let tables = FlowTables {
         v4: Table::new(setup.flows_v4, setup.table_secret, now.tick()),
         v6: Table::new(setup.flows_v6, setup.table_secret, now.tick()),
     };
+    let readers = setup.workers + 1;
+    let (routes, view) = route::new(route::Config {
+        readers,
+        // A bucket remembers earlier owners for as long as a flow of any class may be silent.
+        idle: setup.route.idle.max(tables.v4.timeouts().get(State::Established)),
+        ..setup.route
+    });
+    let neigh_limit = setup.neigh.limit;
+    let (neighbours, neigh) = arp::new(setup.neigh.clone(), setup.seed);
     let host_tables = FlowTables {
         v4: Table::new(HOST_FLOWS, setup.table_secret, now.tick()),
         v6: Table::new(HOST_FLOWS, setup.table_secret, now.tick()),

@@ -258,6 +258,9 @@ impl Worker {
             self.count_rx(PortId(port as u16), 0);
             self.counters.oversize.bump();
             self.counters.count_drop(DropReason::Oversize);
+            if let Some(port) = self.counters.port(PortId(port as u16)) {
+                port.rx_dropped.bump();
+            }
         }
         for mut pkt in rx.drain(..) {
             pkt.in_port = PortId(port as u16);

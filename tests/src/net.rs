@@ -15,6 +15,7 @@ mod link;
 mod node;
 mod scene;
 pub mod watch;
+pub mod zoo;
 
 pub use check::Transport;
 pub use link::Conditions;

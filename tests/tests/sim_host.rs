@@ -10,11 +10,6 @@ use stack::fate::MoveReason;
 use stack::host::{Check, CheckId, HostCmd, HostLink, HostReply, PingReport, PingSpec};
 use std::net::{IpAddr, SocketAddr};
 
-fn some_flows(per_family: u32) -> Vec<FlowId> {
-    let of = |family| (0..per_family).map(move |i| Scene::udp_flow(family, i));
-    BOTH.into_iter().flat_map(of).collect()
-}
-
 /// A check a second of every server, in both families.
 fn checks(servers: usize) -> Vec<Check> {
     let all = (0..servers).flat_map(|server| BOTH.map(|family| server_addr(server, family)));
@@ -51,7 +46,7 @@ fn checked_scene(seed: u64) -> Scene {
 /// A server answers ARP and ND, but its service is `ill`: dead as *check*, and back when it serves again.
 fn an_ill_server_is_dead_until_it_serves(ill: Echo, seed: u64) {
     let mut scene = checked_scene(seed);
-    let flows = some_flows(60);
+    let flows = Scene::udp_flows(0, 60);
     let first = scene.ask_all(&flows);
     let of_one: Vec<FlowId> = flows
         .iter()
@@ -174,9 +169,7 @@ fn the_box_pings_servers_and_clients_and_hears_nothing_from_nobody() {
         );
     }
     // Six for the two silent neighbours, three without a route.
-    let now = scene.net.sim.now;
-    let gateway = &mut scene.net.sim.gateway;
-    let own = gateway.control.status(&mut gateway.host, now).host;
+    let own = scene.net.sim.gateway.control.reader().host_totals();
     assert_eq!(own.origin_lost, 9);
     scene.net.assert_drops(&[]);
     scene.finish();

@@ -63,11 +63,6 @@ fn host_unreachables(sent: &[Sent]) -> usize {
     sent.iter().filter(|s| s.port == CLIENTS).filter(is).count()
 }
 
-fn some_flows(first: u32, per_family: u32) -> Vec<FlowId> {
-    let of = |family| (first..first + per_family).map(move |i| Scene::udp_flow(family, i));
-    BOTH.into_iter().flat_map(of).collect()
-}
-
 fn with(flows: &[FlowId], hosts: &[usize], host: usize) -> Vec<FlowId> {
     let both = flows.iter().zip(hosts);
     both.filter(|(_, h)| **h == host).map(|(f, _)| *f).collect()
@@ -165,7 +160,7 @@ fn hours_pass_and_neighbours_in_use_are_refreshed_without_losing_a_packet() {
     let mut scene = Scene::new(3, Scene::setup(2), 5);
     scene.net.step_ms = 1000;
     let addrs = bystander(&mut scene.net, 50);
-    let flows = some_flows(0, 5);
+    let flows = Scene::udp_flows(0, 5);
     let first = scene.ask_all(&flows);
     let mut answers = 0;
     scene.net.take_caught();
@@ -197,7 +192,7 @@ fn hours_pass_and_neighbours_in_use_are_refreshed_without_losing_a_packet() {
 #[test]
 fn a_dead_next_hops_flows_move_and_its_silent_ones_come_back_to_it() {
     let mut scene = Scene::new(4, Scene::setup(2), 6);
-    let flows = some_flows(0, 100);
+    let flows = Scene::udp_flows(0, 100);
     let first = scene.ask_all(&flows);
     let of_one = with(&flows, &first, 1);
     assert!(of_one.len() > 20, "server 1 has {} flows", of_one.len());
@@ -240,7 +235,7 @@ fn a_dead_next_hops_flows_move_and_its_silent_ones_come_back_to_it() {
 #[test]
 fn a_next_hops_new_hardware_address_is_followed_by_all_its_flows() {
     let mut scene = Scene::new(3, Scene::setup(2), 7);
-    let flows = some_flows(0, 60);
+    let flows = Scene::udp_flows(0, 60);
     let first = scene.ask_all(&flows);
     assert!(first.contains(&2));
     let spare = arp::Mac([2, 0, 0, 0, 5, 5]);
@@ -267,7 +262,7 @@ fn a_next_hop_that_flaps_for_hours_moves_nobody_elses_flows() {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut scene = Scene::new(4, Scene::setup(3), seed);
     scene.net.step_ms = 500;
-    let flows = some_flows(0, 30);
+    let flows = Scene::udp_flows(0, 30);
     scene.ask_all(&flows);
     let end = scene.net.now() + 2 * 3_600_000;
     while scene.net.now() < end {
@@ -309,13 +304,13 @@ fn a_next_hop_that_never_answers_gets_no_packet_and_loses_none() {
             .route_add(&spec, &mut gw.host, now)
             .expect("a route");
     }
-    let flows = some_flows(0, 8);
+    let flows = Scene::udp_flows(0, 8);
     // Before anybody has answered: half of them wait for the one that never will, and then go to the other.
     let got = scene.ask_all(&flows);
     assert_eq!(got, vec![0; flows.len()]);
     scene.net.assert_drops(&[]);
     scene.net.run_for(60_000);
-    let later = some_flows(100, 50);
+    let later = Scene::udp_flows(100, 50);
     assert_eq!(scene.ask_all(&later), vec![0; later.len()]);
     scene.net.assert_drops(&[]);
     scene.finish();
@@ -324,7 +319,7 @@ fn a_next_hop_that_never_answers_gets_no_packet_and_loses_none() {
 #[test]
 fn with_everybody_dead_pins_stay_and_packets_are_answered_unreachable() {
     let mut scene = Scene::new(3, Scene::setup(2), 10);
-    let flows = some_flows(0, 30);
+    let flows = Scene::udp_flows(0, 30);
     let first = scene.ask_all(&flows);
     (0..3).for_each(|server| scene.kill(server));
     scene.net.run_for(5000);
@@ -346,7 +341,7 @@ fn with_everybody_dead_pins_stay_and_packets_are_answered_unreachable() {
 #[test]
 fn a_scan_of_the_segment_disturbs_neither_next_hops_nor_flows() {
     let mut scene = Scene::new(4, Scene::setup(2), 11);
-    let flows = some_flows(0, 40);
+    let flows = Scene::udp_flows(0, 40);
     let first = scene.ask_all(&flows);
     for round in 0..10u16 {
         for i in 0..200u16 {

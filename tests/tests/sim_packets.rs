@@ -13,11 +13,6 @@ use smoltcp::wire::IpProtocol;
 use stack::fate::DropReason;
 use std::net::{IpAddr, SocketAddr};
 
-fn some_flows(per_family: u32) -> Vec<FlowId> {
-    let of = |family| (0..per_family).map(move |i| Scene::udp_flow(family, i));
-    BOTH.into_iter().flat_map(of).collect()
-}
-
 /// The packets that left towards the rack, each with the server whose hardware address it bears.
 fn to_rack(sent: &[Sent]) -> Vec<(usize, &[u8])> {
     let of = |s: &'static dyn Fn(usize) -> arp::Mac, mac| (0..8).find(|n| s(*n) == mac);
@@ -46,7 +41,7 @@ fn all_pieces_of_a_datagram_take_the_next_hop_of_its_flow_in_any_order_and_by_an
     for seed in 70..74 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut scene = Scene::new(5, Scene::setup(3), seed);
-        let flows = some_flows(20);
+        let flows = Scene::udp_flows(0, 20);
         let first = scene.ask_all(&flows);
         silent(&mut scene);
         for (no, (flow, server)) in flows.iter().zip(&first).enumerate() {
@@ -97,7 +92,7 @@ fn all_pieces_of_a_datagram_take_the_next_hop_of_its_flow_in_any_order_and_by_an
 fn pieces_whose_first_one_is_lost_go_by_their_addresses_after_a_while() {
     let mut scene = Scene::new(4, Scene::setup(2), 75);
     silent(&mut scene);
-    let flows = some_flows(10);
+    let flows = Scene::udp_flows(0, 10);
     scene.net.take_tap();
     for (no, flow) in flows.iter().enumerate() {
         let whole = udp(flow.src, flow.dst, &[7; 3000]);
@@ -222,7 +217,7 @@ fn answer_of(flow: &FlowId) -> Vec<u8> {
 #[test]
 fn icmp_errors_about_a_flow_reach_the_server_that_has_it_and_leave_no_trace() {
     let mut scene = Scene::new(5, Scene::setup(3), 79);
-    let flows = some_flows(60);
+    let flows = Scene::udp_flows(0, 60);
     let first = scene.ask_all(&flows);
     let entries = scene.flows();
     // Now some pins are no longer what the buckets say.
@@ -260,7 +255,7 @@ fn icmp_errors_about_flows_that_nobody_knows_are_forwarded_and_create_nothing() 
     let mut scene = Scene::new(3, Scene::setup(2), 80);
     silent(&mut scene);
     scene.net.take_tap();
-    let flows = some_flows(20);
+    let flows = Scene::udp_flows(0, 20);
     for flow in &flows {
         let router = ip(if flow.src.is_ipv6() {
             "fd10::9:9"

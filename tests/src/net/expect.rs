@@ -2,8 +2,11 @@
 //! zero, no table is over its limit, nobody lost a flow that had no reason to move.
 
 use super::Net;
-use stack::counters::Totals;
+use stack::counters::{PortTotals, Totals};
 use stack::fate::{DropReason, MoveReason};
+
+/// Packets that a worker lets wait for neighbours that have no entry yet (`stack/src/worker/wait.rs`).
+const UNKNOWN_MAX: usize = 64;
 
 impl Net {
     /// The gateway's counters.
@@ -11,17 +14,51 @@ impl Net {
         self.sim.gateway.control.totals()
     }
 
-    /// Panics unless both books balance and no table holds more than it may.
+    /// Panics unless both books balance, ports' counters add up to the gateway's, and no table holds more than it
+    /// may.
     pub fn assert_sound(&mut self) {
         self.sim.assert_books();
-        let now = self.sim.now;
-        let gateway = &mut self.sim.gateway;
-        for fill in gateway.control.status(&mut gateway.host, now).fills {
-            assert!(fill.used <= fill.limit, "over its limit: {fill:?}");
+        for (table, used, limit) in self.fills() {
+            assert!(used <= limit, "{table}: {used} of {limit}");
         }
+        self.assert_ports();
         let moved: u64 = self.totals().moved.iter().sum();
         let seen = self.watch.moves.len() as u64;
         assert!(seen <= moved, "{seen} flows moved, {moved} for a reason");
+    }
+
+    /// Every table: what it holds, and what it may hold.
+    pub fn fills(&mut self) -> Vec<(&'static str, u64, u64)> {
+        let gateway = &mut self.sim.gateway;
+        let names = ["flows", "IPv6 flows", "own flows", "own IPv6 flows"];
+        let stats = gateway.control.reader().flow_stats();
+        let flows = names
+            .into_iter()
+            .zip(stats)
+            .map(|(n, s)| (n, s.used, s.capacity));
+        let mut all: Vec<_> = flows.collect();
+        let routes = gateway.control.route_fills().into_iter();
+        all.extend(routes.map(|fill| (fill.name, fill.used, fill.limit)));
+        let (used, limit) = gateway.host.neighbours().fills();
+        all.push(("neighbours", used as u64, limit as u64));
+        let (bounds, totals) = (gateway.control.bounds(), gateway.control.totals());
+        let workers = gateway.workers.len();
+        let room = (bounds.held + UNKNOWN_MAX + bounds.pieces) * workers;
+        all.push(("waiting packets", totals.waiting, room as u64));
+        let rings = bounds.handoff * workers * workers.saturating_sub(1);
+        let in_rings = totals.handed_off - totals.taken_over;
+        all.push(("hand-off rings", in_rings, rings as u64));
+        all
+    }
+
+    fn assert_ports(&mut self) {
+        let ports = self.sim.gateway.control.reader().port_reports();
+        let sum = |of: fn(&PortTotals) -> u64| ports.iter().map(|p| of(&p.totals)).sum::<u64>();
+        let totals = self.totals();
+        assert_eq!(sum(|p| p.rx), totals.rx, "received by ports");
+        assert_eq!(sum(|p| p.tx), totals.tx, "sent by ports");
+        assert_eq!(sum(|p| p.refused), totals.refused, "refused by ports");
+        assert_eq!(sum(|p| p.rx_dropped), totals.dropped(), "dropped by ports");
     }
 
     /// Panics unless packets were dropped for exactly these reasons, so often.

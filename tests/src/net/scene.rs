@@ -9,7 +9,6 @@ use crate::sim::{client_and_rack, ip};
 use route::Prefix;
 use stack::Setup;
 use stack::control::{GatewaySpec, PathKind, RouteSpec};
-use stack::flows::FlowFilter;
 use stack::host::{HostCmd, HostLink, HostReply};
 use std::net::{IpAddr, SocketAddr};
 
@@ -204,6 +203,12 @@ impl Scene {
         }
     }
 
+    /// So many UDP flows of each family, from the `first` on.
+    pub fn udp_flows(first: u32, per_family: u32) -> Vec<FlowId> {
+        let of = |family| (first..first + per_family).map(move |i| Self::udp_flow(family, i));
+        BOTH.into_iter().flat_map(of).collect()
+    }
+
     /// Sends one packet of a UDP flow towards the gateway.
     pub fn send_udp(&mut self, flow: &FlowId) {
         let packet = udp(flow.src, flow.dst, b"who are you?");
@@ -241,10 +246,9 @@ impl Scene {
     }
 
     /// Entries in the flow tables.
-    pub fn flows(&self) -> usize {
-        let control = &self.net.sim.gateway.control;
-        let all = control.flow_list(&FlowFilter::default(), 0, self.net.sim.now);
-        all.1
+    pub fn flows(&mut self) -> usize {
+        let stats = self.net.sim.gateway.control.reader().flow_stats();
+        (stats[0].used + stats[1].used) as usize
     }
 
     /// Ends the scenario: both books, the tables' limits, and the moves seen from outside.

@@ -63,7 +63,8 @@ impl<T: Default, const SHIFT: u32> Chunks<T, SHIFT> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use crate::sync::AtomicU32;

@@ -197,7 +197,8 @@ impl fmt::Display for Prefix {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

@@ -146,5 +146,6 @@ fn shared(view: &View) -> Shared<'_> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;

@@ -137,7 +137,8 @@ fn step(heap: &mut BinaryHeap<(i64, Reverse<usize>)>) {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

@@ -134,7 +134,8 @@ impl Layout {
     }
 
     /// Names, present and away.
-    #[cfg(all(test, not(loom)))]
+    #[cfg(test)]
+    #[cfg(not(loom))]
     fn names(&self) -> usize {
         self.names.iter().flatten().count()
     }
@@ -233,15 +234,17 @@ impl Layout {
         let takes: Vec<bool> = (0..weights.len())
             .map(|m| standing[m].takes && tally.short(m) > slack(m))
             .collect();
-        let mut offers = self.offers(weights.len(), |layout, b| layout.holder(b, &weights));
-        tally.fill(
-            |m| takes[m],
-            &mut offers,
-            |bucket, donor, taker| {
-                self.claims[bucket as usize].drop_claim(donor);
-                self.claims[bucket as usize].claim(taker);
-            },
-        );
+        if takes.contains(&true) {
+            let mut offers = self.offers(weights.len(), |layout, b| layout.holder(b, &weights));
+            tally.fill(
+                |m| takes[m],
+                &mut offers,
+                |bucket, donor, taker| {
+                    self.claims[bucket as usize].drop_claim(donor);
+                    self.claims[bucket as usize].claim(taker);
+                },
+            );
+        }
         self.drop_lost_claims(&weights);
     }
 
@@ -379,6 +382,9 @@ impl Layout {
         tally.spread(orphans.into_iter(), &weights, |bucket, member| {
             self.owners[bucket as usize] = Some(member);
         });
+        if standing.iter().all(|s| !s.takes) {
+            return;
+        }
         // Only what somebody stands in for is given, never what one holds itself.
         let mut offers = self.offers(weights.len(), |layout, b| {
             layout
@@ -405,6 +411,7 @@ impl Layout {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 #[path = "layout_tests.rs"]
 mod tests;

@@ -178,7 +178,8 @@ impl Line {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use crate::ids::{NhopGen, NhopIdx};

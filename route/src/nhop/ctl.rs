@@ -252,7 +252,8 @@ impl NhopCtl {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::super::{NhopKind, PinState};
     use super::*;

@@ -137,7 +137,8 @@ impl Slots {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 impl Slots {
     /// Marks a pin's next hop dead in its word alone.
     pub(crate) fn kill_word(&self, pin: Pin) {

@@ -78,7 +78,8 @@ impl NhopWord {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use crate::ids::NhopIdx;

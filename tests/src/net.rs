@@ -20,7 +20,7 @@ pub mod zoo;
 pub use check::Transport;
 pub use link::Conditions;
 pub use node::{ECHO, Echo, NAME, Node, NodeSpec, Talk};
-pub use scene::{BOTH, SERVICE, SERVICE6, Scene, client_addr, service};
+pub use scene::{BOTH, SERVICE, SERVICE6, Scene, client_addr, service, to_clients, to_rack};
 
 use crate::frames::mac_dst;
 use crate::sim::{Sent, SimGateway};
@@ -274,14 +274,14 @@ impl Net {
         for node in 0..self.nodes.len() {
             let port = self.nodes[node].spec.port;
             for frame in self.nodes[node].poll(now) {
-                self.to_segment(node, &frame);
+                self.hear_each_other(node, &frame);
                 self.send(port, frame);
             }
         }
     }
 
     /// Other hosts of the segment hear what a host sends.
-    fn to_segment(&mut self, from: usize, frame: &[u8]) {
+    fn hear_each_other(&mut self, from: usize, frame: &[u8]) {
         let port = self.nodes[from].spec.port;
         let Some(dst) = mac_dst(frame).filter(|_| self.nodes[from].spec.mac.is_some()) else {
             return;

@@ -190,9 +190,7 @@ fn established_flows_keep_their_pins_through_a_flood_that_fills_the_table() {
     // Now a quarter of the pins are no longer what the buckets say.
     scene.add(3);
     scene.net.run_for(10);
-    for server in scene.net.nodes.iter_mut() {
-        server.echo = Echo::Silent;
-    }
+    scene.serve(Echo::Silent);
     flood(&mut scene, &mut rng, 30_000);
     let totals = scene.net.totals();
     assert!(
@@ -201,9 +199,7 @@ fn established_flows_keep_their_pins_through_a_flood_that_fills_the_table() {
     );
     let (_, used, limit) = scene.net.fills()[0];
     assert!(used <= limit && used * 10 > limit * 9, "{used} of {limit}");
-    for server in scene.net.nodes.iter_mut() {
-        server.echo = Echo::Open;
-    }
+    scene.serve(Echo::Open);
     assert_eq!(
         scene.ask_all(&flows),
         first,
@@ -334,9 +330,7 @@ fn a_full_ring_drops_and_counts_and_nobody_waits() {
         36,
     );
     let flows = Scene::udp_flows(0, 250);
-    for server in &mut scene.net.nodes {
-        server.echo = Echo::Silent;
-    }
+    scene.serve(Echo::Silent);
     for flow in &flows {
         scene.net.inject(CLIENTS, 0, &udp(flow.src, flow.dst, b"x"));
     }

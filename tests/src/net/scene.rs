@@ -2,10 +2,10 @@
 //! of them, an ECMP route of each family to it. Server *n* is host *n* of the network.
 
 use super::watch::FlowId;
-use super::{ECHO, NAME, Net, NodeSpec};
-use crate::frames::{tcp_segment, udp};
+use super::{ECHO, Echo, NAME, Net, NodeSpec};
+use crate::frames::{mac_dst, tcp_segment, udp};
 use crate::rack::{CLIENTS, Family, GATEWAY_MAC, RACK, Server, server_addr, server_mac};
-use crate::sim::{client_and_rack, ip};
+use crate::sim::{Sent, client_and_rack, ip};
 use route::Prefix;
 use stack::Setup;
 use stack::control::{GatewaySpec, PathKind, RouteSpec};
@@ -175,6 +175,13 @@ impl Scene {
         self.net.settle();
     }
 
+    /// What all servers' services do from now on.
+    pub fn serve(&mut self, echo: Echo) {
+        for server in &mut self.net.nodes[..self.servers] {
+            server.echo = echo;
+        }
+    }
+
     /// Pulls a server's cable.
     pub fn kill(&mut self, server: Server) {
         self.net.nodes[server].alive = false;
@@ -255,6 +262,29 @@ impl Scene {
     pub fn finish(&mut self) {
         self.net.assert_sound();
     }
+}
+
+/// The IP packets among `sent` that left towards the rack, each with the server whose hardware address it bears.
+///
+/// # Panics
+/// If it bears none of a server.
+pub fn to_rack(sent: &[Sent]) -> Vec<(Server, &[u8])> {
+    let ip = |s: &&Sent| s.port == RACK && matches!(s.bytes[12..14], [8, 0] | [0x86, 0xdd]);
+    let frames = sent.iter().filter(ip);
+    let packets = frames.filter(|s| arp::is_neighbour_frame(&s.bytes).is_none());
+    let server = |s: &Sent| {
+        let dst = mac_dst(&s.bytes)?;
+        (0..64).find(|n| server_mac(*n) == dst)
+    };
+    packets
+        .map(|s| (server(s).expect("a server"), &s.bytes[14..]))
+        .collect()
+}
+
+/// The packets among `sent` that left towards the clients.
+pub fn to_clients(sent: &[Sent]) -> impl Iterator<Item = &[u8]> {
+    let packets = sent.iter().filter(|s| s.port == CLIENTS);
+    packets.map(|s| &s.bytes[..])
 }
 
 /// A client's address.

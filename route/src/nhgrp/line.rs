@@ -120,9 +120,9 @@ impl Line {
         }
         let taken = self.remembered().count();
         if taken == PLACES {
-            // The one whose clock has run longest: nobody was seen to take it for that long.
+            // The one whose clock has run longest: nobody was seen to take it for that long. Of equals the latest,
+            // since packets without a pin take the oldest.
             let longest = (0..PLACES)
-                .rev()
                 .max_by_key(|p| self.history(*p).age(now))
                 .unwrap_or(0);
             self.set_history(longest, Lost::NONE);
@@ -216,6 +216,13 @@ mod tests {
             [1, 3, 4, 5],
             "unpinned packets were still taking 1"
         );
+    }
+
+    #[test]
+    fn of_losses_in_the_same_second_the_oldest_stays_the_answer() {
+        let line = Line::default();
+        (1..=6).for_each(|n| line.give(pin(n), true, Secs(10)));
+        assert_eq!(pins(&line), [1, 2, 3, 5]);
     }
 
     #[test]

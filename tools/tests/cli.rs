@@ -1,1 +1,328 @@
-//! The real binary.
+//! The real binary's command line, without a gateway: help, refusals, exit statuses, names, broken pipes, and programs at the
+//! socket that are no flowgate.
+
+use std::io::Read;
+use std::io::Write;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_flowgate");
+
+/// A fresh directory, removed in the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("fgcli{}-{count}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Left behind it harms nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn command(program: impl AsRef<Path>, line: &str) -> Command {
+    let mut command = Command::new(program.as_ref());
+    command.args(line.split_whitespace()).stdin(Stdio::null());
+    command.env("FLOWGATE_SOCKET", "no/such.sock");
+    command
+}
+
+/// Output, error, exit status.
+fn run(line: &str) -> (String, String, i32) {
+    told(command(BINARY, line).output().unwrap())
+}
+
+fn told(output: Output) -> (String, String, i32) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        text(output.stdout),
+        text(output.stderr),
+        output.status.code().unwrap(),
+    )
+}
+
+#[test]
+fn every_command_has_help_with_examples() {
+    let commands = [
+        "",
+        "run",
+        "demo",
+        "route",
+        "arp",
+        "ndp",
+        "netstat",
+        "flow",
+        "flow list",
+        "flow flush",
+        "flow stats",
+        "status",
+    ];
+    for name in commands {
+        let (out, error, status) = run(&format!("{name} --help"));
+        assert_eq!((error.as_str(), status), ("", 0), "{name}");
+        let lower = out.to_lowercase();
+        for part in ["usage", "examples:", "exit status"] {
+            assert!(
+                lower.contains(part),
+                "no {part} in the help of '{name}':\n{out}"
+            );
+        }
+        let widest = out
+            .lines()
+            .map(|line| line.chars().count())
+            .max()
+            .unwrap_or(0);
+        assert!(widest <= 110, "{name}: a line of {widest} columns");
+    }
+}
+
+#[test]
+fn help_of_a_tool_is_the_same_however_it_is_asked_for() {
+    for tool in ["route", "arp", "ndp", "netstat"] {
+        let help = run(&format!("{tool} --help"));
+        assert_eq!(run(&format!("help {tool}")), help);
+        assert_eq!(run(&format!("{tool} -n --help")), help);
+    }
+}
+
+#[test]
+fn a_link_acts_as_the_tool_that_it_is_named_after() {
+    let directory = Directory::new();
+    for tool in ["route", "arp", "ndp", "netstat"] {
+        let link = directory.join(tool);
+        std::os::unix::fs::symlink(BINARY, &link).unwrap();
+        let help = told(command(&link, "--help").output().unwrap());
+        assert_eq!(help, run(&format!("{tool} --help")));
+        let (_, error, status) = told(command(&link, "--no-such").output().unwrap());
+        assert!(
+            error.starts_with(&format!("{tool}: unknown option --no-such\nusage: {tool}")),
+            "{error}"
+        );
+        assert_eq!(status, 64);
+    }
+}
+
+#[test]
+fn without_a_gateway_every_command_says_so_in_one_line() {
+    let commands = [
+        "route show",
+        "route add 10.0.0.0/8 192.0.2.1",
+        "route get 10.0.0.1",
+        "route flush",
+        "route monitor",
+        "arp -an",
+        "arp -d 192.0.2.1",
+        "ndp -an",
+        "netstat -rn",
+        "netstat -s",
+        "netstat -i",
+        "flow list",
+        "flow stats",
+        "flow flush --all",
+        "status",
+        "status --json",
+    ];
+    for line in commands {
+        let (out, error, status) = run(line);
+        assert_eq!((out.as_str(), status), ("", 69), "{line}");
+        let tool = line.split_whitespace().next().unwrap();
+        assert_eq!(
+            error,
+            format!(
+                "{tool}: no flowgate answers at no/such.sock: start one with 'flowgate run --config FILE', \
+                 or name its socket with --socket PATH or FLOWGATE_SOCKET\n"
+            ),
+            "{line}"
+        );
+    }
+    let (_, error, status) = run("--socket elsewhere.sock status");
+    assert!(error.contains("at elsewhere.sock:"), "{error}");
+    assert_eq!(status, 69);
+}
+
+#[test]
+fn words_that_make_no_sense_are_usage_errors() {
+    let cases = [
+        (
+            "route",
+            "route: no command: say add, change, delete, get, show, flush or monitor\nusage: route ",
+        ),
+        ("route ad 10.0.0.0/8", "route: bad keyword: ad: "),
+        (
+            "route add 10.0.0.1/8 192.0.2.1",
+            "route: 10.0.0.1/8 has host bits set: write 10.0.0.0/8\nusage: route ",
+        ),
+        ("route add 10.0.0.0/33 192.0.2.1", "route: 10.0.0.0/33 "),
+        (
+            "route add 10.0.0.0/8 192.0.2.1 -weight 0",
+            "route: weight 0 is not valid for add: 0 means drain; use 'route change ... -weight 0'\n",
+        ),
+        (
+            "arp",
+            "arp: say one of: -a, HOST, -s HOST MAC, -d HOST\nusage: arp ",
+        ),
+        ("netstat", "netstat: say what to show: "),
+        (
+            "flow flush",
+            "flow: flow flush without a filter forgets every flow: say --all if that is meant\n",
+        ),
+        ("flow list --proto tpc", "flow: protocol tpc: "),
+    ];
+    for (line, message) in cases {
+        let (out, error, status) = run(line);
+        assert_eq!((out.as_str(), status), ("", 64), "{line}");
+        assert!(error.starts_with(message), "{line}: {error}");
+    }
+    for line in [
+        "",
+        "no-such-command",
+        "run",
+        "demo --connections 0",
+        "flow list --port 65536",
+    ] {
+        let (out, error, status) = run(line);
+        assert_eq!((out.as_str(), status), ("", 64), "{line}: {error}");
+        assert!(!error.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_told_with_its_lines() {
+    let directory = Directory::new();
+    let file = directory.join("wrong.toml");
+    std::fs::write(
+        &file,
+        "[gateway]\nwrokers = 2\n[[port]]\nname = \"a\"\ntype = \"tun\"\nmtu = 1\n",
+    )
+    .unwrap();
+    let file = file.display().to_string();
+    for check in ["", "--check"] {
+        let (out, error, status) = run(&format!("run --config {file} {check}"));
+        assert_eq!((out.as_str(), status), ("", 78));
+        assert_eq!(
+            error,
+            format!(
+                "{file}:2: unknown key wrokers in [gateway]: write workers\n\
+                 {file}:6: mtu = 1: write a number from 68 to 65535\n"
+            )
+        );
+    }
+    let (_, error, status) = run("run --config no/such.toml");
+    assert!(
+        error.starts_with("no/such.toml: cannot read the configuration: "),
+        "{error}"
+    );
+    assert_eq!(status, 78);
+}
+
+#[test]
+fn the_example_configuration_is_right() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/flowgate.example.toml");
+    let (_, error, status) = run(&format!("run --check --config {}", example.display()));
+    assert_eq!((error.as_str(), status), ("", 0));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    for line in ["route --help", "status --help", "help netstat"] {
+        let mut child = command(BINARY, line)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let (_, error, status) = told(child.wait_with_output().unwrap());
+        assert_eq!((error.as_str(), status), ("", 0), "{line}");
+    }
+}
+
+/// A program at a socket that answers one client with these bytes, whatever it asks.
+fn program(directory: &Directory, answer: &'static [u8]) -> (PathBuf, JoinHandle<()>) {
+    let path = directory.join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let thread = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = [0; 4096];
+        assert!(stream.read(&mut asked).unwrap() > 0);
+        // A client that has enough may have left.
+        let _ = stream.write_all(answer);
+    });
+    (path, thread)
+}
+
+fn run_against(line: &str, answer: &'static [u8]) -> (String, String, i32) {
+    let directory = Directory::new();
+    let (path, thread) = program(&directory, answer);
+    let outcome = told(
+        command(BINARY, line)
+            .env("FLOWGATE_SOCKET", &path)
+            .output()
+            .unwrap(),
+    );
+    thread.join().unwrap();
+    outcome
+}
+
+#[test]
+fn a_program_that_is_no_flowgate_is_told_and_never_a_panic() {
+    let answers: [&[u8]; 6] = [
+        b"",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"{}\0",
+        b"{\"parameters\":{\"routes\":7}}\0",
+        b"\0\0\0",
+        b"{\"parameters\":{}",
+    ];
+    for answer in answers {
+        for line in ["route show", "status", "flow list"] {
+            let (_, error, status) = run_against(line, answer);
+            assert_eq!(status, 76, "{line} {answer:?}: {error}");
+            assert!(
+                error.contains("does not answer as a flowgate does: "),
+                "{error}"
+            );
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_is_status_1_and_json_too_when_asked() {
+    let answer =
+        b"{\"error\":\"org.flowgate.NotFound\",\"parameters\":{\"message\":\"not in table\"}}\0";
+    let line = "delete net 10.0.0.0: not in table\n";
+    let plain = run_against("route delete 10.0.0.0/8", answer);
+    assert_eq!(plain, (String::new(), line.to_owned(), 1));
+    let (out, error, status) = run_against("route delete 10.0.0.0/8 --json", answer);
+    assert_eq!((error.as_str(), status), (line, 1));
+    assert_eq!(
+        out,
+        "{\"error\":\"org.flowgate.NotFound\",\"parameters\":{\"message\":\"not in table\"}}\n"
+    );
+    let denied =
+        b"{\"error\":\"org.flowgate.Denied\",\"parameters\":{\"message\":\"permission denied\"}}\0";
+    let (_, error, status) = run_against("status", denied);
+    assert_eq!(
+        (error.as_str(), status),
+        ("status: permission denied\n", 77)
+    );
+}

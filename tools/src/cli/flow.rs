@@ -67,16 +67,17 @@ fn list(filter: &FlowFilter, session: &mut Session<'_>) -> Result<(), Failure> {
     if session.json {
         return session.print_reply("FlowList", filter);
     }
-    line(
-        session.out,
-        [
-            "Proto", "Client", "Server", "State", "Class", "Idle", "Expires", "To", "Back",
-            "Packets", "Bytes", "Worker", "Slot",
-        ],
-    )?;
-    session.pages("FlowList", filter, |out, page: Flows| {
+    session.pages("FlowList", filter, head, |out, page: Flows| {
         page.flows.iter().try_for_each(|flow| print(out, flow))
     })
+}
+
+fn head(out: &mut dyn Write) -> io::Result<()> {
+    let names = [
+        "Proto", "Client", "Server", "State", "Class", "Idle", "Expires", "To", "Back", "Packets",
+        "Bytes", "Worker", "Slot",
+    ];
+    line(out, names)
 }
 
 fn print(out: &mut dyn Write, flow: &Flow) -> io::Result<()> {

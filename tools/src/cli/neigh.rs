@@ -237,18 +237,25 @@ fn list(
     session: &mut Session<'_>,
 ) -> Result<(), Failure> {
     let mut count = 0_usize;
-    if family == Family::Inet6 {
-        ndp_header(session.out)?;
-    }
-    session.pages("NeighbourList", filter, |out, page: Neighbours| {
-        count += page.neighbours.len();
-        page.neighbours
-            .iter()
-            .try_for_each(|neighbour| match family {
-                Family::Inet => arp_line(out, neighbour),
-                Family::Inet6 => ndp_line(out, neighbour),
-            })
-    })?;
+    session.pages(
+        "NeighbourList",
+        filter,
+        |_| Ok(()),
+        |out, page: Neighbours| {
+            // A list has its head even when it is empty; one neighbour that is not there has none.
+            let is_list = filter.address.is_none();
+            if family == Family::Inet6 && count == 0 && (is_list || !page.neighbours.is_empty()) {
+                ndp_header(out)?;
+            }
+            count += page.neighbours.len();
+            page.neighbours
+                .iter()
+                .try_for_each(|neighbour| match family {
+                    Family::Inet => arp_line(out, neighbour),
+                    Family::Inet6 => ndp_line(out, neighbour),
+                })
+        },
+    )?;
     match filter.address {
         Some(address) if count == 0 => Err(absent(address)),
         _ => Ok(()),

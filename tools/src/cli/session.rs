@@ -93,20 +93,23 @@ impl Session<'_> {
         self.client()?.call(name, parameters)
     }
 
-    /// All pages of a list, each handed on as it comes: long lists never lie in memory.
+    /// All pages of a list, each handed on as it comes: long lists never lie in memory. What `head` writes stands before
+    /// the first, and nowhere if there is none.
     ///
     /// # Errors
-    /// See [`Client::call_more`]; what `each` failed with.
+    /// See [`Client::call_more`]; what `head` and `each` failed with.
     pub fn pages<T: DeserializeOwned>(
         &mut self,
         name: &str,
         parameters: &impl Serialize,
+        head: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
         mut each: impl FnMut(&mut dyn Write, T) -> std::io::Result<()>,
     ) -> Result<(), Failure> {
         let mut client = self.client()?;
-        let mut written = Ok(());
+        let (mut head, mut written) = (Some(head), Ok(()));
         client.call_more(name, parameters, |page, _| {
-            written = each(self.out, page);
+            let headed = head.take().map_or(Ok(()), |head| head(self.out));
+            written = headed.and_then(|()| each(self.out, page));
             written.is_ok()
         })?;
         Ok(written?)

@@ -60,6 +60,14 @@ fn what_is_not_there_is_status_1() {
 }
 
 #[test]
+fn an_ipv6_neighbour_that_is_not_there_has_no_head_above_it() {
+    let (out, error, status) = run_tool(Fake::small(), ndp, "fd00::77", false);
+    assert_eq!((out.as_str(), status), ("", 1));
+    assert_eq!(error.as_deref(), Some("fd00::77 (fd00::77) -- no entry"));
+    assert_eq!(prints(ndp, "fd00::11").lines().count(), 2);
+}
+
+#[test]
 fn words_become_commands() {
     let words = "-i rack -s 192.0.2.50 2:0:0:0:0:50 temp pub";
     let set = NeighbourSet {

@@ -15,18 +15,21 @@ pub(super) fn run(groups: bool, session: &mut Session<'_>) -> Result<(), Failure
     if session.json {
         return session.print_reply("NexthopList", &json!({}));
     }
-    if groups {
-        writeln!(session.out, "Nexthop groups data\n")?;
-        let head = [
-            "GrpIdx", "NhIdx", "Weight", "Slots", "Gateway", "Netif", "State",
-        ];
-        group_line(session.out, head)?;
-    } else {
-        writeln!(session.out, "Nexthop data\n")?;
-        let head = ["Idx", "Gen", "Gateway", "Netif", "Mtu", "Refcnt", "State"];
-        nexthop_line(session.out, head)?;
-    }
-    session.pages("NexthopList", &json!({}), |out, page: Nexthops| {
+    let head = |out: &mut dyn Write| {
+        if groups {
+            writeln!(out, "Nexthop groups data\n")?;
+            let names = [
+                "GrpIdx", "NhIdx", "Weight", "Slots", "Gateway", "Netif", "State",
+            ];
+            return group_line(out, names);
+        }
+        writeln!(out, "Nexthop data\n")?;
+        nexthop_line(
+            out,
+            ["Idx", "Gen", "Gateway", "Netif", "Mtu", "Refcnt", "State"],
+        )
+    };
+    session.pages("NexthopList", &json!({}), head, |out, page: Nexthops| {
         if groups {
             page.groups
                 .iter()

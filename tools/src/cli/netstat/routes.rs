@@ -21,9 +21,9 @@ pub(in crate::cli) fn run(
     if session.json {
         return session.print_reply("RouteList", &ask);
     }
-    writeln!(session.out, "Routing tables")?;
     let mut headed = None;
-    session.pages("RouteList", &ask, |out, page: Routes| {
+    let head = |out: &mut dyn Write| writeln!(out, "Routing tables");
+    session.pages("RouteList", &ask, head, |out, page: Routes| {
         for route in &page.routes {
             let family = Family::of(route.destination.addr());
             if headed != Some(family) {

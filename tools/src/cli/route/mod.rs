@@ -191,16 +191,21 @@ fn flush(ask: RouteFamily, quiet: bool, session: &mut Session<'_>) -> Result<(),
     if session.json {
         return session.print_reply("RouteFlush", &ask);
     }
-    session.pages("RouteFlush", &ask, |out, page: Flushed| {
-        for done in page.deleted.iter().filter(|_| !quiet) {
-            print_done(
-                out,
-                &format!("delete {}", Destination::of(done.destination)),
-                done,
-            )?;
-        }
-        Ok(())
-    })
+    session.pages(
+        "RouteFlush",
+        &ask,
+        |_| Ok(()),
+        |out, page: Flushed| {
+            for done in page.deleted.iter().filter(|_| !quiet) {
+                print_done(
+                    out,
+                    &format!("delete {}", Destination::of(done.destination)),
+                    done,
+                )?;
+            }
+            Ok(())
+        },
+    )
 }
 
 #[cfg(test)]

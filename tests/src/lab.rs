@@ -16,6 +16,7 @@
 //! | [`plan`] | who has which address |
 //! | [`segment`] | the bridge and the servers' namespaces |
 //! | [`gateway`], [`binary`] | Flowgate's daemon and its command line; the executable under test |
+//! | [`books`] | whether the daemon's counters account for every frame |
 //! | [`router`] | a kernel in the gateway's place |
 //! | [`echo`], [`held`] | servers that say who they are; connections that are held and kept busy |
 //! | [`bulk`] | transfers large enough to meet every MTU |
@@ -31,6 +32,7 @@
 #![allow(clippy::disallowed_methods)]
 
 pub mod binary;
+pub mod books;
 pub mod bulk;
 pub mod capture;
 pub mod echo;

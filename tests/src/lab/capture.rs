@@ -21,11 +21,13 @@ pub struct Recording {
     file: PathBuf,
 }
 
-/// tshark's filter for a packet that it cannot read or whose checksum is wrong, at any depth: the
-/// packets quoted in ICMP errors too. (A quote may be cut, which tshark does not call malformed.)
-const WRONG: &str = "_ws.malformed || ip.checksum.status == \"Bad\" || tcp.checksum.status == \"Bad\" \
-    || udp.checksum.status == \"Bad\" || icmp.checksum.status == \"Bad\" \
-    || icmpv6.checksum.status == \"Bad\"";
+/// tshark's filter for a packet that it cannot read or whose checksum is wrong. An ICMP error may cut
+/// the packet that it quotes, and tshark then finds that packet's TCP or UDP checksum wrong; the quoted
+/// IP header is always whole.
+const WRONG: &str = "_ws.malformed || ip.checksum.status == \"Bad\" \
+    || icmp.checksum.status == \"Bad\" || icmpv6.checksum.status == \"Bad\" \
+    || ((tcp.checksum.status == \"Bad\" || udp.checksum.status == \"Bad\") \
+        && !(icmp.type in {3, 11, 12}) && !(icmpv6.type in {1, 2, 3, 4}))";
 
 impl Capture {
     /// Starts to record what an interface of the test's namespace sends and receives; nothing on a

@@ -209,6 +209,13 @@ impl Entry {
         self.deadline = None;
     }
 
+    /// The operator's word, which counts as an answer and no longer than one.
+    pub(crate) fn set_temporary(&mut self, mac: Mac, cfg: &Config, now: u64) {
+        self.mac = mac;
+        self.published = false;
+        self.confirm(cfg, now);
+    }
+
     /// Forgets all that is known of a reserved one, and asks again.
     pub(crate) fn restart(&mut self, now: u64) {
         self.state = NeighState::Incomplete;

@@ -309,7 +309,7 @@ impl Table {
         }
     }
 
-    fn report_answer(&mut self, idx: NeighIdx) {
+    pub(crate) fn report_answer(&mut self, idx: NeighIdx) {
         if self.entry(idx).is_some_and(Entry::is_reserved) {
             self.report(idx, true);
         }

@@ -253,6 +253,28 @@ impl Table {
         Ok(idx)
     }
 
+    /// Sets a neighbour as if it had just told us its MAC: what it says itself later counts more, and it lapses as a
+    /// learned one does. It replaces one that was set for good.
+    ///
+    /// # Errors
+    /// As for [`set_static`](Self::set_static).
+    pub fn set_temporary(
+        &mut self,
+        port: PortId,
+        addr: IpAddr,
+        mac: Mac,
+    ) -> Result<NeighIdx, NeighError> {
+        let now = self.clock;
+        self.check(port, addr)?;
+        if !mac.is_unicast() {
+            return Err(NeighError::BadMac(mac));
+        }
+        let idx = self.find_or_make(port, addr, now)?;
+        self.amend(idx, |entry, cfg| entry.set_temporary(mac, cfg, now));
+        self.report_answer(idx);
+        Ok(idx)
+    }
+
     /// Deletes the neighbour with this address, on one port or on all; returns how many there
     /// were. A gateway's is emptied and asked again.
     ///

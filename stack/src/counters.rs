@@ -93,6 +93,8 @@ macro_rules! counters {
         #[derive(Debug)]
         pub struct Counters {
             $($(#[doc = $doc])+ pub $field: Counter,)+
+            /// Since when the worker sleeps, ms since the start and one more; 0: it is awake.
+            pub asleep_since: Counter,
             drops: [Counter; DROP_REASONS],
             moved: [Counter; MoveReason::ALL.len()],
             ports: Box<[PortCounters]>,
@@ -103,6 +105,7 @@ macro_rules! counters {
             pub fn new(ports: usize) -> Self {
                 Self {
                     $($field: Counter::default(),)+
+                    asleep_since: Counter::default(),
                     ports: (0..ports).map(|_| PortCounters::default()).collect(),
                     drops: std::array::from_fn(|_| Counter::default()),
                     moved: std::array::from_fn(|_| Counter::default()),

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use arp::{Config, Event, Ignored, Mac, NeighState, PortId, PortInfo};
+use arp::{Config, Event, Ignored, Mac, NeighError, NeighState, PortId, PortInfo};
 use smoltcp::wire::{NdiscNeighborFlags, NdiscRepr};
 
 use crate::rig::{OUR, OVERRIDE, P0, Rig, SOLICITED, Seen, advert, arp_frame, ip, mac};
@@ -404,6 +404,31 @@ fn a_static_neighbour_wins() {
     );
     assert_eq!(rig.table.delete(Some(P0), &ip("10.0.0.9")), Ok(1));
     assert_eq!(rig.state(v4), NeighState::Free);
+}
+
+#[test]
+fn a_temporary_neighbour_is_as_one_that_was_learned() {
+    let mut rig = Rig::new();
+    let addr = ip("10.0.0.9");
+    rig.table.set_static(P0, addr, mac(9), true).unwrap();
+    let idx = rig.table.set_temporary(P0, addr, mac(8)).unwrap();
+    assert_eq!(
+        (rig.state(idx), rig.view.word(idx).mac()),
+        (NeighState::Reachable, mac(8))
+    );
+    let line = rig.table.list(rig.now)[0];
+    assert!(!line.permanent && !line.published);
+    assert_eq!(
+        line.expires_ms,
+        Some(u64::from(rig.table.config().reachable_ms))
+    );
+    rig.accept(&request(mac(7), "10.0.0.9", "10.0.0.1"));
+    assert_eq!(rig.view.word(idx).mac(), mac(7), "it speaks for itself");
+    assert_eq!(rig.state(idx), NeighState::Stale);
+    rig.run(100_000_000);
+    assert_eq!(rig.state(idx), NeighState::Free);
+    let nobody = rig.table.set_temporary(P0, addr, Mac([0xff; 6]));
+    assert_eq!(nobody, Err(NeighError::BadMac(Mac([0xff; 6]))));
 }
 
 #[test]

@@ -161,12 +161,27 @@ impl Reader {
         totals
     }
 
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
     /// Counters of one worker after the other.
-    pub fn worker_reports(&self) -> Vec<WorkerReport> {
+    pub fn worker_reports(&self, now: Now) -> Vec<WorkerReport> {
         let report = |(id, counters): (usize, &Arc<Counters>)| {
+            let since = counters.asleep_since.get();
+            let this_sleep = if since == 0 {
+                0
+            } else {
+                (now.0 + 1).saturating_sub(since)
+            };
             let mut totals = Totals::default();
             totals.add(counters);
-            WorkerReport { id, totals }
+            WorkerReport {
+                id,
+                slept_ms: totals.slept_ms + this_sleep,
+                totals,
+            }
         };
         self.workers.iter().enumerate().map(report).collect()
     }

@@ -14,6 +14,8 @@ pub struct WorkerReport {
     pub id: usize,
     /// Its counters.
     pub totals: Totals,
+    /// Milliseconds that it slept, with the sleep that it is in now.
+    pub slept_ms: u64,
 }
 
 /// One port.

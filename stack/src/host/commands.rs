@@ -29,6 +29,8 @@ pub enum HostCmd {
         /// Answer for it (proxy).
         published: bool,
     },
+    /// `arp -s ... temp`: it lapses as a learned one does.
+    SetTemporary(PortId, IpAddr, Mac),
     /// `arp -d`: answered with the entries that were deleted.
     Delete(Option<PortId>, IpAddr),
     /// `arp -d -a`: those that nothing reserves or states, of these families, answered likewise.
@@ -108,6 +110,11 @@ impl HostLink for Host {
                 let done = self
                     .table
                     .set_static(arp::PortId(port.0), addr, mac, published);
+                self.wake_workers();
+                answer(done.map(|_| HostReply::Done))
+            }
+            HostCmd::SetTemporary(port, addr, mac) => {
+                let done = self.table.set_temporary(arp::PortId(port.0), addr, mac);
                 self.wake_workers();
                 answer(done.map(|_| HostReply::Done))
             }

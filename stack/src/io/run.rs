@@ -164,6 +164,7 @@ fn worker_loop(
 fn sleep(worker: &mut Worker, queues: &[Box<dyn Queue>], poller: &mut Poller, clock: Clock) {
     let before = clock.ms();
     let timeout = worker.timeout_ms(Now(before));
+    worker.counters().asleep_since.set(before + 1);
     worker.going_to_sleep();
     let gone = worker.gone();
     let live = queues
@@ -176,6 +177,7 @@ fn sleep(worker: &mut Worker, queues: &[Box<dyn Queue>], poller: &mut Poller, cl
     if let Err(error) = poller.wait_each(fds, timeout) {
         tracing::error!(%error, "poll failed");
     }
+    worker.counters().asleep_since.set(0);
     worker.woke(clock.ms() - before);
     worker.waker().awake();
 }

@@ -213,9 +213,11 @@ pub fn path_name(kind: PathKind, gateway: Option<IpAddr>, port: Option<&str>) ->
             format!("{v6}%{port}")
         }
         (PathKind::Gateway, Some(gateway), _) => gateway.to_string(),
+        // What remains of a next hop that is no more.
+        (PathKind::Gateway, None, None) => "gone".into(),
         (PathKind::Gateway | PathKind::Interface, None, Some(port))
         | (PathKind::Interface, Some(_), Some(port)) => format!("link#{port}"),
-        (PathKind::Gateway | PathKind::Interface, _, None) => "link".into(),
+        (PathKind::Interface, _, None) => "link".into(),
         (PathKind::Blackhole, ..) => "blackhole".into(),
         (PathKind::Reject, ..) => "reject".into(),
         (PathKind::Local, ..) => "local".into(),

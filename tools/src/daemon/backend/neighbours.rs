@@ -48,11 +48,15 @@ impl Live {
             Err(error) => return ready(Err(error)),
         };
         let (addr, mac, published) = (ask.address, ask.mac, ask.published);
-        let cmd = HostCmd::SetStatic {
-            port,
-            addr,
-            mac,
-            published,
+        let cmd = if ask.temporary {
+            HostCmd::SetTemporary(port, addr, mac)
+        } else {
+            HostCmd::SetStatic {
+                port,
+                addr,
+                mac,
+                published,
+            }
         };
         self.ask(cmd, |reply, ports| match reply {
             HostReply::Refused(error) => Err(refusal(&error, ports)),
@@ -119,9 +123,8 @@ impl Live {
     /// The port of a stated neighbour, which must be one that has neighbours.
     fn port_for(&self, ask: &wire::NeighbourSet) -> Answer<PortId> {
         let ports = self.control.ports();
-        if ask.temporary {
-            let message =
-                "temp is not served: leave it out, and delete the entry when it is no longer right";
+        if ask.temporary && ask.published {
+            let message = "a published entry does not expire: leave temp or pub out";
             return Err(CallError::refused(Reason::Invalid, message));
         }
         let port = match &ask.port {

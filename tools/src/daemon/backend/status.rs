@@ -79,7 +79,7 @@ impl Seen {
 
     fn workers(&self) -> Vec<Worker> {
         let flows = self.reader.flows_by_worker();
-        let reports = self.reader.worker_reports();
+        let reports = self.reader.worker_reports(self.now);
         reports
             .into_iter()
             .zip(flows)
@@ -90,7 +90,7 @@ impl Seen {
     fn worker(&self, report: &WorkerReport, flows: u64) -> Worker {
         let cpus = &self.about.cpus;
         let cpu = cpus.get(report.id % cpus.len().max(1)).copied();
-        let asleep = report.totals.slept_ms.min(self.uptime_ms) * 1000;
+        let asleep = report.slept_ms.min(self.uptime_ms) * 1000;
         Worker {
             worker: u16::try_from(report.id).unwrap_or(u16::MAX),
             cpu: cpu.and_then(|cpu| u32::try_from(cpu).ok()),
@@ -105,7 +105,7 @@ impl Seen {
         let mut tables = self.flow_tables();
         tables.extend(self.routes.iter().map(route_table));
         tables.extend(self.neighbour_table());
-        let workers = self.reader.worker_reports().len() as u64;
+        let workers = self.reader.workers() as u64;
         tables.push(waiting(totals, self.bounds, workers));
         tables.push(rings(totals, self.bounds, workers));
         tables

@@ -325,6 +325,27 @@ fn neighbours_are_stated_listed_and_deleted() {
 }
 
 #[test]
+fn a_temporary_neighbour_expires_and_is_flushed() {
+    let mut rig = rig();
+    let live = &mut rig.live;
+    let set = NeighbourSet {
+        temporary: true,
+        ..stated("192.0.2.50", None)
+    };
+    heard(live.neighbour_set(set.clone())).unwrap();
+    let all = heard(live.neighbours(of_family(None))).unwrap();
+    assert_eq!(all[0].state, wire::neighbour::NeighbourState::Reachable);
+    assert!(all[0].expires.is_some());
+    let flushed = heard(live.neighbour_flush(of_family(None))).unwrap();
+    assert_eq!(flushed.deleted.len(), 1);
+    let both = NeighbourSet {
+        published: true,
+        ..set
+    };
+    assert_eq!(refusal(heard(live.neighbour_set(both))).0, Reason::Invalid);
+}
+
+#[test]
 fn a_neighbour_is_stated_only_where_there_can_be_one() {
     let mut rig = rig();
     let mut refused = |address: &str, port: Option<&str>| {

@@ -8,7 +8,9 @@ use flowgate_tests::sim::{Sent, ip};
 use flowtable::{GroupSecret, TableSecret};
 use stack::Setup;
 use stack::fate::{DropReason, MoveReason};
+use stack::flows::FlowFilter;
 use stack::links::Depths;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
 fn count(hosts: &[usize], host: usize) -> u64 {
@@ -220,6 +222,43 @@ fn established_flows_keep_their_pins_through_a_flood_that_fills_the_table() {
     let at = scene.ask_all(&new);
     assert_eq!(scene.ask_all(&new), at);
     assert_eq!(scene.net.totals().unpinned, before);
+    scene.net.assert_drops(&[]);
+    scene.finish();
+}
+
+#[test]
+fn a_table_full_of_two_way_flows_keeps_them_and_sends_new_ones_on_without_a_pin() {
+    let setup = Setup {
+        flows_v4: 4096,
+        flows_v6: 4096,
+        ..Scene::setup(2)
+    };
+    let mut scene = Scene::new(3, setup, 37);
+    let flows: Vec<FlowId> = (0..8000).map(|i| Scene::udp_flow(Family::V4, i)).collect();
+    let first: Vec<usize> = flows
+        .chunks(40)
+        .flat_map(|some| scene.ask_all(some))
+        .collect();
+    let (_, used, limit) = scene.net.fills()[0];
+    assert!(used <= limit && used * 20 > limit * 19, "{used} of {limit}");
+    let mut reader = || scene.net.sim.gateway.control.reader();
+    let [_, one_way, two_way] = reader().flow_stats()[0].evicted;
+    assert_eq!((one_way, two_way), (0, 0), "only who had no answer yet");
+    let now = stack::Now(0);
+    let held: HashSet<SocketAddr> = reader()
+        .flows(FlowFilter::default(), now)
+        .map(|row| row.ends.0)
+        .collect();
+    let ends = |f: &FlowId| held.contains(&f.src) || held.contains(&f.dst);
+    let early = flows[..1500].iter().filter(|f| ends(f)).count();
+    assert_eq!(early, 1500, "who came while there was room is there");
+    assert!(scene.net.totals().unpinned > 3000);
+    let again: Vec<usize> = flows
+        .chunks(40)
+        .flat_map(|some| scene.ask_all(some))
+        .collect();
+    assert_eq!(again, first);
+    scene.net.assert_moves(&[]);
     scene.net.assert_drops(&[]);
     scene.finish();
 }

@@ -2,11 +2,13 @@
 
 use flowgate_tests::frames::udp;
 use flowgate_tests::net::watch::FlowId;
+use flowgate_tests::net::zoo::arp_frame;
 use flowgate_tests::net::{BOTH, Conditions, NAME, Net, NodeSpec, Scene};
-use flowgate_tests::rack::{CLIENTS, Family, RACK, server_addr, server_mac};
+use flowgate_tests::rack::{CLIENTS, Family, GATEWAY_MAC, RACK, server_addr, server_mac};
 use flowgate_tests::sim::{Sent, ip};
 use smoltcp::wire::{Icmpv4DstUnreachable, Icmpv4Message, Icmpv4Packet, Ipv4Packet};
 use smoltcp::wire::{Icmpv6DstUnreachable, Icmpv6Message, Icmpv6Packet, Ipv6Packet};
+use stack::Setup;
 use stack::control::{ControlEvent, GatewaySpec, PathKind, RouteSpec};
 use stack::fate::{DropReason, MoveReason};
 use stack::host::HostEvent;
@@ -125,6 +127,42 @@ fn too_many_held_packets_drop_the_oldest() {
 }
 
 #[test]
+fn a_packet_that_comes_with_the_neighbours_answer_does_not_overtake_those_that_waited() {
+    let setup = Setup {
+        hold: (128, 512),
+        ..Scene::setup(2)
+    };
+    let mut scene = Scene::without_routes(0, setup, 12);
+    let flows: Vec<SocketAddr> = (0..16).map(|n| client(Family::V4, n)).collect();
+    let to = SocketAddr::new(ip("192.0.2.60"), 9);
+    let say = |scene: &mut Scene, no: u8| {
+        for flow in &flows {
+            // By the queue that is not first polled, so that half of them are handed to the worker that is.
+            scene.net.inject(CLIENTS, 1, &udp(*flow, to, &[no]));
+        }
+    };
+    (0..5).for_each(|no| say(&mut scene, no));
+    scene.net.run_for(100);
+    assert_eq!(
+        scene.net.totals().waiting,
+        64 + 16,
+        "held, and all that an unknown one may hold"
+    );
+    scene.net.take_tap();
+    let answer = arp_frame(2, "192.0.2.60", "192.0.2.1", GATEWAY_MAC);
+    scene.net.inject(RACK, 0, &answer);
+    say(&mut scene, 5);
+    scene.net.settle();
+    let sent = scene.net.take_tap();
+    for flow in &flows {
+        let mine = |s: &&Sent| FlowId::of(&s.bytes[14..]).is_some_and(|f| f.src == *flow);
+        let mine: Vec<Sent> = sent.iter().filter(mine).cloned().collect();
+        assert_eq!(payloads(&mine), [0, 1, 2, 3, 4, 5], "{flow}");
+    }
+    scene.finish();
+}
+
+#[test]
 fn a_host_that_never_answers_costs_one_unreachable_for_each_packet() {
     let mut scene = Scene::without_routes(0, Scene::setup(2), 4);
     for (family, addr) in BOTH.into_iter().zip([ip("192.0.2.99"), ip("fd00:2::99")]) {
@@ -162,14 +200,22 @@ fn hours_pass_and_neighbours_in_use_are_refreshed_without_losing_a_packet() {
     let addrs = bystander(&mut scene.net, 50);
     let flows = Scene::udp_flows(0, 5);
     let first = scene.ask_all(&flows);
-    let mut answers = 0;
-    scene.net.take_caught();
-    for _ in 0..300 {
-        assert_eq!(scene.ask_all(&flows), first);
+    let greet = |scene: &mut Scene| {
         for (family, addr) in BOTH.into_iter().zip(addrs) {
             let packet = udp(client(family, 1), SocketAddr::new(addr, NAME), b"?");
             scene.net.send(CLIENTS, packet);
         }
+    };
+    greet(&mut scene);
+    scene.net.run_for(1000);
+    let mut answers = 0;
+    scene.net.take_caught();
+    for _ in 0..300 {
+        assert_eq!(scene.ask_all(&flows), first);
+        scene.net.take_tap();
+        greet(&mut scene);
+        scene.net.run_for(1);
+        assert_eq!(payloads(&scene.net.take_tap()), b"??", "nobody waits");
         scene.net.run_for(30_000);
         answers += scene.net.take_caught().len();
     }

@@ -288,7 +288,6 @@ impl Control {
         let Some(present) = self.groups.get(group) else {
             return Err(RouteError::NotFound { prefix });
         };
-        let shared_group = present.routes > 1;
         if let ([old], [new]) = (before.as_slice(), wanted)
             && present.buckets() == 1
             && old.idx != new.idx
@@ -299,25 +298,37 @@ impl Control {
             self.repoint(prefix, group, target)?;
             return Ok((target, left()));
         }
+        if present.routes > 1 {
+            return Ok((self.part(prefix, group, wanted)?, left()));
+        }
         let view = Arc::clone(&self.view);
         let on = shared(&view);
-        if !shared_group {
-            let left = self
-                .groups
-                .set_members(on, &mut self.nhops, group, wanted, self.now)?;
-            return Ok((group, left));
-        }
-        let fork = self.groups.fork(on, &mut self.nhops, group, self.now)?;
-        self.groups.use_group(fork);
+        let left = self
+            .groups
+            .set_members(on, &mut self.nhops, group, wanted, self.now)?;
+        Ok((group, left))
+    }
+
+    /// Gives a route that shares its group one of its own, with other members. Returns that.
+    fn part(
+        &mut self,
+        prefix: Prefix,
+        group: GroupId,
+        wanted: &[Wanted],
+    ) -> Result<GroupId, RouteError> {
+        let view = Arc::clone(&self.view);
+        let on = shared(&view);
+        let own = self.groups.fork(on, &mut self.nhops, group, self.now)?;
+        self.groups.use_group(own);
         let set = self
             .groups
-            .set_members(on, &mut self.nhops, fork, wanted, self.now);
+            .set_members(on, &mut self.nhops, own, wanted, self.now);
         if let Err(full) = set {
-            self.release(fork);
+            self.release(own);
             return Err(full.into());
         }
-        self.repoint(prefix, group, fork)?;
-        Ok((fork, left()))
+        self.repoint(prefix, group, own)?;
+        Ok(own)
     }
 
     /// Moves a route to another group, of which it is a user already; takes that back if it cannot.

@@ -38,22 +38,13 @@ impl GroupCtl {
             .copied()
             .collect();
         let takers = takers(group, wanted);
-        let room = self.take_pins(on, wanted.len() + leaving.len())?;
-        let last = match self.take_pins_if(on, wanted.len(), !leaving.is_empty()) {
-            Ok(last) => last,
-            Err(full) => {
+        let stay = (!leaving.is_empty()).then_some(wanted.len());
+        let (room, last) = self.take_room(on, wanted.len() + leaving.len(), stay)?;
+        if wanted.len() > 1 {
+            self.grow(on, id).inspect_err(|_| {
                 self.give_lines(room);
-                return Err(full);
-            }
-        };
-        if wanted.len() > 1
-            && let Err(full) = self.grow(on, id)
-        {
-            [Some(room), last]
-                .into_iter()
-                .flatten()
-                .for_each(|block| self.give_lines(block));
-            return Err(full);
+                last.into_iter().for_each(|lines| self.give_lines(lines));
+            })?;
         }
         self.unshare(id);
         self.join(nhops, id, wanted);
@@ -83,17 +74,16 @@ impl GroupCtl {
         self.take_lines(on, members.div_ceil(PINS) as u32)
     }
 
-    fn take_pins_if(
+    /// Lines for the members while some are leaving, and if any are, for those who stay.
+    fn take_room(
         &mut self,
         on: Shared<'_>,
-        members: usize,
-        needed: bool,
-    ) -> Result<Option<Block>, Full> {
-        if needed {
-            self.take_pins(on, members).map(Some)
-        } else {
-            Ok(None)
-        }
+        all: usize,
+        stay: Option<usize>,
+    ) -> Result<(Block, Option<Block>), Full> {
+        let room = self.take_pins(on, all)?;
+        let last = stay.map(|stay| self.take_pins(on, stay)).transpose();
+        Ok((room, last.inspect_err(|_| self.give_lines(room))?))
     }
 
     /// Changes the list of members, and tells the layout and the next hops.

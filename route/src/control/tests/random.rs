@@ -39,11 +39,15 @@ fn operate(lab: &mut Lab, rng: &mut fastrand::Rng) {
             };
             drop(lab.control.delete(prefix, Some(&which), now));
         }
-        8 => drop(idx.map(|i| lab.control.set_health(i, Health::Dead, now))),
-        9 | 10 => drop(idx.map(|i| lab.control.set_health(i, Health::Up, now))),
+        8 => {
+            let _ = idx.map(|i| lab.control.set_health(i, Health::Dead, now));
+        }
+        9 | 10 => {
+            let _ = idx.map(|i| lab.control.set_health(i, Health::Up, now));
+        }
         _ => {
             let admin = [Admin::In, Admin::In, Admin::Draining, Admin::Drained][rng.usize(..4)];
-            drop(idx.map(|i| lab.control.set_admin(i, admin, now)));
+            let _ = idx.map(|i| lab.control.set_admin(i, admin, now));
         }
     }
     lab.control.tick(now);

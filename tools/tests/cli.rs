@@ -1,6 +1,11 @@
 //! The real binary's command line, without a gateway: help, refusals, exit statuses, names, broken pipes, and programs at the
 //! socket that are no flowgate.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what helpers of a test cannot do, fails the test"
+)]
+
 use std::io::Read;
 use std::io::Write;
 use std::os::unix::net::UnixListener;

@@ -9,6 +9,7 @@
 //! | 70 | the gateway ended by a fault of its own (`EX_SOFTWARE`) |
 //! | 71 | the system refused a device, a socket or a thread (`EX_OSERR`) |
 //! | 73 | the group secret cannot be made or read (`EX_CANTCREAT`) |
+//! | 73 | a file of our own, the group secret's, cannot be made or used (`EX_CANTCREAT`) |
 //! | 74 | the output cannot be written (`EX_IOERR`) |
 //! | 76 | the program at the socket does not speak the protocol (`EX_PROTOCOL`) |
 //! | 77 | no right to call (`EX_NOPERM`) |

@@ -9,6 +9,9 @@ use super::names;
 use super::session::Session;
 use super::words::Words;
 use super::words::read_own;
+use crate::client::Error;
+use crate::wire::message::CallError;
+use crate::wire::message::Reason;
 use crate::wire::neighbour::Deleted;
 use crate::wire::neighbour::Neighbour;
 use crate::wire::neighbour::NeighbourDelete;
@@ -204,11 +207,17 @@ fn run(command: Command, family: Family, session: &mut Session<'_>) -> Result<()
             }
         }
         Command::Delete(ask) => {
-            let deleted: Deleted = session.call("NeighbourDelete", &ask)?;
-            if deleted.deleted.is_empty() {
-                return Err(absent(ask.address));
+            let deleted = session.call::<Deleted>("NeighbourDelete", &ask);
+            match deleted {
+                Ok(deleted) => print_deleted(&deleted, session),
+                Err(Error::Call(error @ CallError::Refused(Reason::NotFound, _))) => {
+                    Err(Failure::Refused {
+                        line: no_entry(ask.address),
+                        error,
+                    })
+                }
+                Err(error) => Err(error.into()),
             }
-            print_deleted(&deleted, session)
         }
         Command::Flush(filter) => {
             let deleted: Deleted = session.call("NeighbourFlush", &filter)?;
@@ -217,8 +226,9 @@ fn run(command: Command, family: Family, session: &mut Session<'_>) -> Result<()
     }
 }
 
-fn absent(address: IpAddr) -> Failure {
-    Failure::Absent(format!("{address} ({address}) -- no entry"))
+/// FreeBSD's line for a neighbour that is not there; the first name is the host's, which is never looked up.
+fn no_entry(address: IpAddr) -> String {
+    format!("{address} ({address}) -- no entry")
 }
 
 fn print_deleted(deleted: &Deleted, session: &mut Session<'_>) -> Result<(), Failure> {
@@ -257,7 +267,7 @@ fn list(
         },
     )?;
     match filter.address {
-        Some(address) if count == 0 => Err(absent(address)),
+        Some(address) if count == 0 => Err(Failure::Absent(no_entry(address))),
         _ => Ok(()),
     }
 }

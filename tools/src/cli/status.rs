@@ -121,7 +121,10 @@ fn print_leaving(out: &mut dyn Write, style: Style, nexthop: &Leaving) -> io::Re
     } else {
         Tint::Warn
     };
-    let from = nexthop.destination.as_deref().unwrap_or("every route");
+    let from = nexthop
+        .destination
+        .as_ref()
+        .map(|destination| format!(" from {destination}"));
     let deadline = nexthop.deadline.map(|seconds| {
         format!(
             ", which must move in {}",
@@ -130,9 +133,10 @@ fn print_leaving(out: &mut dyn Write, style: Style, nexthop: &Leaving) -> io::Re
     });
     writeln!(
         out,
-        "{} {} of {from}: {} flows left{}",
+        "{} {}{}: {} flows left{}",
         nexthop.name,
         style.paint(tint, state),
+        from.unwrap_or_default(),
         nexthop.flows,
         deadline.unwrap_or_default()
     )
@@ -177,7 +181,7 @@ collateral 0  (moved without a reason: always 0)
 packets forwarded without a pin: 4
 
 next hops that drain or are dead
-192.0.2.12 draining of 203.0.113.0/24: 2 flows left, which must move in 1m30s
+192.0.2.12 draining from 203.0.113.0/24: 2 flows left, which must move in 1m30s
 "
         );
     }

@@ -289,7 +289,11 @@ impl Backend for Fake {
             .drain(..)
             .partition(|n| n.address == ask.address);
         self.neighbours = kept;
-        ready(Ok(Deleted { deleted }))
+        let message = format!("no entry for {}", ask.address);
+        ready(match deleted {
+            deleted if deleted.is_empty() => Err(CallError::refused(Reason::NotFound, message)),
+            deleted => Ok(Deleted { deleted }),
+        })
     }
 
     fn neighbour_flush(&mut self, filter: NeighbourFilter) -> Pending<Deleted> {

@@ -101,7 +101,7 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
         }
         "FlowList" => flow_list(parameters(given)?, control, out),
         "FlowFlush" => {
-            let filter = parameters(given)?;
+            let filter = parameters::<FlowFilter>(given)?.normal()?;
             out.last(&control.call_pending(PENDING, |backend| backend.flow_flush(filter))?)
         }
         "FlowStats" => {
@@ -244,6 +244,7 @@ fn end_of_events(control: &Handle) -> CallError {
 }
 
 fn flow_list(filter: FlowFilter, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
+    let filter = filter.normal()?;
     let limit = filter.limit.map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
     });

@@ -487,3 +487,58 @@ fn sockets_that_cannot_be_made_are_refused_with_the_remedy() {
     );
     control.stop();
 }
+
+#[test]
+fn a_monitor_that_does_not_read_is_ended_and_costs_nobody_anything() {
+    let (control, thread) = control::spawn(Fake::small(), Waker::new().unwrap()).unwrap();
+    let events = control.monitor().unwrap();
+    let add = RouteAdd {
+        destination: prefix("10.0.0.0/8"),
+        paths: vec![gateway("192.0.2.13", 1)],
+    };
+    let delete = RouteDelete {
+        destination: prefix("10.0.0.0/8"),
+        gateway: None,
+        port: None,
+    };
+    for _ in 0..2_100 {
+        let (add, delete) = (add.clone(), delete.clone());
+        control
+            .call(|backend| backend.route_add(add))
+            .unwrap()
+            .unwrap();
+        control
+            .call(|backend| backend.route_delete(delete))
+            .unwrap()
+            .unwrap();
+    }
+    assert_eq!(
+        events.iter().count(),
+        4_096,
+        "what fits is kept, then the queue ends"
+    );
+    control.stop();
+    thread.join().unwrap();
+    assert!(matches!(
+        control.call(|_| ()),
+        Err(CallError::Refused(Reason::Stopping, _))
+    ));
+}
+
+#[test]
+fn a_flows_state_is_known_in_any_spelling_or_refused() {
+    let gateway = Gateway::start(Fake::small());
+    let list = |state: &str| {
+        gateway
+            .client()
+            .call::<Flows>("FlowList", &json!({"state": state}))
+    };
+    assert_eq!(list("fin-wait").unwrap().flows.len(), 3);
+    assert_eq!(list("ESTABLISHED").unwrap().flows.len(), 3);
+    let (reason, message) = refused(list("open"));
+    assert_eq!(reason, Reason::Invalid);
+    assert!(
+        message.starts_with("no state open: the states are SYN, SYN_ACK, "),
+        "{message}"
+    );
+}

@@ -1,8 +1,11 @@
 //! Flows on the wire: the entries of the flow tables, which of them, and what was counted.
 
+use super::message::CallError;
+use super::message::Reason;
 use super::route::PathKind;
 use super::route::path_name;
 use super::text;
+use flowtable::State;
 use route::Prefix;
 use serde::Deserialize;
 use serde::Serialize;
@@ -33,12 +36,32 @@ pub struct FlowFilter {
     /// Owned by this worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<u16>,
-    /// In this state, by its name in a listing.
+    /// In this state, by its name in a listing; small letters and hyphens do too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// List at most so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+}
+
+impl FlowFilter {
+    /// The same with its state in the spelling of a listing: `fin-wait` is `FIN_WAIT`.
+    ///
+    /// # Errors
+    /// `Invalid`, when there is no such state.
+    pub fn normal(mut self) -> Result<Self, CallError> {
+        if let Some(state) = &self.state {
+            let upper = state.to_uppercase().replace('-', "_");
+            let mut names = State::ALL.iter().map(|state| state.name());
+            if !names.any(|name| name == upper) {
+                let names: Vec<_> = State::ALL.iter().map(|state| state.name()).collect();
+                let message = format!("no state {state}: the states are {}", names.join(", "));
+                return Err(CallError::refused(Reason::Invalid, message));
+            }
+            self.state = Some(upper);
+        }
+        Ok(self)
+    }
 }
 
 /// The next hop that one direction of a flow is pinned to.

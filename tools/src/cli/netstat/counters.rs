@@ -16,6 +16,7 @@ pub(super) fn run(
         for block in &mut counters.blocks {
             block.counters.retain(|counter| counter.value > 0);
         }
+        counters.blocks.retain(|block| !block.counters.is_empty());
     }
     if session.json {
         return session.print_json(&counters);

@@ -68,10 +68,13 @@ fn a_flush_removes_what_it_was_told_and_reports_each_once() {
     rig.insert_all(0..200, START);
     let odd: HashSet<_> = (0..200).filter(|n| n % 2 == 1).map(key).collect();
     let (mut at, mut gone, mut calls) = (FlushCursor::default(), Vec::new(), 0);
-    while !rig
-        .writer
-        .drain_matching(&mut at, 10, START, |e| odd.contains(&e.key), |e| gone.push(e.key))
-    {
+    while !rig.writer.drain_matching(
+        &mut at,
+        10,
+        START,
+        |e| odd.contains(&e.key),
+        |e| gone.push(e.key),
+    ) {
         calls += 1;
     }
     assert_eq!(calls, 6, "64 buckets are 7 slices of 10");
@@ -90,7 +93,10 @@ fn no_entry_slips_behind_a_flush_while_new_flows_press_for_room() {
     let (mut cursor, mut n) = (FlushCursor::default(), 1_000_000);
     let is_old = |e: &crate::EntryView<crate::KeyV4>| e.last_use == START;
     let displaced = rig.table.stats().displaced;
-    while !rig.writer.drain_matching(&mut cursor, 4, at(1), is_old, |_| {}) {
+    while !rig
+        .writer
+        .drain_matching(&mut cursor, 4, at(1), is_old, |_| {})
+    {
         for _ in 0..50 {
             let _ = rig.insert_as(n, Class::TwoWay, at(1));
             n += 1;

@@ -274,7 +274,13 @@ fn defect_8_a_flow_that_was_used_this_second_survived_the_flush_of_its_route() {
     let (key, dir, entry) = established(&mut writer);
     let _ = writer.observe(entry, dir, &tcp(L4::ACK, 1001, 2001), seconds(9));
     let pinned = |e: &flowtable::EntryView<KeyV4>| e.pins.contains(&PinWord(7));
-    assert!(writer.drain_matching(&mut FlushCursor::default(), usize::MAX, seconds(9), pinned, |_| {}));
+    assert!(writer.drain_matching(
+        &mut FlushCursor::default(),
+        usize::MAX,
+        seconds(9),
+        pinned,
+        |_| {}
+    ));
     assert_eq!(writer.lookup(SLOT, hash(&key), &key, seconds(9)), None);
     assert_eq!(table.stats().used, 0);
 }

@@ -138,7 +138,10 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
     let (routes, view) = route::new(route::Config {
         readers,
         // A bucket remembers earlier owners for as long as a flow of any class may be silent.
-        idle: setup.route.idle.max(tables.v4.timeouts().get(State::Established)),
+        idle: setup
+            .route
+            .idle
+            .max(tables.v4.timeouts().get(State::Established)),
         ..setup.route
     });
     let neigh_limit = setup.neigh.limit;

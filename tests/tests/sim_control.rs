@@ -438,6 +438,20 @@ fn next_hops_keep_their_places_in_a_full_table_of_neighbours() {
         8,
         "what was taken is given back"
     );
+    // The same when it is the routes that refuse.
+    add_route(&mut scene, "198.51.100.0/24", PathKind::Blackhole);
+    let spec = RouteSpec {
+        kind: PathKind::Gateways(vec![GatewaySpec {
+            addr: ip("192.0.2.200"),
+            weight: None,
+            port: None,
+        }]),
+        ..more
+    };
+    let (now, gw) = (scene.net.sim.now, &mut scene.net.sim.gateway);
+    let refused = gw.control.route_add(&spec, &mut gw.host, now);
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(scene.neighbours().iter().filter(|n| n.reserved).count(), 8);
     assert_eq!(scene.ask_all(&flows), first);
     scene.finish();
 }

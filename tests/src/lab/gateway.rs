@@ -178,23 +178,27 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Of a connection that it picked up in the middle, Flowgate takes whom it heard first for the
+    /// client; here the client is always the laboratory's.
     fn read(flow: &Value) -> Self {
-        let end = |name: &str| {
-            let text = flow[name].as_str().unwrap_or_default();
-            text.parse()
-                .unwrap_or_else(|_| panic!("no {name} in {flow}"))
-        };
-        let packets = |name: &str| {
-            flow[name]["packets"]
+        let ends = ["client", "server"].map(|end| {
+            let text = flow[end].as_str().unwrap_or_default();
+            text.parse::<SocketAddr>()
+                .unwrap_or_else(|_| panic!("no {end} in {flow}"))
+        });
+        let directions = ["forward", "reverse"].map(|direction| &flow[direction]);
+        let packets = directions.map(|direction| {
+            direction["packets"]
                 .as_u64()
-                .unwrap_or_else(|| panic!("no {name} packets in {flow}"))
-        };
-        let nexthop = &flow["forward"]["nexthop"];
+                .unwrap_or_else(|| panic!("no packets in {flow}"))
+        });
+        let client = usize::from(ends[0].ip() != plan::client(Family::of(ends[0].ip())));
+        let nexthop = &directions[client]["nexthop"];
         Self {
-            client: end("client"),
-            service: end("server"),
+            client: ends[client],
+            service: ends[1 - client],
             gateway: address(&nexthop["gateway"]).filter(|_| nexthop["state"] == "live"),
-            packets: (packets("forward"), packets("reverse")),
+            packets: (packets[client], packets[1 - client]),
         }
     }
 }

@@ -128,3 +128,113 @@ impl Drop for Gate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Client;
+    use crate::wire::stats::Status;
+    use serde_json::json;
+    use stack::io::Tx;
+    use stack::io::mem;
+    use stack::pkt::Pkt;
+    use stack::pkt::Pool;
+    use stack::ports::Layer;
+    use stack::ports::Port;
+    use stack::ports::Ports;
+    use std::os::fd::BorrowedFd;
+    use std::path::Path;
+
+    /// A device driver with a bug.
+    struct Buggy;
+
+    impl Queue for Buggy {
+        fn rx_burst(&mut self, _: &mut Pool, _: &mut Vec<Pkt>, _: usize) -> io::Result<usize> {
+            panic!("a bug, on purpose");
+        }
+
+        fn tx(&mut self, _: &[u8]) -> Tx {
+            Tx::Refused
+        }
+
+        fn fd(&self) -> Option<BorrowedFd<'_>> {
+            None
+        }
+
+        fn truncated(&self) -> u64 {
+            0
+        }
+    }
+
+    fn parts(queue: Box<dyn Queue>, socket: &Path) -> Parts {
+        let port = Port {
+            id: route::PortId(0),
+            name: "uplink".into(),
+            layer: Layer::L3,
+            mtu: 1500,
+            up: true,
+            addrs: Vec::new(),
+        };
+        Parts {
+            setup: Setup {
+                ports: Ports(vec![port]),
+                flows_v4: 4096,
+                flows_v6: 4096,
+                buffers: 64,
+                ..Setup::default()
+            },
+            queues: vec![vec![queue]],
+            kinds: vec!["mem"],
+            run: RunConfig::default(),
+            socket: SocketSpec {
+                path: socket.into(),
+                group: None,
+            },
+            clock: Clock::start(),
+        }
+    }
+
+    fn socket(name: &str) -> std::path::PathBuf {
+        std::env::temp_dir().join(format!("flowgate-{name}-{}.sock", std::process::id()))
+    }
+
+    #[test]
+    fn a_gate_is_served_while_it_lives_and_leaves_nothing() {
+        let path = socket("gate");
+        let (mut queues, _peers) = mem::try_pair(1, 16, 1500).unwrap();
+        let parts = parts(Box::new(queues.remove(0)), &path);
+        let gate = start(parts, |_, _, _| Ok(())).unwrap();
+        let mut client = Client::connect(&path).unwrap();
+        let status: Status = client.call("Status", &json!({})).unwrap();
+        assert_eq!(status.workers.len(), 1);
+        assert!(!gate.has_crashed());
+        drop(gate);
+        assert!(!path.exists());
+        assert!(client.call::<Status>("Status", &json!({})).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_installed_starts_nothing() {
+        let path = socket("refused");
+        let (mut queues, _peers) = mem::try_pair(1, 16, 1500).unwrap();
+        let parts = parts(Box::new(queues.remove(0)), &path);
+        let Err(refused) = start(parts, |_, _, _| Err("a.toml:3: no".into())) else {
+            panic!("it started");
+        };
+        assert_eq!(refused.to_string(), "a.toml:3: no");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_thread_that_ends_by_a_fault_is_noticed() {
+        let path = socket("buggy");
+        let gate = start(parts(Box::new(Buggy), &path), |_, _, _| Ok(())).unwrap();
+        let clock = Clock::start();
+        while !gate.has_crashed() {
+            assert!(clock.ms() < 10_000, "nobody noticed");
+            std::thread::yield_now();
+        }
+        drop(gate);
+        assert!(!path.exists());
+    }
+}

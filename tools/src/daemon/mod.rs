@@ -11,7 +11,6 @@
 //!
 //! Order: signals are blocked before any thread starts; devices are open before the gateway is built; its first routes are
 //! there before a packet can come in; the socket is served last. The end goes the other way round.
-//! (written by engineer daemon; tools: leave)
 
 pub(crate) mod backend;
 pub(crate) mod gate;
@@ -22,6 +21,7 @@ mod signals;
 
 use crate::cli::RunArgs;
 use crate::cli::exit::Exit;
+use crate::client::SOCKET_VARIABLE;
 use crate::client::default_socket;
 use crate::config;
 use crate::config::Config;
@@ -73,6 +73,8 @@ pub fn run(args: &RunArgs, socket: Option<PathBuf>) -> ExitCode {
 
 fn perform(args: &RunArgs, socket: Option<PathBuf>) -> Result<(), Stop> {
     let config = config::load(&args.config).map_err(|wrong| Stop::new(Exit::Config, wrong))?;
+    let plan = Plan::new(&args.config, &config);
+    plan.check().map_err(|line| Stop::new(Exit::Config, line))?;
     if args.check {
         // A reader that went away misses nothing.
         let _ = writeln!(
@@ -85,7 +87,7 @@ fn perform(args: &RunArgs, socket: Option<PathBuf>) -> Result<(), Stop> {
     log::start(args.log.as_deref()).map_err(|line| Stop::new(Exit::Usage, line))?;
     let system = |error: nix::Error| Stop::new(Exit::System, format!("flowgate: signals: {error}"));
     let signals = Signals::block().map_err(system)?;
-    let gate = start(args, &config, socket)?;
+    let gate = start(&plan, socket_spec(&config, socket)?)?;
     let signal = watch(&gate, &signals)?;
     tracing::info!(%signal, "ending; a second signal ends at once");
     // From here on a signal does what it does by default.
@@ -96,13 +98,10 @@ fn perform(args: &RunArgs, socket: Option<PathBuf>) -> Result<(), Stop> {
 }
 
 /// Opens the devices and starts the gateway on them.
-fn start(args: &RunArgs, config: &Config, socket: Option<PathBuf>) -> Result<Gate, Stop> {
+fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
     let clock = Clock::start();
-    let socket = socket_spec(config, socket)?;
-    let secrets = Secrets::load(&config.group_secret_file)
+    let secrets = Secrets::load(plan.secret_file())
         .map_err(|line| Stop::new(Exit::CantCreate, format!("flowgate: {line}")))?;
-    let plan = Plan::new(&args.config, config);
-    plan.check().map_err(|line| Stop::new(Exit::Config, line))?;
     let devices = plan.open().map_err(|error| refused_device(&error))?;
     let (queues, ports) = plan.ports(devices, &secrets);
     let path = socket.path.clone();
@@ -123,8 +122,10 @@ fn start(args: &RunArgs, config: &Config, socket: Option<PathBuf>) -> Result<Gat
 
 /// Where to serve. A living gateway there is found out before any device is touched.
 fn socket_spec(config: &Config, told: Option<PathBuf>) -> Result<SocketSpec, Stop> {
+    let variable = std::env::var_os(SOCKET_VARIABLE).filter(|path| !path.is_empty());
     let path = told
         .or_else(|| config.control.socket.clone())
+        .or_else(|| variable.map(PathBuf::from))
         .or_else(default_socket);
     let Some(path) = path else {
         let line = "flowgate: no place for the control socket: XDG_RUNTIME_DIR is not set; name one with \

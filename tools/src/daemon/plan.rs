@@ -90,6 +90,11 @@ impl<'a> Plan<'a> {
         format!("{}:{line}: {message}", self.file.display())
     }
 
+    /// Where the group secret is.
+    pub(super) fn secret_file(&self) -> &'a Path {
+        &self.config.group_secret_file
+    }
+
     /// Makes the devices, with a queue for each worker.
     pub(super) fn open(&self) -> Result<Vec<Device>, DeviceError> {
         self.config

@@ -1,23 +1,24 @@
 //! One point: a way, a number of threads, how many packets a second they resolve together.
 //!
-//! Threads are pinned, start together behind a barrier, warm up, are measured and stop on a word that
-//! the main thread stores. Each thread measures its own time with its own clock reads and counts whole
-//! bursts, so a thread that starts late or is displaced counts neither time nor packets that it did not
-//! have. CPU time is measured beside it, so that what other programs took shows. The word and the coarse time share a line that is written ten times a second and read once a
-//! burst, as in the gateway.
+//! Threads are pinned, resolve every packet once, warm up together, are measured and stop on a word that the
+//! main thread stores. Each thread measures its own time with its own clock reads and counts whole bursts, so
+//! a thread that starts late or is displaced counts neither time nor packets that it did not have. CPU time
+//! is measured beside it, so that what other programs took shows. The word and the coarse time share a line
+//! that is written ten times a second and read once a burst, as in the gateway; the packets of a burst are
+//! the same few buffers each time, as in the gateway too.
 
 use super::args::Args;
 use crate::clock;
-use crate::traffic::{Packet, Tick, Traffic};
+use crate::traffic::{FiveTuple, Packet, Tick, Traffic};
 use crate::ways::{BURST, Way, Worker, is_resolved};
 use crossbeam_utils::CachePadded;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use std::sync::Barrier;
 use std::sync::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
+use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
 /// One unit of the coarse time.
@@ -97,18 +98,21 @@ pub(super) fn point(
     args: &Args,
 ) -> Result<Run, String> {
     let pulse = CachePadded::new(Pulse::default());
-    let start = Barrier::new(traffic.threads() + 1);
+    let (ready, readies) = mpsc::channel();
     std::thread::scope(|scope| {
         let spawn = |thread: usize| {
-            let (pulse, start) = (&pulse, &start);
+            let (pulse, ready) = (&pulse, ready.clone());
             let cpu = cpus[thread % cpus.len()];
-            scope.spawn(move || one_thread(way, traffic, thread, cpu, start, pulse))
+            scope.spawn(move || one_thread(way, traffic, thread, cpu, ready, pulse))
         };
         let threads: Vec<_> = (0..traffic.threads()).map(spawn).collect();
-        start.wait();
-        pulse.pass(warm_up(args));
-        pulse.phase.store(MEASURE, Release);
-        pulse.pass(Duration::from_secs_f64(args.seconds_per_point));
+        drop(ready);
+        // Fewer are ready only if one has failed: then there is nothing to wait for.
+        if readies.iter().count() == threads.len() {
+            pulse.pass(warm_up(args));
+            pulse.phase.store(MEASURE, Release);
+            pulse.pass(Duration::from_secs_f64(args.seconds_per_point));
+        }
         pulse.phase.store(STOP, Release);
         let joined = |handle: std::thread::ScopedJoinHandle<'_, _>| {
             handle
@@ -126,19 +130,18 @@ fn one_thread(
     traffic: &Traffic,
     thread: usize,
     cpu: usize,
-    start: &Barrier,
+    ready: Sender<()>,
     pulse: &Pulse,
 ) -> Result<Work, String> {
-    let pinned = pin(cpu);
+    pin(cpu)?;
     // Made here, so that the memory is this CPU's.
     let mut batch = traffic.packets_of(thread);
     let mut worker = way.worker(thread);
-    start.wait();
-    pinned?;
-    let mut feed = Feed {
-        packets: &mut batch,
-        at: 0,
-    };
+    verify(&mut *worker, &mut batch, pulse.tick.load(Relaxed))?;
+    // The main thread counts the readies; it is there as long as this thread is.
+    let _ = ready.send(());
+    drop(ready);
+    let mut feed = Feed::of(traffic.flows_of(thread));
     feed.run(&mut *worker, pulse, WARM);
     let (began, cpu) = (clock::now(), clock::thread_cpu());
     let packets = feed.run(&mut *worker, pulse, MEASURE);
@@ -160,21 +163,42 @@ fn pin(cpu: usize) -> Result<(), String> {
     pinned.map_err(|error| format!("cannot run on CPU {cpu}: {error}"))
 }
 
-/// A thread's packets, burst after burst, round and round.
-struct Feed<'p> {
-    packets: &'p mut [Packet],
+/// A thread's flows, a packet of each, burst after burst, round and round.
+struct Feed<'t> {
+    flows: &'t [FiveTuple],
     at: usize,
+    burst: Vec<Packet>,
 }
 
-impl Feed<'_> {
+impl<'t> Feed<'t> {
+    fn of(flows: &'t [FiveTuple]) -> Self {
+        Self {
+            flows,
+            at: 0,
+            burst: vec![Packet::default(); BURST],
+        }
+    }
+
+    /// The next packets, "received" into the buffers of the burst.
+    fn receive(&mut self) -> &mut [Packet] {
+        let end = (self.at + BURST).min(self.flows.len());
+        let flows = &self.flows[self.at..end];
+        self.at = if end == self.flows.len() { 0 } else { end };
+        let packets = &mut self.burst[..flows.len()];
+        packets
+            .iter_mut()
+            .zip(flows)
+            .for_each(|(packet, tuple)| packet.tuple = *tuple);
+        packets
+    }
+
     /// Resolves bursts until the phase is another; returns the number of packets.
     fn run(&mut self, worker: &mut dyn Worker, pulse: &Pulse, phase: u32) -> u64 {
         let mut resolved = 0;
         while pulse.phase.load(Acquire) == phase {
-            let end = (self.at + BURST).min(self.packets.len());
-            worker.burst(&mut self.packets[self.at..end], pulse.tick.load(Relaxed));
-            resolved += (end - self.at) as u64;
-            self.at = if end == self.packets.len() { 0 } else { end };
+            let packets = self.receive();
+            worker.burst(packets, pulse.tick.load(Relaxed));
+            resolved += packets.len() as u64;
         }
         resolved
     }
@@ -226,6 +250,34 @@ mod tests {
         );
     }
 
+    /// Two threads of a way, for as short a time as can be asked for.
+    fn tried(way: &dyn Way) -> Result<Run, String> {
+        let mut args = super::super::report::tests::sample().args;
+        args.seconds_per_point = 0.01;
+        let cpus = super::super::machine::Machine::detect()?.cpus;
+        point(way, &Traffic::new(40, 2), &cpus, &args)
+    }
+
+    #[test]
+    fn a_point_is_measured() {
+        let way = crate::ways::by_name("arcswap").expect("a way");
+        let run = tried(&*(way.build)(&Traffic::new(40, 2))).expect("measured");
+        assert!(run.mpps > 0.0 && run.cpu_ns > 0.0, "{run:?}");
+    }
+
+    #[test]
+    fn a_thread_that_breaks_ends_the_point_and_holds_nobody_up() {
+        /// Its second worker cannot be made.
+        struct Broken;
+        impl Way for Broken {
+            fn worker(&self, thread: usize) -> Box<dyn Worker + '_> {
+                assert_eq!(thread, 0, "made to fail");
+                Box::new(Idle)
+            }
+        }
+        assert!(tried(&Broken).is_err());
+    }
+
     #[test]
     fn a_worker_that_does_not_resolve_is_found_out() {
         let mut packets = vec![Packet::default(); 40];
@@ -246,13 +298,9 @@ mod tests {
             }
         }
         let pulse = Pulse::default();
-        let mut packets = vec![Packet::default(); BURST + 8];
+        let flows = vec![FiveTuple::default(); BURST + 8];
         let mut worker = Four(&pulse, Vec::new());
-        let resolved = Feed {
-            packets: &mut packets,
-            at: 0,
-        }
-        .run(&mut worker, &pulse, WARM);
+        let resolved = Feed::of(&flows).run(&mut worker, &pulse, WARM);
         assert_eq!(worker.1, [BURST, 8, BURST, 8]);
         assert_eq!(resolved, 2 * (BURST as u64 + 8));
     }

@@ -65,7 +65,8 @@ fn count_all(args: &Args) -> Vec<Result<Counts, String>> {
             return Err("not asked for".into());
         }
         eprintln!("counting {} ...", way.name);
-        step::count(way.name, args.flows, args.count_packets)
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        step::count(&program, way.name, args.flows, args.count_packets)
     };
     args.ways.iter().map(count).collect()
 }

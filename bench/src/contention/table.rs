@@ -21,11 +21,12 @@ fn write_all(out: &mut String, report: &Report) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "{:<10} {:>8} {:>10} {:>11} {:>11} {:>8} {:>11} {:>13}",
+        "{:<10} {:>8} {:>9} {:>10} {:>8} {:>11} {:>7} {:>11} {:>14}",
         "way",
         "threads",
         "Mpps",
         "ns/packet",
+        "CPU ns",
         "efficiency",
         "spread",
         "shared RMW",
@@ -70,9 +71,10 @@ fn mark(row: &Row) -> char {
 fn write_notes(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(
         out,
-        "\nMpps: all threads together. ns/packet: one thread's; CPU ns: of CPU time. efficiency: of as many times one thread.\n\
-         spread: least to most of the runs. shared RMW, stores: a packet, on cache lines that another\n\
-         thread touches too, counted by single-stepping the code that was measured."
+        "\nMpps: all threads together. ns/packet: one thread's; CPU ns: of CPU time.\n\
+         efficiency: of as many times one thread. spread: least to most of the runs.\n\
+         shared RMW, stores: a packet, on cache lines that another thread touches too, counted by\n\
+         single-stepping the code that was measured."
     )?;
     for series in &report.series {
         match &series.counts {

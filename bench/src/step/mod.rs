@@ -4,7 +4,7 @@
 //! benchmark settles, so it is not taken from reading source: library code, inlining and what the
 //! compiler made of it are all included. How it is counted:
 //!
-//! 1. This program starts itself again as a *traced child* ([`child`]). The child makes the same world
+//! 1. The program `contention` is started (it starts itself again) as a *traced child* ([`child`]). The child makes the same world
 //!    as a timed run with two threads, and each thread's worker resolves all its packets twice to warm up.
 //! 2. The parent ([`tracer`]) attaches to the first thread with `ptrace`, lets it resolve a few hundred
 //!    packets one machine instruction at a time, and decodes each one ([`decode`]): whether it is locked
@@ -27,17 +27,31 @@ mod tracer;
 
 pub use tally::Counts;
 
+use std::path::Path;
+
 /// Packets that each of the two threads resolves under the single-stepper, unless asked otherwise.
 pub const DEFAULT_PACKETS: usize = 512;
 
-/// Counts for the way called `way`, or one line that says why not.
+/// Counts for the way called `way`; `program` is the `contention` that is started as the traced child.
+///
+/// # Errors
+/// One line that says why nothing could be counted.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub fn count(way: &str, flows: usize, packets: usize) -> Result<Counts, String> {
-    tracer::count(way, flows, packets).map_err(|error| format!("cannot single-step: {error}"))
+pub fn count(program: &Path, way: &str, flows: usize, packets: usize) -> Result<Counts, String> {
+    let counted = tracer::count(program, way, flows, packets);
+    counted.map_err(|error| format!("cannot single-step {}: {error}", program.display()))
 }
 
 /// Counts for the way called `way`: not on this kind of machine.
+///
+/// # Errors
+/// Always.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-pub fn count(_way: &str, _flows: usize, _packets: usize) -> Result<Counts, String> {
+pub fn count(
+    _program: &Path,
+    _way: &str,
+    _flows: usize,
+    _packets: usize,
+) -> Result<Counts, String> {
     Err("single-stepping is done on x86-64 Linux only".into())
 }

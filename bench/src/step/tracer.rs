@@ -13,15 +13,16 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A thread is given up that has not come to the next mark after so many instructions a packet.
 const MAX_STEPS_A_PACKET: u64 = 100_000;
 
 /// Counts what the way called `way` does.
-pub(super) fn count(way: &str, flows: usize, packets: usize) -> io::Result<Counts> {
+pub(super) fn count(program: &Path, way: &str, flows: usize, packets: usize) -> io::Result<Counts> {
     let packets = packets.min(flows);
-    let mut traced = Traced::start(way, flows, packets)?;
+    let mut traced = Traced::start(program, way, flows, packets)?;
     let mut effects = HashMap::new();
     let mut traces = Vec::with_capacity(THREADS);
     for thread in 0..THREADS {
@@ -44,10 +45,10 @@ struct Traced {
 }
 
 impl Traced {
-    /// Starts this program as a traced child and reads its introduction.
-    fn start(way: &str, flows: usize, packets: usize) -> io::Result<Self> {
+    /// Starts `program` as a traced child and reads its introduction.
+    fn start(program: &Path, way: &str, flows: usize, packets: usize) -> io::Result<Self> {
         let (flows, packets) = (flows.to_string(), packets.to_string());
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut child = Command::new(program)
             .args([
                 "--traced-way",
                 way,

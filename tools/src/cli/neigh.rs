@@ -20,6 +20,7 @@ use crate::wire::neighbour::NeighbourSet;
 use crate::wire::neighbour::NeighbourState;
 use crate::wire::neighbour::Neighbours;
 use crate::wire::route::Family;
+use ::arp::Mac;
 use serde_json::Value;
 use std::io;
 use std::io::Write;
@@ -109,69 +110,100 @@ pub(crate) fn ndp(words: Words, session: &mut Session<'_>) -> Result<(), Failure
     run(parse(words, Family::Inet6)?, Family::Inet6, session)
 }
 
+/// What the words have said.
+#[derive(Debug, Default)]
+struct Said {
+    all: bool,
+    set: bool,
+    delete: bool,
+    port: Option<String>,
+    plain: Vec<String>,
+}
+
 fn parse(mut words: Words, family: Family) -> Result<Command, Failure> {
-    let (mut all, mut set, mut delete, mut flush) = (false, false, false, false);
-    let mut port = None;
-    let mut plain = Vec::new();
+    let mut said = Said::default();
     while let Some(word) = words.next() {
         let Some(options) = word.strip_prefix('-').filter(|options| !options.is_empty()) else {
-            plain.push(word);
+            said.plain.push(word);
             continue;
         };
         for option in options.chars() {
             match option {
-                'a' => all = true,
-                's' => set = true,
-                'd' => delete = true,
-                'c' if family == Family::Inet6 => flush = true,
-                'i' => port = Some(words.value("-i")?),
+                'a' => said.all = true,
+                's' => said.set = true,
+                'd' => said.delete = true,
+                // ndp's flush is arp's "-d -a".
+                'c' if family == Family::Inet6 => (said.all, said.delete) = (true, true),
+                'i' => said.port = Some(words.value("-i")?),
                 'n' => {}
                 _ => return usage(format!("unknown option -{option}")),
             }
         }
     }
-    let plain: Vec<&str> = plain.iter().map(String::as_str).collect();
-    let filter = NeighbourFilter {
-        family: Some(family),
-        port: port.clone(),
-        address: None,
-    };
-    match (set, delete, all || flush, plain.as_slice()) {
-        (false, false, true, []) if flush => Ok(Command::Flush(filter)),
-        (false, true, true, []) => Ok(Command::Flush(filter)),
-        (false, false, true, []) => Ok(Command::List(filter)),
-        (false, false, false, [host]) => {
-            let (address, port) = address(host, port, family)?;
-            Ok(Command::List(NeighbourFilter {
-                port,
-                address: Some(address),
-                ..filter
-            }))
-        }
-        (false, true, false, [host]) => {
-            let (address, port) = address(host, port, family)?;
-            Ok(Command::Delete(NeighbourDelete { address, port }))
-        }
-        (true, false, false, [host, mac, rest @ ..]) => {
-            let (address, port) = address(host, port, family)?;
-            let mut ask = NeighbourSet {
-                address,
-                mac: read_own(mac)?,
-                port,
-                temporary: false,
-                published: false,
-            };
-            for word in rest {
-                match *word {
-                    "temp" => ask.temporary = true,
-                    "pub" | "proxy" => ask.published = true,
-                    _ => return usage(format!("bad keyword: {word}: write temp, pub or nothing")),
-                }
+    said.command(family)
+}
+
+impl Said {
+    fn command(self, family: Family) -> Result<Command, Failure> {
+        let Self {
+            all,
+            set,
+            delete,
+            port,
+            plain,
+        } = self;
+        let plain: Vec<&str> = plain.iter().map(String::as_str).collect();
+        let filter = NeighbourFilter {
+            family: Some(family),
+            port: port.clone(),
+            address: None,
+        };
+        match (set, delete, all, plain.as_slice()) {
+            (false, true, true, []) => Ok(Command::Flush(filter)),
+            (false, false, true, []) => Ok(Command::List(filter)),
+            (false, false, false, [host]) => {
+                let (address, port) = address(host, port, family)?;
+                Ok(Command::List(NeighbourFilter {
+                    port,
+                    address: Some(address),
+                    ..filter
+                }))
             }
-            Ok(Command::Set(ask))
+            (false, true, false, [host]) => {
+                let (address, port) = address(host, port, family)?;
+                Ok(Command::Delete(NeighbourDelete { address, port }))
+            }
+            (true, false, false, [host, mac, rest @ ..]) => {
+                let (address, port) = address(host, port, family)?;
+                stated(address, read_own(mac)?, port, rest).map(Command::Set)
+            }
+            _ => usage("say one of: -a, HOST, -s HOST MAC, -d HOST"),
         }
-        _ => usage("say one of: -a, HOST, -s HOST MAC, -d HOST"),
     }
+}
+
+/// `-s HOST MAC [temp] [pub]`
+fn stated(
+    address: IpAddr,
+    mac: Mac,
+    port: Option<String>,
+    rest: &[&str],
+) -> Result<NeighbourSet, Failure> {
+    let mut ask = NeighbourSet {
+        address,
+        mac,
+        port,
+        temporary: false,
+        published: false,
+    };
+    for word in rest {
+        match *word {
+            "temp" => ask.temporary = true,
+            "pub" | "proxy" => ask.published = true,
+            _ => return usage(format!("bad keyword: {word}: write temp, pub or nothing")),
+        }
+    }
+    Ok(ask)
 }
 
 /// A host of the tool's family, a link-local one with its port.

@@ -56,7 +56,18 @@ fn print(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
         .tables
         .iter()
         .try_for_each(|table| print_table(out, style, table))?;
-    writeln!(out, "\n{}", heading("flows moved"))?;
+    print_moved(out, style, status)?;
+    if !status.leaving.is_empty() {
+        writeln!(out, "\n{}", heading("next hops that drain or are dead"))?;
+    }
+    status
+        .leaving
+        .iter()
+        .try_for_each(|nexthop| print_leaving(out, style, nexthop))
+}
+
+fn print_moved(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
+    writeln!(out, "\n{}", style.paint(Tint::Strong, "flows moved"))?;
     let moved: Vec<_> = status
         .moved
         .iter()
@@ -75,13 +86,7 @@ fn print(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
         "packets forwarded without a pin: {}",
         status.unpinned_packets
     )?;
-    if !status.leaving.is_empty() {
-        writeln!(out, "\n{}", heading("next hops that drain or are dead"))?;
-    }
-    status
-        .leaving
-        .iter()
-        .try_for_each(|nexthop| print_leaving(out, style, nexthop))
+    Ok(())
 }
 
 fn print_worker(out: &mut dyn Write, worker: &Worker) -> io::Result<()> {

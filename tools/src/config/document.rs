@@ -67,6 +67,11 @@ impl<'a> Section<'a> {
         self.table.get(key)
     }
 
+    /// True when the key is there, whatever its value is.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     fn line_of(&self, value: &Spanned<DeValue<'_>>) -> usize {
         self.document.line(value.span().start)
     }
@@ -143,6 +148,27 @@ impl<'a> Section<'a> {
             }),
             None => {
                 self.wrong(value, key, right);
+                None
+            }
+        }
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        words: &[(&str, T)],
+    ) -> Option<Located<T>> {
+        let right: Vec<_> = words
+            .iter()
+            .map(|(word, _)| format!("{key} = \"{word}\""))
+            .collect();
+        let right = right.join(" or ");
+        let Located { value: text, line } = self.text(key, &right)?;
+        match words.iter().find(|(word, _)| *word == text) {
+            Some(&(_, value)) => Some(Located { value, line }),
+            None => {
+                self.problem(line, format!("{key} = \"{text}\": write {right}"));
                 None
             }
         }

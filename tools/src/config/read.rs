@@ -182,8 +182,9 @@ fn secrets(path: &Path, mut section: Section<'_>) -> Option<PathBuf> {
 
 fn port(mut section: Section<'_>) -> Option<Port> {
     let line = section.line;
+    let has_type = section.has("type");
     let name = section.text("name", "a name, such as \"rack\"");
-    let kind = section.text("type", "\"tun\" or \"tap\"");
+    let kind = section.choice("type", &[("tun", PortType::Tun), ("tap", PortType::Tap)]);
     let queues = section.number("queues", 1..=256);
     let addresses = addresses(&mut section, "addresses");
     let host_addresses = self::addresses(&mut section, "host-addresses");
@@ -196,33 +197,20 @@ fn port(mut section: Section<'_>) -> Option<Port> {
     if name.is_none() {
         section.problem(line, "a port without a name: write name = \"rack\", say");
     }
-    let kind = match kind {
-        None => {
-            section.problem(
-                line,
-                "a port without a type: write type = \"tun\" or type = \"tap\"",
-            );
-            None
-        }
-        Some(kind) => match kind.value.as_str() {
-            "tun" => Some(PortType::Tun),
-            "tap" => Some(PortType::Tap),
-            other => {
-                let message = format!("type = \"{other}\": write type = \"tun\" or type = \"tap\"");
-                section.problem(kind.line, message);
-                None
-            }
-        },
-    };
+    if !has_type {
+        section.problem(
+            line,
+            "a port without a type: write type = \"tun\" or type = \"tap\"",
+        );
+    }
     section.finish();
-    let mtu = mtu.unwrap_or(Located { value: 1500, line });
     Some(Port {
         name: name?,
-        kind: kind?,
+        kind: kind?.value,
         queues,
         addresses,
         host_addresses,
-        mtu,
+        mtu: mtu.unwrap_or(Located { value: 1500, line }),
         up,
         mac,
     })
@@ -262,37 +250,32 @@ fn route(mut section: Section<'_>) -> Option<Route> {
         .filter_map(|e| gateway_of(&section, e))
         .collect();
     let iface = section.text("iface", "a port's name");
-    let kind = section.text("kind", "\"blackhole\" or \"reject\"");
-    let mtu = section.number("mtu", 68..=65_535);
+    let kinds = [
+        ("blackhole", PathKind::Blackhole),
+        ("reject", PathKind::Reject),
+    ];
+    let is_special = section.has("kind");
+    let special = section.choice("kind", &kinds);
+    let mtu = section.number("mtu", 68..=65_535).map(|mtu| mtu.value);
     if destination.is_none() {
-        section.problem(
-            line,
-            "a route without a destination: write destination = \"203.0.113.0/24\", say",
-        );
+        let example = "write destination = \"203.0.113.0/24\", say";
+        section.problem(line, format!("a route without a destination: {example}"));
     }
     let destination = destination.and_then(|text| prefix(&section, text, &gateways));
-    let kind = match kind {
-        Some(kind) => match kind.value.as_str() {
-            "blackhole" => Some(PathKind::Blackhole),
-            "reject" => Some(PathKind::Reject),
-            other => {
-                let message =
-                    format!("kind = \"{other}\": write kind = \"blackhole\" or kind = \"reject\"");
-                section.problem(kind.line, message);
-                None
-            }
-        },
-        None if iface.is_some() => Some(PathKind::Interface),
-        None => Some(PathKind::Gateway),
-    };
     section.finish();
-    if gateways.len() < listed.len() {
+    // What could not be read has been told; half a route would only be told off for what it lacks.
+    if gateways.len() < listed.len() || is_special && special.is_none() {
         return None;
     }
-    let mtu = mtu.map(|mtu| mtu.value);
+    let plain = if iface.is_some() {
+        PathKind::Interface
+    } else {
+        PathKind::Gateway
+    };
+    let kind = special.map_or(plain, |kind| kind.value);
     Some(Route {
         destination: destination?,
-        kind: kind?,
+        kind,
         gateways,
         iface,
         mtu,
@@ -329,49 +312,51 @@ fn prefix(
     }
 }
 
+/// What a gateway may look like.
+const GATEWAY: &str =
+    "write \"10.1.0.2\", \"fe80::1%rack\" or { address = \"10.1.0.2\", weight = 2 }";
+
 /// `"10.1.0.2"`, `"fe80::1%rack"` or `{ address = "10.1.0.2", weight = 2, port = "rack" }`.
 fn gateway_of<'a>(section: &Section<'a>, element: &Element<'a>) -> Option<Located<GatewayOf>> {
     let line = element.line;
-    let right = "write \"10.1.0.2\", \"fe80::1%rack\" or { address = \"10.1.0.2\", weight = 2 }";
-    let wrong = || {
-        section.problem(
-            line,
-            format!("gateways: {} is no gateway: {right}", shown(element.value)),
+    let read = match (
+        element.value.as_str(),
+        section.of_element("a gateway", element),
+    ) {
+        (Some(text), _) => zoned(text).map(|(address, port)| GatewayOf {
+            address,
+            weight: 1,
+            port,
+        }),
+        (None, Some(table)) => return gateway_table(table),
+        (None, None) => None,
+    };
+    if read.is_none() {
+        let text = format!(
+            "gateways: {} is no gateway: {GATEWAY}",
+            shown(element.value)
         );
-    };
-    if let Some(text) = element.value.as_str() {
-        let Some((address, port)) = zoned(text) else {
-            wrong();
-            return None;
-        };
-        return Some(Located {
-            value: GatewayOf {
-                address,
-                weight: 1,
-                port,
-            },
-            line,
-        });
+        section.problem(line, text);
     }
-    let Some(mut inner) = section.of_element("a gateway", element) else {
-        wrong();
-        return None;
-    };
-    let address = inner.text("address", "an address, such as \"10.1.0.2\"");
-    let weight = inner.number_or("weight", 1..=MAX_WEIGHT, 1);
-    let named = inner.text("port", "a port's name");
-    if address.is_none() {
-        inner.problem(line, format!("a gateway without an address: {right}"));
+    read.map(|value| Located { value, line })
+}
+
+fn gateway_table(mut section: Section<'_>) -> Option<Located<GatewayOf>> {
+    let line = section.line;
+    let address = section.text("address", "an address, such as \"10.1.0.2\"");
+    let weight = section.number_or("weight", 1..=MAX_WEIGHT, 1);
+    let named = section.text("port", "a port's name");
+    let read = address.as_ref().and_then(|address| zoned(&address.value));
+    match (&address, &read) {
+        (None, _) => section.problem(line, format!("a gateway without an address: {GATEWAY}")),
+        (Some(text), None) => {
+            let message = format!("address = \"{}\" is no address: {GATEWAY}", text.value);
+            section.problem(text.line, message);
+        }
+        (Some(_), Some(_)) => {}
     }
-    inner.finish();
-    let address = address?;
-    let Some((address, zone)) = zoned(&address.value) else {
-        section.problem(
-            address.line,
-            format!("address = \"{}\" is no address: {right}", address.value),
-        );
-        return None;
-    };
+    section.finish();
+    let (address, zone) = read?;
     let port = named.map(|port| port.value).or(zone);
     Some(Located {
         value: GatewayOf {

@@ -69,54 +69,87 @@ pub(crate) fn run(words: Words, session: &mut Session<'_>) -> Result<(), Failure
     }
 }
 
+/// What the options have said.
+#[derive(Debug, Default)]
+struct Said {
+    /// The table: the first of `-r -s -i -o -O`.
+    what: Option<char>,
+    family: Option<Family>,
+    wide: bool,
+    /// How often `-s` stood there.
+    times: u32,
+    protocol: Option<String>,
+}
+
 fn parse(mut words: Words) -> Result<Command, Failure> {
-    let mut what = None;
-    let mut family = None;
-    let (mut wide, mut times) = (false, 0);
-    let mut protocol = None;
+    let mut said = Said::default();
     while let Some(word) = words.next() {
         let Some(options) = word.strip_prefix('-').filter(|options| !options.is_empty()) else {
             return usage(format!("{word}: netstat takes options only"));
         };
         for option in options.chars() {
-            match option {
-                'r' | 'i' | 'o' | 'O' => what = Some(what.unwrap_or(option)),
-                's' => {
-                    what = Some(what.unwrap_or(option));
-                    times += 1;
-                }
-                'W' => wide = true,
-                'n' | 'a' => {}
-                '4' => family = Some(Family::Inet),
-                '6' => family = Some(Family::Inet6),
-                'f' => match words.value("-f")?.as_str() {
-                    "inet" => family = Some(Family::Inet),
-                    "inet6" => family = Some(Family::Inet6),
-                    other => return usage(format!("-f {other}: write inet or inet6")),
-                },
-                'p' => protocol = Some(words.value("-p")?),
-                _ => return usage(format!("unknown option -{option}")),
-            }
+            said.option(option, &mut words)?;
         }
     }
-    let of_family = family.map(|family| match family {
-        Family::Inet => "ip".to_owned(),
-        Family::Inet6 => "ip6".to_owned(),
-    });
-    let counters = |protocol| Command::Counters {
-        of: CountersOf { protocol },
-        skip_zero: times > 1,
-    };
-    match (what, protocol) {
-        (Some('s') | None, Some(protocol)) => Ok(counters(Some(protocol))),
-        (Some('s'), None) => Ok(counters(of_family)),
-        (Some('r'), None) => Ok(Command::Routes { family, wide }),
-        (Some('i'), None) => Ok(Command::Interfaces),
-        (Some('o'), None) => Ok(Command::Nexthops),
-        (Some('O'), None) => Ok(Command::Groups),
-        (Some(_), Some(_)) => usage("-p goes with -s"),
-        _ => {
-            usage("say what to show: -r, -s, -i, -o or -O (flowgate's flows: 'flowgate flow list')")
+    said.command()
+}
+
+impl Said {
+    fn option(&mut self, option: char, words: &mut Words) -> Result<(), Failure> {
+        match option {
+            'r' | 'i' | 'o' | 'O' => self.what = self.what.or(Some(option)),
+            's' => {
+                self.what = self.what.or(Some(option));
+                self.times += 1;
+            }
+            'W' => self.wide = true,
+            'n' | 'a' => {}
+            '4' => self.family = Some(Family::Inet),
+            '6' => self.family = Some(Family::Inet6),
+            'f' => match words.value("-f")?.as_str() {
+                "inet" => self.family = Some(Family::Inet),
+                "inet6" => self.family = Some(Family::Inet6),
+                other => return usage(format!("-f {other}: write inet or inet6")),
+            },
+            'p' => self.protocol = Some(words.value("-p")?),
+            _ => return usage(format!("unknown option -{option}")),
+        }
+        Ok(())
+    }
+
+    fn command(self) -> Result<Command, Failure> {
+        let Self {
+            what,
+            family,
+            wide,
+            times,
+            protocol,
+        } = self;
+        let of_family = family.map(|family| match family {
+            Family::Inet => "ip".to_owned(),
+            Family::Inet6 => "ip6".to_owned(),
+        });
+        match (what, protocol) {
+            (Some('s') | None, Some(protocol)) => Ok(Command::counters(Some(protocol), times)),
+            (Some('s'), None) => Ok(Command::counters(of_family, times)),
+            (Some('r'), None) => Ok(Command::Routes { family, wide }),
+            (Some('i'), None) => Ok(Command::Interfaces),
+            (Some('o'), None) => Ok(Command::Nexthops),
+            (Some('O'), None) => Ok(Command::Groups),
+            (Some(_), Some(_)) => usage("-p goes with -s"),
+            _ => usage(
+                "say what to show: -r, -s, -i, -o or -O (flowgate's flows: 'flowgate flow list')",
+            ),
+        }
+    }
+}
+
+impl Command {
+    /// `-s` once: all counters; more often: those that have counted.
+    fn counters(protocol: Option<String>, times: u32) -> Self {
+        Self::Counters {
+            of: CountersOf { protocol },
+            skip_zero: times > 1,
         }
     }
 }

@@ -62,26 +62,32 @@ pub const CLIENT_PORT: &str = "client0";
 /// The gateway's interface on the rack's bridge.
 pub const RACK_PORT: &str = "rack0";
 
+/// The program under test, among the tools that a test needs.
+pub const FLOWGATE: &str = "flowgate";
+
 /// Longer than anything here takes on a busy machine; reaching it is a failure.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs the calling test in a namespace of its own, if this machine has the tools that it needs.
-/// True inside, where the test's body is to run. `test` is its whole name, as `cargo test` prints it.
+/// Runs the calling test in a namespace of its own, if this machine has the tools that it needs;
+/// [`FLOWGATE`] is built if need be. True inside, where the test's body is to run. `test` is its whole
+/// name, as `cargo test` prints it.
 ///
 /// # Panics
 /// The test failed inside; or it cannot run on this machine and the environment says `CI=true`.
 /// (Without that, what is missing is printed and the test counts as passed.)
 #[must_use = "the body runs only inside"]
 pub fn enter(test: &str, tools: &[&str]) -> bool {
+    if tools.contains(&FLOWGATE) {
+        // Outside, where there is time and cargo has a network.
+        binary::flowgate();
+    }
     has_tools(test, tools) && in_child_namespace(test).is_inside()
 }
 
 /// Whether these programs are installed; if not, that `what` is skipped is said, or fails under CI.
 fn has_tools(what: &str, tools: &[&str]) -> bool {
-    let missing: Vec<_> = tools
-        .iter()
-        .filter(|tool| find_tool(tool).is_none())
-        .collect();
+    let tools = tools.iter().filter(|tool| **tool != FLOWGATE);
+    let missing: Vec<_> = tools.filter(|tool| find_tool(tool).is_none()).collect();
     if !missing.is_empty() {
         skip(what, &format!("not installed: {missing:?}"));
     }

@@ -3,12 +3,16 @@
 use flowgate_tests::lab::gateway::Gateway;
 use flowgate_tests::lab::held::Held;
 use flowgate_tests::lab::plan::{self, Family};
-use flowgate_tests::lab::{CLIENT_PORT, Lab, LabSpec, RACK_PORT, enter};
+use flowgate_tests::lab::{CLIENT_PORT, FLOWGATE, Lab, LabSpec, RACK_PORT, enter, eventually};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 #[test]
 fn the_daemon_ends_cleanly_and_leaves_no_socket() {
-    if !enter("the_daemon_ends_cleanly_and_leaves_no_socket", &["ip"]) {
+    if !enter(
+        "the_daemon_ends_cleanly_and_leaves_no_socket",
+        &[FLOWGATE, "ip"],
+    ) {
         return;
     }
     let lab = Lab::new(LabSpec {
@@ -39,7 +43,7 @@ fn the_daemon_ends_cleanly_and_leaves_no_socket() {
 fn a_second_daemon_on_the_same_socket_is_refused_and_harms_nothing() {
     if !enter(
         "a_second_daemon_on_the_same_socket_is_refused_and_harms_nothing",
-        &["ip"],
+        &[FLOWGATE, "ip"],
     ) {
         return;
     }
@@ -68,7 +72,7 @@ fn a_second_daemon_on_the_same_socket_is_refused_and_harms_nothing() {
 fn listings_show_neighbours_routes_and_flows_of_live_traffic() {
     if !enter(
         "listings_show_neighbours_routes_and_flows_of_live_traffic",
-        &["ip"],
+        &[FLOWGATE, "ip"],
     ) {
         return;
     }
@@ -111,10 +115,56 @@ fn listings_show_neighbours_routes_and_flows_of_live_traffic() {
             line.is_some_and(|line| line.contains(&server)),
             "{view:?}\n{flows}"
         );
+        let choice = &gateway.ask(&format!("route get tcp {} {}", ends[0], ends[1]))["choice"];
+        assert_eq!(choice["path"]["gateway"], server, "{view:?}: {choice}");
+        assert_eq!(choice["pin"]["name"], server, "{view:?}: {choice}");
     }
     let ports = gateway.tell("netstat -i");
     assert!(
         ports.contains(CLIENT_PORT) && ports.contains(RACK_PORT),
         "{ports}"
     );
+}
+
+#[test]
+fn a_monitor_is_told_of_routes_and_of_a_server_that_dies_and_returns() {
+    let name = "a_monitor_is_told_of_routes_and_of_a_server_that_dies_and_returns";
+    if !enter(name, &[FLOWGATE, "ip"]) {
+        return;
+    }
+    let lab = Lab::new(LabSpec {
+        servers: 2,
+        ..LabSpec::default()
+    });
+    let gateway = Gateway::start(&lab, &[1, 2]);
+    let monitor = gateway.start_cli("--json route monitor");
+    let told = |event: &str, word: &str, value: &str| {
+        let stdout = monitor.stdout();
+        let events = stdout
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut events = events.filter(|told| told["event"] == event);
+        events.any(|told| told[word] == value)
+    };
+    // It listens from some moment on: the first change is made until it is heard of.
+    let hears = || {
+        gateway.tell("route add 10.0.0.0/8 192.0.2.11");
+        gateway.tell("route delete 10.0.0.0/8");
+        told("route_deleted", "destination", "10.0.0.0/8")
+    };
+    assert!(eventually(hears), "{}", monitor.stdout());
+    let server = lab.segment.server(2);
+    server.unplug();
+    assert!(
+        eventually(|| told("nexthop", "health", "dead")),
+        "{}",
+        monitor.stdout()
+    );
+    server.plug();
+    assert!(
+        eventually(|| told("nexthop", "health", "up")),
+        "{}",
+        monitor.stdout()
+    );
+    assert!(told("nexthop", "name", "192.0.2.12") && !told("nexthop", "name", "192.0.2.11"));
 }

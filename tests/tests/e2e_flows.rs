@@ -3,7 +3,7 @@
 use flowgate_tests::lab::gateway::Gateway;
 use flowgate_tests::lab::held::{Census, Held, View};
 use flowgate_tests::lab::plan::Family;
-use flowgate_tests::lab::{Lab, LabSpec, books, echo, enter, eventually, plan};
+use flowgate_tests::lab::{FLOWGATE, Lab, LabSpec, books, echo, enter, eventually, plan};
 use nix::sys::signal::Signal;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -129,7 +129,7 @@ impl<'a> Scene<'a> {
 #[test]
 fn held_connections_survive_every_change_of_routes_and_lose_only_their_own_server() {
     let name = "held_connections_survive_every_change_of_routes_and_lose_only_their_own_server";
-    if !enter(name, &["ip"]) {
+    if !enter(name, &[FLOWGATE, "ip"]) {
         return;
     }
     let lab = Lab::new(LabSpec::default());
@@ -227,7 +227,7 @@ fn flap_unrelated_routes(scene: &Scene<'_>) {
 fn connections_survive_without_their_pins_and_a_restart_of_the_daemon() {
     if !enter(
         "connections_survive_without_their_pins_and_a_restart_of_the_daemon",
-        &["ip"],
+        &[FLOWGATE, "ip"],
     ) {
         return;
     }
@@ -268,7 +268,7 @@ fn connections_survive_without_their_pins_and_a_restart_of_the_daemon() {
 fn a_dead_server_gets_no_new_connections_until_it_answers_again() {
     if !enter(
         "a_dead_server_gets_no_new_connections_until_it_answers_again",
-        &["ip"],
+        &[FLOWGATE, "ip"],
     ) {
         return;
     }

@@ -3,7 +3,7 @@
 
 use flowgate_tests::lab::gateway::Gateway;
 use flowgate_tests::lab::nginx::{Nginx, page};
-use flowgate_tests::lab::{Lab, LabSpec, books, enter, eventually, plan};
+use flowgate_tests::lab::{FLOWGATE, Lab, LabSpec, books, enter, eventually, plan};
 use std::collections::BTreeSet;
 
 /// Connections that wrk is to have made in all, a new one for each request.
@@ -11,7 +11,10 @@ const CONNECTIONS: u64 = 4_000;
 
 #[test]
 fn iperf3_runs_both_ways_over_tcp_and_udp() {
-    if !enter("iperf3_runs_both_ways_over_tcp_and_udp", &["ip", "iperf3"]) {
+    if !enter(
+        "iperf3_runs_both_ways_over_tcp_and_udp",
+        &[FLOWGATE, "ip", "iperf3"],
+    ) {
         return;
     }
     let lab = Lab::new(LabSpec {
@@ -65,7 +68,7 @@ fn iperf3_runs_both_ways_over_tcp_and_udp() {
 fn wrk_gets_every_page_from_nginx_on_the_shared_address() {
     if !enter(
         "wrk_gets_every_page_from_nginx_on_the_shared_address",
-        &["ip", "nginx", "wrk", "curl"],
+        &[FLOWGATE, "ip", "nginx", "wrk", "curl"],
     ) {
         return;
     }

@@ -7,14 +7,22 @@ use flowgate_tests::lab::plan::{self, Family};
 use flowgate_tests::lab::probes::{
     assert_big_pings, assert_path_mtu_discovery, assert_pings_and_traces,
 };
-use flowgate_tests::lab::{CLIENT_PORT, Lab, LabSpec, RACK_PORT, books, enter};
+use flowgate_tests::lab::{CLIENT_PORT, FLOWGATE, Lab, LabSpec, RACK_PORT, books, enter};
 
-const TOOLS: [&str; 3] = ["ip", "ping", "traceroute"];
+const TOOLS: [&str; 4] = [FLOWGATE, "ip", "ping", "traceroute"];
+const ETHERNET_HEADER: u32 = 14;
 
 /// Recordings of both of Flowgate's ports.
 struct Recorders {
     clients: Option<Capture>,
     rack: Option<Capture>,
+}
+
+/// Display filters; at least one packet of each must have been sent, else nothing was shown.
+#[derive(Clone, Copy)]
+struct Sent<'a> {
+    to_clients: &'a [&'a str],
+    to_rack: &'a [&'a str],
 }
 
 impl Recorders {
@@ -25,35 +33,33 @@ impl Recorders {
         }
     }
 
-    /// Flowgate sent packets on both ports, `telling` ones among them, and not one that is malformed,
-    /// has a wrong checksum, or is larger than the rack allows.
-    fn assert_well_formed(self, lab: &Lab, gateway: &Gateway<'_>, telling: &[(&str, &str)]) {
-        let mac = rack_mac(gateway);
+    /// Flowgate sent what is expected on both ports, and not one packet that is malformed, has a wrong
+    /// checksum, or is larger than its link allows.
+    fn assert_well_formed(self, lab: &Lab, gateway: &Gateway<'_>, sent: Sent<'_>) {
+        let by_flowgate = format!("eth.src == {}", rack_mac(gateway));
+        let rack_frame = lab.spec.rack_mtu + ETHERNET_HEADER;
         let sides = [
-            (self.clients, to_clients()),
-            (self.rack, format!("eth.src == {mac}")),
+            (
+                self.clients,
+                to_clients(),
+                lab.spec.client_mtu,
+                sent.to_clients,
+            ),
+            (self.rack, by_flowgate, rack_frame, sent.to_rack),
         ];
-        for (capture, from_flowgate) in sides {
-            let Some(capture) = capture else { continue };
-            let recording = capture.finish();
-            assert!(
-                !recording.select(lab, &from_flowgate).is_empty(),
-                "nothing recorded"
-            );
-            let wrong = recording.wrong(lab, &from_flowgate);
+        for (capture, from, largest, expected) in sides {
+            let Some(recording) = capture.map(Capture::finish) else {
+                continue;
+            };
+            let wrong = recording.wrong(lab, &from);
             assert!(wrong.is_empty(), "Flowgate sent:\n{}", wrong.join("\n"));
-            let oversize = format!("{from_flowgate} && ip.len > {}", lab.spec.rack_mtu);
-            if from_flowgate.contains("eth.") {
-                assert_eq!(recording.select(lab, &oversize), Vec::<String>::new());
-            }
-            for (_, filter) in telling
-                .iter()
-                .filter(|(side, _)| from_flowgate.starts_with(side))
-            {
-                let filter = format!("({from_flowgate}) && {filter}");
+            let oversize = format!("({from}) && frame.len > {largest}");
+            assert_eq!(recording.select(lab, &oversize), Vec::<String>::new());
+            for expected in expected {
+                let expected = format!("({from}) && {expected}");
                 assert!(
-                    !recording.select(lab, &filter).is_empty(),
-                    "no packet with {filter}"
+                    !recording.select(lab, &expected).is_empty(),
+                    "no packet of {expected}"
                 );
             }
         }
@@ -95,22 +101,31 @@ fn probes_and_large_transfers_pass_to_a_rack_of_smaller_mtu() {
     assert_pings_and_traces(&lab);
     assert_big_pings(&lab);
     assert_path_mtu_discovery(&lab);
-    let telling = [
-        ("ip.dst", "icmp.type == 3 && icmp.code == 4"),
-        ("ip.dst", "icmp.type == 11"),
-        ("ip.dst", "icmpv6.type == 2"),
-        ("ip.dst", "icmpv6.type == 3"),
-        ("eth.src", "ip.flags.mf == 1"),
-        ("eth.src", "arp.opcode == 1"),
-        ("eth.src", "icmpv6.type == 135"),
-    ];
-    recorders.assert_well_formed(&lab, &gateway, &telling);
+    let sent = Sent {
+        to_clients: &[
+            "icmp.type == 3 && icmp.code == 4",
+            "icmp.type == 11",
+            "icmpv6.type == 2",
+            "icmpv6.type == 3",
+        ],
+        to_rack: &[
+            "ip.flags.mf == 1",
+            "arp.opcode == 1",
+            "icmpv6.type == 135",
+            "tcp",
+            "udp",
+        ],
+    };
+    recorders.assert_well_formed(&lab, &gateway, sent);
     books::assert_balanced(&gateway);
 }
 
 #[test]
 fn large_transfers_pass_to_clients_of_smaller_mtu() {
-    if !enter("large_transfers_pass_to_clients_of_smaller_mtu", &["ip"]) {
+    if !enter(
+        "large_transfers_pass_to_clients_of_smaller_mtu",
+        &[FLOWGATE, "ip"],
+    ) {
         return;
     }
     let lab = Lab::new(LabSpec {
@@ -120,10 +135,15 @@ fn large_transfers_pass_to_clients_of_smaller_mtu() {
     let gateway = Gateway::start(&lab, &[1, 2, 3, 4]);
     let recorders = Recorders::start(&lab);
     assert_path_mtu_discovery(&lab);
-    let telling = [
-        ("eth.src", "icmp.type == 3 && icmp.code == 4"),
-        ("eth.src", "icmpv6.type == 2"),
+    let to_rack = &[
+        "icmp.type == 3 && icmp.code == 4",
+        "icmpv6.type == 2",
+        "tcp",
     ];
-    recorders.assert_well_formed(&lab, &gateway, &telling);
+    let sent = Sent {
+        to_clients: &["tcp"],
+        to_rack,
+    };
+    recorders.assert_well_formed(&lab, &gateway, sent);
     books::assert_balanced(&gateway);
 }

@@ -29,6 +29,13 @@ const WRONG: &str = "_ws.malformed || ip.checksum.status == \"Bad\" \
     || ((tcp.checksum.status == \"Bad\" || udp.checksum.status == \"Bad\") \
         && !(icmp.type in {3, 11, 12}) && !(icmpv6.type in {1, 2, 3, 4}))";
 
+/// Checksums that tshark verifies only when asked to.
+const CHECKS: [&str; 3] = [
+    "ip.check_checksum:TRUE",
+    "tcp.check_checksum:TRUE",
+    "udp.check_checksum:TRUE",
+];
+
 impl Capture {
     /// Starts to record what an interface of the test's namespace sends and receives; nothing on a
     /// machine without the tools, which is said.
@@ -76,14 +83,13 @@ impl Recording {
     /// tshark fails.
     pub fn select(&self, lab: &Lab, filter: &str) -> Vec<String> {
         let path = self.file.to_string_lossy();
-        let checks = [
-            "ip.check_checksum:TRUE",
-            "tcp.check_checksum:TRUE",
-            "udp.check_checksum:TRUE",
-        ];
         let mut args = vec!["-n", "-r", &*path, "-Y", filter];
-        for check in checks {
+        for check in CHECKS {
             args.extend(["-o", check]);
+        }
+        // Payloads are ours: no port that happens to be known says what they are.
+        for ports in ["tcp.port==1-65535,data", "udp.port==1-65535,data"] {
+            args.extend(["-d", ports]);
         }
         let found = lab.run("tshark", &args).success();
         found.lines().map(str::to_owned).collect()

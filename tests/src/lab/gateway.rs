@@ -58,10 +58,20 @@ impl<'a> Gateway<'a> {
     /// # Panics
     /// It does not end.
     pub fn cli(&self, words: &str) -> Ran {
+        self.start_cli(words).finish(PATIENCE)
+    }
+
+    /// Starts a command that goes on, such as a monitor.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn start_cli(&self, words: &str) -> Process {
         let socket = self.socket.to_string_lossy();
-        let mut args = vec!["--socket", &*socket];
-        args.extend(words.split_whitespace());
-        self.lab.run(binary::flowgate(), &args)
+        let args: Vec<_> = ["--socket", &*socket]
+            .into_iter()
+            .chain(words.split_whitespace())
+            .collect();
+        self.lab.scratch.start(None, binary::flowgate(), &args, &[])
     }
 
     /// What a command prints, if it succeeds.

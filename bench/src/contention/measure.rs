@@ -119,8 +119,11 @@ pub(super) fn point(
                 .join()
                 .map_err(|_| String::from("a thread panicked"))?
         };
-        let works: Result<Vec<Work>, String> = threads.into_iter().map(joined).collect();
-        Ok(Run::of(&works?))
+        // All are joined before the first failure counts: a scope must not meet a panic by itself.
+        let works: Vec<Result<Work, String>> = threads.into_iter().map(joined).collect();
+        Ok(Run::of(
+            &works.into_iter().collect::<Result<Vec<Work>, String>>()?,
+        ))
     })
 }
 

@@ -6,8 +6,8 @@
 //! fg-socket, clients       the control socket
 //! ```
 //!
-//! Dropping a [`Gate`] ends it from the outside in: no more clients, then control, then the packet path; every thread is
-//! joined and the socket's file removed. It installs no signal handler and no subscriber for its log.
+//! Dropping a [`Gate`] ends control first, so that clients, monitors too, are told that the gateway stops; then the socket,
+//! then the packet path. Every thread is joined and the socket's file removed. It installs no signal handler and no subscriber for its log.
 
 use super::backend::About;
 use super::backend::Live;
@@ -59,8 +59,8 @@ pub(crate) enum StartError {
 /// A running gateway.
 pub(crate) struct Gate {
     // In the order of their ends.
-    server: Option<Server>,
     control: Option<(Handle, JoinHandle<Live>)>,
+    server: Option<Server>,
     running: Option<Running>,
 }
 
@@ -87,8 +87,8 @@ pub(crate) fn start(
     install(&mut control, &mut host, now).map_err(StartError::Install)?;
     // From here on a failure drops the gate, which ends what runs already.
     let mut gate = Gate {
-        server: None,
         control: None,
+        server: None,
         running: None,
     };
     let running = run::start(workers, queues, host, clock, &run)?;
@@ -117,12 +117,12 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        drop(self.server.take());
         if let Some((handle, thread)) = self.control.take() {
             handle.stop();
             // It has said so itself if it panicked.
             let _ = thread.join();
         }
+        drop(self.server.take());
         if let Some(running) = self.running.take() {
             running.stop();
         }
@@ -132,7 +132,12 @@ impl Drop for Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client;
     use crate::client::Client;
+    use crate::wire::message::CallError;
+    use crate::wire::message::Reason;
+    use crate::wire::route::Event;
+    use crate::wire::route::RouteDone;
     use crate::wire::stats::Status;
     use serde_json::json;
     use stack::io::Tx;
@@ -211,6 +216,37 @@ mod tests {
         drop(gate);
         assert!(!path.exists());
         assert!(client.call::<Status>("Status", &json!({})).is_err());
+    }
+
+    #[test]
+    fn a_monitor_is_told_that_the_gateway_stops() {
+        let path = socket("monitored");
+        let (mut queues, _peers) = mem::try_pair(1, 16, 1500).unwrap();
+        let gate = start(parts(Box::new(queues.remove(0)), &path), |_, _, _| Ok(())).unwrap();
+        let mut client = Client::connect(&path).unwrap();
+        let (began, begins) = std::sync::mpsc::channel();
+        let monitor = std::thread::spawn(move || {
+            client.call_more("RouteMonitor", &json!({}), |_: Event, _| {
+                // The first one says that the monitor is there; nobody waits for the others.
+                let _ = began.send(());
+                true
+            })
+        });
+        let mut other = Client::connect(&path).unwrap();
+        let net: route::Prefix = "192.0.2.0/24".parse().unwrap();
+        let add = json!({ "destination": net.to_string(), "paths": [{ "kind": "blackhole" }] });
+        let delete = json!({ "destination": net.to_string() });
+        while begins.try_recv().is_err() {
+            other.call::<RouteDone>("RouteAdd", &add).unwrap();
+            other.call::<RouteDone>("RouteDelete", &delete).unwrap();
+        }
+        drop(gate);
+        let end = monitor.join().unwrap().unwrap_err();
+        let told = matches!(
+            &end,
+            client::Error::Call(CallError::Refused(Reason::Stopping, _))
+        );
+        assert!(told, "{end:?}");
     }
 
     #[test]

@@ -30,6 +30,10 @@ use std::time::Duration;
 /// Clients at once; one more is answered `Busy`.
 const CLIENTS: usize = 64;
 
+/// When the server ends, it looks so often, so many milliseconds apart, whether the last answers are out.
+const PARTING_LOOKS: u32 = 50;
+const PARTING_MS: u64 = 10;
+
 /// A served control socket.
 #[derive(Debug)]
 pub struct Server {
@@ -106,14 +110,29 @@ fn serve(listener: &Listener, woken: &UnixStream, control: &control::Handle) {
             // Out of descriptors or memory: the client waits in the backlog until some are free.
             Err(error) => {
                 tracing::warn!("control socket: cannot accept: {error}");
-                pause();
+                pause(100);
             }
         }
     }
-    for client in &clients {
-        // A client that has gone needs no closing.
-        let _ = client.stream.shutdown(Shutdown::Both);
+    dismiss(clients);
+}
+
+/// Takes no more calls, lets the answers under way go out for a moment, then closes every connection.
+fn dismiss(clients: Vec<Client>) {
+    // A client that has gone needs no closing.
+    let close = |how| {
+        for client in &clients {
+            let _ = client.stream.shutdown(how);
+        }
+    };
+    close(Shutdown::Read);
+    for _ in 0..PARTING_LOOKS {
+        if clients.iter().all(|client| client.thread.is_finished()) {
+            break;
+        }
+        pause(PARTING_MS);
     }
+    close(Shutdown::Both);
     for client in clients {
         if client.thread.join().is_err() {
             tracing::error!("a control client's thread panicked");
@@ -148,8 +167,8 @@ fn is_transient(error: &io::Error) -> bool {
     clippy::disallowed_methods,
     reason = "the I/O edge: nothing to wait on but time"
 )]
-fn pause() {
-    thread::sleep(Duration::from_millis(100));
+fn pause(ms: u64) {
+    thread::sleep(Duration::from_millis(ms));
 }
 
 /// Starts the client's thread, or tells it why not.

@@ -56,12 +56,17 @@ impl Allowed {
         let group = self
             .group
             .as_ref()
-            .map(|group| format!(", members of group {}", group.name));
+            .map(|group| format!("members of group {}", group.name));
+        let own = (!self.uid.is_root()).then(|| format!("uid {}", self.uid));
+        let served: Vec<_> = own
+            .into_iter()
+            .chain(group)
+            .chain(["root".into()])
+            .collect();
         format!(
-            "permission denied: this flowgate serves uid {}{} and root, and you call as uid {}: \
+            "permission denied: this flowgate serves {}, and you call as uid {}: \
              call as the user who started it, or from its own shell if it runs in a namespace",
-            self.uid,
-            group.unwrap_or_default(),
+            served.join(" and "),
             peer.uid
         )
     }
@@ -117,7 +122,17 @@ mod tests {
         );
         let refusal = allowed(Some(7)).check(peer(1001, 8)).unwrap_err();
         assert!(
-            refusal.contains("uid 1000, members of group net and root"),
+            refusal.contains("serves uid 1000 and members of group net and root,"),
+            "{refusal}"
+        );
+        let refusal = Allowed {
+            uid: Uid::from_raw(0),
+            group: None,
+        }
+        .check(peer(5, 5))
+        .unwrap_err();
+        assert!(
+            refusal.contains("serves root, and you call as uid 5:"),
             "{refusal}"
         );
     }

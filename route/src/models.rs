@@ -1,6 +1,9 @@
 //! Loom models of what control and workers share: each runs the code that ships, in every order that memory
 //! allows (within a bound of preemptions).
 //!
+//! Control is the model's main thread, and readers are spawned: loom remembers only the latest access to a
+//! location, so a writer that loads what it is about to store would hide its race with a reader that came first.
+//!
 //! `RUSTFLAGS="--cfg loom" cargo test -p flowgate-route --release loom`
 
 mod group;

@@ -2,7 +2,7 @@
 
 use super::explore;
 use crate::ids::{GroupId, PortId, Secs};
-use crate::nhgrp::{GroupCtl, Groups, Shared, Wanted};
+use crate::nhgrp::{GroupCtl, GroupRef, Groups, Shared, Wanted};
 use crate::nhop::{Health, NhopCtl, NhopKey, NhopKind, Path, Slots};
 use crate::qsbr::Qsbr;
 use loom::thread;
@@ -67,22 +67,22 @@ impl World {
     }
 }
 
+/// Control changes a group that another thread asks.
+fn beside(members: u16, ask: fn(&GroupRef<'_>), change: fn(&World, &mut Desk)) {
+    explore(2, move || {
+        let (world, mut desk) = World::with_members(members);
+        let worker = {
+            let (world, id) = (Arc::clone(&world), desk.id);
+            thread::spawn(move || ask(&world.groups.get(&world.slots, id)))
+        };
+        change(&world, &mut desk);
+        worker.join().unwrap();
+    });
+}
+
 #[test]
 fn loom_who_is_chosen_is_a_member_while_a_member_joins() {
-    explore(2, || {
-        let (world, mut desk) = World::with_members(1);
-        let id = desk.id;
-        let control = {
-            let world = Arc::clone(&world);
-            thread::spawn(move || {
-                let mut members = desk.groups.get(id).unwrap().wanted();
-                members.push(wanted(&world, &mut desk.nhops, 9));
-                desk.groups
-                    .set_members(world.shared(), &mut desk.nhops, id, &members, NOW)
-                    .unwrap();
-            })
-        };
-        let group = world.groups.get(&world.slots, id);
+    let ask = |group: &GroupRef<'_>| {
         let owner = group
             .owner(group.bucket(u64::MAX))
             .expect("a member is alive");
@@ -90,27 +90,27 @@ fn loom_who_is_chosen_is_a_member_while_a_member_joins() {
             group.has_member(owner),
             "a flow was given to a next hop that is no member"
         );
-        control.join().unwrap();
+    };
+    beside(1, ask, |world, desk| {
+        let mut members = desk.groups.get(desk.id).unwrap().wanted();
+        members.push(wanted(world, &mut desk.nhops, 9));
+        let set = desk
+            .groups
+            .set_members(world.shared(), &mut desk.nhops, desk.id, &members, NOW);
+        assert!(set.unwrap().is_empty());
     });
 }
 
 #[test]
 fn loom_a_live_owner_is_found_while_a_member_dies() {
-    explore(2, || {
-        let (world, mut desk) = World::with_members(2);
-        let id = desk.id;
-        let control = {
-            let world = Arc::clone(&world);
-            thread::spawn(move || {
-                let idx = desk.groups.get(id).unwrap().wanted()[0].idx;
-                desk.nhops.set_health(idx, Health::Dead);
-                desk.groups
-                    .resettle(world.shared(), &desk.nhops, id, None, NOW);
-                desk.nhops.publish(&world.slots, idx);
-            })
-        };
-        let group = world.groups.get(&world.slots, id);
+    let ask = |group: &GroupRef<'_>| {
         assert!(group.owner(0).is_some() && group.stateless(1, NOW, 300).is_some());
-        control.join().unwrap();
+    };
+    beside(2, ask, |world, desk| {
+        let idx = desk.groups.get(desk.id).unwrap().wanted()[0].idx;
+        desk.nhops.set_health(idx, Health::Dead);
+        desk.groups
+            .resettle(world.shared(), &desk.nhops, desk.id, None, NOW);
+        desk.nhops.publish(&world.slots, idx);
     });
 }

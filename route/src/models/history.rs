@@ -18,38 +18,41 @@ fn line(owners: &[u32]) -> Arc<Line> {
     Arc::new(line)
 }
 
+/// Control writes a line that another thread reads.
+fn beside(owners: &'static [u32], read: fn(&Line), write: fn(&Line)) {
+    explore(3, move || {
+        let line = line(owners);
+        let reader = {
+            let line = Arc::clone(&line);
+            thread::spawn(move || read(&line))
+        };
+        write(&line);
+        reader.join().unwrap();
+    });
+}
+
 #[test]
 fn loom_who_sees_the_new_owner_sees_the_old_one_remembered() {
-    explore(3, || {
-        let line = line(&[1]);
-        let control = {
-            let line = Arc::clone(&line);
-            thread::spawn(move || {
-                line.give(pin(2), true, Secs(2));
-                line.give(pin(3), true, Secs(3));
-            })
-        };
+    let read = |line: &Line| {
         let owner = line.owner();
         let oldest = line.oldest(|_| true);
         assert!(owner == pin(1) || oldest.is_some_and(|(_, p)| p == pin(1)));
-        control.join().unwrap();
+    };
+    beside(&[1], read, |line| {
+        line.give(pin(2), true, Secs(2));
+        line.give(pin(3), true, Secs(3));
     });
 }
 
 #[test]
 fn loom_a_remembered_owner_is_found_while_places_close_up() {
-    explore(3, || {
-        let line = line(&[1, 2, 3, 4, 5]);
-        let control = {
-            let line = Arc::clone(&line);
-            thread::spawn(move || {
-                line.retain(|lost| lost.pin() != pin(1) && lost.pin() != pin(3));
-            })
-        };
+    let read = |line: &Line| {
         let (_, oldest) = line.oldest(|lost| lost.pin() != pin(1)).unwrap();
         assert_eq!(oldest, pin(2));
         let newest = line.oldest(|lost| lost.pin() == pin(4));
         assert_eq!(newest.map(|(_, p)| p), Some(pin(4)));
-        control.join().unwrap();
+    };
+    beside(&[1, 2, 3, 4, 5], read, |line| {
+        line.retain(|lost| lost.pin() != pin(1) && lost.pin() != pin(3));
     });
 }

@@ -19,24 +19,24 @@ fn loom_who_sees_the_new_stamp_sees_the_new_route() {
             route: AtomicU32::new(0),
             stamps: Stamps::new(),
         });
-        let control = {
+        let reader = {
             let world = Arc::clone(&world);
             thread::spawn(move || {
-                world.route.store(1, Ordering::Release);
-                world.stamps.bump(&"0.0.0.0/32".parse().unwrap());
-                world.route.store(2, Ordering::Release);
-                world.stamps.bump(&"0.0.0.0/0".parse().unwrap());
+                let mut last = 0;
+                for _ in 0..2 {
+                    let stamp = world.stamps.read4(0);
+                    let route = world.route.load(Ordering::Acquire);
+                    assert!(route >= stamp, "stamp {stamp} with route {route}");
+                    assert!(stamp >= last, "a stamp went back");
+                    last = stamp;
+                }
             })
         };
-        let mut last = 0;
-        for _ in 0..2 {
-            let stamp = world.stamps.read4(0);
-            let route = world.route.load(Ordering::Acquire);
-            assert!(route >= stamp, "stamp {stamp} with route {route}");
-            assert!(stamp >= last, "a stamp went back");
-            last = stamp;
-        }
-        control.join().unwrap();
+        world.route.store(1, Ordering::Release);
+        world.stamps.bump(&"0.0.0.0/32".parse().unwrap());
+        world.route.store(2, Ordering::Release);
+        world.stamps.bump(&"0.0.0.0/0".parse().unwrap());
+        reader.join().unwrap();
         assert_eq!(world.stamps.read4(0), 2);
     });
 }

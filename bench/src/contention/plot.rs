@@ -9,7 +9,7 @@ mod frame;
 mod labels;
 mod marks;
 
-use super::report::{Report, Series};
+use super::report::{Report, Series, disturbance};
 use frame::Frame;
 use labels::{Label, spread};
 use marks::{COLOURS, mark};
@@ -18,7 +18,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// Size of the picture.
-const SIZE: (u32, u32) = (1180, 720);
+const SIZE: (u32, u32) = (1180, 734);
 /// Between a line's end and its name.
 const LABEL_GAP: i32 = 34;
 /// Least distance between two names, which have two lines each.
@@ -103,7 +103,13 @@ fn titles(canvas: &Canvas<'_>, report: &Report) -> Drawn {
         14,
         QUIET,
         HPos::Left,
-    )
+    )?;
+    if disturbance(report).is_some() {
+        let warning = "The machine was busy with other programs while this was measured: \
+                       the rates are too low. Measure again.";
+        write(canvas, warning, (20, 100), 14, COLOURS[0], HPos::Left)?;
+    }
+    Ok(())
 }
 
 /// Shades the part where threads outnumber CPUs.
@@ -116,15 +122,9 @@ fn crowded(canvas: &Canvas<'_>, frame: &Frame, report: &Report) -> Drawn {
     canvas
         .draw(&Rectangle::new(corners, SHADE.filled()))
         .map_err(said)?;
-    let words = format!("more threads than CPUs ({cpus}): they take turns");
-    write(
-        canvas,
-        &words,
-        (frame::RIGHT - 8, frame::BOTTOM - 14),
-        14,
-        QUIET,
-        HPos::Right,
-    )
+    let below = ((left + frame::RIGHT) / 2, frame::BOTTOM + 37);
+    let words = format!("more threads than CPUs ({cpus})");
+    write(canvas, &words, below, 14, QUIET, HPos::Center)
 }
 
 /// Grid, axes, their numbers and names.
@@ -160,7 +160,7 @@ fn axes(canvas: &Canvas<'_>, frame: &Frame) -> Drawn {
     ];
     stroke(canvas, outline.to_vec(), QUIET, 1)?;
     let middle = (frame::LEFT + frame::RIGHT) / 2;
-    let below = (middle, frame::BOTTOM + 46);
+    let below = (middle, frame::BOTTOM + 62);
     write(
         canvas,
         "threads, each pinned to a CPU (log scale)",
@@ -305,6 +305,7 @@ mod tests {
             "threads",
             "million packets",
             "ideal",
+            "was busy",
         ] {
             assert!(svg.contains(words), "{words} is missing");
         }

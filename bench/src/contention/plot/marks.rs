@@ -24,7 +24,7 @@ pub(super) fn mark(canvas: &Canvas<'_>, (x, y): Pixel, i: usize, colour: RGBColo
         let points: Vec<Pixel> = corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect();
         canvas.draw(&Polygon::new(points, filled)).map_err(said)
     };
-    match i % 5 {
+    match i % 6 {
         0 => canvas
             .draw(&Circle::new((x, y), REACH, filled))
             .map_err(said),
@@ -41,6 +41,21 @@ pub(super) fn mark(canvas: &Canvas<'_>, (x, y): Pixel, i: usize, colour: RGBColo
             (0, REACH + 2),
             (-REACH - 2, 0),
         ]),
-        _ => polygon(&[(0, REACH + 1), (REACH + 1, -REACH), (-REACH - 1, -REACH)]),
+        4 => polygon(&[(0, REACH + 1), (REACH + 1, -REACH), (-REACH - 1, -REACH)]),
+        // A plus.
+        _ => polygon(&[
+            (-2, -REACH - 2),
+            (2, -REACH - 2),
+            (2, -2),
+            (REACH + 2, -2),
+            (REACH + 2, 2),
+            (2, 2),
+            (2, REACH + 2),
+            (-2, REACH + 2),
+            (-2, 2),
+            (-REACH - 2, 2),
+            (-REACH - 2, -2),
+            (-2, -2),
+        ]),
     }
 }

@@ -182,7 +182,7 @@ pub(super) fn stats(reader: &Reader) -> wire::FlowStats {
 }
 
 /// Flows that moved without a reason. It is not counted but proved: a worker stores another pin in one place only
-/// (`choose_again` of the packet path), which takes a [`MoveReason`], a closed list, and the tests' oracle holds every
+/// (`rechoose` in `stack::path`), which takes a [`MoveReason`], a closed list, and the tests' oracle holds every
 /// packet's next hop against the rules. So what could be counted here is 0.
 pub(super) const COLLATERAL: u64 = 0;
 

@@ -312,9 +312,19 @@ fn flowgate(t: &Totals, host: &Totals) -> Vec<Counter> {
             "packets taken over from other workers",
         ),
         (
+            "fg_originwaiting",
+            t.origin_waiting,
+            "own packets that wait now for a neighbour",
+        ),
+        (
             "fg_originlost",
-            t.origin_lost + host.origin_lost,
+            t.origin_lost,
             "own packets that found no way out",
+        ),
+        (
+            "fg_hostlost",
+            host.origin_lost,
+            "packets of our own sockets that never came to a worker",
         ),
         ("fg_bursts", t.bursts, "bursts processed"),
         ("fg_sleeps", t.sleeps, "times that workers slept"),

@@ -21,12 +21,16 @@ pub struct Recording {
     file: PathBuf,
 }
 
-/// tshark's filter for a packet that it cannot read or whose checksum is wrong. An ICMP error may cut
-/// the packet that it quotes, and tshark then finds that packet's TCP or UDP checksum wrong; the quoted
-/// IP header is always whole.
+/// tshark's filter for a packet that it cannot read or whose checksum is wrong.
+///
+/// An ICMP error may cut the packet that it quotes, and tshark then finds that packet's TCP or UDP
+/// checksum wrong; the quoted IP header is always whole. And where a server's TCP checksum comes out as
+/// 0, Linux writes the other zero, 0xffff, which tshark calls wrong (RFC 1624 §3); a gateway forwards it
+/// as it is.
 const WRONG: &str = "_ws.malformed || ip.checksum.status == \"Bad\" \
     || icmp.checksum.status == \"Bad\" || icmpv6.checksum.status == \"Bad\" \
-    || ((tcp.checksum.status == \"Bad\" || udp.checksum.status == \"Bad\") \
+    || (((tcp.checksum.status == \"Bad\" && !(tcp.checksum == 0xffff)) \
+            || udp.checksum.status == \"Bad\") \
         && !(icmp.type in {3, 11, 12}) && !(icmpv6.type in {1, 2, 3, 4}))";
 
 /// Checksums that tshark verifies only when asked to.

@@ -68,6 +68,7 @@ fn totals(gateway: &Gateway<'_>) -> Totals {
         extra_pieces: read("ips_ofragments"),
         refused: read("if_oqdrops"),
         origin_lost: read("fg_originlost"),
+        origin_waiting: read("fg_originwaiting"),
         drops: DropReason::ALL
             .iter()
             .map(|reason| read(reason.name()))

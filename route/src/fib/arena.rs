@@ -23,11 +23,15 @@ pub(super) struct Arena {
 
 impl Arena {
     pub(super) fn new(limit_words: usize) -> Self {
-        Self { words: Chunks::new(limit_words) }
+        Self {
+            words: Chunks::new(limit_words),
+        }
     }
 
     fn load(&self, index: u32) -> Option<u32> {
-        self.words.get(index).map(|word| word.load(Ordering::Acquire))
+        self.words
+            .get(index)
+            .map(|word| word.load(Ordering::Acquire))
     }
 
     /// The entry of child `child` in the node at `block`.
@@ -71,7 +75,9 @@ impl Arena {
 /// Which run child `child` belongs to.
 #[inline]
 pub(super) fn rank(bitmap: u64, child: u32) -> u32 {
-    (bitmap & (u64::MAX >> (63 - (child & 63)))).count_ones().wrapping_sub(1)
+    (bitmap & (u64::MAX >> (63 - (child & 63))))
+        .count_ones()
+        .wrapping_sub(1)
 }
 
 /// The writer's books of the arena.
@@ -138,12 +144,18 @@ impl Blocks {
     pub(super) fn reclaim(&mut self, qsbr: &Qsbr) {
         if !self.retired.is_empty() {
             let epoch = qsbr.advance();
-            self.waiting.push_back((epoch, std::mem::take(&mut self.retired)));
+            self.waiting
+                .push_back((epoch, std::mem::take(&mut self.retired)));
         }
         while let Some((epoch, _)) = self.waiting.front()
             && qsbr.passed(*epoch)
         {
-            for (block, entries) in self.waiting.pop_front().into_iter().flat_map(|(_, blocks)| blocks) {
+            for (block, entries) in self
+                .waiting
+                .pop_front()
+                .into_iter()
+                .flat_map(|(_, blocks)| blocks)
+            {
                 self.free[usize::from(entries)].push(block);
             }
         }
@@ -151,7 +163,12 @@ impl Blocks {
 
     /// Blocks not yet usable again.
     pub(super) fn pending(&self) -> usize {
-        self.retired.len() + self.waiting.iter().map(|(_, blocks)| blocks.len()).sum::<usize>()
+        self.retired.len()
+            + self
+                .waiting
+                .iter()
+                .map(|(_, blocks)| blocks.len())
+                .sum::<usize>()
     }
 
     /// Words of reachable nodes.

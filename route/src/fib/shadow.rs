@@ -39,7 +39,10 @@ impl Layout {
 impl Shadow {
     /// An empty node below `inherited`.
     pub(super) fn inheriting(inherited: u32) -> Self {
-        Self { inherited, ..Self::default() }
+        Self {
+            inherited,
+            ..Self::default()
+        }
     }
 
     /// Inserts, replaces (`Some`) or removes (`None`) a prefix of `bits` bits.
@@ -104,9 +107,14 @@ impl Shadow {
         for &(child, node) in &self.children {
             row[usize::from(child)] = NODE | block_of(node);
         }
-        let mut layout = Layout { bitmap: 0, entries: [0; 64], len: 0 };
+        let mut layout = Layout {
+            bitmap: 0,
+            entries: [0; 64],
+            len: 0,
+        };
         for (i, entry) in row.into_iter().enumerate() {
-            let same = layout.len > 0 && layout.entries[layout.len - 1] == entry && entry & NODE == 0;
+            let same =
+                layout.len > 0 && layout.entries[layout.len - 1] == entry && entry & NODE == 0;
             if !same {
                 layout.bitmap |= 1 << i;
                 layout.entries[layout.len] = entry;

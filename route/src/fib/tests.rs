@@ -36,8 +36,13 @@ struct Oracle(BTreeMap<(u128, u8), u32>);
 
 impl Oracle {
     fn lookup(&self, addr: u128) -> Option<GroupId> {
-        let covering = self.0.iter().filter(|((net, len), _)| addr & mask(*len) == *net);
-        covering.max_by_key(|((_, len), _)| *len).map(|(_, group)| GroupId(*group))
+        let covering = self
+            .0
+            .iter()
+            .filter(|((net, len), _)| addr & mask(*len) == *net);
+        covering
+            .max_by_key(|((_, len), _)| *len)
+            .map(|(_, group)| GroupId(*group))
     }
 }
 
@@ -50,12 +55,18 @@ struct Pair<A: Num> {
 impl<A: Num> Pair<A> {
     fn new() -> Self {
         let (writer, fib) = FibWriter::new(LIMIT);
-        Self { writer, fib, oracle: Oracle::default() }
+        Self {
+            writer,
+            fib,
+            oracle: Oracle::default(),
+        }
     }
 
     fn set(&mut self, addr: u128, len: u8, group: u32) {
         let net = addr & mask(len);
-        self.writer.set(A::from_aligned(net), len, GroupId(group)).unwrap();
+        self.writer
+            .set(A::from_aligned(net), len, GroupId(group))
+            .unwrap();
         self.oracle.0.insert((net, len), group);
     }
 
@@ -67,7 +78,10 @@ impl<A: Num> Pair<A> {
 
     fn check(&self, addr: u128, context: &str) {
         let addr = addr & mask(A::BITS as u8);
-        let (got, want) = (self.fib.lookup(A::from_aligned(addr)), self.oracle.lookup(addr));
+        let (got, want) = (
+            self.fib.lookup(A::from_aligned(addr)),
+            self.oracle.lookup(addr),
+        );
         assert_eq!(got, want, "{context}: address {:x}", addr);
     }
 
@@ -75,7 +89,13 @@ impl<A: Num> Pair<A> {
     fn check_borders(&self, net: u128, len: u8, inside: u128, context: &str) {
         let unit = 1u128 << (128 - A::BITS);
         let last = net | !mask(len);
-        for addr in [net.wrapping_sub(unit), net, net | (inside & !mask(len)), last, last.wrapping_add(unit)] {
+        for addr in [
+            net.wrapping_sub(unit),
+            net,
+            net | (inside & !mask(len)),
+            last,
+            last.wrapping_add(unit),
+        ] {
             self.check(addr, context);
         }
     }
@@ -84,7 +104,11 @@ impl<A: Num> Pair<A> {
 fn random_bits(rng: &mut fastrand::Rng, crowd: u128) -> u128 {
     // Crowded: most prefixes share their leading bits, so that they nest and meet in nodes.
     let random = rng.u128(..);
-    if rng.u8(..4) == 0 { random } else { (random & !crowd) | (0x2001_0db8_u128 << 96 & crowd) }
+    if rng.u8(..4) == 0 {
+        random
+    } else {
+        (random & !crowd) | (0x2001_0db8_u128 << 96 & crowd)
+    }
 }
 
 fn random_updates<A: Num>(seed: u64, steps: usize) {
@@ -150,7 +174,9 @@ fn a_flood_of_host_routes_is_found_and_leaves_nothing_behind() {
     let qsbr = Qsbr::new(1);
     let empty = writer.bytes();
     for i in 0..40_000u32 {
-        writer.set(0x0a00_0000 + i * 3, 32, GroupId(1 + i % 7)).unwrap();
+        writer
+            .set(0x0a00_0000 + i * 3, 32, GroupId(1 + i % 7))
+            .unwrap();
     }
     for i in 0..40_000u32 {
         assert_eq!(fib.lookup(0x0a00_0000 + i * 3), Some(GroupId(1 + i % 7)));
@@ -162,12 +188,20 @@ fn a_flood_of_host_routes_is_found_and_leaves_nothing_behind() {
             writer.remove(0x0a00_0000 + i * 3, 32);
         }
         writer.reclaim(&qsbr);
-        assert_eq!((writer.bytes(), writer.routes(), writer.pending()), (empty, 0, 0), "round {round}");
+        assert_eq!(
+            (writer.bytes(), writer.routes(), writer.pending()),
+            (empty, 0, 0),
+            "round {round}"
+        );
         for i in 0..40_000u32 {
             writer.set(0x0a00_0000 + i * 3, 32, GroupId(2)).unwrap();
         }
         writer.reclaim(&qsbr);
-        assert!(fib.bytes() <= full * 2, "round {round}: {} after {full}", fib.bytes());
+        assert!(
+            fib.bytes() <= full * 2,
+            "round {round}: {} after {full}",
+            fib.bytes()
+        );
     }
 }
 
@@ -252,7 +286,10 @@ fn real_table_loads_and_answers_at_every_border() {
     for (i, line) in text.lines().enumerate() {
         let (addr, len) = line.split_once('/').unwrap();
         // The prefix's own address has it, unless a longer prefix starts at the same address.
-        let (want, len) = (Some(GroupId(1 + i as u32 % 500)), len.parse::<u8>().unwrap());
+        let (want, len) = (
+            Some(GroupId(1 + i as u32 % 500)),
+            len.parse::<u8>().unwrap(),
+        );
         match addr.parse().unwrap() {
             std::net::IpAddr::V4(a) if len == 32 => assert_eq!(fib4.lookup(a.to_bits()), want),
             std::net::IpAddr::V6(a) if len == 128 => assert_eq!(fib6.lookup(a.to_bits()), want),
@@ -260,5 +297,11 @@ fn real_table_loads_and_answers_at_every_border() {
             std::net::IpAddr::V6(a) => assert!(fib6.lookup(a.to_bits()).is_some()),
         }
     }
-    println!("{} + {} routes, {} + {} bytes", v4.routes(), v6.routes(), v4.bytes(), v6.bytes());
+    println!(
+        "{} + {} routes, {} + {} bytes",
+        v4.routes(),
+        v6.routes(),
+        v4.bytes(),
+        v6.bytes()
+    );
 }

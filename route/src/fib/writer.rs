@@ -56,10 +56,11 @@ impl<A: Addr> FibWriter<A> {
     pub(crate) fn set(&mut self, addr: A, len: u8, group: GroupId) -> Result<(), FibFull> {
         debug_assert!(group.0 != 0 && group.0 & NODE == 0);
         let known = self.get(addr, len);
-        self.change(addr, len, Some(group.0)).inspect_err(|FibFull| {
-            // Back to what was: this needs no more room than there was before.
-            let _ = self.change(addr, len, known);
-        })?;
+        self.change(addr, len, Some(group.0))
+            .inspect_err(|FibFull| {
+                // Back to what was: this needs no more room than there was before.
+                let _ = self.change(addr, len, known);
+            })?;
         self.routes += usize::from(known.is_none());
         Ok(())
     }
@@ -119,7 +120,9 @@ impl<A: Addr> FibWriter<A> {
         match len {
             0 => {
                 self.short[1] = group.unwrap_or(0);
-                self.fib.default.store(group.unwrap_or(0), Ordering::Release);
+                self.fib
+                    .default
+                    .store(group.unwrap_or(0), Ordering::Release);
                 Ok(())
             }
             _ if len <= A::ROOT => self.change_short(addr, len, group),
@@ -258,7 +261,10 @@ impl<A: Addr> FibWriter<A> {
             }
             return Ok(false);
         }
-        let block = self.blocks.make(&self.fib.arena, layout.bitmap, layout.entries()).ok_or(FibFull)?;
+        let block = self
+            .blocks
+            .make(&self.fib.arena, layout.bitmap, layout.entries())
+            .ok_or(FibFull)?;
         if had > 0 {
             self.blocks.retire(old, had);
         }
@@ -312,7 +318,8 @@ impl<A: Addr> FibWriter<A> {
     fn free_node(&mut self, node: NodeNo) {
         let shadow = std::mem::take(&mut self.nodes[node as usize]);
         if shadow.entries > 0 {
-            self.blocks.retire(shadow.block, usize::from(shadow.entries));
+            self.blocks
+                .retire(shadow.block, usize::from(shadow.entries));
         }
         self.free_nodes.push(node);
     }
@@ -320,7 +327,12 @@ impl<A: Addr> FibWriter<A> {
 
 /// Heap number of a prefix in the direct table.
 fn short_number<A: Addr>(addr: A, len: u32) -> usize {
-    (1 << len) + if len == 0 { 0 } else { (addr.aligned() >> (128 - len)) as usize }
+    (1 << len)
+        + if len == 0 {
+            0
+        } else {
+            (addr.aligned() >> (128 - len)) as usize
+        }
 }
 
 fn way<A: Addr>(addr: A, len: u32) -> Way {
@@ -333,5 +345,10 @@ fn way<A: Addr>(addr: A, len: u32) -> Way {
         rest <<= STRIDE;
         left -= STRIDE;
     }
-    Way { slot, turns, bits: left, value: (rest >> (128 - left)) as u32 }
+    Way {
+        slot,
+        turns,
+        bits: left,
+        value: (rest >> (128 - left)) as u32,
+    }
 }

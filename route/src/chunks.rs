@@ -22,6 +22,7 @@ impl<T: Default, const SHIFT: u32> Chunks<T, SHIFT> {
     }
 
     /// Cells that there can be.
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn limit(&self) -> usize {
         self.chunks.len() << SHIFT
     }
@@ -53,6 +54,7 @@ impl<T: Default, const SHIFT: u32> Chunks<T, SHIFT> {
     }
 
     /// Bytes held by cells that are present.
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn bytes(&self) -> usize {
         let present = self
             .chunks

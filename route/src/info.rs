@@ -70,14 +70,14 @@ pub struct RouteInfo {
     pub paths: Vec<PathInfo>,
 }
 
-/// What was done to a route.
+/// What was done to paths of a route: each is a route message of its own, as in FreeBSD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It is new.
+    /// They are new, and the route too if it had none.
     Added,
-    /// Its paths are others than before, or have other weights.
+    /// They are others than before, or have other weights.
     Changed,
-    /// It is gone.
+    /// They are gone, and the route with its last one.
     Deleted,
 }
 

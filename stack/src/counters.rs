@@ -258,9 +258,10 @@ impl Totals {
         self.moved.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// The first book: what was received and what became of it. Equal in every quiet moment.
+    /// The first book: what was received and what became of it. Equal in every quiet moment; under traffic the
+    /// counters are of slightly different moments, so that differences may be off and must not underflow.
     pub fn fates(&self) -> (u64, u64) {
-        let in_rings = self.handed_off - self.taken_over;
+        let in_rings = self.handed_off.saturating_sub(self.taken_over);
         (
             self.rx,
             self.forwarded + self.consumed + self.waiting + in_rings + self.dropped(),
@@ -272,7 +273,7 @@ impl Totals {
         let begun = self.forwarded + self.originated + self.extra_pieces;
         (
             self.tx,
-            begun - self.refused - self.origin_lost - self.origin_waiting,
+            begun.saturating_sub(self.refused + self.origin_lost + self.origin_waiting),
         )
     }
 

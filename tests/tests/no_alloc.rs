@@ -104,7 +104,7 @@ fn forwarding_allocates_nothing() {
         let mut rack = rack(workers);
         let service = [socket("203.0.113.10:80"), socket("[2001:db8:113::10]:80")];
         let client = |i: u16| {
-            if i % 2 == 0 {
+            if i.is_multiple_of(2) {
                 SocketAddr::new(
                     ip(&format!("10.1.{}.{}", i / 200 + 1, i % 200 + 1)),
                     2000 + i,

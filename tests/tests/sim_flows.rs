@@ -285,8 +285,7 @@ fn a_draining_next_hop_keeps_its_flows_until_the_deadline() {
     for (before, after) in first.iter().zip(&last) {
         assert!(before == after || *before == 1);
     }
-    // It left the group: the flows' route leads elsewhere.
-    scene.net.assert_moves(&[(MoveReason::Policy, of_one)]);
+    scene.net.assert_moves(&[(MoveReason::Deadline, of_one)]);
     scene.net.assert_only_left(&[1]);
     scene.net.assert_drops(&[]);
     scene.finish();

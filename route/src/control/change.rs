@@ -152,7 +152,9 @@ impl Control {
         let warning = self.mtu_warning(paths);
         let new = self.intern(prefix, &wanted, paths, None)?;
         wanted.extend(&new);
-        self.commit(prefix, group, &wanted, &idxs(&new), warning)
+        let change = self.commit(prefix, group, &wanted, &idxs(&new), warning)?;
+        let kind = ChangeKind::Added;
+        Ok(Change { kind, ..change })
     }
 
     fn reweight(
@@ -218,9 +220,9 @@ impl Control {
             .into_iter()
             .filter(|p| gone.contains(&p.idx))
             .collect();
+        let kind = ChangeKind::Deleted;
         if rest.is_empty() {
-            let removed_nhops = self.delete_route(prefix, group);
-            let kind = ChangeKind::Deleted;
+            let removed_nhops = self.delete_route(prefix, group)?;
             return Ok(Change {
                 kind,
                 prefix,
@@ -230,15 +232,19 @@ impl Control {
             });
         }
         let change = self.commit(prefix, group, &rest, &[], None)?;
-        Ok(Change { paths, ..change })
+        Ok(Change {
+            kind,
+            paths,
+            ..change
+        })
     }
 
-    fn delete_route(&mut self, prefix: Prefix, group: GroupId) -> Ended {
-        self.remove_fib(&prefix);
+    fn delete_route(&mut self, prefix: Prefix, group: GroupId) -> Result<Ended, RouteError> {
+        self.remove_fib(&prefix)?;
         self.rib.remove(&prefix);
         self.view.stamps.bump(&prefix);
         let left = self.release(group);
-        self.end_unnamed(&left)
+        Ok(self.end_unnamed(&left))
     }
 
     /// Gives a route the members that are wanted. Next hops that were interned for nothing are ended.

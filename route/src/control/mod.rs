@@ -13,7 +13,7 @@ mod state;
 
 use crate::config::Config;
 use crate::error::Full;
-use crate::fib::FibWriter;
+use crate::fib::{FibFull, FibWriter};
 use crate::ids::{GroupId, NhopIdx, Secs};
 use crate::nhgrp::{GroupCtl, Groups, Shared};
 use crate::nhop::{NhopCtl, NhopKey, Slots};
@@ -104,17 +104,16 @@ impl Control {
             IpAddr::V6(addr) => self.fib6.set(addr.to_bits(), prefix.len(), group),
         };
         let limit = self.cfg.max_fib_bytes as u64;
-        set.map_err(|_| Full {
-            what: "FIB nodes, in bytes,",
-            limit,
-        })
+        set.map_err(|FibFull| fib_full(limit))
     }
 
-    fn remove_fib(&mut self, prefix: &Prefix) {
-        match prefix.addr() {
+    fn remove_fib(&mut self, prefix: &Prefix) -> Result<(), Full> {
+        self.reclaim_fib();
+        let removed = match prefix.addr() {
             IpAddr::V4(addr) => self.fib4.remove(addr.to_bits(), prefix.len()),
             IpAddr::V6(addr) => self.fib6.remove(addr.to_bits(), prefix.len()),
-        }
+        };
+        removed.map_err(|FibFull| fib_full(self.cfg.max_fib_bytes as u64))
     }
 
     fn reclaim_fib(&mut self) {
@@ -135,6 +134,13 @@ impl Control {
         idxs.iter()
             .filter_map(|idx| self.nhops.end_unnamed(nhops, qsbr, *idx))
             .collect()
+    }
+}
+
+const fn fib_full(limit: u64) -> Full {
+    Full {
+        what: "FIB nodes, in bytes,",
+        limit,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Control, shared};
 use crate::ids::{GroupId, NhopIdx, Secs};
-use crate::info::{Change, ChangeKind};
+use crate::info::Change;
 use crate::nhgrp::Member;
 use crate::nhop::{Admin, Health};
 use crate::prefix::Prefix;
@@ -96,8 +96,11 @@ impl Control {
         if due.is_empty() {
             return None;
         }
+        for idx in &due {
+            self.nhops.drain_over(*idx, group, true);
+        }
         match self.delete_paths(prefix, group, &due) {
-            Ok(change) if change.kind == ChangeKind::Deleted => {
+            Ok(change) if self.rib.get(&prefix).is_none() => {
                 let warning = format!("{prefix} is deleted: its last path has drained");
                 Some(Change {
                     warning: Some(warning),
@@ -107,6 +110,9 @@ impl Control {
             Ok(change) => Some(change),
             Err(_) => {
                 // No line is left for the shorter list of members: tried again when some come free.
+                for idx in due {
+                    self.nhops.drain_over(idx, group, false);
+                }
                 self.deadlines.insert((self.now.after(1), prefix));
                 None
             }

@@ -8,7 +8,7 @@ use crate::qsbr::Qsbr;
 use crate::sync::Ordering;
 use std::sync::Arc;
 
-/// The arena is full: nothing was changed that readers see wrongly, but the new prefix is not there.
+/// The arena is full: nothing was changed that readers see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FibFull;
 
@@ -23,7 +23,6 @@ pub(crate) struct FibWriter<A: Addr> {
     short: Box<[u32]>,
     /// The node below each slot of the direct table, if there is one (number plus one; 0 is none).
     below: Box<[u32]>,
-    routes: usize,
 }
 
 /// A prefix's way through the nodes: slot, then (node, child) down to the node it ends in.
@@ -47,34 +46,41 @@ impl<A: Addr> FibWriter<A> {
             free_nodes: Vec::new(),
             short: vec![0; 2 << A::ROOT].into_boxed_slice(),
             below: vec![0; 1 << A::ROOT].into_boxed_slice(),
-            routes: 0,
         };
         (writer, fib)
     }
 
-    /// Inserts a prefix, or gives it another group. On [`FibFull`] the prefix is not there.
+    /// Inserts a prefix, or gives it another group. On [`FibFull`] all is as before.
     pub(crate) fn set(&mut self, addr: A, len: u8, group: GroupId) -> Result<(), FibFull> {
         debug_assert!(group.0 != 0 && group.0 & NODE == 0);
         let known = self.get(addr, len);
-        self.change(addr, len, Some(group.0))
-            .inspect_err(|FibFull| {
-                // Back to what was: this needs no more room than there was before.
-                let _ = self.change(addr, len, known);
-            })?;
-        self.routes += usize::from(known.is_none());
-        Ok(())
+        if known.is_none() && self.blocks.used_words() >= self.fib.arena.limit() {
+            return Err(FibFull);
+        }
+        self.change_or_undo(addr, len, known, Some(group.0))
     }
 
-    /// Removes a prefix.
-    pub(crate) fn remove(&mut self, addr: A, len: u8) {
-        if self.get(addr, len).is_none() {
-            return;
+    /// Removes a prefix. [`FibFull`], with the prefix still there, only while readers hold on to so many old
+    /// nodes that the room kept for removals is used up.
+    pub(crate) fn remove(&mut self, addr: A, len: u8) -> Result<(), FibFull> {
+        let known = self.get(addr, len);
+        if known.is_none() {
+            return Ok(());
         }
-        self.routes -= 1;
-        // A removal may have to split a run, and so need a larger block; full, readers keep the old route.
-        if self.change(addr, len, None).is_err() {
-            debug_assert!(false, "FIB arena full on a removal");
-        }
+        self.change_or_undo(addr, len, known, None)
+    }
+
+    fn change_or_undo(
+        &mut self,
+        addr: A,
+        len: u8,
+        known: Option<u32>,
+        group: Option<u32>,
+    ) -> Result<(), FibFull> {
+        self.change(addr, len, group).inspect_err(|FibFull| {
+            // What could not be laid out was not published, and what was is laid out in place.
+            let _ = self.change(addr, len, known);
+        })
     }
 
     /// Makes memory usable again that every reader has left.
@@ -83,7 +89,8 @@ impl<A: Addr> FibWriter<A> {
     }
 
     /// Blocks that wait for readers.
-    pub(crate) fn pending(&self) -> usize {
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn pending(&self) -> usize {
         self.blocks.pending()
     }
 
@@ -95,11 +102,6 @@ impl<A: Addr> FibWriter<A> {
     /// Bytes that nodes may take.
     pub(crate) fn limit(&self) -> usize {
         self.fib.root.len() * size_of::<u32>() + self.fib.arena.limit() * size_of::<u32>()
-    }
-
-    /// Prefixes.
-    pub(crate) fn routes(&self) -> usize {
-        self.routes
     }
 
     fn get(&self, addr: A, len: u8) -> Option<u32> {
@@ -285,9 +287,9 @@ impl<A: Addr> FibWriter<A> {
                 self.below[way.slot] = 0;
                 let best = self.best_short::<A>(way.slot);
                 self.publish_slot(way.slot, best);
-            } else if !self.cut(path[level - 1], way.turns[level - 1], node) {
-                return;
-            } else if self.republish(way, path, level - 1).is_err() {
+            } else if !self.cut(path[level - 1], way.turns[level - 1], node)
+                || self.republish(way, path, level - 1).is_err()
+            {
                 return;
             }
             self.free_node(node);

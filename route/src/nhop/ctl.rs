@@ -19,6 +19,8 @@ pub(crate) struct Nhop {
     pub(crate) health: Health,
     pub(crate) neigh: u32,
     pub(crate) mtu: u32,
+    /// It is about to end because its drain came to its deadline.
+    drain_over: bool,
     /// Who names it.
     pub(crate) groups: HashSet<GroupId>,
 }
@@ -141,6 +143,7 @@ impl NhopCtl {
             health: Health::Up,
             neigh: path.neigh,
             mtu: path.mtu,
+            drain_over: false,
             groups: HashSet::new(),
         });
         self.by_key.insert(path.key, idx);
@@ -222,8 +225,20 @@ impl NhopCtl {
         }
     }
 
+    /// Notes whether the next hop, if `group` alone names it, is about to end because its drain is over.
+    pub(crate) fn drain_over(&mut self, idx: NhopIdx, group: GroupId, over: bool) {
+        if let Some(nhop) = self.get_mut(idx)
+            && nhop.groups.iter().all(|g| *g == group)
+        {
+            nhop.drain_over = over;
+        }
+    }
+
     /// Ends the identity if no group names it: every pin of it is gone from now on. Buckets have been
     /// rewritten and stamps bumped before. Returns who it was, and its neighbour.
+    ///
+    /// Where its drain is over, the word keeps the old generation, as drained, until the slot is used again:
+    /// pins are as invalid by that, and their flows are counted as moved for the deadline.
     pub(crate) fn end_unnamed(
         &mut self,
         slots: &Slots,
@@ -238,7 +253,11 @@ impl NhopCtl {
             slots.store_word(idx, NhopGen(0), Admin::In, Health::Up);
         } else {
             place.generation.0 += 1;
-            slots.store_word(idx, place.generation, Admin::In, Health::Up);
+            if nhop.drain_over {
+                slots.store_word(idx, nhop.generation, Admin::Drained, Health::Up);
+            } else {
+                slots.store_word(idx, place.generation, Admin::In, Health::Up);
+            }
             self.retired.put(qsbr.advance(), idx);
         }
         Some((idx, nhop.key, nhop.neigh))
@@ -315,6 +334,25 @@ mod tests {
         assert_ne!(nhops.pin(idx), old);
         assert_eq!(slots.judge(nhops.pin(idx)), PinState::Live);
         assert_eq!(slots.attrs(idx).port, PortId(2));
+    }
+
+    #[test]
+    fn pins_of_a_drain_that_is_over_say_so_until_the_slot_is_used_again() {
+        let (slots, qsbr) = (Slots::new(2), Qsbr::new(0));
+        let mut nhops = NhopCtl::new(2);
+        let idx = nhops.intern(&slots, &path(1)).unwrap();
+        nhops.join(idx, GroupId(1));
+        let old = nhops.pin(idx);
+        nhops.drain_over(idx, GroupId(2), true);
+        assert_eq!(slots.judge(old), PinState::Live);
+        nhops.drain_over(idx, GroupId(1), true);
+        nhops.leave(idx, GroupId(1));
+        nhops.end_unnamed(&slots, &qsbr, idx).unwrap();
+        assert_eq!(slots.judge(old), PinState::Drained);
+        nhops.reclaim(&qsbr);
+        assert_eq!(nhops.intern(&slots, &path(2)), Some(idx));
+        assert_eq!(slots.judge(old), PinState::Gone);
+        assert_eq!(slots.judge(nhops.pin(idx)), PinState::Live);
     }
 
     #[test]

@@ -104,10 +104,10 @@ fn a_drained_path_keeps_its_flows_and_gets_no_new_ones_until_its_deadline() {
     let stamp = lab.stamp("10.0.0.1");
     assert_eq!(lab.control.tick(Secs(deadline.0 - 1)), []);
     let changes = lab.control.tick(deadline);
-    assert_eq!((changes.len(), changes[0].kind), (1, ChangeKind::Changed));
+    assert_eq!((changes.len(), changes[0].kind), (1, ChangeKind::Deleted));
     assert_eq!(changes[0].removed_nhops, [(pin.idx(), key(2), 2)]);
     assert_ne!(lab.stamp("10.0.0.1"), stamp);
-    assert_eq!(lab.view.judge(pin), PinState::Gone);
+    assert_eq!(lab.view.judge(pin), PinState::Drained);
     assert_eq!(
         count(&lab.stateless("10.0.0.1", 300), 2),
         0,

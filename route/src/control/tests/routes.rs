@@ -129,7 +129,7 @@ fn deleting_one_of_several_paths_needs_its_gateway() {
         .unwrap();
     assert_eq!(
         (change.kind, change.paths[0].key),
-        (ChangeKind::Changed, key(1))
+        (ChangeKind::Deleted, key(1))
     );
     assert_eq!(count(&lab.owners("10.0.0.1"), 2), BUCKETS as usize);
 }

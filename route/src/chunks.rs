@@ -23,7 +23,7 @@ impl<T: Default, const SHIFT: u32> Chunks<T, SHIFT> {
 
     /// Cells that there can be.
     #[cfg(all(test, not(loom)))]
-    pub(crate) fn limit(&self) -> usize {
+    fn limit(&self) -> usize {
         self.chunks.len() << SHIFT
     }
 
@@ -55,7 +55,7 @@ impl<T: Default, const SHIFT: u32> Chunks<T, SHIFT> {
 
     /// Bytes held by cells that are present.
     #[cfg(all(test, not(loom)))]
-    pub(crate) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         let present = self
             .chunks
             .iter()

@@ -15,7 +15,7 @@
 //! | `stamp` | how flows learn that a route changed |
 //! | `view` | what workers read |
 //! | `qsbr`, `retire`, `chunks` | when memory is used again, and how it grows under readers |
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod chunks;
 mod config;

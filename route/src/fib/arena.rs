@@ -1,24 +1,26 @@
 //! Blocks of words: where nodes live, and how they come back.
 //!
-//! A block never straddles a chunk. Blocks are handed out by exact size (a node has 1 to 64 entries), from
-//! the free list of that size or the end; a block that readers may still walk waits for its grace period.
+//! One zeroed allocation of the largest size, of which the system gives only the pages that are written. Its
+//! length is a power of two and more words follow, so that any index, masked, is one of a whole node: a reader
+//! that outstays its grace period reads a wrong word, never memory that is not there. Blocks are handed out by
+//! exact size (a node has 1 to 64 entries), from the free list of that size or the end; a block that readers
+//! may still walk waits for its grace period.
 
 use super::HEAD;
-use crate::chunks::Chunks;
 use crate::qsbr::Qsbr;
 use crate::sync::{AtomicU32, Ordering};
-
-/// Words in a chunk: 256 KiB.
-const CHUNK_SHIFT: u32 = 16;
-const CHUNK: u32 = 1 << CHUNK_SHIFT;
 
 /// The largest node.
 const ENTRIES_MAX: usize = 64;
 
+/// Words behind the last index, so that a node that begins there is whole.
+const BEHIND: usize = HEAD as usize + ENTRIES_MAX;
+
 /// The words, as readers see them.
 #[derive(Debug)]
 pub(super) struct Arena {
-    words: Chunks<AtomicU32, CHUNK_SHIFT>,
+    words: Box<[AtomicU32]>,
+    mask: u32,
     /// Words that reachable nodes may take when a prefix is added.
     limit: usize,
 }
@@ -27,34 +29,48 @@ impl Arena {
     /// Room for nodes of `limit` words, and as much again: a removal needs room before it gives any back, and
     /// must not fail because the table is full.
     pub(super) fn new(limit: usize) -> Self {
+        let len = (2 * limit).next_power_of_two().clamp(64, 1 << 30);
         Self {
-            words: Chunks::new(2 * limit),
+            words: zeroed(len + BEHIND),
+            mask: len as u32 - 1,
             limit,
         }
     }
 
     /// Words that reachable nodes may take when a prefix is added.
-    pub(super) fn limit(&self) -> usize {
+    pub(super) const fn limit(&self) -> usize {
         self.limit
     }
 
-    fn load(&self, index: u32) -> Option<u32> {
-        self.words
-            .get(index)
-            .map(|word| word.load(Ordering::Acquire))
+    /// Every word; a node is whole at any index that [`Self::mask`] lets through.
+    pub(super) const fn words(&self) -> &[AtomicU32] {
+        &self.words
+    }
+
+    /// What makes any word an index into the arena.
+    pub(super) const fn mask(&self) -> u32 {
+        self.mask
+    }
+
+    #[inline]
+    fn load(&self, index: u32) -> u32 {
+        let word = self.words.get(index as usize);
+        word.map_or(0, |word| word.load(Ordering::Acquire))
     }
 
     /// The entry of child `child` in the node at `block`.
     #[inline]
-    pub(super) fn entry(&self, block: u32, child: u32) -> Option<u32> {
-        let rank = rank(self.bitmap(block)?, child);
-        self.load(block + HEAD + rank)
+    pub(super) fn entry(&self, block: u32, child: u32) -> u32 {
+        let block = block & self.mask;
+        let runs = runs(self.bitmap(block), child);
+        // Entries begin after the bitmap, and the first run is number 1.
+        self.load(block + HEAD - 1 + runs)
     }
 
     /// Where runs of equal entries start in the node at `block`.
     #[inline]
-    pub(super) fn bitmap(&self, block: u32) -> Option<u64> {
-        Some(u64::from(self.load(block)?) | u64::from(self.load(block + 1)?) << 32)
+    pub(super) fn bitmap(&self, block: u32) -> u64 {
+        u64::from(self.load(block)) | u64::from(self.load(block + 1)) << 32
     }
 
     /// Stores one entry: the one store that publishes a change below or in this node.
@@ -63,28 +79,31 @@ impl Arena {
     }
 
     /// The entry of run `rank`.
-    pub(super) fn at(&self, block: u32, rank: u32) -> Option<u32> {
+    pub(super) fn at(&self, block: u32, rank: u32) -> u32 {
         self.load(block + HEAD + rank)
     }
 
     fn store(&self, index: u32, value: u32) {
-        if let Some(word) = self.words.get(index) {
+        if let Some(word) = self.words.get(index as usize) {
             word.store(value, Ordering::Release);
         }
     }
-
-    #[cfg(all(test, not(loom)))]
-    pub(super) fn bytes(&self) -> usize {
-        self.words.bytes()
-    }
 }
 
-/// Which run child `child` belongs to.
+#[cfg(not(loom))]
+fn zeroed(len: usize) -> Box<[AtomicU32]> {
+    bytemuck::zeroed_slice_box(len)
+}
+
+#[cfg(loom)]
+fn zeroed(len: usize) -> Box<[AtomicU32]> {
+    (0..len).map(|_| AtomicU32::new(0)).collect()
+}
+
+/// Runs that start at child `child` or before it.
 #[inline]
-pub(super) fn rank(bitmap: u64, child: u32) -> u32 {
-    (bitmap & (u64::MAX >> (63 - (child & 63))))
-        .count_ones()
-        .wrapping_sub(1)
+pub(super) const fn runs(bitmap: u64, child: u32) -> u32 {
+    (bitmap << (63 - (child & 63))).count_ones()
 }
 
 /// The writer's books of the arena.
@@ -128,15 +147,11 @@ impl Blocks {
         if let Some(block) = self.free.get_mut(entries)?.pop() {
             return Some(block);
         }
-        let words = HEAD + entries as u32;
-        if self.end % CHUNK + words > CHUNK {
-            self.end = (self.end / CHUNK + 1) * CHUNK;
-        }
-        let end = self.end.checked_add(words)?;
-        if !arena.words.grow(end as usize) {
+        let block = self.end;
+        let end = block + HEAD + entries as u32;
+        if end > arena.mask {
             return None;
         }
-        let block = self.end;
         self.end = end;
         Some(block)
     }
@@ -177,6 +192,12 @@ impl Blocks {
                 .iter()
                 .map(|(_, blocks)| blocks.len())
                 .sum::<usize>()
+    }
+
+    /// Words that nodes have ever taken: pages up to here may be present.
+    #[cfg(all(test, not(loom)))]
+    pub(super) const fn touched_words(&self) -> usize {
+        self.end as usize
     }
 
     /// Words of reachable nodes.

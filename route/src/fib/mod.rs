@@ -3,7 +3,7 @@
 //! A direct table of the first 18 bits (IPv4) or 16 bits (IPv6), then nodes of 6 bits each. A node is a block
 //! of 32-bit words in one arena: a bitmap of 64 bits that marks where a run of equal entries starts, then one
 //! entry a run. An entry is a group (leaf) or the index of a deeper node. A reader takes one table entry, then
-//! per node the bitmap, a popcount and the entry.
+//! per node the bitmap, a popcount and the entry. A burst is looked up in lockstep (`burst`).
 //!
 //! *Change.* Only nodes on the path of a prefix are touched. A node whose bitmap stays is changed entry by
 //! entry in place; else a copy is made and one store of the entry that leads to it publishes it. The old block
@@ -15,7 +15,9 @@
 //! stale index could at worst read a wrong word, never memory that is not there, and grace periods exclude it.
 
 mod arena;
+mod burst;
 mod shadow;
+mod simd;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod writer;
@@ -41,6 +43,10 @@ pub(crate) trait Addr: Copy + Eq + std::fmt::Debug {
     const ROOT: u32;
     /// The address as its leading bits, left-aligned in 128.
     fn aligned(self) -> u128;
+    /// Its first 64 bits, left-aligned.
+    fn top(self) -> u64 {
+        (self.aligned() >> 64) as u64
+    }
 }
 
 #[expect(clippy::use_self, reason = "a count of bits, not an address")]
@@ -80,24 +86,33 @@ impl<A: Addr> Fib<A> {
     /// The group of the longest prefix that covers `addr`.
     #[inline]
     pub(crate) fn lookup(&self, addr: A) -> Option<GroupId> {
+        self.group(self.walk(addr))
+    }
+
+    /// The entry that an address ends at.
+    #[inline]
+    fn walk(&self, addr: A) -> u32 {
         let bits = addr.aligned();
         let slot = (bits >> (128 - A::ROOT)) as usize;
         let mut rest = bits << A::ROOT;
-        let mut entry = self.root.get(slot)?.load(Ordering::Acquire);
+        let root = self.root.get(slot);
+        let mut entry = root.map_or(0, |entry| entry.load(Ordering::Acquire));
         while entry & NODE != 0 {
             let child = (rest >> (128 - STRIDE)) as u32;
-            entry = self.arena.entry(entry & !NODE, child)?;
+            entry = self.arena.entry(entry & !NODE, child);
             rest <<= STRIDE;
         }
-        if entry == 0 {
-            entry = self.default.load(Ordering::Acquire);
-        }
-        (entry != 0).then_some(GroupId(entry))
+        entry
     }
 
-    /// Bytes of the table and of the nodes that are present.
-    #[cfg(all(test, not(loom)))]
-    fn bytes(&self) -> usize {
-        self.root.len() * size_of::<AtomicU32>() + self.arena.bytes()
+    /// What a leaf means.
+    #[inline]
+    fn group(&self, leaf: u32) -> Option<GroupId> {
+        let group = if leaf == 0 {
+            self.default.load(Ordering::Acquire)
+        } else {
+            leaf
+        };
+        (group != 0).then_some(GroupId(group))
     }
 }

@@ -99,6 +99,12 @@ impl<A: Addr> FibWriter<A> {
         (self.fib.root.len() + self.blocks.used_words()) * size_of::<u32>()
     }
 
+    /// Bytes of the direct table and of every node there has been: what the FIB may hold of memory.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn touched(&self) -> usize {
+        (self.fib.root.len() + self.blocks.touched_words()) * size_of::<u32>()
+    }
+
     /// Bytes that nodes may take.
     pub(crate) fn limit(&self) -> usize {
         self.fib.root.len() * size_of::<u32>() + self.fib.arena.limit() * size_of::<u32>()
@@ -255,9 +261,9 @@ impl<A: Addr> FibWriter<A> {
         let shadow = &self.nodes[node as usize];
         let layout = shadow.layout(|child| self.nodes[child as usize].block);
         let (old, had) = (shadow.block, usize::from(shadow.entries));
-        if had > 0 && self.fib.arena.bitmap(old) == Some(layout.bitmap) {
+        if had > 0 && self.fib.arena.bitmap(old) == layout.bitmap {
             for (rank, entry) in layout.entries().iter().enumerate() {
-                if self.fib.arena.at(old, rank as u32) != Some(*entry) {
+                if self.fib.arena.at(old, rank as u32) != *entry {
                     self.fib.arena.publish(old, rank as u32, *entry);
                 }
             }

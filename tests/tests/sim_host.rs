@@ -7,8 +7,9 @@ use flowgate_tests::sim::ip;
 use route::NhopKey;
 use stack::control::DownCause;
 use stack::fate::MoveReason;
-use stack::host::{Check, CheckId, HostCmd, HostLink, HostReply, PingReport, PingSpec};
+use stack::host::{Check, CheckId, HostCmd, HostLink, HostReply, PingEnd, PingOutcome, PingSpec};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::{TryRecvError, sync_channel};
 
 /// A check a second of every server, in both families.
 fn checks(servers: usize) -> Vec<Check> {
@@ -126,22 +127,38 @@ fn checks_go_on_for_hours_without_a_false_alarm_or_a_leak() {
     scene.finish();
 }
 
-fn ping(scene: &mut Scene, addr: IpAddr, count: u32) -> PingReport {
+/// Pings to the end; how each request ended.
+fn ping(scene: &mut Scene, addr: IpAddr, count: u64) -> Vec<PingOutcome> {
     let spec = PingSpec {
         addr,
-        count,
+        source: None,
+        count: Some(count),
         interval_ms: 100,
+        wait_ms: 1000,
         size: 56,
     };
+    let (told, outcomes) = sync_channel(64);
     let host = &mut scene.net.sim.gateway.host;
-    let HostReply::PingStarted(id) = host.call(HostCmd::Ping(spec)) else {
+    let HostReply::PingStarted(_) = host.call(HostCmd::Ping(spec, told)) else {
         panic!("no ping was started");
     };
-    scene.net.run_for(u64::from(count) * 100 + 4000);
-    match scene.net.sim.gateway.host.call(HostCmd::PingReport(id)) {
-        HostReply::Ping(Some(report)) => report,
-        other => panic!("no report of the ping: {other:?}"),
-    }
+    scene.net.run_for(count * 100 + 4000);
+    let ends = outcomes.try_iter().collect();
+    assert_eq!(outcomes.try_recv(), Err(TryRecvError::Disconnected));
+    ends
+}
+
+/// Every request was answered, in order, after `rtt_us`.
+fn assert_answered(ends: &[PingOutcome], count: u64, rtt_us: u64) {
+    let answered = |sequence| PingOutcome {
+        sequence,
+        end: PingEnd::Reply {
+            bytes: 64,
+            rtt_us,
+            ttl: 64,
+        },
+    };
+    assert_eq!(ends, (0..count).map(answered).collect::<Vec<_>>());
 }
 
 #[test]
@@ -150,23 +167,14 @@ fn the_box_pings_servers_and_clients_and_hears_nothing_from_nobody() {
     scene.client(7);
     for family in BOTH {
         for addr in [server_addr(1, family), client_addr(7, family)] {
-            let report = ping(&mut scene, addr, 5);
-            let seqs: Vec<u16> = report.answers.iter().map(|(seq, _)| *seq).collect();
-            assert_eq!(seqs, [0, 1, 2, 3, 4], "{addr}");
-            assert!(
-                report.answers.iter().all(|(_, ms)| *ms == 2),
-                "{addr}: {report:?}"
-            );
-            assert!(report.done);
+            assert_answered(&ping(&mut scene, addr, 5), 5, 2000);
         }
     }
     let nobody = [ip("192.0.2.99"), ip("fd00:2::99"), ip("198.51.100.1")];
     for addr in nobody {
-        let report = ping(&mut scene, addr, 3);
-        assert!(
-            report.done && report.answers.is_empty(),
-            "{addr}: {report:?}"
-        );
+        let ends = ping(&mut scene, addr, 3);
+        let timeouts = ends.iter().filter(|o| o.end == PingEnd::Timeout).count();
+        assert_eq!((ends.len(), timeouts), (3, 3), "{addr}: {ends:?}");
     }
     // Six for the two silent neighbours, three without a route.
     let own = scene.net.sim.gateway.control.reader().host_totals();
@@ -178,9 +186,33 @@ fn the_box_pings_servers_and_clients_and_hears_nothing_from_nobody() {
 #[test]
 fn a_service_that_is_pinged_through_the_gateway_answers_from_the_flows_server() {
     let mut scene = Scene::new(3, Scene::setup(2), 65);
-    let report = ping(&mut scene, ip(SERVICE), 5);
-    assert_eq!(report.answers.len(), 5);
-    let report = ping(&mut scene, ip(SERVICE6), 5);
-    assert_eq!(report.answers.len(), 5);
+    for service in [SERVICE, SERVICE6] {
+        assert_answered(&ping(&mut scene, ip(service), 5), 5, 2000);
+    }
+    scene.finish();
+}
+
+#[test]
+fn a_ping_that_is_stopped_sends_no_more_and_is_told_no_more() {
+    let mut scene = Scene::new(1, Scene::setup(1), 66);
+    let spec = PingSpec {
+        addr: server_addr(0, BOTH[0]),
+        source: None,
+        count: None,
+        interval_ms: 100,
+        wait_ms: 1000,
+        size: 56,
+    };
+    let (told, outcomes) = sync_channel(64);
+    let host = &mut scene.net.sim.gateway.host;
+    let HostReply::PingStarted(id) = host.call(HostCmd::Ping(spec, told)) else {
+        panic!("no ping was started");
+    };
+    scene.net.run_for(1000);
+    assert_eq!(outcomes.try_iter().count(), 10);
+    scene.net.sim.gateway.host.call(HostCmd::PingStop(id));
+    scene.net.run_for(1000);
+    assert!(outcomes.try_iter().count() <= 1);
+    assert_eq!(outcomes.try_recv(), Err(TryRecvError::Disconnected));
     scene.finish();
 }

@@ -1,11 +1,13 @@
 //! What control asks of the host, and the answers. In a running gateway they cross threads; in a test
 //! control calls the host directly.
 
-use super::{Check, CheckId, CheckState, Host, PingReport, PingSpec};
+use super::{Check, CheckId, CheckState, Host, PingOutcome, PingRefusal, PingSpec};
 use crate::ports::{Layer, Port};
 use arp::{Mac, NeighError, NeighIdx};
 use route::PortId;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 /// A command.
 #[derive(Clone, Debug)]
@@ -48,10 +50,10 @@ pub enum HostCmd {
     SetChecks(Vec<Check>),
     /// The checks and how they stand.
     Checks,
-    /// Starts to ping.
-    Ping(PingSpec),
-    /// How the ping goes.
-    PingReport(u64),
+    /// Starts to ping; how each request ends is told there, until nobody listens or the queue is full.
+    Ping(PingSpec, SyncSender<PingOutcome>),
+    /// Ends the ping of this number, if it has not ended.
+    PingStop(u64),
 }
 
 /// An answer.
@@ -69,8 +71,8 @@ pub enum HostReply {
     Checks(Vec<(CheckId, CheckState)>),
     /// A ping's number.
     PingStarted(u64),
-    /// A ping's progress.
-    Ping(Option<PingReport>),
+    /// No ping was started.
+    PingRefused(PingRefusal),
     /// Refused.
     Refused(NeighError),
     /// The host has ended.
@@ -128,8 +130,15 @@ impl HostLink for Host {
                 HostReply::Done
             }
             HostCmd::Checks => HostReply::Checks(self.sockets.checks()),
-            HostCmd::Ping(spec) => HostReply::PingStarted(self.sockets.start_ping(spec, now)),
-            HostCmd::PingReport(id) => HostReply::Ping(self.sockets.ping_report(id)),
+            HostCmd::Ping(spec, told) => {
+                let ports = Arc::clone(self.ports.load());
+                let started = self.sockets.start_ping(spec, told, now, &ports);
+                started.map_or_else(HostReply::PingRefused, HostReply::PingStarted)
+            }
+            HostCmd::PingStop(id) => {
+                self.sockets.stop_ping(id);
+                HostReply::Done
+            }
         }
     }
 }

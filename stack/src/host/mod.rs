@@ -1,19 +1,21 @@
 //! The host: neighbours, timers, and the box's own sockets.
 //!
 //! One thread owns it. It takes what workers punt, answers ARP and ND, keeps every next hop's neighbour
-//! probed, runs smoltcp for health checks and ping, and sends through the same flow cache and `arpresolve`
+//! probed, runs smoltcp for health checks, pings, and sends through the same flow cache and `arpresolve`
 //! as a worker does, with a small flow table of its own. What it learns of neighbours it writes into their
 //! words; what that means for next hops it reports to control, which alone writes theirs.
 
 mod checks;
 mod commands;
 mod device;
+mod echo;
 mod ping;
 mod sockets;
 
 pub use checks::{Check, CheckId, CheckState};
 pub use commands::{HostCmd, HostLink, HostReply};
-pub use ping::{PingReport, PingSpec};
+pub use echo::EchoError;
+pub use ping::{PINGS, PingEnd, PingOutcome, PingRefusal, PingSpec, largest_ping};
 
 use crate::counters::Counters;
 use crate::io::wake::Waker;
@@ -28,6 +30,7 @@ use crate::worker::NeighUse;
 use arc_swap::{ArcSwap, Cache};
 use arp::{HoldQueue, NeighIdx};
 use flowtable::Seen;
+use ping::Moment;
 use route::{PortId, Secs};
 use sockets::Sockets;
 use std::net::IpAddr;
@@ -119,6 +122,7 @@ pub struct Host {
     out: Vec<Pkt>,
     used_at: Secs,
     now: Now,
+    us: u64,
 }
 
 /// Own packets that wait for a neighbour: for one, in all.
@@ -150,13 +154,21 @@ impl Host {
             out: Vec::new(),
             used_at: Secs(0),
             now: Now(0),
+            us: 0,
         }
+    }
+
+    /// Tells the time of the next turn in microseconds: round trips are as exact as what is told here, else whole
+    /// milliseconds.
+    pub fn set_micros(&mut self, us: u64) {
+        self.us = us;
     }
 
     /// One turn. Returns how much it did; 0 means that it may sleep until [`Self::deadline_ms`] or its waker.
     pub fn poll(&mut self, now: Now) -> usize {
         self.qsbr.quiescent();
         self.now = now;
+        self.us = self.us.max(now.0.saturating_mul(1000));
         let mut work = self.take_empties();
         work += self.take_punts();
         self.report_use();
@@ -263,7 +275,7 @@ impl Host {
                 &mut self.frames,
             );
         } else {
-            self.sockets.input(pkt.bytes());
+            self.sockets.input(pkt, self.us);
         }
     }
 
@@ -329,9 +341,9 @@ impl Host {
     fn run_sockets(&mut self) -> usize {
         let mut out = std::mem::take(&mut self.out);
         let ports = Arc::clone(self.ports.load());
-        let changed = self
-            .sockets
-            .poll(self.now.0, &ports, &mut self.pool, &mut out);
+        let (ms, us) = (self.now.0, self.us);
+        let moment = Moment { ms, us };
+        let changed = self.sockets.poll(moment, &ports, &mut self.pool, &mut out);
         for (id, up) in changed {
             self.tell(HostEvent::Check { id, up });
         }

@@ -1,16 +1,17 @@
-//! The box's own sockets on smoltcp: health checks and ping.
+//! The box's own sockets: health checks on smoltcp, and ping.
 //!
 //! One interface without a link layer; the workers' classification decides what is for us, so it accepts any
 //! address (`set_any_ip`). Each socket names its own source address, that of the port it will leave by.
 
 use super::checks::{Check, CheckId, CheckState, Checks};
 use super::device::LocalDevice;
-use super::ping::{PingReport, PingSpec, Pings};
+use super::ping::{Moment, PingOutcome, PingRefusal, PingSpec, Pings};
 use crate::pkt::{Pkt, Pool};
 use crate::ports::Ports;
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
+use std::sync::mpsc::SyncSender;
 
 /// The sockets and their interface.
 pub(super) struct Sockets {
@@ -41,26 +42,29 @@ impl Sockets {
         }
     }
 
-    pub(super) fn input(&mut self, packet: &[u8]) {
-        self.device.input(packet);
+    /// A packet for us, which `ip_input` has read; `us` as in [`Moment`].
+    pub(super) fn input(&mut self, pkt: &Pkt, us: u64) {
+        if !self.pings.input(&pkt.meta, pkt.bytes(), us) {
+            self.device.input(pkt.bytes());
+        }
     }
 
-    /// Runs the sockets at `now`; packets to be sent go to `out`. Returns the checks that changed.
+    /// Runs the sockets now; packets to be sent go to `out`. Returns the checks that changed.
     pub(super) fn poll(
         &mut self,
-        now: u64,
+        moment: Moment,
         ports: &Ports,
         pool: &mut Pool,
         out: &mut Vec<Pkt>,
     ) -> Vec<(CheckId, bool)> {
         self.set_addrs(ports);
+        let now = moment.ms;
         let at = Instant::from_millis(i64::try_from(now).unwrap_or(i64::MAX));
         self.checks
             .start_due(now, ports, &mut self.iface, &mut self.set);
-        self.pings.send_due(now, ports, &mut self.set);
+        self.pings.turn(moment, pool, out);
         self.iface.poll(at, &mut self.device, &mut self.set);
         let changed = self.checks.finish(now, &mut self.set);
-        self.pings.collect(now, &mut self.set);
         // An aborted connection still has its RST to send.
         self.iface.poll_egress(at, &mut self.device, &mut self.set);
         self.checks.remove_closed(&mut self.set);
@@ -115,12 +119,18 @@ impl Sockets {
         self.checks.states()
     }
 
-    pub(super) fn start_ping(&mut self, spec: PingSpec, now: u64) -> u64 {
+    pub(super) fn start_ping(
+        &mut self,
+        spec: PingSpec,
+        told: SyncSender<PingOutcome>,
+        now: u64,
+        ports: &Ports,
+    ) -> Result<u64, PingRefusal> {
         self.next_at = Some(now);
-        self.pings.start(spec, now, &mut self.set)
+        self.pings.start(spec, told, now, ports)
     }
 
-    pub(super) fn ping_report(&self, id: u64) -> Option<PingReport> {
-        self.pings.report(id)
+    pub(super) fn stop_ping(&mut self, id: u64) {
+        self.pings.stop(id);
     }
 }

@@ -191,7 +191,9 @@ fn host_loop(mut host: Host, inbox: &Receiver<Call>, clock: Clock, stop: &Atomic
             then(host.call(cmd));
             work += 1;
         }
-        let now = Now(clock.ms());
+        let us = clock.us();
+        let now = Now(us / 1000);
+        host.set_micros(us);
         work += host.poll(now);
         if work > 0 {
             continue;

@@ -14,6 +14,8 @@ use crate::wire::neighbour::Neighbour;
 use crate::wire::neighbour::NeighbourDelete;
 use crate::wire::neighbour::NeighbourFilter;
 use crate::wire::neighbour::NeighbourSet;
+use crate::wire::ping::Ping;
+use crate::wire::ping::PingResult;
 use crate::wire::route::Family;
 use crate::wire::route::News;
 use crate::wire::route::Route;
@@ -30,6 +32,7 @@ use crate::wire::stats::Ports;
 use crate::wire::stats::Status;
 use route::Prefix;
 use std::sync::mpsc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 /// What a call ends with.
@@ -40,6 +43,10 @@ pub type Pending<T> = mpsc::Receiver<Answer<T>>;
 
 /// The rest of a call, to be run by whoever asked.
 pub type Reading<T> = Box<dyn FnOnce() -> T + Send>;
+
+/// A ping under way: waits so long for the next request to end. It is `Disconnected` when nothing follows. Dropping it
+/// ends the ping.
+pub type Pinging = Box<dyn FnMut(Duration) -> Result<PingResult, RecvTimeoutError> + Send>;
 
 /// A pending answer that is there already.
 pub fn ready<T>(answer: Answer<T>) -> Pending<T> {
@@ -99,6 +106,9 @@ pub trait Backend: Send {
 
     /// The next hops and groups.
     fn nexthops(&mut self) -> Nexthops;
+
+    /// Starts to ping; the values are in their ranges.
+    fn ping(&mut self, ask: Ping) -> Pending<Pinging>;
 
     /// The overall state.
     fn status(&mut self) -> Reading<Status>;

@@ -3,19 +3,24 @@
 use super::Answer;
 use super::Backend;
 use super::Pending;
+use super::Pinging;
 use super::Reading;
 use super::ready;
 use crate::wire::flow::*;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use crate::wire::neighbour::*;
+use crate::wire::ping::Ping;
 use crate::wire::route::*;
 use crate::wire::stats::*;
 use arp::Mac;
 use route::Prefix;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+mod ping;
 
 /// Routes in a list, neighbours in a list, any number of flows, and everything that happened.
 pub(crate) struct Fake {
@@ -23,6 +28,8 @@ pub(crate) struct Fake {
     pub(crate) neighbours: Vec<Neighbour>,
     pub(crate) flows: u32,
     pub(crate) news: Vec<News>,
+    /// Held by each ping under way.
+    pub(crate) pings: Arc<()>,
 }
 
 impl Fake {
@@ -33,6 +40,7 @@ impl Fake {
             neighbours: vec![],
             flows: 3,
             news: vec![],
+            pings: Arc::default(),
         };
         let paths = vec![gateway("192.0.2.11", 1), gateway("192.0.2.12", 3)];
         fake.route_add(RouteAdd {
@@ -410,6 +418,10 @@ impl Backend for Fake {
                 members,
             }],
         }
+    }
+
+    fn ping(&mut self, ask: Ping) -> Pending<Pinging> {
+        ready(ping::start(&ask, Arc::clone(&self.pings)))
     }
 
     fn status(&mut self) -> Reading<Status> {

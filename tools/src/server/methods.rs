@@ -16,6 +16,7 @@ use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use crate::wire::message::parameters;
 use crate::wire::neighbour::Neighbours;
+use crate::wire::ping::Ping;
 use crate::wire::route::Flushed;
 use crate::wire::route::Route;
 use crate::wire::route::RouteFamily;
@@ -28,6 +29,9 @@ use serde_json::Value;
 use serde_json::json;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
+
+/// How often a call without end looks whether its client is still there.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How long another thread may take to answer.
 const PENDING: Duration = Duration::from_secs(30);
@@ -120,6 +124,7 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
             let Nothing {} = parameters(given)?;
             nexthop_list(control, out)
         }
+        "Ping" => ping(parameters(given)?, control, out),
         "Status" => {
             let Nothing {} = parameters(given)?;
             out.last(&control.call(|backend| backend.status())?())
@@ -223,23 +228,54 @@ fn route_monitor(_: Nothing, control: &Handle, out: &mut Replies<'_>) -> Result<
     out.expect_more()?;
     let events = control.monitor()?;
     loop {
-        match events.recv_timeout(Duration::from_millis(500)) {
+        match events.recv_timeout(LOOK) {
             Ok(event) => out.continued(&event)?,
             Err(RecvTimeoutError::Timeout) if out.has_left() => return Ok(()),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Err(end_of_events(control).into()),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(end_of_queue(MISSED_EVENTS, control).into());
+            }
         }
     }
 }
 
-/// The queue ended: either it overflowed, or there is no control thread any more.
-fn end_of_events(control: &Handle) -> CallError {
+const MISSED_EVENTS: &str = "events came faster than they were read and some are lost: start again, with 'route show' first";
+
+const MISSED_REPLIES: &str =
+    "replies came faster than they were read, and the ping was ended: start again";
+
+/// The queue ended: either it overflowed, or the gateway is stopping.
+fn end_of_queue(missed: &str, control: &Handle) -> CallError {
     match control.call(|_| ()) {
-        Ok(()) => CallError::refused(
-            Reason::Missed,
-            "events came faster than they were read and some are lost: start again, with 'route show' first",
-        ),
+        Ok(()) => CallError::refused(Reason::Missed, missed),
         Err(stopping) => stopping,
+    }
+}
+
+/// Tells how each request ends, until all have, the client leaves or does not read, or the gateway stops.
+fn ping(ask: Ping, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
+    let ask = ask.checked()?;
+    let count = ask.count;
+    if count != Some(1) {
+        out.expect_more()?;
+    }
+    let mut next = control.call_pending(PENDING, |backend| backend.ping(ask))?;
+    let mut told = 0;
+    loop {
+        match next(LOOK) {
+            Ok(result) => {
+                told += 1;
+                if count == Some(told) {
+                    return out.last(&result);
+                }
+                out.continued(&result)?;
+            }
+            Err(RecvTimeoutError::Timeout) if out.has_left() => return Ok(()),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(end_of_queue(MISSED_REPLIES, control).into());
+            }
+        }
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) mod tests;
 pub use backend::Answer;
 pub use backend::Backend;
 pub use backend::Pending;
+pub use backend::Pinging;
 pub use backend::Reading;
 pub use backend::ready;
 pub use listener::Server;

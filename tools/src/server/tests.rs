@@ -24,6 +24,8 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
+mod ping;
+
 /// A served fake gateway.
 pub(crate) struct Gateway {
     pub(crate) path: PathBuf,

@@ -5,6 +5,7 @@ use super::idl::DESCRIPTION;
 use super::idl::METHODS;
 use super::message::Reason;
 use super::neighbour::*;
+use super::ping::*;
 use super::route::*;
 use super::stats::*;
 use serde::Serialize;
@@ -329,6 +330,8 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     };
     asks("FlowList", keys(&filter));
     asks("FlowFlush", keys(&filter));
+    let ping = json!({"address": "10.0.0.1", "count": 1});
+    asks("Ping", keys(&serde_json::from_value::<Ping>(ping).unwrap()));
     asks(
         "CounterList",
         keys(&CountersOf {
@@ -351,6 +354,13 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     answers("PortList", keys(&Ports::default()));
     answers("CounterList", keys(&Counters::default()));
     answers("NexthopList", keys(&Nexthops::default()));
+    let ended = json!({
+        "address": "10.0.0.1", "sequence": 0, "outcome": "reply", "bytes": 64, "rtt": 1, "ttl": 64, "reason": "r"
+    });
+    answers(
+        "Ping",
+        keys(&serde_json::from_value::<PingResult>(ended).unwrap()),
+    );
     let status = json!({
         "version": "v", "pid": 1, "uptime": 1, "workers": [], "tables": [], "moved": {}, "collateral": 0,
         "unpinned_packets": 0, "leaving": []

@@ -14,6 +14,7 @@ pub mod frame;
 pub mod idl;
 pub mod message;
 pub mod neighbour;
+pub mod ping;
 pub mod protocol;
 pub mod route;
 pub mod stats;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `routes` | routes, next hops, what a monitor is told of them |
 //! | `neighbours` | neighbours, by way of the host's thread |
+//! | `ping` | pings, by way of the host's thread |
 //! | `flows` | flows: list, flush, statistics |
 //! | `stats` | ports, counters |
 //! | `status` | the overall state |
@@ -14,6 +15,7 @@
 
 mod flows;
 mod neighbours;
+mod ping;
 mod refusal;
 mod routes;
 mod stats;
@@ -26,6 +28,7 @@ pub(crate) use routes::spec_of;
 use crate::server::Answer;
 use crate::server::Backend;
 use crate::server::Pending;
+use crate::server::Pinging;
 use crate::server::Reading;
 use crate::wire;
 use crate::wire::route::News;
@@ -197,6 +200,10 @@ impl Backend for Live {
 
     fn nexthops(&mut self) -> wire::stats::Nexthops {
         self.list_nexthops()
+    }
+
+    fn ping(&mut self, ask: wire::ping::Ping) -> Pending<Pinging> {
+        self.start_ping(&ask)
     }
 
     fn status(&mut self) -> Reading<wire::stats::Status> {

@@ -92,7 +92,7 @@ impl Live {
     }
 
     /// Asks the host; its thread turns the reply into the answer.
-    fn ask<T: Send + 'static>(
+    pub(super) fn ask<T: Send + 'static>(
         &self,
         cmd: HostCmd,
         answer: impl FnOnce(HostReply, &Ports) -> Answer<T> + Send + 'static,

@@ -40,6 +40,8 @@ use stack::ports::PortAddr;
 use stack::ports::Ports;
 use std::net::Ipv4Addr;
 
+mod ping;
+
 /// A gateway whose control is the test's own thread.
 struct Rig {
     live: Live,

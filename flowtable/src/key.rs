@@ -57,6 +57,14 @@ pub trait Key: Copy + Eq + Hash + Debug + Send + Sync + 'static + sealed::Sealed
     fn from_words(words: &Self::Words) -> Self;
     /// End a and end b.
     fn ends(&self) -> (SocketAddr, SocketAddr);
+    /// A key that all flows have in common whose packets in their direction `dir` come from this source address.
+    #[must_use]
+    fn source_alone(&self, dir: Dir) -> Self;
+    /// A key that all flows between these two addresses have in common.
+    #[must_use]
+    fn addresses_alone(&self) -> Self;
+    /// Source xor destination address, folded to 32 bits.
+    fn addresses_xor(&self) -> u32;
 
     /// IANA protocol number.
     fn proto(&self) -> u8 {
@@ -144,6 +152,22 @@ impl Key for KeyV4 {
             end(self.addrs as u32, port_b),
         )
     }
+
+    fn source_alone(&self, dir: Dir) -> Self {
+        let addrs = match dir {
+            Dir::Fwd => self.addrs >> 32,
+            Dir::Rev => self.addrs & u64::from(u32::MAX),
+        };
+        Self { addrs, tail: 0 }
+    }
+
+    fn addresses_alone(&self) -> Self {
+        Self { tail: 0, ..*self }
+    }
+
+    fn addresses_xor(&self) -> u32 {
+        (self.addrs >> 32) as u32 ^ self.addrs as u32
+    }
 }
 
 impl Debug for KeyV4 {
@@ -204,6 +228,28 @@ impl Key for KeyV6 {
         let (port_a, port_b) = ports(self.tail);
         (end(self.a, port_a), end(self.b, port_b))
     }
+
+    fn source_alone(&self, dir: Dir) -> Self {
+        let source = match dir {
+            Dir::Fwd => self.a,
+            Dir::Rev => self.b,
+        };
+        Self {
+            a: 0,
+            b: source,
+            tail: 0,
+        }
+    }
+
+    fn addresses_alone(&self) -> Self {
+        Self { tail: 0, ..*self }
+    }
+
+    fn addresses_xor(&self) -> u32 {
+        let xor = self.a ^ self.b;
+        let xor = (xor >> 64) as u64 ^ xor as u64;
+        (xor >> 32) as u32 ^ xor as u32
+    }
 }
 
 impl Debug for KeyV6 {
@@ -237,6 +283,27 @@ mod tests {
         let (there, fwd) = KeyV6::new(0, 17, 1 << 100, 9, 7, 10);
         let (back, rev) = KeyV6::new(0, 17, 7, 10, 1 << 100, 9);
         assert_eq!((there, fwd, rev), (back, Dir::Rev, Dir::Fwd));
+    }
+
+    #[test]
+    fn parts_of_a_key_are_common_to_the_flows_that_share_them() {
+        let (client, other, server) = (0x0a00_0001, 0x0a00_0002, 0xc000_0201);
+        let flow = |src, sport, dst, dport| KeyV4::new(1, 6, src, sport, dst, dport);
+        let source = |(key, dir): (KeyV4, Dir)| key.source_alone(dir);
+        let (web, mail) = (flow(client, 9, server, 80), flow(client, 7, other, 25));
+        assert_eq!(source(web), source(mail));
+        assert_ne!(source(web), source(flow(other, 9, server, 80)));
+        assert_ne!(source(web), source(flow(server, 80, client, 9)));
+        let (back, _) = flow(server, 22, client, 1);
+        assert_eq!(web.0.addresses_alone(), back.addresses_alone());
+        assert_ne!(web.0.addresses_alone(), mail.0.addresses_alone());
+        assert_eq!(web.0.addresses_xor(), client ^ server);
+        let (six, dir) = KeyV6::new(0, 6, 5 << 96, 1, 9, 80);
+        assert_eq!(
+            six.source_alone(dir),
+            KeyV6::new(7, 17, 5 << 96, 3, 4, 4).0.source_alone(Dir::Rev)
+        );
+        assert_eq!(six.addresses_xor(), 5 ^ 9);
     }
 
     #[test]

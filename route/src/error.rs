@@ -1,5 +1,6 @@
 //! Why a change of routes is refused. Each message is one line that also says what would be right.
 
+use crate::nhgrp::Selection;
 use crate::nhop::NhopKey;
 use crate::prefix::Prefix;
 
@@ -46,6 +47,14 @@ pub enum RouteError {
         what: &'static str,
         /// What it can hold.
         limit: u64,
+    },
+    /// The route tells flows apart in another way.
+    #[error("{prefix} selects by {}: use change to make it select in another way", .is.name())]
+    Selects {
+        /// The route.
+        prefix: Prefix,
+        /// By what it selects.
+        is: Selection,
     },
     /// A weight out of range.
     #[error(

@@ -59,6 +59,19 @@ impl View {
         self.fib6.lookup_burst(dsts, groups);
     }
 
+    /// As [`Self::lookup4_burst`], without vector instructions whatever the processor has: for tests and
+    /// benchmarks.
+    #[doc(hidden)]
+    pub fn lookup4_burst_portable(&self, dsts: &[u32], groups: &mut [Option<GroupId>]) {
+        self.fib4.lookup_burst_portable(dsts, groups);
+    }
+
+    /// As [`Self::lookup4_burst_portable`], for IPv6.
+    #[doc(hidden)]
+    pub fn lookup6_burst_portable(&self, dsts: &[u128], groups: &mut [Option<GroupId>]) {
+        self.fib6.lookup_burst_portable(dsts, groups);
+    }
+
     /// A group that a lookup gave, as it is now.
     #[inline]
     pub fn group(&self, id: GroupId) -> GroupRef<'_> {

@@ -22,6 +22,7 @@ pub mod parse;
 pub mod path;
 pub mod pkt;
 pub mod ports;
+mod routed;
 pub mod time;
 pub mod worker;
 

@@ -11,10 +11,11 @@ use crate::counters::Counters;
 use crate::fate::{DropReason, MoveReason};
 use crate::marks::Marks;
 use crate::parse::{Addrs, IpMeta, Role, Tuple};
+use crate::routed::{Routed, UNKNOWN_IDLE_S, bucket_of};
 use crate::time::Now;
 use flowtable::{
-    Dir, Entry, FlowHash, GroupSecret, Key, KeyV4, KeyV6, Observed, PinWord, Seen, SlotNo, Table,
-    Writer, bucket_hash, flow_hash,
+    Dir, Entry, FlowHash, GroupSecret, KeyV4, KeyV6, Observed, PinWord, Seen, SlotNo, Table,
+    Writer, flow_hash,
 };
 use route::{Answer, GroupId, GroupRef, NhopAttrs, NhopKind, Pin, PinState, View};
 use std::sync::Arc;
@@ -40,33 +41,6 @@ pub struct Hop {
     pub pin: Pin,
     /// Where it is.
     pub attrs: NhopAttrs,
-}
-
-/// A key whose destination the route tables know.
-trait Routed: Key {
-    type Addr: Copy;
-    fn stamp(view: &View, dst: Self::Addr) -> u32;
-    fn lookup(view: &View, dst: Self::Addr) -> Option<GroupId>;
-}
-
-impl Routed for KeyV4 {
-    type Addr = u32;
-    fn stamp(view: &View, dst: u32) -> u32 {
-        view.stamp4(dst)
-    }
-    fn lookup(view: &View, dst: u32) -> Option<GroupId> {
-        view.lookup4(dst)
-    }
-}
-
-impl Routed for KeyV6 {
-    type Addr = u128;
-    fn stamp(view: &View, dst: u128) -> u32 {
-        view.stamp6(dst)
-    }
-    fn lookup(view: &View, dst: u128) -> Option<GroupId> {
-        view.lookup6(dst)
-    }
 }
 
 /// One packet's question.
@@ -195,12 +169,12 @@ impl Path {
         } = *tuple;
         match addrs {
             Addrs::V4 { src, dst } => {
-                let (key, _) = KeyV4::new(FIB, proto, src, sport, dst, dport);
-                plain(&self.shared, &key, dst, now)
+                let (key, dir) = KeyV4::new(FIB, proto, src, sport, dst, dport);
+                plain(&self.shared, &key, dir, now)
             }
             Addrs::V6 { src, dst } => {
-                let (key, _) = KeyV6::new(FIB, proto, src, sport, dst, dport);
-                plain(&self.shared, &key, dst, now)
+                let (key, dir) = KeyV6::new(FIB, proto, src, sport, dst, dport);
+                plain(&self.shared, &key, dir, now)
             }
         }
     }
@@ -234,49 +208,7 @@ impl Path {
     pub(crate) fn writers(&mut self) -> (&mut Writer<KeyV4>, &mut Writer<KeyV6>) {
         (&mut self.flows4, &mut self.flows6)
     }
-
-    /// Whether a pin that is about to be forgotten differs from what a packet without one would get.
-    pub(crate) fn is_debt4(
-        shared: &PathView<'_>,
-        key: &KeyV4,
-        dst: u32,
-        pin: Pin,
-        now: Now,
-    ) -> bool {
-        differs(shared, key, dst, pin, now)
-    }
-
-    /// As [`Self::is_debt4`], for IPv6.
-    pub(crate) fn is_debt6(
-        shared: &PathView<'_>,
-        key: &KeyV6,
-        dst: u128,
-        pin: Pin,
-        now: Now,
-    ) -> bool {
-        differs(shared, key, dst, pin, now)
-    }
 }
-
-/// The parts of a path that a flush needs while the writers are borrowed.
-pub(crate) struct PathView<'a> {
-    pub(crate) view: &'a View,
-    pub(crate) secret: &'a GroupSecret,
-}
-
-fn differs<K: Routed>(s: &PathView<'_>, key: &K, dst: K::Addr, pin: Pin, now: Now) -> bool {
-    let Some(id) = K::lookup(s.view, dst) else {
-        return false;
-    };
-    let group = s.view.group(id);
-    let bucket = group.bucket(bucket_hash(s.secret, key));
-    group
-        .stateless(bucket, now.secs(), UNKNOWN_IDLE_S)
-        .is_some_and(|answer| answer.pin != pin)
-}
-
-/// Idle timeout assumed where the class of the next packet is not known.
-const UNKNOWN_IDLE_S: u32 = 300;
 
 /// Both flow tables of a gateway (or of the host).
 #[derive(Clone)]
@@ -444,7 +376,7 @@ fn choose<'v, K: Routed>(s: &'v Shared, q: &Query<'_, K>) -> Result<Choice<'v>, 
     let stamp = K::stamp(&s.view, q.dst);
     let id = K::lookup(&s.view, q.dst).ok_or(DropReason::NoRoute)?;
     let group = s.view.group(id);
-    let bucket = group.bucket(bucket_hash(&s.secret, &q.key));
+    let bucket = bucket_of(&group, &s.secret, &q.key, q.dir);
     Ok(Choice {
         id,
         group,
@@ -485,12 +417,12 @@ fn via(s: &Shared, pin: Pin) -> Outcome {
     }
 }
 
-fn plain<K: Routed>(s: &Shared, key: &K, dst: K::Addr, now: Now) -> Outcome {
-    let Some(id) = K::lookup(&s.view, dst) else {
+fn plain<K: Routed>(s: &Shared, key: &K, dir: Dir, now: Now) -> Outcome {
+    let Some(id) = K::lookup(&s.view, key.dst(dir)) else {
         return Outcome::Unroutable(DropReason::NoRoute);
     };
     let group = s.view.group(id);
-    let bucket = group.bucket(bucket_hash(&s.secret, key));
+    let bucket = bucket_of(&group, &s.secret, key, dir);
     match group.stateless(bucket, now.secs(), UNKNOWN_IDLE_S) {
         Some(answer) => via(s, answer.pin),
         None => Outcome::Unroutable(DropReason::NoNexthop),

@@ -8,7 +8,7 @@ use super::{Control, Ended, shared};
 use crate::error::{KindError, MAX_WEIGHT, RouteError};
 use crate::ids::{GroupId, NhopIdx, Secs};
 use crate::info::{Change, ChangeKind, NhopKeyMatch, PathInfo};
-use crate::nhgrp::Wanted;
+use crate::nhgrp::{Selection, Wanted};
 use crate::nhop::{NhopKey, NhopKind, Path};
 use crate::prefix::Prefix;
 use std::sync::Arc;
@@ -19,12 +19,83 @@ impl Control {
     /// # Errors
     /// If a path is there already, cannot be, or a table is full; then nothing was changed.
     pub fn add(&mut self, prefix: Prefix, paths: &[Path], now: Secs) -> Result<Change, RouteError> {
+        self.add_selecting(prefix, paths, None, now)
+    }
+
+    /// As [`Self::add`], and says by what the route tells flows apart; left out, that stays as it is, or is the
+    /// 5-tuple for a new route.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_selecting(
+        &mut self,
+        prefix: Prefix,
+        paths: &[Path],
+        selection: Option<Selection>,
+        now: Secs,
+    ) -> Result<Change, RouteError> {
         self.at(now);
         check_paths(prefix, paths, 1)?;
         match self.rib.get(&prefix) {
-            None => self.add_route(prefix, paths),
-            Some(group) => self.add_paths(prefix, group, paths),
+            None => self.add_route(prefix, paths, selection.unwrap_or_default()),
+            Some(group) => match self.groups.get(group).map(|g| g.selection) {
+                Some(is) if selection.is_some_and(|wanted| wanted != is) => {
+                    Err(RouteError::Selects { prefix, is })
+                }
+                _ => self.add_paths(prefix, group, paths),
+            },
         }
+    }
+
+    /// As [`Self::change`], and says by what the route tells flows apart from now on. Pinned flows stay where they
+    /// are; flows without a pin may move.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub fn change_selecting(
+        &mut self,
+        prefix: Prefix,
+        paths: &[Path],
+        selection: Selection,
+        deadline: Option<Secs>,
+        now: Secs,
+    ) -> Result<Change, RouteError> {
+        let group = self.rib.get(&prefix).and_then(|id| self.groups.get(id));
+        let was = group.map_or_else(Selection::default, |group| group.selection);
+        self.select(prefix, selection, now)?;
+        self.change(prefix, paths, deadline, now).inspect_err(|_| {
+            // Its group is its own by now: this needs no room.
+            let _ = self.select(prefix, was, now);
+        })
+    }
+
+    fn select(
+        &mut self,
+        prefix: Prefix,
+        selection: Selection,
+        now: Secs,
+    ) -> Result<(), RouteError> {
+        self.at(now);
+        let group = self
+            .rib
+            .get(&prefix)
+            .ok_or(RouteError::NotFound { prefix })?;
+        let Some(present) = self.groups.get(group) else {
+            return Ok(());
+        };
+        if present.selection == selection {
+            return Ok(());
+        }
+        let (shared_by, wanted) = (present.routes, present.wanted());
+        let own = if shared_by > 1 {
+            self.part(prefix, group, &wanted)?
+        } else {
+            group
+        };
+        let view = Arc::clone(&self.view);
+        self.groups
+            .set_selection(shared(&view), &self.nhops, own, selection, self.now);
+        Ok(())
     }
 
     /// Changes a route. If every path names a member, the weights of those change (0 drains: until `deadline`, or
@@ -92,7 +163,12 @@ impl Control {
         }
     }
 
-    fn add_route(&mut self, prefix: Prefix, paths: &[Path]) -> Result<Change, RouteError> {
+    fn add_route(
+        &mut self,
+        prefix: Prefix,
+        paths: &[Path],
+        selection: Selection,
+    ) -> Result<Change, RouteError> {
         let limit = self.cfg.max_routes as usize;
         if self.rib.len(prefix.family()) >= limit {
             return Err(RouteError::Full {
@@ -103,7 +179,7 @@ impl Control {
         let warning = self.mtu_warning(paths);
         let wanted = self.intern(prefix, &[], paths, None)?;
         let idxs = idxs(&wanted);
-        let group = self.group_for(&wanted).inspect_err(|_| {
+        let group = self.group_for(&wanted, selection).inspect_err(|_| {
             self.end_unnamed(&idxs);
         })?;
         if let Err(full) = self.set_fib(&prefix, group) {
@@ -300,7 +376,7 @@ impl Control {
             && new.weight > 0
         {
             // Nothing of a single next hop's group is worth keeping when that next hop leaves.
-            let target = self.group_for(wanted)?;
+            let target = self.group_for(wanted, present.selection)?;
             self.repoint(prefix, group, target)?;
             return Ok((target, left()));
         }
@@ -349,13 +425,18 @@ impl Control {
     }
 
     /// A group with these members, shared or new, with one more route that uses it.
-    fn group_for(&mut self, wanted: &[Wanted]) -> Result<GroupId, RouteError> {
+    fn group_for(
+        &mut self,
+        wanted: &[Wanted],
+        selection: Selection,
+    ) -> Result<GroupId, RouteError> {
         let view = Arc::clone(&self.view);
-        let group = match self.groups.find(&self.nhops, wanted) {
+        let group = match self.groups.find(&self.nhops, wanted, selection) {
             Some(group) => group,
-            None => self
-                .groups
-                .create(shared(&view), &mut self.nhops, wanted, self.now)?,
+            None => {
+                self.groups
+                    .create(shared(&view), &mut self.nhops, wanted, selection, self.now)?
+            }
         };
         self.groups.use_group(group);
         Ok(group)

@@ -3,7 +3,7 @@
 use super::Control;
 use crate::ids::{GroupId, NhopIdx, Pin};
 use crate::info::{Fill, GroupInfo, MemberInfo, PathInfo, RouteInfo};
-use crate::nhgrp::Member;
+use crate::nhgrp::{Member, Selection};
 use crate::nhop::{NhopInfo, NhopKey, NhopKind};
 use crate::prefix::{Family, Prefix};
 use std::net::IpAddr;
@@ -139,8 +139,11 @@ impl Control {
         let kind = paths
             .first()
             .map_or(NhopKind::Blackhole, |path| path.key.kind);
-        let buckets = self.groups.get(group).map_or(0, |g| g.buckets());
+        let is = self.groups.get(group);
+        let buckets = is.map_or(0, |g| g.buckets());
+        let selection = is.map_or_else(Selection::default, |g| g.selection);
         RouteInfo {
+            selection,
             prefix,
             group,
             buckets,

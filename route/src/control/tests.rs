@@ -4,6 +4,7 @@ mod groups;
 mod limits;
 mod random;
 mod routes;
+mod selection;
 
 use super::{Control, new};
 use crate::config::Config;

@@ -7,6 +7,7 @@
 
 use super::buddy::{Block, Buddy};
 use super::layout::{self, Layout};
+use super::selection::{Selection, Shape};
 use super::{Groups, MAX_MEMBERS};
 use crate::error::Full;
 use crate::ids::{GroupId, NhopIdx, Pin, Secs};
@@ -49,6 +50,10 @@ pub(crate) struct Group {
     pub(crate) members: Vec<Member>,
     /// Routes that use it.
     pub(crate) routes: u32,
+    /// By what it tells flows apart.
+    pub(crate) selection: Selection,
+    /// With [`Selection::ModN`]: whose turn it is in each bucket, by their numbers in the layout.
+    pub(super) turns: Vec<layout::Member>,
     pub(super) layout: Layout,
     pub(super) buckets: Block,
     /// Lines of the published members, and how many they are.
@@ -76,10 +81,31 @@ impl Group {
 
     /// Members, each with the buckets that it owns.
     pub(crate) fn owned(&self) -> impl Iterator<Item = (&Member, u32)> {
-        let owned = self.layout.owned();
+        let owned = match self.selection {
+            Selection::ModN => self.turned(),
+            _ => self.layout.owned(),
+        };
         self.members
             .iter()
             .map(move |m| (m, owned.get(m.name).copied().unwrap_or(0)))
+    }
+
+    /// How many buckets each member owns when they take turns.
+    fn turned(&self) -> Vec<u32> {
+        let names = self.turns.iter().map(|name| name + 1).max().unwrap_or(0);
+        let mut owned = vec![0; names];
+        let turns = self.turns.iter().cycle().take(self.buckets() as usize);
+        turns.for_each(|name| owned[*name] += 1);
+        owned
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        Shape {
+            base: self.buckets.base,
+            order: self.buckets.order,
+            selection: self.selection,
+            takers: self.turns.len() as u16,
+        }
     }
 
     /// How many buckets remember each pin.
@@ -98,8 +124,8 @@ impl Group {
     }
 }
 
-/// Next hops and weights, in order: what routes that share a group have in common.
-type Paths = Box<[(NhopKey, u32)]>;
+/// Next hops and weights, in order, and the way of selection: what routes that share a group have in common.
+type Paths = (Box<[(NhopKey, u32)]>, Selection);
 
 /// Memory that readers may still look at.
 #[derive(Debug)]
@@ -186,8 +212,15 @@ impl GroupCtl {
     }
 
     /// A group that new routes with these next hops share.
-    pub(crate) fn find(&self, nhops: &NhopCtl, wanted: &[Wanted]) -> Option<GroupId> {
-        self.by_paths.get(&paths(nhops, wanted)?).copied()
+    pub(crate) fn find(
+        &self,
+        nhops: &NhopCtl,
+        wanted: &[Wanted],
+        selection: Selection,
+    ) -> Option<GroupId> {
+        self.by_paths
+            .get(&(paths(nhops, wanted)?, selection))
+            .copied()
     }
 
     /// A route uses the group from now on.
@@ -203,6 +236,7 @@ impl GroupCtl {
         on: Shared<'_>,
         nhops: &mut NhopCtl,
         wanted: &[Wanted],
+        selection: Selection,
         now: Secs,
     ) -> Result<GroupId, Full> {
         let count = if wanted.len() > 1 {
@@ -219,12 +253,13 @@ impl GroupCtl {
             .filter_map(|line| on.groups.line(line))
             .for_each(super::line::Line::clear);
         let layout = Layout::new(self.order(count));
-        self.install(on, id, layout, buckets);
+        self.install(on, id, layout, buckets, selection);
         if let Err(full) = self.set_members(on, nhops, id, wanted, now) {
             self.discard(id);
             return Err(full);
         }
         if let Some(paths) = paths(nhops, wanted) {
+            let paths = (paths, selection);
             self.by_paths.entry(paths.clone()).or_insert(id);
             if let Some(group) = self.get_mut(id) {
                 group.shared_as = Some(paths);
@@ -242,10 +277,11 @@ impl GroupCtl {
         now: Secs,
     ) -> Result<GroupId, Full> {
         let Some(group) = self.get(from) else {
-            return self.create(on, nhops, &[], now);
+            return self.create(on, nhops, &[], Selection::default(), now);
         };
         let (layout, old, alive) = (group.layout.clone(), group.buckets, group.alive);
         let (members, restarted) = (group.members.clone(), group.restarted.clone());
+        let (selection, turns) = (group.selection, group.turns.clone());
         let id = self.take_id(on)?;
         let buckets = self
             .take_lines(on, layout.buckets())
@@ -260,8 +296,10 @@ impl GroupCtl {
             }
         }
         members.iter().for_each(|m| nhops.join(m.is.idx, id));
-        self.install(on, id, layout, buckets);
+        self.install(on, id, layout, buckets, selection);
         if let Some(group) = self.get_mut(id) {
+            group.turns = turns;
+            on.groups.publish_shape(id, group.shape());
             (group.members, group.restarted, group.alive) = (members, restarted, alive);
         }
         self.publish_members(on, id, pins, &[]);
@@ -285,12 +323,11 @@ impl GroupCtl {
             let lines = (buckets.base..buckets.end()).filter_map(|line| on.groups.line(line));
             lines.for_each(|line| line.copy_from(single));
         }
-        on.groups.publish_buckets(id, buckets);
-        self.retire_lines(on, old);
         let Some(group) = self.get_mut(id) else {
             return Ok(());
         };
         group.buckets = buckets;
+        on.groups.publish_shape(id, group.shape());
         group.layout = match holder {
             Some(holder) => group.layout.grown(holder, order),
             None => Layout::new(order),
@@ -301,6 +338,7 @@ impl GroupCtl {
                 .restarted
                 .extend((0..count).map(|bucket| ((bucket, pin), lost)));
         }
+        self.retire_lines(on, old);
         Ok(())
     }
 
@@ -362,21 +400,31 @@ impl GroupCtl {
         }
     }
 
-    fn install(&mut self, on: Shared<'_>, id: GroupId, layout: Layout, buckets: Block) {
-        on.groups.publish_buckets(id, buckets);
+    fn install(
+        &mut self,
+        on: Shared<'_>,
+        id: GroupId,
+        layout: Layout,
+        buckets: Block,
+        selection: Selection,
+    ) {
+        let group = Group {
+            members: Vec::new(),
+            routes: 0,
+            selection,
+            turns: Vec::new(),
+            layout,
+            buckets,
+            pins: None,
+            alive: false,
+            shared_as: None,
+            restarted: HashMap::new(),
+            forget_at: None,
+        };
+        on.groups.publish_shape(id, group.shape());
         on.groups.publish_members(id, 0, 0, false);
         if let Some(place) = self.groups.get_mut(id.0 as usize) {
-            *place = Some(Group {
-                members: Vec::new(),
-                routes: 0,
-                layout,
-                buckets,
-                pins: None,
-                alive: false,
-                shared_as: None,
-                restarted: HashMap::new(),
-                forget_at: None,
-            });
+            *place = Some(group);
         }
     }
 
@@ -442,8 +490,8 @@ impl GroupCtl {
     }
 }
 
-/// What routes that share a group have in common; `None` if the group is one that is not shared.
-fn paths(nhops: &NhopCtl, wanted: &[Wanted]) -> Option<Paths> {
+/// Next hops and weights of a group that routes may share; `None` if the group is one that is not shared.
+fn paths(nhops: &NhopCtl, wanted: &[Wanted]) -> Option<Box<[(NhopKey, u32)]>> {
     let path = |w: &Wanted| {
         let plain = w.weight > 0 && w.deadline.is_none();
         nhops

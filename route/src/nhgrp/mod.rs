@@ -18,16 +18,18 @@ mod deal;
 mod history;
 mod layout;
 mod line;
+mod selection;
 mod write;
 
 pub(crate) use ctl::{GroupCtl, Member, Shared, Wanted};
 pub(crate) use line::Line;
+pub use selection::Selection;
 
 use crate::chunks::Chunks;
 use crate::ids::{GroupId, Pin, Secs};
 use crate::nhop::{PinState, Slots};
 use crate::sync::{AtomicU64, Ordering};
-use buddy::Block;
+use selection::Shape;
 
 /// Most buckets that a group can have.
 pub(crate) const MAX_BUCKETS: u32 = 1 << 16;
@@ -38,7 +40,7 @@ pub const MAX_MEMBERS: usize = 1024;
 /// The two words of a group.
 #[derive(Debug, Default)]
 struct GroupSlot {
-    /// Log2 of the buckets in bits 32 and up, the first line below.
+    /// A [`Shape`].
     buckets: AtomicU64,
     /// [`ALIVE`], the count in bits 32 and up, the first line below.
     members: AtomicU64,
@@ -69,7 +71,7 @@ impl Groups {
     /// The group as it is now.
     #[inline]
     pub(crate) fn get<'a>(&'a self, nhops: &'a Slots, id: GroupId) -> GroupRef<'a> {
-        let buckets = self
+        let word = self
             .slots
             .get(id.0)
             .map_or(0, |slot| slot.buckets.load(Ordering::Acquire));
@@ -77,8 +79,7 @@ impl Groups {
             groups: self,
             nhops,
             id,
-            base: buckets as u32,
-            order: (buckets >> 32) as u8,
+            shape: Shape::from_word(word),
         }
     }
 
@@ -86,10 +87,9 @@ impl Groups {
         self.lines.get(index)
     }
 
-    fn publish_buckets(&self, id: GroupId, block: Block) {
+    fn publish_shape(&self, id: GroupId, shape: Shape) {
         if let Some(slot) = self.slots.get(id.0) {
-            let word = u64::from(block.order) << 32 | u64::from(block.base);
-            slot.buckets.store(word, Ordering::Release);
+            slot.buckets.store(shape.word(), Ordering::Release);
         }
     }
 
@@ -107,8 +107,7 @@ pub struct GroupRef<'a> {
     groups: &'a Groups,
     nhops: &'a Slots,
     id: GroupId,
-    base: u32,
-    order: u8,
+    shape: Shape,
 }
 
 /// A bucket's answer to a packet that has no pin.
@@ -128,7 +127,19 @@ impl GroupRef<'_> {
 
     /// Number of buckets, a power of two.
     pub const fn buckets(&self) -> u32 {
-        1 << self.order
+        1 << self.shape.order
+    }
+
+    /// By what it tells flows apart.
+    pub const fn selection(&self) -> Selection {
+        self.shape.selection
+    }
+
+    /// With [`Selection::ModN`]: the bucket of a flow, by `src xor dst` (the low 32 bits of it, for IPv6 folded).
+    pub fn turn(&self, src_xor_dst: u32) -> u32 {
+        src_xor_dst
+            .checked_rem(u32::from(self.shape.takers))
+            .unwrap_or(0)
     }
 
     /// The bucket of a flow, by the highest bits of its hash.
@@ -216,7 +227,7 @@ impl GroupRef<'_> {
     #[inline]
     fn line(&self, bucket: u32) -> Option<&Line> {
         self.groups
-            .line(self.base.checked_add(bucket & (self.buckets() - 1))?)
+            .line(self.shape.base.checked_add(bucket & (self.buckets() - 1))?)
     }
 
     #[inline]

@@ -9,6 +9,7 @@
 use super::buddy::Block;
 use super::ctl::{Group, GroupCtl, Member, Shared, Wanted};
 use super::layout::Standing;
+use super::selection::Selection;
 use crate::error::Full;
 use crate::ids::{GroupId, NhopIdx, Pin, Secs};
 use crate::nhop::{Admin, NhopCtl};
@@ -55,6 +56,29 @@ impl GroupCtl {
         }
         leaving.iter().for_each(|m| nhops.leave(m.is.idx, id));
         Ok(leaving.iter().map(|m| m.is.idx).collect())
+    }
+
+    /// Changes by what a group that no other route uses tells flows apart. Pinned flows stay where they are.
+    pub(crate) fn set_selection(
+        &mut self,
+        on: Shared<'_>,
+        nhops: &NhopCtl,
+        id: GroupId,
+        selection: Selection,
+        now: Secs,
+    ) {
+        if self
+            .get(id)
+            .is_none_or(|group| group.selection == selection)
+        {
+            return;
+        }
+        self.unshare(id);
+        if let Some(group) = self.get_mut(id) {
+            group.selection = selection;
+            on.groups.publish_shape(id, group.shape());
+        }
+        self.settle(on, nhops, id, &|_| false, now);
     }
 
     /// Rewrites a group's buckets after a next hop's state changed. `returned` may take its buckets back.
@@ -172,6 +196,7 @@ impl GroupCtl {
                 .map_or(0, |line| line.remembered().count() as u8)
         });
         group.layout.settle(&standing);
+        take_turns(on, id, group, &standing);
         let remembers = write_buckets(on, nhops, group, now);
         if !alive && group.alive {
             publish_alive(on, id, group, false);
@@ -179,6 +204,22 @@ impl GroupCtl {
         if remembers {
             self.forget_from(id, now);
         }
+    }
+}
+
+/// With [`Selection::ModN`]: who is eligible takes turns, in the order of addition.
+fn take_turns(on: Shared<'_>, id: GroupId, group: &mut Group, standing: &[Standing]) {
+    let takes = |name: &usize| {
+        let standing = standing.get(*name);
+        standing.is_some_and(|s| s.eligible && s.weight > 0)
+    };
+    let turns: Vec<usize> = match group.selection {
+        Selection::ModN => group.members.iter().map(|m| m.name).filter(takes).collect(),
+        _ => Vec::new(),
+    };
+    if turns != group.turns {
+        group.turns = turns;
+        on.groups.publish_shape(id, group.shape());
     }
 }
 
@@ -240,10 +281,16 @@ fn write_buckets(on: Shared<'_>, nhops: &NhopCtl, group: &mut Group, now: Secs) 
         let Some(line) = on.groups.line(group.buckets.base + bucket) else {
             continue;
         };
-        let owner = group.layout.owner(bucket).and_then(|name| pins.get(name));
+        let owner = match group.turns.as_slice() {
+            [] => group.layout.owner(bucket),
+            turns => Some(turns[bucket as usize % turns.len()]),
+        };
+        let owner = owner.and_then(|name| pins.get(name));
         let (owner, before) = (owner.copied().unwrap_or(Pin::NONE), line.owner());
         if owner != before {
-            line.give(owner, keeps(before), now);
+            // Who only takes turns leaves nothing behind: that is what it is compared for.
+            let remember = group.turns.is_empty() && keeps(before);
+            line.give(owner, remember, now);
             group.restarted.remove(&(bucket, before));
         }
         line.retain(|lost| keeps(lost.pin()));

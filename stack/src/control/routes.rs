@@ -6,8 +6,9 @@ use crate::link::NO_NEIGH;
 use crate::parse::{Addrs, Tuple};
 use crate::path::FIB;
 use crate::ports::{Layer, Port};
+use crate::routed::bucket_of;
 use crate::time::Now;
-use flowtable::{Dir, Key, KeyV4, KeyV6, Table, bucket_hash, flow_hash};
+use flowtable::{Dir, Key, KeyV4, KeyV6, Table, flow_hash};
 use route::{
     Change, GroupId, Health, NhopKey, NhopKeyMatch, NhopKind, Path, PathInfo, Pin, PinState,
     Prefix, RouteInfo, Secs,
@@ -308,7 +309,7 @@ impl Control {
         now: Now,
     ) -> Chosen {
         let group = self.view.group(route.group);
-        let bucket = group.bucket(bucket_hash(&self.group_secret, key));
+        let bucket = bucket_of(&group, &self.group_secret, key, dir);
         let entry = table.find(slot, flow_hash(table.secret(), key), key);
         let pin = entry
             .map(|e| Pin::from_raw(e.pins[dir as usize].0))

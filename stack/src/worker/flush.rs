@@ -4,10 +4,10 @@ use super::Worker;
 use crate::fate::MoveReason;
 use crate::flows::{FlushJob, pins_of};
 use crate::links::WorkerCmd;
-use crate::path::{Path, PathView};
-use flowtable::{Dir, EntryView, FlushCursor, GroupSecret, KeyV4, KeyV6};
+use crate::routed::{PathView, Routed, differs};
+use crate::time::Now;
+use flowtable::{Dir, EntryView, FlushCursor, Writer};
 use route::Pin;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Buckets visited in a burst while a flush is under way.
@@ -58,40 +58,48 @@ impl Worker {
             view: &view,
             secret: &secret,
         };
-        let (mut removed, mut moved) = (0, 0);
         let (flows4, flows6) = self.path.writers();
-        if let Some(cursor) = &mut flushing.v4
-            && flows4.drain_matching(cursor, FLUSH_BUCKETS, now.tick(), |e| job.filter.matches(e, id), |e| {
-                removed += 1;
-                moved += debts(e, |dst, pin| matches!(dst, IpAddr::V4(d) if Path::is_debt4(&at, &e.key, d.to_bits(), pin, now)));
-            })
-        {
-            flushing.v4 = None;
-        }
-        if let Some(cursor) = &mut flushing.v6
-            && flows6.drain_matching(cursor, FLUSH_BUCKETS, now.tick(), |e| job.filter.matches(e, id), |e| {
-                removed += 1;
-                moved += debts(e, |dst, pin| matches!(dst, IpAddr::V6(d) if Path::is_debt6(&at, &e.key, d.to_bits(), pin, now)));
-            })
-        {
-            flushing.v6 = None;
-        }
-        (removed, moved)
+        let (removed4, moved4) = slice(flows4, &mut flushing.v4, job, id, &at, now);
+        let (removed6, moved6) = slice(flows6, &mut flushing.v6, job, id, &at, now);
+        (removed4 + removed6, moved4 + moved6)
     }
 }
 
-/// How many of an entry's two pins `differs` says are not what a packet without an entry gets.
-fn debts<K: flowtable::Key>(entry: &EntryView<K>, differs: impl Fn(IpAddr, Pin) -> bool) -> u64 {
-    let (a, b): (SocketAddr, SocketAddr) = entry.key.ends();
-    let pins = pins_of(entry);
-    let dst = |dir: Dir| if dir == Dir::Fwd { b.ip() } else { a.ip() };
-    [Dir::Fwd, Dir::Rev]
-        .into_iter()
-        .filter(|&dir| pins[dir as usize] != Pin::NONE && differs(dst(dir), pins[dir as usize]))
-        .count() as u64
+/// One slice of one table. Its cursor is taken away at the end of the table.
+fn slice<K: Routed>(
+    flows: &mut Writer<K>,
+    cursor: &mut Option<FlushCursor>,
+    job: &FlushJob,
+    worker: usize,
+    at: &PathView<'_>,
+    now: Now,
+) -> (u64, u64) {
+    let (mut removed, mut moved) = (0, 0);
+    let Some(place) = cursor else {
+        return (0, 0);
+    };
+    let ended = flows.drain_matching(
+        place,
+        FLUSH_BUCKETS,
+        now.tick(),
+        |entry| job.filter.matches(entry, worker),
+        |entry| {
+            removed += 1;
+            moved += debts(entry, at, now);
+        },
+    );
+    if ended {
+        *cursor = None;
+    }
+    (removed, moved)
 }
 
-// Both key types are named so that a change of either signature is seen here.
-const _: fn(&PathView<'_>, &KeyV4, u32, Pin, crate::time::Now) -> bool = Path::is_debt4;
-const _: fn(&PathView<'_>, &KeyV6, u128, Pin, crate::time::Now) -> bool = Path::is_debt6;
-const _: usize = size_of::<GroupSecret>();
+/// How many of an entry's two pins are not what a packet without an entry gets.
+fn debts<K: Routed>(entry: &EntryView<K>, at: &PathView<'_>, now: Now) -> u64 {
+    let pins = pins_of(entry);
+    let owed = |dir: &Dir| {
+        let pin = pins[*dir as usize];
+        pin != Pin::NONE && differs(at, &entry.key, *dir, pin, now)
+    };
+    [Dir::Fwd, Dir::Rev].iter().filter(|dir| owed(dir)).count() as u64
+}

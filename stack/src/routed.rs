@@ -1,0 +1,93 @@
+//! What route tables make of a flow key: its destination in a direction, and its bucket in a group.
+
+use crate::time::Now;
+use flowtable::{Dir, GroupSecret, Key, KeyV4, KeyV6, bucket_hash};
+use route::{GroupId, GroupRef, Pin, Selection, View};
+use std::net::IpAddr;
+
+/// Idle timeout assumed where the class of the next packet is not known.
+pub(crate) const UNKNOWN_IDLE_S: u32 = 300;
+
+/// A key whose destination the route tables know.
+pub(crate) trait Routed: Key {
+    /// An address of its family.
+    type Addr: Copy;
+    fn stamp(view: &View, dst: Self::Addr) -> u32;
+    fn lookup(view: &View, dst: Self::Addr) -> Option<GroupId>;
+    /// Where packets of the key's direction `dir` go.
+    fn dst(&self, dir: Dir) -> Self::Addr;
+}
+
+/// The bucket of a flow's direction, by what its group tells flows apart.
+pub(crate) fn bucket_of<K: Key>(
+    group: &GroupRef<'_>,
+    secret: &GroupSecret,
+    key: &K,
+    dir: Dir,
+) -> u32 {
+    match group.selection() {
+        Selection::Tuple => group.bucket(bucket_hash(secret, key)),
+        Selection::Source => group.bucket(bucket_hash(secret, &key.source_alone(dir))),
+        Selection::SourceDestination => group.bucket(bucket_hash(secret, &key.addresses_alone())),
+        Selection::ModN => group.turn(key.addresses_xor()),
+    }
+}
+
+impl Routed for KeyV4 {
+    type Addr = u32;
+    fn stamp(view: &View, dst: u32) -> u32 {
+        view.stamp4(dst)
+    }
+    fn lookup(view: &View, dst: u32) -> Option<GroupId> {
+        view.lookup4(dst)
+    }
+    fn dst(&self, dir: Dir) -> u32 {
+        match end(self, dir.flip()) {
+            IpAddr::V4(addr) => addr.to_bits(),
+            IpAddr::V6(_) => 0,
+        }
+    }
+}
+
+impl Routed for KeyV6 {
+    type Addr = u128;
+    fn stamp(view: &View, dst: u128) -> u32 {
+        view.stamp6(dst)
+    }
+    fn lookup(view: &View, dst: u128) -> Option<GroupId> {
+        view.lookup6(dst)
+    }
+    fn dst(&self, dir: Dir) -> u128 {
+        match end(self, dir.flip()) {
+            IpAddr::V4(_) => 0,
+            IpAddr::V6(addr) => addr.to_bits(),
+        }
+    }
+}
+
+/// The address that packets of direction `dir` come from.
+fn end<K: Key>(key: &K, dir: Dir) -> IpAddr {
+    let (a, b) = key.ends();
+    match dir {
+        Dir::Fwd => a.ip(),
+        Dir::Rev => b.ip(),
+    }
+}
+
+/// The parts of a path that a flush needs while the writers are borrowed.
+pub(crate) struct PathView<'a> {
+    pub(crate) view: &'a View,
+    pub(crate) secret: &'a GroupSecret,
+}
+
+/// Whether a pin that is about to be forgotten differs from what a packet without one would get.
+pub(crate) fn differs<K: Routed>(s: &PathView<'_>, key: &K, dir: Dir, pin: Pin, now: Now) -> bool {
+    let Some(id) = K::lookup(s.view, key.dst(dir)) else {
+        return false;
+    };
+    let group = s.view.group(id);
+    let bucket = bucket_of(&group, s.secret, key, dir);
+    group
+        .stateless(bucket, now.secs(), UNKNOWN_IDLE_S)
+        .is_some_and(|answer| answer.pin != pin)
+}

@@ -1,11 +1,15 @@
-//! The daemon as an operator meets it: it ends cleanly, refuses a second one, and lists what happens.
+//! The daemon as an operator meets it: it ends cleanly, refuses a second one, lists what happens, and pings.
 
 use flowgate_tests::lab::gateway::Gateway;
 use flowgate_tests::lab::held::Held;
 use flowgate_tests::lab::plan::{self, Family};
-use flowgate_tests::lab::{CLIENT_PORT, FLOWGATE, Lab, LabSpec, RACK_PORT, enter, eventually};
+use flowgate_tests::lab::process::Process;
+use flowgate_tests::lab::{
+    CLIENT_PORT, FLOWGATE, Lab, LabSpec, PATIENCE, RACK_PORT, enter, eventually,
+};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use std::net::IpAddr;
 
 #[test]
 fn the_daemon_ends_cleanly_and_leaves_no_socket() {
@@ -167,4 +171,123 @@ fn a_monitor_is_told_of_routes_and_of_a_server_that_dies_and_returns() {
         monitor.stdout()
     );
     assert!(told("nexthop", "name", "192.0.2.12") && !told("nexthop", "name", "192.0.2.11"));
+}
+
+#[test]
+fn the_gateway_pings_real_kernels_and_says_what_it_cannot() {
+    let name = "the_gateway_pings_real_kernels_and_says_what_it_cannot";
+    if !enter(name, &[FLOWGATE, "ip"]) {
+        return;
+    }
+    let lab = Lab::new(LabSpec {
+        servers: 2,
+        ..LabSpec::default()
+    });
+    let gateway = Gateway::start(&lab, &[1, 2]);
+    for family in lab.families() {
+        // On the rack, behind the TUN port, and by the service's route.
+        for to in [
+            plan::server(family, 2),
+            plan::client(family),
+            plan::service(family),
+        ] {
+            assert_answers(&gateway, family, to);
+        }
+        let nobody = plan::server(family, 99);
+        let ran = gateway.cli(&format!("ping -c 2 -i 0.1 -W 0.5 {nobody}"));
+        assert_eq!(ran.status.code(), Some(2), "{ran}");
+        assert!(
+            ran.stdout.contains("Request timeout for icmp_seq=1"),
+            "{ran}"
+        );
+        assert!(ran.stdout.contains("100.0% packet loss"), "{ran}");
+    }
+    let one_line = |words: &str, line: &str, status: i32| {
+        let ran = gateway.cli(words);
+        assert_eq!(ran.status.code(), Some(status), "{ran}");
+        assert_eq!(ran.stderr, format!("ping: {line}\n"), "{ran}");
+    };
+    let (server, rack) = (plan::server(Family::V4, 1), lab.spec.rack_mtu);
+    let most = rack - 28;
+    let too_big = format!(
+        "{} data bytes do not fit: the way to {server} carries packets of {rack} bytes, so write {most} at most",
+        most + 1
+    );
+    one_line(&format!("ping -c 1 -s {} {server}", most + 1), &too_big, 1);
+    gateway.tell(&format!("ping -c 1 -s {most} {server}"));
+    let no_route = "No route to host: no route covers 240.0.0.1";
+    one_line("ping -c 1 240.0.0.1", no_route, 1);
+}
+
+/// Three replies as people read them, and as programs do.
+fn assert_answers(gateway: &Gateway<'_>, family: Family, to: IpAddr) {
+    let flag = family.flag();
+    let text = gateway.tell(&format!("ping {flag} -n -c 3 -i 0.1 {to}"));
+    assert!(
+        text.starts_with(&format!("PING {to} ({to}): 56 data bytes\n")),
+        "{text}"
+    );
+    for sequence in 0..3 {
+        let reply = format!("\n64 bytes from {to}: icmp_seq={sequence} ttl=64 time=");
+        assert!(text.contains(&reply), "{text}");
+    }
+    let summary = "\n3 packets transmitted, 3 packets received, 0.0% packet loss\nround-trip min/avg/max/stddev = ";
+    assert!(text.contains(summary), "{text}");
+    let told = gateway.ask(&format!("ping -c 1 -s 100 {to}"));
+    assert_eq!(told["outcome"], "reply", "{told}");
+    assert_eq!(told["address"], to.to_string(), "{told}");
+    assert_eq!((&told["bytes"], &told["ttl"]), (&108.into(), &64.into()));
+    assert!(told["rtt"].as_u64().is_some_and(|us| us > 0), "{told}");
+}
+
+#[test]
+fn ctrl_c_ends_a_ping_with_its_statistics_and_frees_its_place() {
+    let name = "ctrl_c_ends_a_ping_with_its_statistics_and_frees_its_place";
+    if !enter(name, &[FLOWGATE, "ip"]) {
+        return;
+    }
+    let lab = Lab::new(LabSpec {
+        servers: 1,
+        ..LabSpec::default()
+    });
+    let gateway = Gateway::start(&lab, &[1]);
+    let server = plan::server(Family::V4, 1);
+    // 16 run at once; twice as many are started, one after the other.
+    for round in 0..32 {
+        let ping = begin_ping(&gateway, server);
+        // A client that is killed leaves no ping behind either.
+        if round % 2 == 0 {
+            drop(ping);
+            continue;
+        }
+        ping.signal(Signal::SIGINT);
+        let ran = ping.finish(PATIENCE);
+        assert_eq!(ran.status.code(), Some(0), "{ran}");
+        assert!(ran.stderr.is_empty(), "{ran}");
+        let summary = format!(
+            "\n--- {server} ping statistics ---\n1 packets transmitted, 1 packets received, 0.0% packet loss\n"
+        );
+        assert!(ran.stdout.contains(&summary), "{ran}");
+    }
+}
+
+/// A ping that was answered once and goes on. The gateway needs a moment to notice that another has gone.
+fn begin_ping(gateway: &Gateway<'_>, to: IpAddr) -> Process {
+    let mut begun = None;
+    let begins = || {
+        let mut ping = gateway.start_cli(&format!("ping -i 60 {to}"));
+        let answered = |ping: &Process| ping.stdout().contains("icmp_seq=0 ttl=");
+        assert!(eventually(|| answered(&ping) || !ping.is_running()));
+        let busy = ping.stderr().contains("16 pings are under way already");
+        assert!(
+            answered(&ping) || busy,
+            "{}{}",
+            ping.stdout(),
+            ping.stderr()
+        );
+        begun = answered(&ping).then_some(ping);
+        begun.is_some()
+    };
+    assert!(eventually(begins), "no place for a ping is ever free");
+    begun.expect("it began")
 }

@@ -79,6 +79,7 @@ fn every_command_has_help_with_examples() {
         "flow list",
         "flow flush",
         "flow stats",
+        "ping",
         "status",
     ];
     for name in commands {
@@ -143,6 +144,7 @@ fn without_a_gateway_every_command_says_so_in_one_line() {
         "flow list",
         "flow stats",
         "flow flush --all",
+        "ping 192.0.2.1",
         "status",
         "status --json",
     ];
@@ -191,6 +193,8 @@ fn words_that_make_no_sense_are_usage_errors() {
             "flow: flow flush without a filter forgets every flow: say --all if that is meant\n",
         ),
         ("flow list --proto tpc", "flow: protocol tpc: "),
+        ("ping -c 0 192.0.2.1", "ping: -c 0: write 1 or more, "),
+        ("ping localhost", "ping: localhost is not an address: "),
     ];
     for (line, message) in cases {
         let (out, error, status) = run(line);
@@ -203,6 +207,8 @@ fn words_that_make_no_sense_are_usage_errors() {
         "run",
         "demo --connections 0",
         "flow list --port 65536",
+        "ping",
+        "ping -4 -6 192.0.2.1",
     ] {
         let (out, error, status) = run(line);
         assert_eq!((out.as_str(), status), ("", 64), "{line}: {error}");

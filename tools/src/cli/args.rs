@@ -14,11 +14,12 @@ examples:
   flowgate run --config flowgate.toml
   flowgate route add 203.0.113.0/24 192.0.2.11 192.0.2.12
   flowgate flow list --nexthop 192.0.2.11
+  flowgate ping -c 3 192.0.2.11
   flowgate status --json
 
 A link to the binary named route, arp, ndp or netstat acts as that tool.
 
-exit status: 0 done; 1 refused by the gateway; 64 usage; 69 no flowgate at the socket; 70 own fault;
+exit status: 0 done; 1 refused by the gateway; 2 ping without a reply; 64 usage; 69 no flowgate at the socket; 70 own fault;
 71 refused by the system; 73 no group secret; 74 output failed; 76 not a flowgate at the socket; 77 no right; 78 wrong configuration";
 
 const RUN_EXAMPLES: &str = "\
@@ -53,6 +54,19 @@ In a list, TO and BACK are the next hops of the two directions; a '!' marks one 
 next packet. Packets and bytes are client to server / server to client.
 
 exit status: 0 done; 1 refused; 64 usage; 69 no flowgate at the socket";
+
+const PING_EXAMPLES: &str = "\
+examples:
+  flowgate ping 192.0.2.11
+  flowgate ping -c 3 -i 0.2 fd00:2::11
+  flowgate ping -c 1 -s 1472 192.0.2.11
+  flowgate ping -c 10 --json 192.0.2.11 | jq .rtt
+
+The gateway itself sends, from its own address and by its own routes, as it sends a forwarded packet. Without
+-c it goes on until Ctrl-C, which ends it with the statistics.
+
+exit status: 0 somebody answered; 1 refused: no route, or the size does not fit; 2 nobody answered; 64 usage;
+69 no flowgate at the socket";
 
 const STATUS_EXAMPLES: &str = "\
 examples:
@@ -117,6 +131,10 @@ pub(super) enum Command {
     /// List, flush and count flows
     #[command(subcommand, after_help = FLOW_EXAMPLES)]
     Flow(FlowCommand),
+
+    /// Ping from the gateway itself: FreeBSD's ping(8)
+    #[command(after_help = PING_EXAMPLES)]
+    Ping(PingArgs),
 
     /// Show the gateway's state: uptime, workers, table fills, moved flows
     #[command(after_help = STATUS_EXAMPLES)]
@@ -195,6 +213,42 @@ pub(super) enum FlowCommand {
     /// Show the tables' fills and counters, and why flows moved
     #[command(after_help = FLOW_EXAMPLES)]
     Stats,
+}
+
+/// Arguments of `flowgate ping`; numbers are read by the command, which says what would be right.
+#[derive(Debug, Args)]
+pub(super) struct PingArgs {
+    /// The address is an IPv4 one
+    #[arg(short = '4', conflicts_with = "v6")]
+    pub(super) v4: bool,
+
+    /// The address is an IPv6 one
+    #[arg(short = '6')]
+    pub(super) v6: bool,
+
+    /// Names are not looked up: always in force
+    #[arg(short = 'n')]
+    pub(super) numeric: bool,
+
+    /// Send so many requests [default: until Ctrl-C]
+    #[arg(short = 'c', value_name = "COUNT")]
+    pub(super) count: Option<String>,
+
+    /// Seconds from one request to the next, 0.01 to 3600 [default: 1]
+    #[arg(short = 'i', value_name = "SECONDS")]
+    pub(super) interval: Option<String>,
+
+    /// Seconds to wait for each reply, 0.01 to 60 [default: 2]
+    #[arg(short = 'W', value_name = "SECONDS")]
+    pub(super) wait: Option<String>,
+
+    /// Data bytes of a request [default: 56]
+    #[arg(short = 's', value_name = "SIZE")]
+    pub(super) size: Option<String>,
+
+    /// Whom to ping
+    #[arg(value_name = "ADDRESS")]
+    pub(super) address: String,
 }
 
 /// Which flows; what is not given matches all.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | 0 | done |
 //! | 1 | the gateway refused, or what was asked for is not there |
+//! | 2 | a ping that nobody answered |
 //! | 64 | the command line cannot be read (`EX_USAGE`) |
 //! | 69 | no gateway answers at the socket (`EX_UNAVAILABLE`) |
 //! | 70 | the gateway ended by a fault of its own (`EX_SOFTWARE`) |
@@ -30,6 +31,8 @@ pub enum Exit {
     Ok = 0,
     /// Refused by the gateway.
     Refused = 1,
+    /// A ping that nobody answered, as FreeBSD's.
+    NoReply = 2,
     /// `EX_USAGE`.
     Usage = 64,
     /// `EX_UNAVAILABLE`: no gateway at the socket.
@@ -73,6 +76,9 @@ pub enum Failure {
     /// It is not there; the line is complete by itself.
     #[error("{0}")]
     Absent(String),
+    /// Nobody answered a ping; the output has said so.
+    #[error("no reply")]
+    NoReply,
     /// The gateway did not answer, or refused.
     #[error(transparent)]
     Client(#[from] client::Error),
@@ -87,6 +93,7 @@ impl Failure {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Refused { .. } | Self::Absent(_) => Exit::Refused,
+            Self::NoReply => Exit::NoReply,
             Self::Client(client::Error::NoDaemon(_)) => Exit::NoDaemon,
             Self::Client(client::Error::NoRight(_)) => Exit::NoRight,
             Self::Client(client::Error::Protocol { .. }) => Exit::Protocol,

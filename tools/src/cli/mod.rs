@@ -8,9 +8,11 @@
 mod args;
 pub mod exit;
 mod flow;
+mod interrupt;
 mod names;
 mod neigh;
 mod netstat;
+mod ping;
 mod route;
 pub mod session;
 mod status;
@@ -138,6 +140,11 @@ fn dispatch(args: Flowgate) -> ExitCode {
                 flow::run(command, session)
             })
         }
+        Command::Ping(args) => {
+            finish_with("ping", "see 'flowgate ping --help'", given, |session| {
+                ping::run(args, session)
+            })
+        }
         Command::Status => finish_with("status", "", given, status::run),
     }
 }
@@ -209,6 +216,8 @@ fn report(tool: &str, usage: &str, failure: &Failure) -> ExitCode {
     let exit = failure.exit();
     let text = match failure {
         _ if exit == Exit::Ok => return exit.into(),
+        // The statistics have said so.
+        Failure::NoReply => return exit.into(),
         Failure::Refused { line, .. } | Failure::Absent(line) => line.clone(),
         Failure::Usage(message) if !usage.is_empty() => format!("{tool}: {message}\n{usage}"),
         other => format!("{tool}: {other}"),

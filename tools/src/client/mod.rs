@@ -110,6 +110,14 @@ impl Client {
         }
     }
 
+    /// A second handle of the connection: shutting it down ends a call that waits.
+    ///
+    /// # Errors
+    /// The system gives no descriptor.
+    pub fn closer(&self) -> io::Result<UnixStream> {
+        self.reader.stream().try_clone()
+    }
+
     fn send(&mut self, name: &str, parameters: &impl Serialize, more: bool) -> Result<(), Error> {
         let parameters = serde_json::to_value(parameters).map_err(|e| self.protocol(e))?;
         let method = format!("{INTERFACE}.{name}");

@@ -4,8 +4,11 @@ use super::*;
 use crate::server::Pinging;
 use crate::wire::ping::Ping;
 use crate::wire::ping::PingOutcome;
+use stack::icmp::Error;
+use stack::icmp::build_error;
 use stack::icmp::echo_reply;
 use stack::parse;
+use stack::pkt::Pkt;
 use std::sync::mpsc::RecvTimeoutError;
 
 /// A client behind the uplink, which has no link layer.
@@ -30,6 +33,17 @@ fn started(rig: &mut Rig, ask: Ping) -> Pinging {
 
 fn refused(rig: &mut Rig, ask: Ping) -> (Reason, String) {
     refusal(heard(rig.live.ping(ask)).map(|_| ()))
+}
+
+/// The next echo request to this address; late ones to others are passed over.
+fn request_to(rig: &mut Rig, address: &str) -> (Vec<u8>, parse::IpMeta) {
+    loop {
+        let packet = request(rig);
+        let meta = parse::read(&packet).unwrap();
+        if meta.addrs.dst().to_string() == address {
+            return (packet, meta);
+        }
+    }
 }
 
 /// The next echo request that leaves for the client.
@@ -159,4 +173,23 @@ fn pings_at_once_are_bounded_and_one_that_is_dropped_makes_room() {
     all.pop();
     all.push(started(&mut rig, endless.clone()));
     assert_eq!(refused(&mut rig, endless), busy);
+}
+
+#[test]
+fn a_router_that_cannot_send_it_on_is_told_with_its_reason() {
+    let mut rig = rig();
+    for (address, router) in [(CLIENT, "10.99.0.254"), ("fd99::2", "fd99::fe")] {
+        let mut next = started(&mut rig, ask(address));
+        let (packet, meta) = request_to(&mut rig, address);
+        let from = router.parse().unwrap();
+        let mut error = Pkt::with_size(2000);
+        let why = Error::HostUnreachable;
+        assert!(build_error(why, &packet, &meta, from, 1, &mut error));
+        assert!(rig.uplink.tx(error.bytes()));
+        let result = next(Duration::from_secs(10)).unwrap();
+        assert_eq!(result.outcome, PingOutcome::Unreachable, "{result:?}");
+        assert_eq!((result.address, result.sequence), (from, 0));
+        let reason = result.reason.as_deref();
+        assert_eq!(reason, Some("Destination Host Unreachable"));
+    }
 }

@@ -19,8 +19,8 @@ examples:
 
 A link to the binary named route, arp, ndp or netstat acts as that tool.
 
-exit status: 0 done; 1 refused by the gateway; 2 ping without a reply; 64 usage; 69 no flowgate at the socket; 70 own fault;
-71 refused by the system; 73 no group secret; 74 output failed; 76 not a flowgate at the socket; 77 no right; 78 wrong configuration";
+exit status: 0 done; 1 refused by the gateway; 2 a ping without a reply; 64 usage;
+69 no flowgate at the socket; 70 own fault; 71 refused by the system; 73 no group secret; 74 output failed; 76 not a flowgate at the socket; 77 no right; 78 wrong configuration";
 
 const RUN_EXAMPLES: &str = "\
 examples:
@@ -62,11 +62,11 @@ examples:
   flowgate ping -c 1 -s 1472 192.0.2.11
   flowgate ping -c 10 --json 192.0.2.11 | jq .rtt
 
-The gateway itself sends, from its own address and by its own routes, as it sends a forwarded packet. Without
--c it goes on until Ctrl-C, which ends it with the statistics.
+The gateway itself sends, from its own address, by the routes of the packets that it forwards.
+Without -c it goes on until Ctrl-C, which ends it with the statistics.
 
-exit status: 0 somebody answered; 1 refused: no route, or the size does not fit; 2 nobody answered; 64 usage;
-69 no flowgate at the socket";
+exit status: 0 somebody answered; 1 refused: no route, or the size does not fit;
+2 nobody answered; 64 usage; 69 no flowgate at the socket";
 
 const STATUS_EXAMPLES: &str = "\
 examples:

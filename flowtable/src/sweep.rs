@@ -28,6 +28,24 @@ impl<K: Key> Writer<K> {
         freed
     }
 
+    /// Another hand: asks of every entry in the next few buckets whether it `owes`: whether one of its pins is not
+    /// what a packet without an entry would get (see [`set_debt`](Self::set_debt)).
+    pub fn refresh_debt(&mut self, buckets: usize, owes: impl Fn(&EntryView<K>) -> bool) {
+        let all = self.bucket_count();
+        for _ in 0..buckets.min(all) {
+            let bucket = self.bucket_at(self.debt_hand);
+            self.debt_hand.0 = (self.debt_hand.0 + 1) % all;
+            for place in self.table.buckets.tags(bucket).used() {
+                let place = bucket.place(place);
+                let (view, life) = (self.table.view(place), self.table.entries.life(place));
+                let debt = owes(&view);
+                if debt != life.debt() {
+                    self.set_debt(Entry(place), debt);
+                }
+            }
+        }
+    }
+
     fn sweep_bucket(&self, bucket: BucketNo, now: Tick) -> usize {
         let used = self.table.buckets.tags(bucket).used();
         used.filter(|place| self.sweep_place(bucket.place(*place), now))

@@ -34,6 +34,35 @@ fn a_call_of_the_hand_visits_as_many_buckets_as_it_was_told() {
 }
 
 #[test]
+fn the_other_hand_says_of_every_entry_whether_it_owes() {
+    let mut rig = Rig::new(64);
+    rig.insert_all(0..100, START);
+    let owes = |view: &EntryView<crate::key::KeyV4>| {
+        let (client, _) = view.key.ends();
+        matches!(client.ip(), std::net::IpAddr::V4(addr) if addr.to_bits().is_multiple_of(2))
+    };
+    let debts = |rig: &Rig| {
+        let places = (0..64).flat_map(|b| {
+            let bucket = rig.writer.bucket_at(Position(b));
+            let used = rig.table.buckets.tags(bucket).used();
+            used.map(move |p| bucket.place(p)).collect::<Vec<_>>()
+        });
+        let with = |place: &PlaceNo| {
+            let (view, life) = (rig.table.view(*place), rig.table.entries.life(*place));
+            assert!(!life.debt() || owes(&view), "{view:?}");
+            life.debt()
+        };
+        places.filter(with).count()
+    };
+    assert_eq!(debts(&rig), 0);
+    (0..16).for_each(|_| rig.writer.refresh_debt(4, owes));
+    let owing = debts(&rig);
+    assert!(owing > 0, "half of them owe");
+    rig.writer.refresh_debt(64, |_| false);
+    assert_eq!(debts(&rig), 0);
+}
+
+#[test]
 fn under_pressure_the_hand_frees_idle_flows_early_by_class_and_notes_the_loss() {
     let mut rig = Rig::new(64);
     let now = at(10_000);

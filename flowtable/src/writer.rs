@@ -40,6 +40,8 @@ pub struct Writer<K: Key> {
     /// Live entries in all its slots. The cell also keeps a writer from being shared.
     len: Cell<usize>,
     pub(crate) hand: Position,
+    /// The hand that asks anew who owes what.
+    pub(crate) debt_hand: Position,
     /// A flush is under way: nothing is displaced, so that no entry slips behind it.
     pub(crate) flushing: bool,
 }
@@ -58,6 +60,7 @@ impl<K: Key> Writer<K> {
             counters,
             len: Cell::new(len),
             hand: Position(0),
+            debt_hand: Position(0),
             flushing: false,
         }
     }

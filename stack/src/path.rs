@@ -11,11 +11,11 @@ use crate::counters::Counters;
 use crate::fate::{DropReason, MoveReason};
 use crate::marks::Marks;
 use crate::parse::{Addrs, IpMeta, Role, Tuple};
-use crate::routed::{Routed, UNKNOWN_IDLE_S, bucket_of};
+use crate::routed::{PathView, Routed, UNKNOWN_IDLE_S, bucket_of, debts};
 use crate::time::Now;
 use flowtable::{
-    Dir, Entry, FlowHash, GroupSecret, KeyV4, KeyV6, Observed, PinWord, Seen, SlotNo, Table,
-    Writer, flow_hash,
+    Dir, Entry, EntryView, FlowHash, GroupSecret, KeyV4, KeyV6, Observed, PinWord, Seen, SlotNo,
+    Table, Writer, flow_hash,
 };
 use route::{Answer, GroupId, GroupRef, NhopAttrs, NhopKind, Pin, PinState, View};
 use std::sync::Arc;
@@ -184,6 +184,19 @@ impl Path {
         self.flows4.sweep(buckets, now.tick()) + self.flows6.sweep(buckets, now.tick())
     }
 
+    /// The other hand: says anew which entries in the next few buckets owe their flow more than the route would
+    /// give it without them (pin debt).
+    pub fn refresh_debt(&mut self, buckets: usize, now: Now) {
+        let at = PathView {
+            view: &self.shared.view,
+            secret: &self.shared.secret,
+        };
+        let owes = |entry: &EntryView<KeyV4>| debts(entry, &at, now) > 0;
+        self.flows4.refresh_debt(buckets, owes);
+        let owes = |entry: &EntryView<KeyV6>| debts(entry, &at, now) > 0;
+        self.flows6.refresh_debt(buckets, owes);
+    }
+
     /// Live entries of this thread.
     pub fn len(&self) -> usize {
         self.flows4.len() + self.flows6.len()
@@ -263,11 +276,16 @@ fn revalidate<K: Routed>(
     let Some(id) = K::lookup(&s.view, q.dst) else {
         return Outcome::Unroutable(DropReason::NoRoute);
     };
-    if !s.view.group(id).has_member(pin) {
+    let group = s.view.group(id);
+    if !group.has_member(pin) {
         return rechoose(flows, s, q, entry, Some(MoveReason::Policy));
     }
     q.counters.revalidated.bump();
     flows.set_stamp(entry, q.dir, stamp);
+    let bucket = bucket_of(&group, &s.secret, &q.key, q.dir);
+    if group.owner(bucket) != Some(pin) {
+        flows.set_debt(entry, true);
+    }
     via(s, pin)
 }
 

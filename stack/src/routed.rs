@@ -1,7 +1,8 @@
 //! What route tables make of a flow key: its destination in a direction, and its bucket in a group.
 
+use crate::flows::pins_of;
 use crate::time::Now;
-use flowtable::{Dir, GroupSecret, Key, KeyV4, KeyV6, bucket_hash};
+use flowtable::{Dir, EntryView, GroupSecret, Key, KeyV4, KeyV6, bucket_hash};
 use route::{GroupId, GroupRef, Pin, Selection, View};
 use std::net::IpAddr;
 
@@ -81,7 +82,7 @@ pub(crate) struct PathView<'a> {
 }
 
 /// Whether a pin that is about to be forgotten differs from what a packet without one would get.
-pub(crate) fn differs<K: Routed>(s: &PathView<'_>, key: &K, dir: Dir, pin: Pin, now: Now) -> bool {
+fn differs<K: Routed>(s: &PathView<'_>, key: &K, dir: Dir, pin: Pin, now: Now) -> bool {
     let Some(id) = K::lookup(s.view, key.dst(dir)) else {
         return false;
     };
@@ -90,4 +91,14 @@ pub(crate) fn differs<K: Routed>(s: &PathView<'_>, key: &K, dir: Dir, pin: Pin, 
     group
         .stateless(bucket, now.secs(), UNKNOWN_IDLE_S)
         .is_some_and(|answer| answer.pin != pin)
+}
+
+/// How many of an entry's two pins are not what a packet without an entry gets.
+pub(crate) fn debts<K: Routed>(entry: &EntryView<K>, at: &PathView<'_>, now: Now) -> u64 {
+    let pins = pins_of(entry);
+    let owed = |dir: &Dir| {
+        let pin = pins[*dir as usize];
+        pin != Pin::NONE && differs(at, &entry.key, *dir, pin, now)
+    };
+    [Dir::Fwd, Dir::Rev].iter().filter(|dir| owed(dir)).count() as u64
 }

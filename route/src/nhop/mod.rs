@@ -38,7 +38,7 @@ pub enum NhopKind {
 impl NhopKind {
     /// Whether several of this kind can share a route.
     pub const fn balances(self) -> bool {
-        matches!(self, Self::Gateway | Self::Iface)
+        matches!(self, Self::Gateway)
     }
 
     /// FreeBSD's word for it.

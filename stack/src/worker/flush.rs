@@ -2,12 +2,11 @@
 
 use super::Worker;
 use crate::fate::MoveReason;
-use crate::flows::{FlushJob, pins_of};
+use crate::flows::FlushJob;
 use crate::links::WorkerCmd;
-use crate::routed::{PathView, Routed, differs};
+use crate::routed::{PathView, Routed, debts};
 use crate::time::Now;
-use flowtable::{Dir, EntryView, FlushCursor, Writer};
-use route::Pin;
+use flowtable::{FlushCursor, Writer};
 use std::sync::Arc;
 
 /// Buckets visited in a burst while a flush is under way.
@@ -92,14 +91,4 @@ fn slice<K: Routed>(
         *cursor = None;
     }
     (removed, moved)
-}
-
-/// How many of an entry's two pins are not what a packet without an entry gets.
-fn debts<K: Routed>(entry: &EntryView<K>, at: &PathView<'_>, now: Now) -> u64 {
-    let pins = pins_of(entry);
-    let owed = |dir: &Dir| {
-        let pin = pins[*dir as usize];
-        pin != Pin::NONE && differs(at, &entry.key, *dir, pin, now)
-    };
-    [Dir::Fwd, Dir::Rev].iter().filter(|dir| owed(dir)).count() as u64
 }

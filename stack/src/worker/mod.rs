@@ -40,6 +40,9 @@ pub const BURST: usize = 32;
 const SWEEP_BUSY: usize = 8;
 const SWEEP_IDLE: usize = 1024;
 
+/// Bursts between two buckets that are asked for their pin debt.
+const DEBT_BURSTS: u32 = 32;
+
 /// How often an idle worker with entries sweeps, ms.
 const IDLE_SWEEP_MS: u64 = 100;
 
@@ -114,6 +117,8 @@ pub struct Worker {
     gone: u64,
     /// When the hand may go on while idle, ms.
     idle_at: u64,
+    /// Bursts until a bucket is asked for its pin debt.
+    debt_in: u32,
     rung: Vec<bool>,
     rx: Vec<Pkt>,
     own: Vec<Pkt>,
@@ -150,6 +155,7 @@ impl Worker {
             ident: 0,
             gone: 0,
             idle_at: 0,
+            debt_in: DEBT_BURSTS,
             rung: vec![false; wakers],
             rx: Vec::with_capacity(BURST * 2),
             own: Vec::with_capacity(BURST * 4),
@@ -184,9 +190,20 @@ impl Worker {
             work += self.rx_port(port, queues);
             self.flush_tx(queues);
         }
-        self.path.sweep(if work > 0 { SWEEP_BUSY } else { 0 }, now);
+        if work > 0 {
+            self.path.sweep(SWEEP_BUSY, now);
+            self.refresh_debt(now);
+        }
         self.ring();
         work
+    }
+
+    /// Every so many bursts one bucket is asked for its pin debt: each of its entries costs a route lookup or two.
+    fn refresh_debt(&mut self, now: Now) {
+        self.debt_in = self.debt_in.checked_sub(1).unwrap_or(DEBT_BURSTS);
+        if self.debt_in == 0 {
+            self.path.refresh_debt(1, now);
+        }
     }
 
     fn begin(&mut self, now: Now) {
@@ -296,6 +313,7 @@ impl Worker {
         if now.0 >= self.idle_at {
             self.idle_at = now.0 + IDLE_SWEEP_MS;
             self.path.sweep(SWEEP_IDLE, now);
+            self.path.refresh_debt(SWEEP_BUSY, now);
         }
     }
 

@@ -42,7 +42,10 @@ fn of_route(error: &RouteError) -> (Reason, String) {
         ),
         RouteError::Ambiguous { .. } => (Reason::Ambiguous, error.to_string()),
         RouteError::Full { .. } => (Reason::TableFull, error.to_string()),
-        RouteError::BadWeight { .. } | RouteError::TooManyMembers { .. } | RouteError::Kind(..) => {
+        RouteError::BadWeight { .. }
+        | RouteError::TooManyMembers { .. }
+        | RouteError::Selects { .. }
+        | RouteError::Kind(..) => {
             (Reason::Invalid, error.to_string())
         }
     }

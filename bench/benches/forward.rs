@@ -127,6 +127,7 @@ fn gateway() -> Gateway {
         }]),
         mtu: None,
         deadline_s: None,
+        selection: None,
     };
     gateway
         .control

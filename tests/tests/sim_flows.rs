@@ -6,12 +6,13 @@ use flowgate_tests::net::{BOTH, Conditions, Echo, Net, Scene, client_addr, servi
 use flowgate_tests::rack::{CLIENTS, Family, RACK};
 use flowgate_tests::sim::{Sent, ip};
 use flowtable::{GroupSecret, TableSecret};
+use route::Selection;
 use stack::Setup;
 use stack::fate::{DropReason, MoveReason};
 use stack::flows::FlowFilter;
 use stack::links::Depths;
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 fn count(hosts: &[usize], host: usize) -> u64 {
     hosts.iter().filter(|h| **h == host).count() as u64
@@ -484,4 +485,70 @@ fn changes_at_any_moment_move_only_the_flows_that_must() {
         assert_eq!(totals.moved.iter().sum::<u64>(), explained, "seed {seed}");
         scene.finish();
     }
+}
+
+/// Five UDP flows of each of `clients` clients of each family to the service.
+fn flows_of_clients(clients: u32, first_port: u16) -> Vec<Vec<FlowId>> {
+    let with_ports = |flow: FlowId| {
+        let port = |i| FlowId {
+            src: SocketAddr::new(flow.src.ip(), first_port + i),
+            ..flow
+        };
+        (0..5).map(port).collect()
+    };
+    let clients = Scene::udp_flows(0, clients).into_iter();
+    clients.map(with_ports).collect()
+}
+
+#[test]
+fn a_route_that_selects_by_source_keeps_a_client_with_one_server_and_pins_hold_when_that_changes() {
+    let mut scene = Scene::new(3, Scene::setup(2), 61);
+    let before = Scene::udp_flows(500, 60);
+    let first = scene.ask_all(&before);
+    for (selection, port) in [
+        (Selection::Source, 2000),
+        (Selection::SourceDestination, 3000),
+    ] {
+        scene.select(selection);
+        let mut used = HashSet::new();
+        for flows in flows_of_clients(24, port) {
+            let servers = scene.ask_all(&flows);
+            assert!(servers.iter().all(|s| *s == servers[0]), "{servers:?}");
+            used.insert(servers[0]);
+        }
+        assert_eq!(used.len(), 3, "{selection:?} spreads clients over all");
+    }
+    assert_eq!(scene.ask_all(&before), first, "pinned flows stay");
+    scene.net.assert_moves(&[]);
+    scene.finish();
+}
+
+#[test]
+fn mod_n_moves_new_flows_when_one_server_more_takes_part_but_no_pinned_one() {
+    let mut scene = Scene::new(4, Scene::setup(2), 62);
+    scene.select(Selection::ModN);
+    let flows = Scene::udp_flows(0, 100);
+    let first = scene.ask_all(&flows);
+    let expected = |flow: &FlowId| match (flow.src.ip(), flow.dst.ip()) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => Some((src.to_bits() ^ dst.to_bits()) as usize % 4),
+        _ => None,
+    };
+    for (flow, server) in flows.iter().zip(&first) {
+        assert!(
+            expected(flow).is_none_or(|turn| turn == *server),
+            "{flow:?}"
+        );
+    }
+    scene.delete(3);
+    let second = scene.ask_all(&flows);
+    for (was, is) in first.iter().zip(&second) {
+        assert!(
+            was == is || *was == 3,
+            "a pinned flow of a server that stays moved"
+        );
+    }
+    scene
+        .net
+        .assert_moves(&[(MoveReason::Policy, count(&first, 3))]);
+    scene.finish();
 }

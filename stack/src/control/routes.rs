@@ -11,7 +11,7 @@ use crate::time::Now;
 use flowtable::{Dir, Key, KeyV4, KeyV6, Table, flow_hash};
 use route::{
     Change, GroupId, Health, NhopKey, NhopKeyMatch, NhopKind, Path, PathInfo, Pin, PinState,
-    Prefix, RouteInfo, Secs,
+    Prefix, RouteInfo, Secs, Selection,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub struct RouteSpec {
     pub mtu: Option<u32>,
     /// How long a drained next hop keeps its flows, s.
     pub deadline_s: Option<u32>,
+    /// By what its group tells flows apart, if that is said.
+    pub selection: Option<Selection>,
 }
 
 /// Why a next hop was chosen.
@@ -152,7 +154,9 @@ impl Control {
         }
         self.refuse_connected(spec.prefix)?;
         let (paths, reserved) = self.paths(spec, host)?;
-        let added = self.routes.add(spec.prefix, &paths, now.secs());
+        let added = self
+            .routes
+            .add_selecting(spec.prefix, &paths, spec.selection, now.secs());
         self.committed(added, reserved, host, now)
     }
 
@@ -174,9 +178,15 @@ impl Control {
         let deadline = spec
             .deadline_s
             .map(|s| Secs(now.secs().0.saturating_add(s)));
-        let changed = self
-            .routes
-            .change(spec.prefix, &paths, deadline, now.secs());
+        let changed = match spec.selection {
+            Some(selection) => {
+                self.routes
+                    .change_selecting(spec.prefix, &paths, selection, deadline, now.secs())
+            }
+            None => self
+                .routes
+                .change(spec.prefix, &paths, deadline, now.secs()),
+        };
         self.committed(changed, reserved, host, now)
     }
 

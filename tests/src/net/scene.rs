@@ -7,6 +7,7 @@ use crate::frames::{mac_dst, tcp_segment, udp};
 use crate::rack::{CLIENTS, Family, GATEWAY_MAC, RACK, Server, server_addr, server_mac};
 use crate::sim::{Sent, client_and_rack, ip};
 use route::Prefix;
+use route::Selection;
 use stack::Setup;
 use stack::control::{GatewaySpec, PathKind, RouteSpec};
 use stack::host::{HostCmd, HostLink, HostReply};
@@ -131,6 +132,7 @@ impl Scene {
             kind: PathKind::Gateways(members.iter().map(gateway).collect()),
             mtu: None,
             deadline_s,
+            selection: None,
         }
     }
 
@@ -159,6 +161,22 @@ impl Scene {
             gw.control
                 .route_change(&spec, &mut gw.host, now)
                 .expect("a weight is changed");
+        }
+        self.net.settle();
+    }
+
+    /// `route change -select` of the service's routes in both families, with all servers.
+    pub fn select(&mut self, selection: Selection) {
+        for family in BOTH {
+            let members: Vec<_> = (0..self.servers).map(|s| (s, 1)).collect();
+            let spec = RouteSpec {
+                selection: Some(selection),
+                ..Self::spec(family, &members, None)
+            };
+            let (now, gw) = (self.net.sim.now, &mut self.net.sim.gateway);
+            gw.control
+                .route_change(&spec, &mut gw.host, now)
+                .expect("a selection is changed");
         }
         self.net.settle();
     }

@@ -131,6 +131,7 @@ fn assert_types(description: &Description) {
         destination: done().destination,
         group: 1,
         buckets: 1,
+        select: Default::default(),
         is_static: true,
         paths: vec![],
     };
@@ -288,6 +289,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     asks(
         "RouteAdd",
         keys(&RouteAdd {
+            select: None,
             destination,
             paths: vec![],
         }),
@@ -295,6 +297,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     asks(
         "RouteChange",
         keys(&RouteChange {
+            select: None,
             destination,
             paths: vec![],
             deadline: Some(1),

@@ -47,6 +47,24 @@ pub enum PathKind {
     Local,
 }
 
+/// By what a route tells flows apart that share its next hops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum Select {
+    /// Addresses, protocol and ports.
+    #[default]
+    #[serde(rename = "5-tuple")]
+    Tuple,
+    /// The source address.
+    #[serde(rename = "source")]
+    Source,
+    /// Source and destination address.
+    #[serde(rename = "source-destination")]
+    SourceDestination,
+    /// `(src xor dst) mod n`, for comparison only.
+    #[serde(rename = "mod-n")]
+    ModN,
+}
+
 /// One path of a route that is to be added or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,6 +95,9 @@ pub struct RouteAdd {
     pub destination: Prefix,
     /// Its paths; paths of a prefix that is in the table already join those it has.
     pub paths: Vec<PathSpec>,
+    /// By what the route tells flows apart; the 5-tuple when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Select>,
 }
 
 /// Parameters of `RouteChange`.
@@ -91,6 +112,9 @@ pub struct RouteChange {
     /// With weight 0: seconds until the flows that are left must move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<u32>,
+    /// By what the route tells flows apart from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Select>,
 }
 
 /// Parameters of `RouteDelete`.
@@ -234,6 +258,8 @@ pub struct Route {
     pub group: u32,
     /// The group's buckets.
     pub buckets: u32,
+    /// By what the group tells flows apart.
+    pub select: Select,
     /// Somebody added it (configuration, `route add`); otherwise it follows from a port's address.
     pub is_static: bool,
     /// Its paths, in the group's order.

@@ -76,8 +76,10 @@ fn print_choice(out: &mut dyn Write, route: &Route, choice: &Choice) -> io::Resu
     let plural = if members == 1 { "" } else { "s" };
     writeln!(
         out,
-        "      group: {} ({members} member{plural}, {} buckets)",
-        route.group, route.buckets
+        "      group: {} ({members} member{plural}, {} buckets, by {})",
+        route.group,
+        route.buckets,
+        names::select(route.select)
     )?;
     writeln!(out, "     bucket: {}", choice.bucket)?;
     match &choice.pin {

@@ -51,6 +51,8 @@ modifiers:
   -netmask MASK, -prefixlen N   the length, where DEST has none
   -weight N              share of the gateway before it, 1 to 16777215; with change, 0 drains it:
                          its flows stay, new ones go elsewhere
+  -select WHAT           by what flows are told apart: 5-tuple, source, source-destination, or, to compare,
+                         mod-n; pinned flows stay where they are
   -deadline SECONDS      with change -weight 0: then the flows that are left move
   -iface PORT            out of a port, without a gateway
   -ifp PORT              the port of the gateway before it

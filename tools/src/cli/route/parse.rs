@@ -16,6 +16,7 @@ use crate::wire::route::RouteAdd;
 use crate::wire::route::RouteChange;
 use crate::wire::route::RouteDelete;
 use crate::wire::route::RouteGet;
+use crate::wire::route::Select;
 use crate::wire::route::check_weight;
 use route::Prefix;
 use std::fmt;
@@ -68,6 +69,7 @@ struct Said {
     length: Option<u8>,
     kind: Option<PathKind>,
     deadline: Option<u32>,
+    select: Option<Select>,
     protocol: Option<String>,
     source: Option<String>,
     /// For the gateways that do not say otherwise.
@@ -155,6 +157,7 @@ fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Fail
             said.of_path(|path| path.port = Some(port));
         }
         "deadline" => said.deadline = Some(words.parse("-deadline", "a number of seconds")?),
+        "select" => said.select = Some(select(&words.value("-select")?)?),
         "iface" | "interface" => said.kind = Some(PathKind::Interface),
         "blackhole" => said.kind = Some(PathKind::Blackhole),
         "reject" => said.kind = Some(PathKind::Reject),
@@ -167,6 +170,18 @@ fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Fail
         _ => return usage(format!("bad keyword: -{option}: see route --help")),
     }
     Ok(())
+}
+
+fn select(name: &str) -> Result<Select, Failure> {
+    match name {
+        "5-tuple" => Ok(Select::Tuple),
+        "source" => Ok(Select::Source),
+        "source-destination" => Ok(Select::SourceDestination),
+        "mod-n" => Ok(Select::ModN),
+        _ => usage(format!(
+            "-select {name}: write 5-tuple, source, source-destination or mod-n"
+        )),
+    }
 }
 
 fn mask_length(mask: &str) -> Result<u8, Failure> {
@@ -271,7 +286,11 @@ impl Said {
         let paths = self.paths(false)?;
         Ok(Command::Add(
             Destination(destination),
-            RouteAdd { destination, paths },
+            RouteAdd {
+                destination,
+                paths,
+                select: self.select,
+            },
         ))
     }
 
@@ -286,6 +305,7 @@ impl Said {
             destination,
             paths,
             deadline: self.deadline,
+            select: self.select,
         };
         Ok(Command::Change(Destination(destination), ask))
     }

@@ -23,6 +23,7 @@ use route::PinState;
 use route::PortId;
 use route::Prefix;
 use route::RouteInfo;
+use route::Selection;
 use stack::Now;
 use stack::control::Chosen;
 use stack::control::GatewaySpec;
@@ -35,7 +36,9 @@ use std::net::IpAddr;
 
 impl Live {
     pub(super) fn add(&mut self, ask: &wire::RouteAdd) -> Answer<wire::RouteDone> {
-        let (spec, now) = (spec_of(ask.destination, &ask.paths, None)?, self.now());
+        let now = self.now();
+        let mut spec = spec_of(ask.destination, &ask.paths, None)?;
+        spec.selection = ask.select.map(selection);
         let change = self.control.route_add(&spec, &mut self.host, now);
         change
             .map(|change| self.done(change, now))
@@ -43,10 +46,9 @@ impl Live {
     }
 
     pub(super) fn change(&mut self, ask: &wire::RouteChange) -> Answer<wire::RouteDone> {
-        let (spec, now) = (
-            spec_of(ask.destination, &ask.paths, ask.deadline)?,
-            self.now(),
-        );
+        let now = self.now();
+        let mut spec = spec_of(ask.destination, &ask.paths, ask.deadline)?;
+        spec.selection = ask.select.map(selection);
         let change = self.control.route_change(&spec, &mut self.host, now);
         change
             .map(|change| self.done(change, now))
@@ -181,6 +183,7 @@ impl Live {
             destination: route.prefix,
             group: route.group.0,
             buckets: route.buckets,
+            select: select(route.selection),
             is_static: !self.control.is_connected(&route.prefix),
             paths: route
                 .paths
@@ -308,7 +311,26 @@ pub(crate) fn spec_of(
         kind,
         mtu,
         deadline_s,
+        selection: None,
     })
+}
+
+const fn selection(select: wire::Select) -> Selection {
+    match select {
+        wire::Select::Tuple => Selection::Tuple,
+        wire::Select::Source => Selection::Source,
+        wire::Select::SourceDestination => Selection::SourceDestination,
+        wire::Select::ModN => Selection::ModN,
+    }
+}
+
+const fn select(selection: Selection) -> wire::Select {
+    match selection {
+        Selection::Tuple => wire::Select::Tuple,
+        Selection::Source => wire::Select::Source,
+        Selection::SourceDestination => wire::Select::SourceDestination,
+        Selection::ModN => wire::Select::ModN,
+    }
 }
 
 fn single(path: &wire::PathSpec) -> Answer<stack::control::PathKind> {

@@ -29,7 +29,10 @@ fn via(address: &str) -> PathSpec {
 
 fn added(line: &str) -> (String, Vec<PathSpec>) {
     match good(line) {
-        Command::Add(to, RouteAdd { destination, paths }) => {
+        Command::Add(to, ask) => {
+            let RouteAdd {
+                destination, paths, ..
+            } = ask;
             assert_eq!(to, Destination(destination));
             (destination.to_string(), paths)
         }
@@ -132,7 +135,8 @@ fn changes_drain_with_a_deadline() {
         RouteChange {
             destination,
             paths: vec![path],
-            deadline: Some(600)
+            deadline: Some(600),
+            select: None,
         }
     );
 }
@@ -305,4 +309,27 @@ fn bad_lines_are_told_what_would_be_right() {
     for (line, message) in cases {
         assert_eq!(bad(line), message, "{line}");
     }
+}
+
+#[test]
+fn a_selection_has_one_of_four_names() {
+    let names = [
+        ("5-tuple", Select::Tuple),
+        ("source", Select::Source),
+        ("source-destination", Select::SourceDestination),
+        ("mod-n", Select::ModN),
+    ];
+    for (name, select) in names {
+        assert_eq!(crate::cli::names::select(select), name);
+        match good(&format!("add 10.0.0.0/8 192.0.2.1 -select {name}")) {
+            Command::Add(_, ask) => assert_eq!(ask.select, Some(select)),
+            other => panic!("{other:?}"),
+        }
+        match good(&format!("change 10.0.0.0/8 -select {name} 192.0.2.1")) {
+            Command::Change(_, ask) => assert_eq!(ask.select, Some(select)),
+            other => panic!("{other:?}"),
+        }
+    }
+    let message = bad("add 10.0.0.0/8 192.0.2.1 -select hash");
+    assert!(message.contains("5-tuple, source"), "{message}");
 }

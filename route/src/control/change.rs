@@ -425,7 +425,7 @@ impl Control {
     }
 
     /// A group with these members, shared or new, with one more route that uses it.
-    fn group_for(
+    pub(super) fn group_for(
         &mut self,
         wanted: &[Wanted],
         selection: Selection,
@@ -443,7 +443,7 @@ impl Control {
     }
 
     /// One route less uses the group. Returns whom it named, if it ended.
-    fn release(&mut self, group: GroupId) -> Vec<NhopIdx> {
+    pub(super) fn release(&mut self, group: GroupId) -> Vec<NhopIdx> {
         let view = Arc::clone(&self.view);
         self.groups.release(shared(&view), &mut self.nhops, group)
     }
@@ -455,7 +455,7 @@ impl Control {
 
     /// The next hops of paths, made where there are none, for a group that has `others` already. On failure
     /// none is left behind.
-    fn intern(
+    pub(super) fn intern(
         &mut self,
         prefix: Prefix,
         others: &[Wanted],
@@ -492,7 +492,7 @@ impl Control {
     }
 
     /// Equal keys share one slot, and a slot has one MTU.
-    fn mtu_warning(&self, paths: &[Path]) -> Option<String> {
+    pub(super) fn mtu_warning(&self, paths: &[Path]) -> Option<String> {
         let differs = |path: &Path| {
             let nhop = self.nhops.get(self.nhops.idx(&path.key)?)?;
             Some(nhop.mtu).filter(|mtu| *mtu != path.mtu)
@@ -505,7 +505,7 @@ impl Control {
     }
 }
 
-fn idxs(wanted: &[Wanted]) -> Vec<NhopIdx> {
+pub(super) fn idxs(wanted: &[Wanted]) -> Vec<NhopIdx> {
     wanted.iter().map(|w| w.idx).collect()
 }
 
@@ -517,7 +517,7 @@ fn names<'a>(paths: impl Iterator<Item = &'a PathInfo>) -> String {
 }
 
 /// Refuses paths that cannot be: of the wrong shape, named twice, or with a weight below `least`.
-fn check_paths(prefix: Prefix, paths: &[Path], least: u32) -> Result<(), RouteError> {
+pub(super) fn check_paths(prefix: Prefix, paths: &[Path], least: u32) -> Result<(), RouteError> {
     if paths.is_empty() {
         return Err(RouteError::Kind(KindError::NoPath, prefix));
     }

@@ -3,13 +3,17 @@
 //! - `change`: add, change and delete routes.
 //! - `state`: next hops die, return and drain; time passes.
 //! - `list`: what there is.
+//! - `batch`: many changes as one, all or nothing.
 //!
 //! A change is published in this order (design section 4): buckets of every group concerned, FIB, stamps, and
 //! last the words of next hops. What is refused is refused before anything is published.
 
+mod batch;
 mod change;
 mod list;
 mod state;
+
+pub use batch::{Batch, BatchDone, BatchSet, BatchSpec, BatchState};
 
 use crate::config::Config;
 use crate::error::Full;
@@ -99,6 +103,11 @@ impl Control {
     /// Points a prefix at a group: one store that readers see.
     fn set_fib(&mut self, prefix: &Prefix, group: GroupId) -> Result<(), Full> {
         self.reclaim_fib();
+        self.store_in_fib(prefix, group)
+    }
+
+    /// As [`Self::set_fib`], without looking what readers have let go of.
+    fn store_in_fib(&mut self, prefix: &Prefix, group: GroupId) -> Result<(), Full> {
         let set = match prefix.addr() {
             IpAddr::V4(addr) => self.fib4.set(addr.to_bits(), prefix.len(), group),
             IpAddr::V6(addr) => self.fib6.set(addr.to_bits(), prefix.len(), group),
@@ -109,6 +118,11 @@ impl Control {
 
     fn remove_fib(&mut self, prefix: &Prefix) -> Result<(), Full> {
         self.reclaim_fib();
+        self.remove_from_fib(prefix)
+    }
+
+    /// As [`Self::remove_fib`], without looking what readers have let go of.
+    fn remove_from_fib(&mut self, prefix: &Prefix) -> Result<(), Full> {
         let removed = match prefix.addr() {
             IpAddr::V4(addr) => self.fib4.remove(addr.to_bits(), prefix.len()),
             IpAddr::V6(addr) => self.fib6.remove(addr.to_bits(), prefix.len()),

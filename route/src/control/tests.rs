@@ -1,5 +1,6 @@
 //! Control and view together: what an operator does, and what a worker sees of it.
 
+mod batch;
 mod groups;
 mod limits;
 mod random;

@@ -3,14 +3,17 @@
 //! `FLOWGATE_BGP` names a table to load (`flowgate_bench::prefixes`); without it one is made. Each lookup is
 //! of a random address inside a random prefix, so all of the table is used.
 //!
-//! - `fib/v4`, `fib/v6`: independent lookups, as a burst makes them.
+//! - `fib/v4`, `fib/v6`: independent lookups, one at a time.
+//! - `fib/v4-burst`, `fib/v6-burst`: bursts of 64, as the packet path makes them; time a burst, not a lookup.
+//! - `fib/v4-burst-portable`, `fib/v6-burst-portable`: the same without vector instructions.
 //! - `fib/v4-dependent`, `fib/v6-dependent`: each waits for the one before: the latency.
 //! - `fib/change`: a /24 added and deleted again.
 #![allow(missing_docs)]
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use flowgate_bench::prefixes::{self, Prefixes, address_in};
-use route::{Control, NhopKey, NhopKind, Path, PortId, Prefix, Secs, View};
+use route::{Control, GroupId, NhopKey, NhopKind, Path, PortId, Prefix, Secs, View};
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -19,6 +22,8 @@ use std::sync::Arc;
 const NHOPS: u32 = 94;
 /// Addresses that are looked up; a power of two.
 const BATCH: usize = 1 << 16;
+/// Addresses of a burst.
+const BURST: usize = 64;
 
 /// A path through the router with number `n` of a family.
 fn path(v4: bool, n: u32) -> Path {
@@ -117,7 +122,42 @@ fn fib(c: &mut Criterion) {
             control.tick(Secs(now))
         });
     });
+    bursts(&mut group, &view, &v4, &v6);
     group.finish();
+}
+
+/// Bursts of both families, as fast as the processor allows and portably.
+fn bursts(group: &mut BenchmarkGroup<'_, WallTime>, view: &View, v4: &[u32], v6: &[u128]) {
+    group.throughput(Throughput::Elements(BURST as u64));
+    burst(group, "v4-burst", v4, |dsts, out| {
+        view.lookup4_burst(dsts, out)
+    });
+    burst(group, "v6-burst", v6, |dsts, out| {
+        view.lookup6_burst(dsts, out)
+    });
+    burst(group, "v4-burst-portable", v4, |dsts, out| {
+        view.lookup4_burst_portable(dsts, out)
+    });
+    burst(group, "v6-burst-portable", v6, |dsts, out| {
+        view.lookup6_burst_portable(dsts, out)
+    });
+}
+
+/// One way to look up a burst: burst after burst, round and round.
+fn burst<A>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    addrs: &[A],
+    lookup: impl Fn(&[A], &mut [Option<GroupId>]),
+) {
+    let (mut groups, mut bursts) = ([None; BURST], addrs.chunks_exact(BURST).cycle());
+    group.bench_function(name, |b| {
+        b.iter(|| {
+            if let Some(addrs) = bursts.next() {
+                lookup(addrs, black_box(&mut groups));
+            }
+        });
+    });
 }
 
 fn bits_v4(addr: &IpAddr) -> Option<u32> {

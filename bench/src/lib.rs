@@ -3,6 +3,7 @@
 //! - [`ways`]: the ways of resolving a packet's output that are compared, one file each.
 //! - [`traffic`]: the packets, and to which thread each is steered.
 //! - [`contention`]: the benchmark's flags, measuring, tables and plots (binary `contention`).
+//! - [`routes`]: lookups beside other tables, and what a change of routes costs (binary `routes`).
 //! - [`prefixes`]: an Internet routing table for the FIB benches.
 //! - [`step`]: counts what a packet really does to memory by single-stepping a traced copy.
 //!
@@ -13,6 +14,7 @@
 mod clock;
 pub mod contention;
 pub mod prefixes;
+pub mod routes;
 pub mod step;
 pub mod traffic;
 pub mod ways;

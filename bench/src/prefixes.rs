@@ -73,7 +73,10 @@ impl Prefixes {
     }
 
     /// A file with one prefix a line, plain or gzip.
-    fn read_file(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// As of [`Self::load`].
+    pub fn read_file(path: &Path) -> io::Result<Self> {
         let named =
             |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let file = std::fs::File::open(path).map_err(named)?;
@@ -108,7 +111,7 @@ impl Prefixes {
     }
 
     /// A table made like a real one, the same at each call.
-    fn made(v4: usize, v6: usize) -> Self {
+    pub(crate) fn made(v4: usize, v6: usize) -> Self {
         let mut rng = fastrand::Rng::with_seed(2023);
         let v4 = distinct(v4, || {
             let len = pick(&mut rng, &LENGTHS_V4);
@@ -178,6 +181,16 @@ pub fn address_in(prefix: &Prefix, rng: &mut fastrand::Rng) -> IpAddr {
 /// Which of `groups` next hops each of `prefixes` sorted prefixes has: its predecessor's with probability
 /// 0.7, else a Zipf choice, as in a real view.
 pub fn next_hops(prefixes: usize, groups: u32, rng: &mut fastrand::Rng) -> Vec<u32> {
+    markov_next_hops(prefixes, groups, 0.7, rng)
+}
+
+/// As [`next_hops`], with another probability to have the predecessor's.
+pub fn markov_next_hops(
+    prefixes: usize,
+    groups: u32,
+    stay: f64,
+    rng: &mut fastrand::Rng,
+) -> Vec<u32> {
     let weight = |rank: u32| 1.0 / f64::from(rank + 1);
     let all: f64 = (0..groups).map(weight).sum();
     let zipf = |rng: &mut fastrand::Rng| {
@@ -190,7 +203,7 @@ pub fn next_hops(prefixes: usize, groups: u32, rng: &mut fastrand::Rng) -> Vec<u
     };
     let mut current = 0;
     let next = |_| {
-        if rng.f64() >= 0.7 {
+        if rng.f64() >= stay {
             current = zipf(rng);
         }
         current

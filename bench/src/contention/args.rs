@@ -5,7 +5,7 @@ use crate::ways::{self, WAYS, WayInfo};
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The most threads that can be asked for: one for each owner slot.
 const MAX_THREADS: usize = flowtable::SLOTS;
@@ -134,12 +134,12 @@ pub fn parse(argv: &[OsString]) -> Result<Job, Refusal> {
         ways: in_order(&cli.ways),
         count_packets: cli.count_packets,
         out,
-        command: command_line(argv),
+        command: command_line("contention", argv),
     }))
 }
 
 /// Makes the folder and shows that it can be written to, before minutes are spent on measuring.
-fn prepare(out: &PathBuf) -> Result<(), Refusal> {
+pub(crate) fn prepare(out: &Path) -> Result<(), Refusal> {
     // Its name is its thread's own: another run may be trying the same folder.
     let (process, thread) = (std::process::id(), std::thread::current().id());
     let probe = out.join(format!(".contention-{process}-{thread:?}"));
@@ -168,20 +168,20 @@ fn in_order(asked: &[&'static WayInfo]) -> Vec<&'static WayInfo> {
     WAYS.iter().filter(wanted).collect()
 }
 
-/// The command as a reader would repeat it.
-fn command_line(argv: &[OsString]) -> String {
+/// The command as a reader would repeat it, of the program `bin`.
+pub(crate) fn command_line(bin: &str, argv: &[OsString]) -> String {
     let words: Vec<_> = argv
         .iter()
         .skip(1)
         .map(|word| word.to_string_lossy())
         .collect();
     format!(
-        "cargo run --release -p flowgate-bench --bin contention -- {}",
+        "cargo run --release -p flowgate-bench --bin {bin} -- {}",
         words.join(" ")
     )
 }
 
-fn within(text: &str, least: usize, most: usize) -> Result<usize, String> {
+pub(crate) fn within(text: &str, least: usize, most: usize) -> Result<usize, String> {
     let number = text
         .parse()
         .ok()
@@ -189,7 +189,7 @@ fn within(text: &str, least: usize, most: usize) -> Result<usize, String> {
     number.ok_or_else(|| format!("must be a whole number from {least} to {most}"))
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     let number = text
         .parse()
         .ok()
@@ -208,7 +208,7 @@ fn way(text: &str) -> Result<&'static WayInfo, String> {
 }
 
 /// What clap says, in one line unless it was asked for.
-fn refusal(error: &clap::Error) -> Refusal {
+pub(crate) fn refusal(error: &clap::Error) -> Refusal {
     let text = error.to_string();
     if matches!(
         error.kind(),

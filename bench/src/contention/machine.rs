@@ -20,26 +20,26 @@ struct Seat {
 
 /// A machine, as far as it matters to the numbers.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     /// The processor's name.
-    pub(super) model: String,
+    pub(crate) model: String,
     /// The operating system and its release.
-    pub(super) system: String,
+    pub(crate) system: String,
     /// Processor packages among the usable CPUs.
-    pub(super) packages: usize,
+    pub(crate) packages: usize,
     /// Physical cores among the usable CPUs.
-    pub(super) cores: usize,
+    pub(crate) cores: usize,
     /// The usable CPUs in the order in which threads are pinned to them: first a CPU of each core.
-    pub(super) cpus: Vec<usize>,
+    pub(crate) cpus: Vec<usize>,
     /// Sizes of the caches of the first of them, like `L2 2048K`.
-    pub(super) caches: Vec<String>,
+    pub(crate) caches: Vec<String>,
     /// Whether the processor says that it is virtual.
-    pub(super) virtual_machine: bool,
+    pub(crate) virtual_machine: bool,
 }
 
 impl Machine {
     /// This machine.
-    pub(super) fn detect() -> Result<Self, String> {
+    pub(crate) fn detect() -> Result<Self, String> {
         let allowed = sched_getaffinity(Pid::from_raw(0))
             .map_err(|error| format!("cannot ask for the CPUs that may be used: {error}"))?;
         let usable = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false));
@@ -62,7 +62,7 @@ impl Machine {
     }
 
     /// All of it in one line.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         let mut words = vec![
             self.model.clone(),

@@ -158,12 +158,18 @@ fn one_thread(
 }
 
 /// Lets the calling thread run on `cpu` only.
-fn pin(cpu: usize) -> Result<(), String> {
+pub(crate) fn pin(cpu: usize) -> Result<(), String> {
+    allow(&[cpu])
+}
+
+/// Lets the calling thread run on `cpus`.
+pub(crate) fn allow(cpus: &[usize]) -> Result<(), String> {
     let mut set = CpuSet::new();
-    let pinned = set
-        .set(cpu)
+    let allowed = cpus
+        .iter()
+        .try_for_each(|cpu| set.set(*cpu))
         .and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
-    pinned.map_err(|error| format!("cannot run on CPU {cpu}: {error}"))
+    allowed.map_err(|error| format!("cannot run on CPU {cpus:?}: {error}"))
 }
 
 /// A thread's flows, a packet of each, burst after burst, round and round.

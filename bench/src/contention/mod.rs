@@ -11,12 +11,12 @@
 pub mod args;
 mod csv;
 mod json;
-mod machine;
-mod measure;
+pub(crate) mod machine;
+pub(crate) mod measure;
 mod plot;
 mod raster;
 mod report;
-mod stats;
+pub(crate) mod stats;
 mod table;
 
 use crate::step::{self, Counts};

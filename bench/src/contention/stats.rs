@@ -1,19 +1,21 @@
 //! Numbers of several runs, as a table shows them.
 
+use serde::Serialize;
+
 /// The middle, the ends.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Summary {
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Summary {
     /// Half of the runs are at or below it (the mean of the middle two of an even number).
-    pub(super) median: f64,
+    pub(crate) median: f64,
     /// The least.
-    pub(super) min: f64,
+    pub(crate) min: f64,
     /// The most.
-    pub(super) max: f64,
+    pub(crate) max: f64,
 }
 
 impl Summary {
     /// Of at least one number; `None` without any.
-    pub(super) fn of(numbers: &[f64]) -> Option<Self> {
+    pub(crate) fn of(numbers: &[f64]) -> Option<Self> {
         let mut sorted = numbers.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (min, max) = (*sorted.first()?, *sorted.last()?);
@@ -26,7 +28,7 @@ impl Summary {
     }
 
     /// From the least to the most, as percent of the median.
-    pub(super) fn spread_percent(&self) -> f64 {
+    pub(crate) fn spread_percent(&self) -> f64 {
         100.0 * (self.max - self.min) / self.median
     }
 }

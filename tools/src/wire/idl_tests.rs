@@ -289,7 +289,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     asks(
         "RouteAdd",
         keys(&RouteAdd {
-            select: None,
+            select: Some(Select::Tuple),
             destination,
             paths: vec![],
         }),
@@ -297,7 +297,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     asks(
         "RouteChange",
         keys(&RouteChange {
-            select: None,
+            select: Some(Select::Tuple),
             destination,
             paths: vec![],
             deadline: Some(1),

@@ -128,7 +128,7 @@ fn get_of_a_flow_names_its_next_hop_and_why() {
         prints("get -proto tcp -src 10.99.0.2:40000 203.0.113.10:80")
     );
     let tail = "     prefix: 203.0.113.0/24
-      group: 3 (2 members, 4096 buckets)
+      group: 3 (2 members, 4096 buckets, by 5-tuple)
      bucket: 17
         pin: 192.0.2.11 (next hop 1, generation 7: live)
    next hop: 192.0.2.11 on rack

@@ -5,6 +5,7 @@ use super::exit::Failure;
 use super::exit::usage;
 use super::interrupt::Watch;
 use super::session::Session;
+use crate::client::PATIENCE;
 use crate::wire::ping::DEFAULTS;
 use crate::wire::ping::INTERVAL;
 use crate::wire::ping::Ping;
@@ -17,6 +18,7 @@ use std::io;
 use std::io::Write;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// Pings until all requests have ended, or Ctrl-C.
 ///
@@ -25,6 +27,7 @@ use std::ops::RangeInclusive;
 pub(crate) fn run(args: PingArgs, session: &mut Session<'_>) -> Result<(), Failure> {
     let ask = read(&args)?;
     let mut client = session.client()?;
+    client.patience(Some(patience(&ask)))?;
     let watch = Watch::start(client.closer()?)?;
     let mut seen = Seen::default();
     let mut written = head(session, &ask);
@@ -48,6 +51,11 @@ pub(crate) fn run(args: PingArgs, session: &mut Session<'_>) -> Result<(), Failu
         return Err(Failure::NoReply);
     }
     Ok(())
+}
+
+/// From one answer to the next there may be an interval, and the wait for it.
+fn patience(ask: &Ping) -> Duration {
+    PATIENCE + Duration::from_millis(ask.interval.saturating_add(ask.wait))
 }
 
 fn read(args: &PingArgs) -> Result<Ping, Failure> {

@@ -6,8 +6,10 @@
 use crate::wire::INTERFACE;
 use crate::wire::frame::FrameError;
 use crate::wire::frame::FrameReader;
+use crate::wire::frame::is_timeout;
 use crate::wire::frame::write_message;
 use crate::wire::message::CallError;
+use crate::wire::message::Reason;
 use crate::wire::message::Reply;
 use crate::wire::message::Request;
 use serde::Serialize;
@@ -17,12 +19,16 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 mod path;
 
 pub use path::SOCKET_VARIABLE;
 pub use path::default_socket;
 pub use path::socket_or_default;
+
+/// How long a gateway may be silent while it is waited for, unless [`Client::patience`] says otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -57,24 +63,44 @@ pub enum Error {
 pub struct Client {
     path: PathBuf,
     reader: FrameReader<UnixStream>,
+    patience: Option<Duration>,
 }
 
 impl Client {
-    /// Connects.
+    /// Connects; the gateway may then be silent for [`PATIENCE`].
     ///
     /// # Errors
     /// `NoDaemon` or `NoRight`, with the remedy.
     pub fn connect(path: &Path) -> Result<Self, Error> {
         match UnixStream::connect(path) {
-            Ok(stream) => Ok(Self {
-                path: path.into(),
-                reader: FrameReader::new(stream),
-            }),
+            Ok(stream) => {
+                let mut client = Self {
+                    path: path.into(),
+                    reader: FrameReader::new(stream),
+                    patience: None,
+                };
+                client.patience(Some(PATIENCE))?;
+                Ok(client)
+            }
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 Err(Error::NoRight(path.into()))
             }
             Err(_) => Err(Error::NoDaemon(path.into())),
         }
+    }
+
+    /// How long the gateway may be silent, from message to message; `None`: for ever.
+    ///
+    /// # Errors
+    /// The socket takes no such limit.
+    pub fn patience(&mut self, patience: Option<Duration>) -> Result<(), Error> {
+        let stream = self.reader.stream();
+        let set = stream
+            .set_read_timeout(patience)
+            .and_then(|()| stream.set_write_timeout(patience.or(Some(PATIENCE))));
+        set.map_err(|error| self.protocol(error))?;
+        self.patience = patience;
+        Ok(())
     }
 
     /// One call, one answer.
@@ -131,6 +157,7 @@ impl Client {
         match write_message(&mut stream, &request) {
             // A gateway that refuses us has closed the connection, and its answer says why.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) if is_timeout(&error) => Err(self.silent()),
             sent => sent.map_err(|error| self.protocol(error)),
         }
     }
@@ -141,7 +168,7 @@ impl Client {
                 serde_json::from_slice::<Reply>(message).map_err(|e| e.to_string())
             }
             Ok(None) => Err("it closed the connection without an answer".into()),
-            Err(FrameError::Io(error)) => Err(error.to_string()),
+            Err(FrameError::Io(error)) if is_timeout(&error) => return Err(self.silent()),
             Err(error) => Err(error.to_string()),
         };
         let reply = reply.map_err(|what| self.protocol(what))?;
@@ -151,6 +178,16 @@ impl Client {
 
     fn read<T: DeserializeOwned>(&self, value: &Value) -> Result<T, Error> {
         T::deserialize(value).map_err(|error| self.protocol(error))
+    }
+
+    /// Nothing came for as long as one waits.
+    fn silent(&self) -> Error {
+        let seconds = self.patience.unwrap_or(PATIENCE).as_secs_f64();
+        let line = format!(
+            "no answer in time: the flowgate at {} has said nothing for {seconds} s: it is busy or stopped; try again",
+            self.path.display()
+        );
+        CallError::refused(Reason::Busy, line).into()
     }
 
     fn protocol(&self, what: impl std::fmt::Display) -> Error {

@@ -60,6 +60,58 @@ fn what_no_flowgate_would_answer_is_an_error() {
 }
 
 #[test]
+fn a_gateway_that_says_nothing_is_not_waited_for() {
+    let directory = crate::testing::Directory::new();
+    let path = directory.join("s");
+    // It accepts by its backlog, as the socket of a stopped process does.
+    let _listener = UnixListener::bind(&path).unwrap();
+    let mut client = Client::connect(&path).unwrap();
+    client.patience(Some(Duration::from_millis(50))).unwrap();
+    let error = client.call::<Value>("Status", &json!({})).unwrap_err();
+    assert!(
+        matches!(&error, Error::Call(CallError::Refused(Reason::Busy, _))),
+        "{error:?}"
+    );
+    let path = path.display();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "no answer in time: the flowgate at {path} has said nothing for 0.05 s: it is busy or stopped; try again"
+        )
+    );
+}
+
+#[test]
+fn every_message_of_a_stream_renews_the_patience() {
+    let directory = crate::testing::Directory::new();
+    let path = directory.join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let (told, tells) = std::sync::mpsc::channel();
+    let program = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        for _ in 0..3 {
+            stream
+                .write_all(b"{\"parameters\":{},\"continues\":true}\0")
+                .unwrap();
+            tells.recv().unwrap();
+        }
+        // Held open, and silent, until the client has given up.
+        let _ = tells.recv();
+    });
+    let mut client = Client::connect(&path).unwrap();
+    client.patience(Some(Duration::from_millis(200))).unwrap();
+    let mut count = 0;
+    let ended = client.call_more("RouteList", &json!({}), |_: Value, _| {
+        count += 1;
+        told.send(()).is_ok()
+    });
+    let silent = matches!(ended, Err(Error::Call(CallError::Refused(Reason::Busy, _))));
+    assert_eq!((count, silent), (3, true));
+    drop(told);
+    program.join().unwrap();
+}
+
+#[test]
 fn nobody_at_the_socket_is_told_with_the_remedy() {
     let error = Client::connect(Path::new("no/such.sock"))
         .unwrap_err()

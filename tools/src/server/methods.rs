@@ -33,8 +33,8 @@ use std::time::Duration;
 /// How often a call without end looks whether its client is still there.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How long another thread may take to answer.
-const PENDING: Duration = Duration::from_secs(30);
+/// How long another thread may take to answer: less than a client waits, so that it is told.
+const PENDING: Duration = Duration::from_secs(8);
 
 /// Routes taken from, or flushed by, the control thread at a time: a small slice of its time.
 const ROUTE_SLICE: usize = 64;

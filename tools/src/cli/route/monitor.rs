@@ -17,6 +17,8 @@ use std::io::Write;
 
 pub(super) fn run(session: &mut Session<'_>) -> Result<(), Failure> {
     let mut client = session.client()?;
+    // Nothing may change for days.
+    client.patience(None)?;
     let mut written = Ok(());
     client.call_more("RouteMonitor", &json!({}), |event: Event, raw: &Value| {
         let line = if session.json {

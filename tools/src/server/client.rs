@@ -17,7 +17,10 @@ use crate::wire::message::Request;
 use nix::errno::Errno;
 use nix::sys::socket::MsgFlags;
 use nix::sys::socket::recv;
+use serde::Deserialize;
 use serde::Serialize;
+use serde_json::Map;
+use serde_json::Value;
 use std::io;
 use std::io::Read;
 use std::net::Shutdown;
@@ -63,11 +66,15 @@ fn malformed(message: String) -> CallError {
 }
 
 fn read_request(message: &[u8]) -> Result<Request, CallError> {
-    serde_json::from_slice(message).map_err(|error| {
+    let wrong = |error: &dyn std::fmt::Display| {
         malformed(format!(
             "not a call: {error}: send {{\"method\": \"org.flowgate.NAME\", \"parameters\": {{...}}}} and a NUL byte"
         ))
-    })
+    };
+    // By itself serde takes a sequence for a struct.
+    let object: Map<String, Value> =
+        serde_json::from_slice(message).map_err(|error| wrong(&error))?;
+    Request::deserialize(Value::Object(object)).map_err(|error| wrong(&error))
 }
 
 /// Says what was wrong, and takes what the client is still sending: closing on unread bytes could cost it the answer.

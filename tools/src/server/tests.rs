@@ -220,12 +220,13 @@ fn a_flush_tells_each_route() {
 fn broken_messages_are_answered_by_one_error_and_harm_nobody() {
     let gateway = Gateway::start(Fake::small());
     let mut other = gateway.client();
-    let broken: [&[u8]; 9] = [
+    let broken: [&[u8]; 10] = [
         b"\0",
         b"{\0",
         b"null\0",
         b"[]\0",
         b"{\"method\":7}\0",
+        b"[\"org.flowgate.Status\",{},false,false]\0",
         b"\xff\xff\0",
         b"{\"method\":\"org.flowgate.Status\"",
         b"GET / HTTP/1.1\r\n\r\n",

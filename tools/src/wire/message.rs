@@ -237,6 +237,12 @@ pub fn parameters<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Cal
     } else {
         value
     };
+    if !value.is_object() {
+        return Err(CallError::InvalidParameter {
+            parameter: "parameters".into(),
+            message: "write an object, {\"name\": value, ...}".into(),
+        });
+    }
     T::deserialize(&value).map_err(|error| {
         let message = error.to_string();
         let parameter = offender::<T>(&value, &message);
@@ -304,7 +310,41 @@ mod tests {
             "address"
         );
         assert_eq!(wrong(json!({"count": 1, "colour": 2})), "colour");
-        assert_eq!(wrong(json!([1, 2, 3])), "parameters");
+        for no_object in [
+            json!([1, "10.0.0.1"]),
+            json!([1, null]),
+            json!(7),
+            json!("x"),
+        ] {
+            assert_eq!(wrong(no_object), "parameters");
+        }
+    }
+
+    #[test]
+    fn structs_in_parameters_are_objects_too() {
+        use crate::wire::route::{RouteAdd, RouteGet};
+        let add = |paths: Value| {
+            parameters::<RouteAdd>(json!({"destination": "10.0.0.0/8", "paths": paths}))
+        };
+        let refused = |error: CallError| match error {
+            CallError::InvalidParameter { parameter, .. } => parameter,
+            other => panic!("{other:?}"),
+        };
+        let sequence = json!([["gateway", "192.0.2.11", null, 1, null]]);
+        assert_eq!(refused(add(sequence).unwrap_err()), "paths");
+        assert_eq!(
+            refused(add(json!([{"gatway": "192.0.2.11"}])).unwrap_err()),
+            "gatway"
+        );
+        add(json!([{"gateway": "192.0.2.11"}])).unwrap();
+        let get =
+            |flow: Value| parameters::<RouteGet>(json!({"destination": "10.0.0.1", "flow": flow}));
+        assert_eq!(
+            refused(get(json!(["tcp", "10.0.0.2", 1, 2])).unwrap_err()),
+            "flow"
+        );
+        get(json!({"protocol": "tcp", "source": "10.0.0.2"})).unwrap();
+        get(Value::Null).unwrap();
     }
 
     #[test]

@@ -20,6 +20,36 @@ where
     String::deserialize(from)?.parse().map_err(D::Error::custom)
 }
 
+/// Structs below a message's own: each must be an object. By itself serde takes a sequence of their fields as well.
+pub(super) mod object {
+    use super::*;
+    use serde::de::DeserializeOwned;
+    use serde_json::Map;
+    use serde_json::Value;
+
+    fn read<T: DeserializeOwned, E: Error>(object: Map<String, Value>) -> Result<T, E> {
+        T::deserialize(Value::Object(object)).map_err(E::custom)
+    }
+
+    pub(in crate::wire) fn list<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
+    where
+        T: DeserializeOwned,
+        D: Deserializer<'de>,
+    {
+        let objects = Vec::<Map<String, Value>>::deserialize(from)?;
+        objects.into_iter().map(read).collect()
+    }
+
+    pub(in crate::wire) fn option<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
+    where
+        T: DeserializeOwned,
+        D: Deserializer<'de>,
+    {
+        let object = Option::<Map<String, Value>>::deserialize(from)?;
+        object.map(read).transpose()
+    }
+}
+
 pub(super) mod option {
     use super::*;
 

@@ -17,6 +17,8 @@ use crate::wire::route::RouteChange;
 use crate::wire::route::RouteDelete;
 use crate::wire::route::RouteGet;
 use crate::wire::route::Select;
+use crate::wire::route::check_deadline;
+use crate::wire::route::check_mtu;
 use crate::wire::route::check_weight;
 use route::Prefix;
 use std::fmt;
@@ -257,7 +259,8 @@ impl Said {
     }
 
     /// The paths of an add or change.
-    fn paths(&mut self, may_drain: bool) -> Result<Vec<PathSpec>, Failure> {
+    fn paths(&mut self, destination: Prefix, may_drain: bool) -> Result<Vec<PathSpec>, Failure> {
+        check_mtu(destination, self.defaults.mtu).or_else(|line| usage(format!("-{line}")))?;
         if let Some(kind @ (PathKind::Blackhole | PathKind::Reject)) = self.kind {
             // FreeBSD wants a gateway here and never uses it: taken, and forgotten.
             return Ok(vec![PathSpec {
@@ -271,7 +274,7 @@ impl Said {
         }
         for path in &self.paths {
             check_weight(path.weight.unwrap_or(1), may_drain).or_else(usage)?;
-            check_mtu(path.mtu)?;
+            check_mtu(destination, path.mtu).or_else(|line| usage(format!("-{line}")))?;
         }
         Ok(std::mem::take(&mut self.paths))
     }
@@ -283,7 +286,7 @@ impl Said {
                 "-deadline belongs to change: route change ... -weight 0 -deadline SECONDS",
             );
         }
-        let paths = self.paths(false)?;
+        let paths = self.paths(destination, false)?;
         Ok(Command::Add(
             Destination(destination),
             RouteAdd {
@@ -296,11 +299,8 @@ impl Said {
 
     fn change(mut self) -> Result<Command, Failure> {
         let destination = self.destination()?;
-        let paths = self.paths(true)?;
-        let drains = paths.iter().any(|path| path.weight == Some(0));
-        if self.deadline.is_some() && !drains {
-            return usage("-deadline goes with -weight 0: it ends a drain");
-        }
+        let paths = self.paths(destination, true)?;
+        check_deadline(self.deadline, &paths).or_else(usage)?;
         let ask = RouteChange {
             destination,
             paths,
@@ -337,15 +337,6 @@ impl Said {
             _ => return usage("get takes a destination, or a flow: get tcp SRC:PORT DST:PORT"),
         };
         tuple::query(protocol, source, destination).map(Command::Get)
-    }
-}
-
-fn check_mtu(mtu: Option<u32>) -> Result<(), Failure> {
-    match mtu {
-        Some(mtu) if !(68..=65_535).contains(&mtu) => {
-            usage(format!("-mtu {mtu}: write a number of bytes, 68 to 65535"))
-        }
-        _ => Ok(()),
     }
 }
 

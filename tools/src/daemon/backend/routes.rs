@@ -306,6 +306,9 @@ pub(crate) fn spec_of(
             "the gateways of one command have one -mtu: give each the same, or add them one by one",
         );
     }
+    wire::check_mtu(prefix, mtu)
+        .and_then(|()| wire::check_deadline(deadline_s, paths))
+        .map_err(|line| CallError::Refused(Reason::Invalid, line))?;
     Ok(RouteSpec {
         prefix,
         kind,

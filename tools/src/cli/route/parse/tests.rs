@@ -266,7 +266,15 @@ fn bad_lines_are_told_what_would_be_right() {
         ("add 10.0.0.0/8 192.0.2.1 -weight", "-weight needs a value"),
         (
             "add 10.0.0.0/8 192.0.2.1 -mtu 67",
-            "-mtu 67: write a number of bytes, 68 to 65535",
+            "-mtu 67 is out of range for 10.0.0.0/8: write 68 to 65535 bytes",
+        ),
+        (
+            "add 2001:db8::/32 fd00::2 -mtu 1279",
+            "-mtu 1279 is out of range for 2001:db8::/32: write 1280 to 65535 bytes",
+        ),
+        (
+            "add -mtu 0 10.0.0.0/8 -blackhole",
+            "-mtu 0 is out of range for 10.0.0.0/8: write 68 to 65535 bytes",
         ),
         (
             "add -net 10.0.0.0 -netmask 255.0.255.0 192.0.2.1",
@@ -278,7 +286,7 @@ fn bad_lines_are_told_what_would_be_right() {
         ),
         (
             "change 10.0.0.0/8 192.0.2.1 -deadline 5",
-            "-deadline goes with -weight 0: it ends a drain",
+            "a deadline goes with weight 0, which drains: -weight 0 -deadline SECONDS",
         ),
         (
             "add 10.0.0.0/8 192.0.2.1 -wieght 5",

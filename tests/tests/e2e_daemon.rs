@@ -23,7 +23,7 @@ fn the_daemon_ends_cleanly_and_leaves_no_socket() {
         servers: 2,
         ..LabSpec::default()
     });
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let gateway = Gateway::start(&lab, &[1, 2]);
         let services: Vec<_> = lab.families().into_iter().map(plan::echo_service).collect();
         // It ends under load too.

@@ -253,6 +253,71 @@ fn the_example_configuration_is_right() {
 }
 
 #[test]
+fn a_check_refuses_what_a_run_would_in_one_line() {
+    let directory = Directory::new();
+    let file = directory.join("a.toml");
+    let port = "[[port]]\nname = \"a\"\ntype = \"tun\"\naddresses = [\"10.0.0.1/24\"]\n";
+    let cases = [
+        (
+            "[tables]\nflows-v4 = 1073741824\n",
+            "flows-v4 = 1073741824 in [tables] wants 73014444032 bytes",
+            78,
+        ),
+        (
+            "[control]\ngroup = \"no-such-group\"\n",
+            "no group no-such-group for the control socket",
+            78,
+        ),
+        (
+            "[gateway]\ncpus = [999]\n",
+            "flowgate has no CPU 999 here",
+            78,
+        ),
+        (
+            "[secrets]\ngroup-secret-file = \"/dev/zero\"\n",
+            "it must be a regular file",
+            73,
+        ),
+        (
+            "[secrets]\ngroup-secret-file = \"no/such/file\"\n",
+            "cannot make the group secret",
+            73,
+        ),
+        (
+            "[[route]]\ndestination = \"10.0.0.1/32\"\nkind = \"reject\"\n",
+            "is our own address on port a",
+            78,
+        ),
+    ];
+    for (lines, message, wanted) in cases {
+        std::fs::write(&file, format!("{lines}{port}")).unwrap();
+        for check in ["--check", ""] {
+            let (out, error, status) = run(&format!("run {check} --config {}", file.display()));
+            assert_eq!((out.as_str(), status), ("", wanted), "{lines}{error}");
+            assert!(error.contains(message), "{error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_gateway_that_says_nothing_is_busy() {
+    let directory = Directory::new();
+    let path = directory.join("s");
+    // Its backlog takes clients, as that of a stopped gateway does.
+    let _listener = UnixListener::bind(&path).unwrap();
+    let socket = path.display();
+    let (out, error, status) = run(&format!("--socket {socket} status --json"));
+    let line = format!(
+        "no answer in time: the flowgate at {socket} has said nothing for 10 s: it is busy or stopped; try again"
+    );
+    assert_eq!((error, status), (format!("status: {line}\n"), 1));
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(told["error"], "org.flowgate.Busy");
+    assert_eq!(told["parameters"]["message"], line);
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     for line in ["route --help", "status --help", "help netstat"] {
         let mut child = command(BINARY, line)

@@ -179,7 +179,12 @@ fn a_daemon_serves_its_commands_until_it_is_told_to_end() {
     assert_eq!(second.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&second.stderr).contains("a flowgate already serves"));
 
-    kill(Pid::from_raw(daemon.child.id() as i32), Signal::SIGTERM).unwrap();
+    let pid = Pid::from_raw(daemon.child.id() as i32);
+    for harmless in [Signal::SIGUSR1, Signal::SIGUSR2] {
+        kill(pid, harmless).unwrap();
+        assert_eq!(ask(&socket, "status").0, 0, "{harmless}");
+    }
+    kill(pid, Signal::SIGTERM).unwrap();
     assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
     daemon.await_line("ended");
     assert!(!socket.exists());

@@ -28,7 +28,8 @@ examples:
   flowgate run --config flowgate.toml --check
   flowgate run --config flowgate.toml --log debug
 
-It runs in the foreground and logs to standard error. SIGTERM and SIGINT end it; a second one at once.
+It runs in the foreground and logs to standard error. SIGTERM, SIGINT and SIGHUP end it; a second one at once.
+SIGUSR1 and SIGUSR2 do nothing.
 A complete, commented configuration is in docs/flowgate.example.toml.
 
 exit status: 0 ended by a signal, or --check found nothing wrong; 1 a flowgate serves the socket already;

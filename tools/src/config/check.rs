@@ -9,18 +9,14 @@ use super::Port;
 use super::PortType;
 use super::Problems;
 use super::Route;
+use crate::wire::route::MIN_MTU_V6;
 use crate::wire::route::PathKind;
+use crate::wire::route::check_mtu;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-/// The least MTU of a link that carries IPv6 (RFC 8200 section 5).
-const MIN_MTU_V6: u32 = 1280;
-
 /// Checks everything, and adds what is wrong.
 pub(super) fn config(config: &Config, problems: &mut Problems) {
-    if config.ports.is_empty() {
-        problems.add(0, "no port: a gateway needs at least one [[port]]");
-    }
     names(&config.ports, problems);
     networks(&config.ports, problems);
     own_addresses(&config.ports, problems);
@@ -196,6 +192,22 @@ fn route(route: &Route, config: &Config, problems: &mut Problems) {
     if let Some(port) = connected {
         let name = &port.name.value;
         problems.add(*line, format!("{destination} is the network of port {name}: its route is there by itself, leave this one out"));
+    }
+    let own = |port: &&Port| {
+        let mut own = port.addresses.iter().map(|own| own.value.address);
+        destination.is_host() && own.any(|own| own == destination.addr())
+    };
+    if let Some(port) = config
+        .ports
+        .iter()
+        .find(own)
+        .filter(|_| connected.is_none())
+    {
+        let name = &port.name.value;
+        problems.add(*line, format!("{destination} is our own address on port {name}: its route is there by itself, leave this one out"));
+    }
+    if let Err(wrong) = check_mtu(*destination, route.mtu) {
+        problems.add(*line, wrong);
     }
     match (route.kind, route.gateways.as_slice(), &route.iface) {
         (PathKind::Gateway, [], None) => problems.add(

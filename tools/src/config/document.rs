@@ -174,8 +174,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A text that reads as something whose errors say what would be right.
-    pub(super) fn parsed<T: FromStr<Err: Display>>(
+    /// A text that reads as something.
+    pub(super) fn parsed<T: FromStr>(
         &mut self,
         key: &'static str,
         right: &str,
@@ -183,8 +183,8 @@ impl<'a> Section<'a> {
         let Located { value, line } = self.text(key, right)?;
         match value.parse() {
             Ok(value) => Some(Located { value, line }),
-            Err(error) => {
-                self.problem(line, format!("{key} = \"{value}\": {error}: write {right}"));
+            Err(_) => {
+                self.problem(line, format!("{key} = \"{value}\": write {right}"));
                 None
             }
         }

@@ -70,7 +70,7 @@ pub(super) fn config(path: &Path, text: &str, problems: &mut Problems) -> Option
             .section("secrets")
             .and_then(|section| secrets(path, section))
             .unwrap_or_else(|| path.with_extension("group-secret")),
-        ports: root.sections("port").into_iter().filter_map(port).collect(),
+        ports: ports(&mut root),
         routes: root
             .sections("route")
             .into_iter()
@@ -88,6 +88,15 @@ pub(super) fn config(path: &Path, text: &str, problems: &mut Problems) -> Option
     Some(config)
 }
 
+/// Some port must be written, right or wrong: a wrong one is told by itself.
+fn ports(root: &mut Section<'_>) -> Vec<Port> {
+    let sections = root.sections("port");
+    if sections.is_empty() {
+        root.problem(0, "no port: a gateway needs at least one [[port]]");
+    }
+    sections.into_iter().filter_map(port).collect()
+}
+
 fn gateway(mut section: Section<'_>) -> Gateway {
     let workers = section
         .number("workers", 1..=256)
@@ -96,6 +105,10 @@ fn gateway(mut section: Section<'_>) -> Gateway {
     let mut cpus = Vec::new();
     for Element { line, value } in section.list("cpus") {
         match integer(value).and_then(|cpu| usize::try_from(cpu).ok()) {
+            Some(cpu) if cpus.contains(&cpu) => section.problem(
+                line,
+                format!("cpus: {cpu} stands here twice: name each CPU once"),
+            ),
             Some(cpu) => cpus.push(cpu),
             None => section.problem(
                 line,
@@ -115,7 +128,11 @@ fn gateway(mut section: Section<'_>) -> Gateway {
 }
 
 fn control(mut section: Section<'_>) -> Control {
-    let socket = section.text("socket", "a path, such as \"/run/flowgate.sock\"");
+    let right = "a path, such as \"/run/flowgate.sock\"";
+    let socket = section.text("socket", right);
+    if let Some(Located { line, .. }) = socket.as_ref().filter(|path| path.value.is_empty()) {
+        section.problem(*line, format!("socket = \"\": write {right}"));
+    }
     let group = section.text("group", "a group's name");
     section.finish();
     Control {

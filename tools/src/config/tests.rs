@@ -278,6 +278,52 @@ fn ports_are_checked() {
 }
 
 #[test]
+fn a_wrong_port_is_told_once() {
+    assert_eq!(
+        wrong("[[port]]\nname = \"a\"\ntype = \"tub\"\n"),
+        ["flowgate.toml:3: type = \"tub\": write type = \"tun\" or type = \"tap\""]
+    );
+    assert_eq!(
+        wrong("[[port]]\nname = \"a\"\n"),
+        ["flowgate.toml:1: a port without a type: write type = \"tun\" or type = \"tap\""]
+    );
+    assert_eq!(
+        wrong("[[port]]\nname = \"a\"\ntype = \"tap\"\nmac = \"zz\"\n"),
+        [
+            "flowgate.toml:4: mac = \"zz\": write six hexadecimal bytes, such as \"02:00:00:00:00:0a\""
+        ]
+    );
+}
+
+#[test]
+fn what_run_would_refuse_is_refused_with_its_line() {
+    assert_eq!(
+        wrong(&format!("[control]\nsocket = \"\"\n{PORTS}")),
+        ["flowgate.toml:2: socket = \"\": write a path, such as \"/run/flowgate.sock\""]
+    );
+    assert_eq!(
+        wrong(&format!("[gateway]\ncpus = [0, 1, 0]\n{PORTS}")),
+        ["flowgate.toml:2: cpus: 0 stands here twice: name each CPU once"]
+    );
+    assert!(
+        good(&format!("[gateway]\ncpus = []\n{PORTS}"))
+            .gateway
+            .cpus
+            .is_empty()
+    );
+    for own in ["192.0.2.1/32", "192.0.2.1", "fd00::1/128"] {
+        let lines = wrong_after_ports(&format!(
+            "[[route]]\ndestination = \"{own}\"\nkind = \"blackhole\"\n"
+        ));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(
+            lines[0].contains("is our own address on port rack"),
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
 fn routes_are_checked() {
     let cases = [
         (
@@ -295,6 +341,10 @@ fn routes_are_checked() {
         (
             "destination = \"10.0.0.0/8\"\n",
             "flowgate.toml:6: the route to 10.0.0.0/8 leads nowhere: write gateways = [...], iface = \"...\" or kind = \"blackhole\"",
+        ),
+        (
+            "destination = \"2001:db8::/32\"\ngateways = [\"fd00::2\"]\nmtu = 1279\n",
+            "flowgate.toml:6: mtu 1279 is out of range for 2001:db8::/32: write 1280 to 65535 bytes",
         ),
         (
             "destination = \"10.0.0.0/8\"\ngateways = [\"172.16.0.1\"]\n",

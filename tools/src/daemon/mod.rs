@@ -3,10 +3,11 @@
 //! | file | what it is |
 //! |---|---|
 //! | `plan` | the configuration as what `stack` is built from: devices, setup, routes, checks |
+//! | `preflight` | what can be known of this machine before anything is made; `--check` ends behind it |
 //! | `secrets` | the installation's group secret in its file, the table secret of this start |
 //! | [`gate`] | the running gateway: its threads, control, socket; the demo's too |
 //! | [`backend`] | what the control socket's calls do |
-//! | `signals` | SIGTERM and SIGINT, read by the main thread |
+//! | `signals` | SIGTERM, SIGINT and SIGHUP, read by the main thread |
 //! | `log` | `tracing` on standard error |
 //!
 //! Order: signals are blocked before any thread starts; devices are open before the gateway is built; its first routes are
@@ -16,6 +17,7 @@ pub(crate) mod backend;
 pub(crate) mod gate;
 mod log;
 mod plan;
+mod preflight;
 mod secrets;
 mod signals;
 
@@ -74,7 +76,8 @@ pub fn run(args: &RunArgs, socket: Option<PathBuf>) -> ExitCode {
 fn perform(args: &RunArgs, socket: Option<PathBuf>) -> Result<(), Stop> {
     let config = config::load(&args.config).map_err(|wrong| Stop::new(Exit::Config, wrong))?;
     let plan = Plan::new(&args.config, &config);
-    plan.check().map_err(|line| Stop::new(Exit::Config, line))?;
+    let checked = preflight::check(&plan, &config, socket.clone());
+    checked.map_err(|(exit, line)| Stop::new(exit, line))?;
     if args.check {
         // A reader that went away misses nothing.
         let _ = writeln!(

@@ -85,6 +85,23 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Threads that forward.
+    pub(super) fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// Bytes of a packet buffer: the largest MTU and a link header.
+    pub(super) fn packet_size(&self) -> usize {
+        let mtus = self.config.ports.iter().map(|port| port.mtu.value as usize);
+        let largest = mtus.max().unwrap_or(0) + LINK_ROOM;
+        Setup::default().packet_size.max(largest)
+    }
+
+    /// `FILE: message`
+    pub(super) fn in_file(&self, message: impl std::fmt::Display) -> String {
+        format!("{}: {message}", self.file.display())
+    }
+
     /// `FILE:LINE: message`
     fn at(&self, line: usize, message: impl std::fmt::Display) -> String {
         format!("{}:{line}: {message}", self.file.display())
@@ -138,12 +155,6 @@ impl<'a> Plan<'a> {
     /// What the core is built from.
     pub(super) fn setup(&self, ports: Ports, secrets: &Secrets) -> Setup {
         let tables = &self.config.tables;
-        let mtu = ports
-            .0
-            .iter()
-            .map(|port| port.mtu as usize)
-            .max()
-            .unwrap_or(0);
         let defaults = Setup::default();
         Setup {
             workers: self.workers,
@@ -153,7 +164,7 @@ impl<'a> Plan<'a> {
             route: self.route_limits(),
             neigh: self.neighbour_times(),
             buffers: tables.buffers,
-            packet_size: defaults.packet_size.max(mtu + LINK_ROOM),
+            packet_size: self.packet_size(),
             hold: (
                 defaults.hold.0.min(tables.held_packets),
                 tables.held_packets,

@@ -9,6 +9,7 @@ use flowtable::TableSecret;
 use std::fs;
 use std::fs::OpenOptions;
 use std::io;
+use std::io::Read;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::fs::PermissionsExt;
@@ -48,23 +49,59 @@ fn random<const N: usize>() -> Result<[u8; N], String> {
 
 /// The secret in `file`, made there at the first start.
 fn kept(file: &Path) -> Result<[u8; BYTES], String> {
-    let at = file.display();
-    match fs::read_to_string(file) {
-        Ok(text) => {
+    match read(file)? {
+        Some(secret) => {
             warn_if_open(file);
-            parse(&text).ok_or_else(|| {
-                format!(
-                    "{at} holds no group secret: it must be {} hexadecimal digits; restore it, or remove it and a new \
-                     one is made (flows that are not pinned then choose anew)",
-                    2 * BYTES
-                )
-            })
+            Ok(secret)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(file),
+        None => make(file),
+    }
+}
+
+/// What would keep [`Secrets::load`] from its file, without making it.
+///
+/// # Errors
+/// One line: what lies there is no secret, or there is no directory to make one in.
+pub(super) fn check(file: &Path) -> Result<(), String> {
+    let directory = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if read(file)?.is_none() && !directory.is_dir() {
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        return Err(cannot_make(file, &missing));
+    }
+    Ok(())
+}
+
+/// The secret in `file`; `None` when there is no file.
+fn read(file: &Path) -> Result<Option<[u8; BYTES]>, String> {
+    let at = file.display();
+    match bounded(file) {
+        Ok(text) => parse(&text).map(Some).ok_or_else(|| {
+            format!(
+                "{at} holds no group secret: it must be a regular file of {} hexadecimal digits; restore it, or remove \
+                 it and a new one is made (flows that are not pinned then choose anew)",
+                2 * BYTES
+            )
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!(
             "cannot read the group secret {at}: {error}: make it readable for the user who runs flowgate"
         )),
     }
+}
+
+/// The beginning of a regular file, one byte more than a secret and its line's end; nothing of what is no file: opening
+/// a pipe, or reading a device, could last for ever.
+fn bounded(file: &Path) -> io::Result<String> {
+    if !fs::metadata(file)?.is_file() {
+        return Ok(String::new());
+    }
+    let mut bytes = Vec::new();
+    let most = 2 * BYTES as u64 + 2;
+    fs::File::open(file)?.take(most).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn make(file: &Path) -> Result<[u8; BYTES], String> {
@@ -81,12 +118,16 @@ fn make(file: &Path) -> Result<[u8; BYTES], String> {
         });
     match written {
         Ok(()) => Ok(secret),
-        Err(error) => Err(format!(
-            "cannot make the group secret {}: {error}: make its directory writable for the user who runs flowgate, or \
-             name another place with group-secret-file in [secrets]",
-            file.display()
-        )),
+        Err(error) => Err(cannot_make(file, &error)),
     }
+}
+
+fn cannot_make(file: &Path, error: &io::Error) -> String {
+    format!(
+        "cannot make the group secret {}: {error}: make its directory writable for the user who runs flowgate, or \
+         name another place with group-secret-file in [secrets]",
+        file.display()
+    )
 }
 
 fn parse(text: &str) -> Option<[u8; BYTES]> {
@@ -127,6 +168,23 @@ mod tests {
         let nowhere = kept(&directory.join("nowhere/group-secret")).unwrap_err();
         assert!(nowhere.contains("group-secret-file"), "{nowhere}");
         fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once_and_a_check_makes_nothing() {
+        for endless in ["/dev/zero", "/dev", "/dev/null"] {
+            let line = kept(Path::new(endless)).unwrap_err();
+            assert!(line.contains("must be a regular file"), "{line}");
+            assert!(check(Path::new(endless)).is_err());
+        }
+        let directory = crate::testing::Directory::new();
+        let file = directory.join("group-secret");
+        check(&file).unwrap();
+        assert!(!file.exists());
+        fs::write(&file, "0".repeat(1 << 20)).unwrap();
+        assert!(check(&file).is_err());
+        let nowhere = check(&directory.join("nowhere/group-secret")).unwrap_err();
+        assert!(nowhere.contains("group-secret-file"), "{nowhere}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT as a descriptor that the main thread reads.
+//! SIGTERM, SIGINT and SIGHUP as a descriptor that the main thread reads; SIGUSR1 and SIGUSR2, which are taken and
+//! forgotten.
 //!
 //! They are blocked before any thread starts, so every thread has them blocked and none is interrupted.
 
@@ -13,27 +14,37 @@ use nix::sys::signalfd::SfdFlags;
 use nix::sys::signalfd::SignalFd;
 use std::os::fd::AsFd;
 
-/// The signals that end the daemon.
+/// They end nothing.
+const IGNORED: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGUSR2];
+
+/// The signals that end the daemon, and those that must not.
 pub(super) struct Signals {
-    set: SigSet,
+    ending: SigSet,
     fd: SignalFd,
 }
 
 impl Signals {
     /// Blocks them, for this thread and all that it will start.
     pub(super) fn block() -> nix::Result<Self> {
-        let set: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
+        let mut ending: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
+        // nohup(1) starts programs that are to outlive their terminal.
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        if !ignores_hangup(&status) {
+            ending.add(Signal::SIGHUP);
+        }
+        let mut set = ending;
+        set.extend(IGNORED);
         set.thread_block()?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        Ok(Self { set, fd })
+        Ok(Self { ending, fd })
     }
 
-    /// Lets the next one end the process at once.
+    /// Lets the next one end the process at once; those that end nothing stay blocked.
     pub(super) fn unblock(&self) -> nix::Result<()> {
-        self.set.thread_unblock()
+        self.ending.thread_unblock()
     }
 
-    /// The name of a signal that has come, or comes within `ms` milliseconds.
+    /// The name of an ending signal that has come, or comes within `ms` milliseconds.
     pub(super) fn wait(&self, ms: u16) -> Option<&'static str> {
         let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::from(ms)) {
@@ -45,8 +56,17 @@ impl Signals {
     fn pending(&self) -> Option<&'static str> {
         let info = self.fd.read_signal().ok().flatten()?;
         let number = i32::try_from(info.ssi_signo).ok()?;
-        Signal::try_from(number).ok().map(Signal::as_str)
+        let signal = Signal::try_from(number).ok()?;
+        (!IGNORED.contains(&signal)).then(|| signal.as_str())
     }
+}
+
+/// Whether this process was started with SIGHUP ignored, by what the kernel says of it.
+fn ignores_hangup(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Signal 1 is the lowest bit.
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(test)]
@@ -62,6 +82,19 @@ mod tests {
         raise(Signal::SIGTERM).unwrap();
         assert_eq!(signals.wait(10_000), Some("SIGTERM"));
         assert_eq!(signals.wait(0), None);
+        raise(Signal::SIGHUP).unwrap();
+        assert_eq!(signals.wait(10_000), Some("SIGHUP"));
+        for harmless in IGNORED {
+            raise(harmless).unwrap();
+            assert_eq!(signals.wait(10_000), None);
+        }
         signals.unblock().unwrap();
+    }
+
+    #[test]
+    fn nohup_is_seen() {
+        assert!(ignores_hangup("SigBlk:\t00\nSigIgn:\t0000000000000001\n"));
+        assert!(!ignores_hangup("SigIgn:\t0000000000001000\n"));
+        assert!(!ignores_hangup(""));
     }
 }

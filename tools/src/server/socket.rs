@@ -20,6 +20,21 @@ pub struct SocketSpec {
     pub group: Option<String>,
 }
 
+impl SocketSpec {
+    /// What is wrong with it by itself, whoever serves there.
+    ///
+    /// # Errors
+    /// `TooLong`, or `NoGroup`.
+    pub fn check(&self) -> Result<(), ServeError> {
+        if self.path.as_os_str().len() > 107 {
+            return Err(ServeError::TooLong(self.path.clone()));
+        }
+        self.group
+            .as_deref()
+            .map_or(Ok(()), |name| find_group(name).map(|_| ()))
+    }
+}
+
 /// Why a control socket cannot be served: one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -76,9 +91,7 @@ impl Listener {
             path: path.clone(),
             error,
         };
-        if path.as_os_str().len() > 107 {
-            return Err(ServeError::TooLong(path));
-        }
+        spec.check()?;
         let group = spec.group.as_deref().map(find_group).transpose()?;
         remove_stale(&path)?;
         let listener = bind_private(&path).map_err(failed)?;

@@ -9,9 +9,9 @@ use super::Port;
 use super::PortType;
 use super::Problems;
 use super::Route;
-use crate::wire::route::MIN_MTU_V6;
+use crate::wire::limits::MIN_MTU_V6;
+use crate::wire::limits::check_mtu;
 use crate::wire::route::PathKind;
-use crate::wire::route::check_mtu;
 use std::collections::HashMap;
 use std::net::IpAddr;
 

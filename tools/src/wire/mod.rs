@@ -12,6 +12,7 @@
 pub mod flow;
 pub mod frame;
 pub mod idl;
+pub mod limits;
 pub mod message;
 pub mod neighbour;
 pub mod ping;

@@ -4,6 +4,8 @@ use super::Live;
 use super::flows::protocol_number;
 use super::refusal::refused;
 use crate::server::Answer;
+use crate::wire::limits::check_deadline;
+use crate::wire::limits::check_mtu;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use crate::wire::route as wire;
@@ -306,8 +308,8 @@ pub(crate) fn spec_of(
             "the gateways of one command have one -mtu: give each the same, or add them one by one",
         );
     }
-    wire::check_mtu(prefix, mtu)
-        .and_then(|()| wire::check_deadline(deadline_s, paths))
+    check_mtu(prefix, mtu)
+        .and_then(|()| check_deadline(deadline_s, paths))
         .map_err(|line| CallError::Refused(Reason::Invalid, line))?;
     Ok(RouteSpec {
         prefix,

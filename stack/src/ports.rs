@@ -57,7 +57,7 @@ pub struct Port {
     pub layer: Layer,
     /// Largest IP packet it takes, bytes.
     pub mtu: u32,
-    /// Whether it is administratively up.
+    /// Whether it is up: the operator says so, and its device carries frames.
     pub up: bool,
     /// Our own addresses there.
     pub addrs: Vec<PortAddr>,
@@ -111,6 +111,26 @@ pub fn is_link_local(addr: &IpAddr) -> bool {
     match addr {
         IpAddr::V4(a) => a.is_link_local(),
         IpAddr::V6(a) => a.is_unicast_link_local(),
+    }
+}
+
+/// What the kernel says of a port's device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceState {
+    /// It is up and has a carrier.
+    Up,
+    /// It is set down, or has no carrier.
+    Down,
+    /// It is no more, for good: a device of its name is another one.
+    Deleted,
+    /// It is in another network namespace now, where nobody watches it; it may well carry frames.
+    Moved,
+}
+
+impl DeviceState {
+    /// Whether frames may pass.
+    pub const fn carries(self) -> bool {
+        matches!(self, Self::Up | Self::Moved)
     }
 }
 

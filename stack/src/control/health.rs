@@ -78,11 +78,12 @@ pub struct NhopHealth {
 
 impl Control {
     /// Takes a report of the host.
-    pub(super) fn host_event(&mut self, event: HostEvent, now: Now) {
+    pub(super) fn host_event(&mut self, event: HostEvent, host: &mut dyn HostLink, now: Now) {
         match event {
             HostEvent::NeighUp(idx) => self.neigh_health(idx, false, now),
             HostEvent::NeighDown(idx) => self.neigh_health(idx, true, now),
             HostEvent::Check { id, up } => self.check_health(id, up, now),
+            HostEvent::Device { port, state } => self.device_changed(port, state, host, now),
             HostEvent::NeighMoved { .. } | HostEvent::Conflict { .. } => {
                 self.told.push(ControlEvent::Host(event));
             }

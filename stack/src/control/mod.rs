@@ -2,14 +2,15 @@
 //!
 //! One thread owns it. It writes what workers read (FIB, groups, next-hop words, the published ports) and
 //! never waits for them. The host reports neighbours and health checks; control decides what that means for
-//! next hops. Files: `routes` (add, change, delete, get), `health`, `flows`, `report` (status, fills), and
-//! `reader`, by which other threads read flows and counters without control.
+//! next hops. Files: `routes` (add, change, delete, get), `health`, `flows`, `report` (status, fills),
+//! `switch` (ports up and down), and `reader`, by which other threads read flows and counters without control.
 
 mod flows;
 mod health;
 mod reader;
 mod report;
 mod routes;
+mod switch;
 
 pub use flows::{FlowRow, FlowSide};
 pub use health::{DownCause, NhopHealth};
@@ -23,7 +24,7 @@ use crate::io::wake::Waker;
 use crate::links::WorkerCmd;
 use crate::marks::Marks;
 use crate::path::FlowTables;
-use crate::ports::{Port, Ports};
+use crate::ports::{DeviceState, Ports};
 use crate::time::Now;
 use crate::worker::SlotMap;
 use arc_swap::ArcSwap;
@@ -35,6 +36,7 @@ use rtrb::Producer;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use switch::Switch;
 
 /// Why control refuses. Each message is one line that says what is wrong and what would be right.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +93,13 @@ pub enum ControlEvent {
     Health(NhopHealth),
     /// The host saw something worth telling.
     Host(HostEvent),
+    /// A port's device changed. If that takes the port up or down, this is told next.
+    Device {
+        /// The port's name.
+        name: String,
+        /// What its device is now.
+        state: DeviceState,
+    },
     /// A port went up or down.
     Port {
         /// Its name.
@@ -160,6 +169,7 @@ pub struct Control {
     routes: route::Control,
     view: Arc<View>,
     ports: Ports,
+    switches: Vec<Switch>,
     published: Arc<ArcSwap<Ports>>,
     retired: Vec<(u64, Arc<Ports>)>,
     connected: HashSet<Prefix>,
@@ -187,6 +197,7 @@ impl Control {
         let mut control = Self {
             routes: parts.routes,
             view: parts.view,
+            switches: Switch::of(&parts.ports),
             ports: parts.ports,
             published: parts.published,
             retired: Vec::new(),
@@ -208,6 +219,10 @@ impl Control {
             names: None,
         };
         control.install_ports(host, now)?;
+        let ports = control.ports.clone();
+        for port in ports.0.iter().filter(|port| !port.up) {
+            control.port_health(port.id, false, now);
+        }
         control.told.clear();
         Ok(control)
     }
@@ -254,7 +269,7 @@ impl Control {
     /// whenever its waker rings.
     pub fn tick(&mut self, host: &mut dyn HostLink, now: Now) {
         while let Ok(event) = self.events.try_recv() {
-            self.host_event(event, now);
+            self.host_event(event, host, now);
         }
         self.refresh_history(now);
         for change in self.routes.tick(now.secs()) {
@@ -310,43 +325,6 @@ impl Control {
     /// The ports as they are now.
     pub fn ports(&self) -> &Ports {
         &self.ports
-    }
-
-    /// Takes a port up or down: its next hops die or return.
-    pub fn set_port(
-        &mut self,
-        name: &str,
-        up: bool,
-        host: &mut dyn HostLink,
-        now: Now,
-    ) -> Result<(), ControlError> {
-        let Some(id) = self.ports.named(name).map(|p| p.id) else {
-            return Err(self.no_such_port(name));
-        };
-        let Some(port) = self.ports.0.get_mut(usize::from(id.0)) else {
-            return Err(self.no_such_port(name));
-        };
-        if port.up == up {
-            return Ok(());
-        }
-        port.up = up;
-        let port: Port = port.clone();
-        host.call(HostCmd::SetPort(port));
-        self.publish_ports();
-        self.port_health(id, up, now);
-        self.told.push(ControlEvent::Port {
-            name: name.to_owned(),
-            up,
-        });
-        Ok(())
-    }
-
-    /// Publishes the ports; the old object is kept until no worker can hold it, so that none ever frees it.
-    fn publish_ports(&mut self) {
-        let old = self.published.swap(Arc::new(self.ports.clone()));
-        let epoch = self.view.qsbr().advance();
-        self.retired.push((epoch, old));
-        self.wake_workers();
     }
 
     fn no_such_port(&self, name: &str) -> ControlError {

@@ -24,7 +24,7 @@ use crate::links::HostLinks;
 use crate::parse;
 use crate::path::{Outcome, Path};
 use crate::pkt::{Pkt, Pool};
-use crate::ports::Ports;
+use crate::ports::{DeviceState, Ports};
 use crate::time::Now;
 use crate::worker::NeighUse;
 use arc_swap::{ArcSwap, Cache};
@@ -68,6 +68,13 @@ pub enum HostEvent {
         id: CheckId,
         /// Whether the server answers.
         up: bool,
+    },
+    /// A port's device changed.
+    Device {
+        /// The port.
+        port: PortId,
+        /// What it is now.
+        state: DeviceState,
     },
 }
 
@@ -323,6 +330,11 @@ impl Host {
             self.wake_workers();
         }
         n
+    }
+
+    /// Whoever watches the devices tells what became of one: it is passed on to control.
+    pub fn device(&self, port: PortId, state: DeviceState) {
+        self.tell(HostEvent::Device { port, state });
     }
 
     fn tell(&self, event: HostEvent) {

@@ -8,6 +8,9 @@
 mod message;
 #[cfg(test)]
 mod tests;
+mod watch;
+
+pub use watch::DeviceWatch;
 
 use super::sys;
 use message::{Message, attrs, ifinfomsg, replies, u32_at, verdict};
@@ -75,15 +78,7 @@ impl Netlink {
     /// # Errors
     /// No descriptor left.
     pub fn open() -> Result<Self> {
-        let failed = |errno| refused("open a netlink socket", errno, None);
-        let socket = socket(
-            AddressFamily::Netlink,
-            SockType::Raw,
-            SockFlag::SOCK_CLOEXEC,
-            SockProtocol::NetlinkRoute,
-        )
-        .map_err(failed)?;
-        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(failed)?;
+        let socket = netlink_socket(SockFlag::empty(), 0)?;
         sys::netlink_explain(socket.as_fd());
         Ok(Self {
             socket,
@@ -224,13 +219,17 @@ impl Netlink {
     /// # Errors
     /// `ENODEV`.
     pub fn is_up(&self, ifindex: u32) -> Result<bool> {
+        Ok(self.link_flags(ifindex)? & libc::IFF_UP.cast_unsigned() != 0)
+    }
+
+    /// An interface's flags (`IFF_UP` and others).
+    fn link_flags(&self, ifindex: u32) -> Result<u32> {
         let request = Message::link(libc::RTM_GETLINK, 0, ifindex, 0, 0);
         let body = self.ask(request, &format!("read interface {ifindex}"))?;
-        let flags = body
+        Ok(body
             .as_deref()
             .and_then(|body| u32_at(body, 8))
-            .unwrap_or(0);
-        Ok(flags & libc::IFF_UP.cast_unsigned() != 0)
+            .unwrap_or(0))
     }
 
     /// Waits for the kernel's work queue: even without duplicate address detection an IPv6 address
@@ -377,6 +376,20 @@ impl Netlink {
             }
         }
     }
+}
+
+/// A socket to the routing part of the kernel that hears what is said to `groups` (`RTMGRP_…`).
+fn netlink_socket(flags: SockFlag, groups: u32) -> Result<OwnedFd> {
+    let failed = |errno| refused("open a netlink socket", errno, None);
+    let fd = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        flags | SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkRoute,
+    )
+    .map_err(failed)?;
+    bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups)).map_err(failed)?;
+    Ok(fd)
 }
 
 fn refused(doing: &str, errno: Errno, kernel: Option<String>) -> NetlinkError {

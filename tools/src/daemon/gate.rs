@@ -24,6 +24,7 @@ use stack::Now;
 use stack::Setup;
 use stack::Wakers;
 use stack::io::Queue;
+use stack::io::netlink::DeviceWatch;
 use stack::io::poll::Clock;
 use stack::io::run;
 use stack::io::run::RunConfig;
@@ -39,6 +40,8 @@ pub(crate) struct Parts {
     /// What each port is: `tun`, `tap`, `mem`.
     pub(crate) kinds: Vec<&'static str>,
     pub(crate) run: RunConfig,
+    /// Who listens for what becomes of the devices; `None`: nothing can become of them.
+    pub(crate) watch: Option<DeviceWatch>,
     pub(crate) socket: SocketSpec,
     pub(crate) clock: Clock,
 }
@@ -74,6 +77,7 @@ pub(crate) fn start(
         queues,
         kinds,
         run,
+        watch,
         socket,
         clock,
     } = parts;
@@ -91,7 +95,7 @@ pub(crate) fn start(
         server: None,
         running: None,
     };
-    let running = run::start(workers, queues, host, clock, &run)?;
+    let running = run::start_watching(workers, queues, host, clock, &run, watch)?;
     let about = About {
         kinds,
         cpus: run.cpus,
@@ -191,6 +195,7 @@ mod tests {
             queues: vec![vec![queue]],
             kinds: vec!["mem"],
             run: RunConfig::default(),
+            watch: None,
             socket: SocketSpec {
                 path: socket.into(),
                 group: None,

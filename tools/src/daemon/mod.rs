@@ -106,6 +106,7 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
     let secrets = Secrets::load(plan.secret_file())
         .map_err(|line| Stop::new(Exit::CantCreate, format!("flowgate: {line}")))?;
     let devices = plan.open().map_err(|error| refused_device(&error))?;
+    let watch = plan.watch(&devices);
     let (queues, ports) = plan.ports(devices, &secrets);
     let path = socket.path.clone();
     let parts = Parts {
@@ -113,6 +114,7 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
         queues,
         kinds: plan.kinds(),
         run: plan.run(),
+        watch,
         socket,
         clock,
     };

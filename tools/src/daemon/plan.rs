@@ -20,6 +20,7 @@ use stack::host::Check;
 use stack::host::CheckId;
 use stack::icmp::Rates;
 use stack::io::Queue;
+use stack::io::netlink::DeviceWatch;
 use stack::io::poll;
 use stack::io::run::RunConfig;
 use stack::io::tun;
@@ -137,6 +138,16 @@ impl<'a> Plan<'a> {
             host_addrs: addresses.collect(),
             ..DeviceSpec::new(kind, &port.name.value)
         }
+    }
+
+    /// Listens for what becomes of the devices.
+    pub(super) fn watch(&self, devices: &[Device]) -> Option<DeviceWatch> {
+        let numbered = (0..)
+            .map(PortId)
+            .zip(devices.iter().map(|device| device.ifindex));
+        DeviceWatch::open(numbered)
+            .inspect_err(|error| tracing::warn!(%error, "devices are not watched"))
+            .ok()
     }
 
     /// Gives each worker its queue of every device, and the core its ports.

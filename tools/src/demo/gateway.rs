@@ -58,6 +58,7 @@ pub(crate) fn start(wires: Wires, program: &Path) -> Result<(Running, SocketOper
         queues: queues.collect(),
         kinds: vec!["tun", "mem"],
         run: RunConfig::default(),
+        watch: None,
         socket: SocketSpec {
             path: socket.clone(),
             group: None,

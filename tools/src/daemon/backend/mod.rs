@@ -40,6 +40,7 @@ use stack::control::ControlEvent;
 use stack::host::HostEvent;
 use stack::io::poll::Clock;
 use stack::io::run::HostThread;
+use stack::ports::DeviceState;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +93,10 @@ impl Live {
                 tracing::info!(port = name, up, "port changed");
                 Some(News::Port { port: name, up })
             }
+            ControlEvent::Device { name, state } => {
+                log_device(&name, state);
+                None
+            }
             ControlEvent::Host(event) => {
                 self.log_host(&event);
                 None
@@ -108,8 +113,30 @@ impl Live {
                 let port = self.port_name(*port);
                 tracing::warn!(%addr, %mac, port, "somebody else uses our address");
             }
-            // These became a next hop's health, which is told by itself.
-            HostEvent::NeighUp(_) | HostEvent::NeighDown(_) | HostEvent::Check { .. } => {}
+            // These became a next hop's or a port's state, which is told by itself.
+            HostEvent::NeighUp(_)
+            | HostEvent::NeighDown(_)
+            | HostEvent::Check { .. }
+            | HostEvent::Device { .. } => {}
+        }
+    }
+}
+
+fn log_device(port: &str, state: DeviceState) {
+    match state {
+        DeviceState::Up => tracing::info!(port, "its device is up"),
+        DeviceState::Down => tracing::warn!(port, "its device is down"),
+        DeviceState::Deleted => {
+            tracing::error!(
+                port,
+                "its device was deleted: the port stays down until the gateway is started anew"
+            );
+        }
+        DeviceState::Moved => {
+            tracing::warn!(
+                port,
+                "its device was moved to another network namespace: it is not watched there, and taken as up"
+            );
         }
     }
 }

@@ -1,0 +1,104 @@
+//! Ports going up and down. A port is up if the operator says so and its device carries frames; the two are kept
+//! apart, so that a device that comes back does not undo the operator's word, nor the operator's word a lost device.
+
+use super::{Control, ControlError, ControlEvent};
+use crate::host::{HostCmd, HostLink};
+use crate::ports::{DeviceState, Port, Ports};
+use crate::time::Now;
+use route::PortId;
+use std::sync::Arc;
+
+/// What speaks for and against a port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Switch {
+    /// The operator's word.
+    told: bool,
+    /// The kernel's.
+    device: DeviceState,
+}
+
+impl Switch {
+    /// The configuration's word for each port; devices carry frames until something else is heard.
+    pub(super) fn of(ports: &Ports) -> Vec<Self> {
+        let of_port = |port: &Port| Self {
+            told: port.up,
+            device: DeviceState::Up,
+        };
+        ports.0.iter().map(of_port).collect()
+    }
+
+    fn up(self) -> bool {
+        self.told && self.device.carries()
+    }
+}
+
+impl Control {
+    /// Takes a port up or down: its next hops die or return. While its device is down it stays down.
+    pub fn set_port(
+        &mut self,
+        name: &str,
+        up: bool,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> Result<(), ControlError> {
+        let Some(id) = self.ports.named(name).map(|p| p.id) else {
+            return Err(self.no_such_port(name));
+        };
+        self.switch(id, |switch| switch.told = up, host, now);
+        Ok(())
+    }
+
+    /// A port's device is up, down or gone: the port follows, unless the operator took it down.
+    pub(super) fn device_changed(
+        &mut self,
+        id: PortId,
+        state: DeviceState,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) {
+        let known = self.switches.get(usize::from(id.0));
+        if known.is_none_or(|switch| switch.device == state) {
+            return;
+        }
+        self.told.push(ControlEvent::Device {
+            name: self.port_name(id),
+            state,
+        });
+        self.switch(id, |switch| switch.device = state, host, now);
+    }
+
+    /// Changes what speaks for or against a port, and the port if that changes the sum.
+    fn switch(
+        &mut self,
+        id: PortId,
+        change: impl FnOnce(&mut Switch),
+        host: &mut dyn HostLink,
+        now: Now,
+    ) {
+        let at = usize::from(id.0);
+        let (Some(switch), Some(port)) = (self.switches.get_mut(at), self.ports.0.get_mut(at))
+        else {
+            return;
+        };
+        change(switch);
+        let up = switch.up();
+        if port.up == up {
+            return;
+        }
+        port.up = up;
+        let port = port.clone();
+        let name = port.name.clone();
+        host.call(HostCmd::SetPort(port));
+        self.publish_ports();
+        self.port_health(id, up, now);
+        self.told.push(ControlEvent::Port { name, up });
+    }
+
+    /// Publishes the ports; the old object is kept until no worker can hold it, so that none ever frees it.
+    fn publish_ports(&mut self) {
+        let old = self.published.swap(Arc::new(self.ports.clone()));
+        let epoch = self.view.qsbr().advance();
+        self.retired.push((epoch, old));
+        self.wake_workers();
+    }
+}

@@ -1,6 +1,7 @@
 //! FIB: longest-prefix match that readers walk while control changes it.
 //!
-//! A direct table of the first 18 bits (IPv4) or 16 bits (IPv6), then nodes of 6 bits each. A node is a block
+//! A direct table of the first 18 bits (IPv4) or 20 bits (IPv6 global unicast; 10 of the rest), then nodes of 6
+//! bits each. A node is a block
 //! of 32-bit words in one arena: a bitmap of 64 bits that marks where a run of equal entries starts, then one
 //! entry a run. An entry is a group (leaf) or the index of a deeper node. A reader takes one table entry, then
 //! per node the bitmap, a popcount and the entry. A burst is looked up in lockstep (`burst`).
@@ -27,6 +28,7 @@ pub(crate) use writer::{FibFull, FibWriter};
 use crate::ids::GroupId;
 use crate::sync::{AtomicU32, Ordering};
 use arena::Arena;
+use std::ops::Range;
 
 /// Bits that a node consumes.
 const STRIDE: u32 = 6;
@@ -37,31 +39,112 @@ const HEAD: u32 = 2;
 /// Set in an entry that leads to a node; the rest is its index. Clear: the rest is a group.
 const NODE: u32 = 1 << 31;
 
-/// An address that the FIB can look up.
+/// An address that the FIB can look up. Bits are left-aligned in 128.
 pub(crate) trait Addr: Copy + Eq + std::fmt::Debug {
-    /// Bits of the direct table.
-    const ROOT: u32;
-    /// The address as its leading bits, left-aligned in 128.
+    /// Entries of the direct table.
+    const SLOTS: usize;
+    /// The longest prefix that a slot stands for.
+    const ROOT_MAX: u32;
+    /// Bits of a key that name a slot among the first ones of the direct table.
+    const KEY_ROOT: u32;
+    /// The address.
     fn aligned(self) -> u128;
-    /// Its first 64 bits, left-aligned.
-    fn top(self) -> u64 {
-        (self.aligned() >> 64) as u64
-    }
+    /// 64 bits by which a burst finds its way, if it can: the first `KEY_ROOT` of them name the slot.
+    fn key(self) -> Option<u64>;
+    /// Where the walk of an address begins: its slot, and the bits that stands for.
+    fn start(bits: u128) -> (usize, u32);
+    /// The prefix that a slot stands for.
+    fn home(slot: usize) -> (u128, u32);
+    /// The slots below a prefix that is no longer than they are.
+    fn slots(bits: u128, len: u32) -> [Range<usize>; 2];
 }
 
-#[expect(clippy::use_self, reason = "a count of bits, not an address")]
+const V4_ROOT: u32 = 18;
+
 impl Addr for u32 {
-    const ROOT: u32 = 18;
+    const SLOTS: usize = 1 << V4_ROOT;
+    const ROOT_MAX: u32 = V4_ROOT;
+    const KEY_ROOT: u32 = V4_ROOT;
+
     fn aligned(self) -> u128 {
         u128::from(self) << 96
     }
+
+    #[inline]
+    fn key(self) -> Option<u64> {
+        Some(u64::from(self) << 32)
+    }
+
+    #[inline]
+    fn start(bits: u128) -> (usize, u32) {
+        ((bits >> (128 - V4_ROOT)) as usize, V4_ROOT)
+    }
+
+    fn home(slot: usize) -> (u128, u32) {
+        ((slot as u128) << (128 - V4_ROOT), V4_ROOT)
+    }
+
+    fn slots(bits: u128, len: u32) -> [Range<usize>; 2] {
+        [below(Self::start(bits).0, V4_ROOT - len), 0..0]
+    }
+}
+
+/// Bits of a slot of global unicast, 2000::/3: nearly every prefix there is. Its first three are not stored.
+const GLOBAL_ROOT: u32 = 20;
+const GLOBAL: u128 = 1 << 125;
+const GLOBAL_LEN: u32 = 3;
+const GLOBAL_SLOTS: usize = 1 << (GLOBAL_ROOT - GLOBAL_LEN);
+/// Bits of any other slot.
+const OTHER_ROOT: u32 = 10;
+
+const fn is_global(bits: u128) -> bool {
+    bits >> (128 - GLOBAL_LEN) == GLOBAL >> (128 - GLOBAL_LEN)
 }
 
 impl Addr for u128 {
-    const ROOT: u32 = 16;
+    const SLOTS: usize = GLOBAL_SLOTS + (1 << OTHER_ROOT);
+    const ROOT_MAX: u32 = GLOBAL_ROOT;
+    const KEY_ROOT: u32 = GLOBAL_ROOT - GLOBAL_LEN;
+
     fn aligned(self) -> u128 {
         self
     }
+
+    #[inline]
+    fn key(self) -> Option<u64> {
+        is_global(self).then_some((self >> (64 - GLOBAL_LEN)) as u64)
+    }
+
+    #[inline]
+    fn start(bits: u128) -> (usize, u32) {
+        if is_global(bits) {
+            let slot = (bits >> (128 - GLOBAL_ROOT)) as usize & (GLOBAL_SLOTS - 1);
+            return (slot, GLOBAL_ROOT);
+        }
+        let slot = (bits >> (128 - OTHER_ROOT)) as usize;
+        (GLOBAL_SLOTS + slot, OTHER_ROOT)
+    }
+
+    fn home(slot: usize) -> (u128, u32) {
+        match slot.checked_sub(GLOBAL_SLOTS) {
+            None => (GLOBAL | (slot as u128) << (128 - GLOBAL_ROOT), GLOBAL_ROOT),
+            Some(slot) => ((slot as u128) << (128 - OTHER_ROOT), OTHER_ROOT),
+        }
+    }
+
+    fn slots(bits: u128, len: u32) -> [Range<usize>; 2] {
+        let first = Self::start(bits).0;
+        if is_global(bits) && len >= GLOBAL_LEN {
+            return [below(first, GLOBAL_ROOT - len), 0..0];
+        }
+        let others = below(first, OTHER_ROOT - len);
+        let covers_global = len < GLOBAL_LEN && (bits ^ GLOBAL) >> (128 - len) == 0;
+        [others, if covers_global { 0..GLOBAL_SLOTS } else { 0..0 }]
+    }
+}
+
+const fn below(first: usize, bits: u32) -> Range<usize> {
+    first..first + (1 << bits)
 }
 
 /// The reader's side.
@@ -76,7 +159,7 @@ pub(crate) struct Fib<A: Addr> {
 impl<A: Addr> Fib<A> {
     fn new(limit_words: usize) -> Self {
         Self {
-            root: (0..1usize << A::ROOT).map(|_| AtomicU32::new(0)).collect(),
+            root: (0..A::SLOTS).map(|_| AtomicU32::new(0)).collect(),
             arena: Arena::new(limit_words),
             default: AtomicU32::new(0),
             _family: std::marker::PhantomData,
@@ -93,8 +176,8 @@ impl<A: Addr> Fib<A> {
     #[inline]
     fn walk(&self, addr: A) -> u32 {
         let bits = addr.aligned();
-        let slot = (bits >> (128 - A::ROOT)) as usize;
-        let mut rest = bits << A::ROOT;
+        let (slot, used) = A::start(bits);
+        let mut rest = bits << used;
         let root = self.root.get(slot);
         let mut entry = root.map_or(0, |entry| entry.load(Ordering::Acquire));
         while entry & NODE != 0 {

@@ -67,7 +67,7 @@ fn walk<A: Addr, const N: usize>(fib: &Fib<A>, levels: u32, keys: &[u64; N], out
     let lanes = &mut lanes[..keys.len()];
     let mut any = 0;
     for (lanes, keys) in lanes.iter_mut().zip(keys) {
-        *lanes = start(&fib.root, A::ROOT, keys);
+        *lanes = start(&fib.root, A::KEY_ROOT, keys);
         any |= lanes.at_node;
     }
     for _ in 0..levels {
@@ -85,14 +85,14 @@ fn walk<A: Addr, const N: usize>(fib: &Fib<A>, levels: u32, keys: &[u64; N], out
     }
 }
 
-/// Takes the entries of the direct table, which has `1 << bits` of them.
+/// Takes the entries of the direct table, which has at least `1 << bits` of them.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512vpopcntdq")]
 fn start(root: &[AtomicU32], bits: u32, keys: &[u64; LANES]) -> Lanes {
-    debug_assert_eq!(root.len(), 1 << bits);
+    assert!(root.len() >= 1 << bits);
     let keys: __m512i = bytemuck::must_cast(*keys);
     let slots = _mm512_srl_epi64(keys, _mm_cvtsi32_si128(64 - bits as i32));
-    // SAFETY: a slot is a number of `bits` bits and the table has `1 << bits` entries. An entry is an aligned
+    // SAFETY: a slot is a number of `bits` bits, and the table has as many entries. An entry is an aligned
     // word that control stores whole, and on x86-64 a gather loads an aligned word whole, as an acquire.
     let entries = unsafe { _mm512_i64gather_epi32::<4>(slots, root.as_ptr().cast()) };
     Lanes {

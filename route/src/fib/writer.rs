@@ -19,7 +19,7 @@ pub(crate) struct FibWriter<A: Addr> {
     blocks: Blocks,
     nodes: Vec<Shadow>,
     free_nodes: Vec<NodeNo>,
-    /// Group of each prefix that ends in the direct table, under its heap number; 0 is none.
+    /// Group of each prefix that ends in the direct table, under its [`heap_number`]; 0 is none.
     short: Box<[u32]>,
     /// The node below each slot of the direct table, if there is one (number plus one; 0 is none).
     below: Box<[u32]>,
@@ -44,8 +44,8 @@ impl<A: Addr> FibWriter<A> {
             blocks: Blocks::default(),
             nodes: Vec::new(),
             free_nodes: Vec::new(),
-            short: vec![0; 2 << A::ROOT].into_boxed_slice(),
-            below: vec![0; 1 << A::ROOT].into_boxed_slice(),
+            short: vec![0; 2 << A::ROOT_MAX].into_boxed_slice(),
+            below: vec![0; A::SLOTS].into_boxed_slice(),
         };
         (writer, fib)
     }
@@ -112,8 +112,8 @@ impl<A: Addr> FibWriter<A> {
 
     fn get(&self, addr: A, len: u8) -> Option<u32> {
         let len = u32::from(len);
-        if len <= A::ROOT {
-            return Some(self.short[short_number(addr, len)]).filter(|g| *g != 0);
+        if len <= A::start(addr.aligned()).1 {
+            return Some(self.short[heap_number(addr.aligned(), len)]).filter(|g| *g != 0);
         }
         let way = way(addr, len);
         let mut node = self.below[way.slot].checked_sub(1)?;
@@ -133,17 +133,16 @@ impl<A: Addr> FibWriter<A> {
                     .store(group.unwrap_or(0), Ordering::Release);
                 Ok(())
             }
-            _ if len <= A::ROOT => self.change_short(addr, len, group),
+            _ if len <= A::start(addr.aligned()).1 => self.change_short(addr, len, group),
             _ => self.change_long(addr, len, group),
         }
     }
 
     /// A prefix that ends in the direct table: slot by slot.
     fn change_short(&mut self, addr: A, len: u32, group: Option<u32>) -> Result<(), FibFull> {
-        self.short[short_number(addr, len)] = group.unwrap_or(0);
-        let first = (addr.aligned() >> (128 - A::ROOT)) as usize;
-        for slot in first..first + (1 << (A::ROOT - len)) {
-            let best = self.best_short::<A>(slot);
+        self.short[heap_number(addr.aligned(), len)] = group.unwrap_or(0);
+        for slot in A::slots(addr.aligned(), len).into_iter().flatten() {
+            let best = self.best_short(slot);
             match self.below[slot].checked_sub(1) {
                 Some(node) => {
                     self.inherit(node, best)?;
@@ -156,8 +155,9 @@ impl<A: Addr> FibWriter<A> {
     }
 
     /// The longest prefix of the direct table that covers a slot, the default route aside.
-    fn best_short<F: Addr>(&self, slot: usize) -> u32 {
-        let mut number = (1usize << F::ROOT) + slot;
+    fn best_short(&self, slot: usize) -> u32 {
+        let (bits, len) = A::home(slot);
+        let mut number = heap_number(bits, len);
         while number > 1 {
             if self.short[number] != 0 {
                 return self.short[number];
@@ -189,7 +189,7 @@ impl<A: Addr> FibWriter<A> {
         let mut node = match self.below[way.slot].checked_sub(1) {
             Some(node) => node,
             None => {
-                let inherited = self.best_short::<A>(way.slot);
+                let inherited = self.best_short(way.slot);
                 let node = self.new_node(inherited);
                 self.below[way.slot] = node + 1;
                 node
@@ -291,7 +291,7 @@ impl<A: Addr> FibWriter<A> {
             }
             if level == 0 {
                 self.below[way.slot] = 0;
-                let best = self.best_short::<A>(way.slot);
+                let best = self.best_short(way.slot);
                 self.publish_slot(way.slot, best);
             } else if !self.cut(path[level - 1], way.turns[level - 1], node)
                 || self.republish(way, path, level - 1).is_err()
@@ -333,20 +333,16 @@ impl<A: Addr> FibWriter<A> {
     }
 }
 
-/// Heap number of a prefix in the direct table.
-fn short_number<A: Addr>(addr: A, len: u32) -> usize {
-    (1 << len)
-        + if len == 0 {
-            0
-        } else {
-            (addr.aligned() >> (128 - len)) as usize
-        }
+/// Heap number of a prefix: `1 << len` plus its bits, so that halving it gives the prefix one bit shorter.
+const fn heap_number(bits: u128, len: u32) -> usize {
+    // An empty shift of all bits would be no shift at all.
+    let value = if len == 0 { 0 } else { bits >> (128 - len) };
+    (1 << len) + value as usize
 }
 
 fn way<A: Addr>(addr: A, len: u32) -> Way {
-    let bits = addr.aligned();
-    let slot = (bits >> (128 - A::ROOT)) as usize;
-    let (mut rest, mut left) = (bits << A::ROOT, len - A::ROOT);
+    let (slot, used) = A::start(addr.aligned());
+    let (mut rest, mut left) = (addr.aligned() << used, len - used);
     let mut turns = Vec::new();
     while left > STRIDE {
         turns.push((rest >> (128 - STRIDE)) as u8);

@@ -95,7 +95,8 @@ macro_rules! counters {
             $($(#[doc = $doc])+ pub $field: Counter,)+
             /// Since when the worker sleeps, ms since the start and one more; 0: it is awake.
             pub asleep_since: Counter,
-            drops: [Counter; DROP_REASONS],
+            /// IPv4 (and what is neither), IPv6.
+            drops: [[Counter; DROP_REASONS]; 2],
             moved: [Counter; MoveReason::ALL.len()],
             ports: Box<[PortCounters]>,
         }
@@ -107,7 +108,7 @@ macro_rules! counters {
                     $($field: Counter::default(),)+
                     asleep_since: Counter::default(),
                     ports: (0..ports).map(|_| PortCounters::default()).collect(),
-                    drops: std::array::from_fn(|_| Counter::default()),
+                    drops: std::array::from_fn(|_| std::array::from_fn(|_| Counter::default())),
                     moved: std::array::from_fn(|_| Counter::default()),
                 }
             }
@@ -119,6 +120,8 @@ macro_rules! counters {
             $($(#[doc = $doc])+ pub $field: u64,)+
             /// Drops by reason, indexed by `DropReason as usize`.
             pub drops: Vec<u64>,
+            /// Of these, IPv6 packets.
+            pub drops6: Vec<u64>,
             /// Moved pins by reason, indexed by `MoveReason as usize`.
             pub moved: Vec<u64>,
         }
@@ -129,7 +132,14 @@ macro_rules! counters {
                 $(self.$field += c.$field.get();)+
                 self.drops.resize(DROP_REASONS, 0);
                 self.moved.resize(MoveReason::ALL.len(), 0);
-                for (sum, one) in self.drops.iter_mut().zip(&c.drops) { *sum += one.get(); }
+                self.drops6.resize(DROP_REASONS, 0);
+                let [drops4, drops6] = &c.drops;
+                for (sum, one) in self.drops.iter_mut().zip(drops4) { *sum += one.get(); }
+                for (at, one) in drops6.iter().enumerate() {
+                    let dropped = one.get();
+                    self.drops[at] += dropped;
+                    self.drops6[at] += dropped;
+                }
                 for (sum, one) in self.moved.iter_mut().zip(&c.moved) { *sum += one.get(); }
             }
 
@@ -198,9 +208,9 @@ counters! {
     sleeps;
     /// Milliseconds that the worker slept.
     slept_ms;
-    /// IPv4 packets received.
+    /// IPv4 packets received, bad ones included.
     ip4_received;
-    /// IPv6 packets received.
+    /// IPv6 packets received, bad ones and ND included.
     ip6_received;
     /// IPv4 packets forwarded.
     ip4_forwarded;
@@ -211,9 +221,29 @@ counters! {
 }
 
 impl Counters {
-    /// Counts a drop.
-    pub fn count_drop(&self, reason: DropReason) {
-        self.drops[reason as usize].bump();
+    /// Counts a drop of a packet, IPv6 or not.
+    pub fn count_drop(&self, reason: DropReason, v6: bool) {
+        self.drops[usize::from(v6)][reason as usize].bump();
+    }
+
+    /// An IP packet was received, whatever becomes of it.
+    pub fn count_ip(&self, v6: bool) {
+        (if v6 {
+            &self.ip6_received
+        } else {
+            &self.ip4_received
+        })
+        .bump();
+    }
+
+    /// Packets sent on: all, and those of a family.
+    pub fn forwarded_in(&self, v6: bool) -> [&Counter; 2] {
+        let of_family = if v6 {
+            &self.ip6_forwarded
+        } else {
+            &self.ip4_forwarded
+        };
+        [&self.forwarded, of_family]
     }
 
     /// A port's counters; those of a port that is not there go to nobody.
@@ -223,7 +253,7 @@ impl Counters {
 
     /// Drops for one reason.
     pub fn dropped(&self, reason: DropReason) -> u64 {
-        self.drops[reason as usize].get()
+        self.drops.iter().map(|of| of[reason as usize].get()).sum()
     }
 
     /// Counts a pin that moved.
@@ -251,6 +281,16 @@ impl Totals {
     /// Drops for one reason.
     pub fn dropped_for(&self, reason: DropReason) -> u64 {
         self.drops.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// Drops for one reason in one family.
+    pub fn dropped_in(&self, reason: DropReason, v6: bool) -> u64 {
+        let six = self.drops6.get(reason as usize).copied().unwrap_or(0);
+        if v6 {
+            six
+        } else {
+            self.dropped_for(reason) - six
+        }
     }
 
     /// Pins moved for one reason.

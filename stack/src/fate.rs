@@ -24,6 +24,14 @@ macro_rules! drop_reasons {
                 match self { $(Self::$variant => $text,)+ }
             }
 
+            /// The counter's name for the packets of one family, where both are counted apart: `ips_noroute`, `ip6s_noroute`.
+            pub fn name_in(self, v6: bool) -> String {
+                match (self.proto(), v6) {
+                    (Proto::Inet, true) => self.name().replacen("ips_", "ip6s_", 1),
+                    _ => self.name().to_owned(),
+                }
+            }
+
             /// The protocol under which `netstat -s` lists it.
             pub const fn proto(self) -> Proto {
                 match self { $(Self::$variant => Proto::$proto,)+ }
@@ -39,28 +47,16 @@ pub enum Proto {
     Ether,
     /// ARP and ND frames on their way to the host.
     Arp,
-    /// IPv4, or either family where no distinction is made.
+    /// IPv4 alone.
     Ip,
-    /// IPv6.
+    /// IPv6 alone.
     Ip6,
+    /// IPv4 and IPv6, each counted under its own protocol.
+    Inet,
     /// TCP, UDP and ICMP headers.
     Transport,
     /// Flowgate's own queues and tables.
     Flowgate,
-}
-
-impl Proto {
-    /// The name that `netstat -p` takes.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ether => "ether",
-            Self::Arp => "arp",
-            Self::Ip => "ip",
-            Self::Ip6 => "ip6",
-            Self::Transport => "transport",
-            Self::Flowgate => "flowgate",
-        }
-    }
 }
 
 drop_reasons! {
@@ -77,49 +73,49 @@ drop_reasons! {
     /// The queue of neighbours' answers to the host is full (punt *confirm*).
     ConfirmFull = (Arp, "arps_confirmfull", "ARP/ND frames dropped because the confirm queue was full");
     /// Fewer bytes than an IP header.
-    IpShort = (Ip, "ips_tooshort", "packets with data size < data length or < header");
+    IpShort = (Inet, "ips_tooshort", "packets with data size < data length or < header");
     /// IP version is neither 4 nor 6, or not the one the link announced.
-    IpVersion = (Ip, "ips_badvers", "packets with incorrect version number");
+    IpVersion = (Inet, "ips_badvers", "packets with incorrect version number");
     /// IPv4 header length below 5 words or beyond the data.
     IpHeaderLen = (Ip, "ips_badhlen", "packets with header length < data size or > data length");
     /// Total length below the header or beyond the frame.
-    IpLen = (Ip, "ips_badlen", "packets with data length < header length or > frame");
+    IpLen = (Inet, "ips_badlen", "packets with data length < header length or > frame");
     /// Bad IPv4 header checksum.
     IpSum = (Ip, "ips_badsum", "packets with bad header checksum");
     /// A source that no host may use (RFC 1812 §5.3.7, RFC 6890): multicast, broadcast, loopback, 0/8, 240/4.
-    IpBadSource = (Ip, "ips_badsrc", "packets with an invalid source address");
+    IpBadSource = (Inet, "ips_badsrc", "packets with an invalid source address");
     /// A destination that is not forwarded: 0/8, loopback, 240/4, link-local.
-    IpBadDest = (Ip, "ips_baddst", "packets with an invalid destination address");
+    IpBadDest = (Inet, "ips_baddst", "packets with an invalid destination address");
     /// Source is one of our own addresses, but it came in from outside.
-    IpOwnSource = (Ip, "ips_ownsrc", "packets from outside with one of our own addresses as source");
+    IpOwnSource = (Inet, "ips_ownsrc", "packets from outside with one of our own addresses as source");
     /// Multicast or limited broadcast, which this router does not forward.
-    IpMulticast = (Ip, "ips_cantforward", "multicast and broadcast packets not forwardable");
+    IpMulticast = (Inet, "ips_cantforward", "multicast and broadcast packets not forwardable");
     /// Came in a link broadcast or multicast, yet has a unicast destination (RFC 1812 §5.3.4).
-    IpLinkCast = (Ip, "ips_linkcast", "unicast packets in a link broadcast");
+    IpLinkCast = (Inet, "ips_linkcast", "unicast packets in a link broadcast");
     /// Source route option (RFC 7126: refused).
     IpSourceRoute = (Ip, "ips_sourceroute", "packets with a source route option refused");
     /// Malformed IPv4 options.
     IpOptions = (Ip, "ips_badoptions", "packets with malformed options");
     /// No route to the destination.
-    NoRoute = (Ip, "ips_noroute", "packets not forwardable for want of a route");
+    NoRoute = (Inet, "ips_noroute", "packets not forwardable for want of a route");
     /// The route is a blackhole: silently discarded.
-    Blackhole = (Ip, "ips_blackhole", "packets discarded by a blackhole route");
+    Blackhole = (Inet, "ips_blackhole", "packets discarded by a blackhole route");
     /// The route is a reject route: answered unreachable.
-    Reject = (Ip, "ips_reject", "packets refused by a reject route");
+    Reject = (Inet, "ips_reject", "packets refused by a reject route");
     /// Each next hop of the route is dead or drained.
-    NoNexthop = (Ip, "ips_nonhop", "packets for which no next hop was alive");
+    NoNexthop = (Inet, "ips_nonhop", "packets for which no next hop was alive");
     /// TTL or hop limit used up in transit.
-    TtlExpired = (Ip, "ips_ttlexpired", "packets with time to live exceeded");
+    TtlExpired = (Inet, "ips_ttlexpired", "packets with time to live exceeded");
     /// Too big for the way out, and not to be fragmented.
-    TooBig = (Ip, "ips_cantfrag", "packets too big that may not be fragmented");
+    TooBig = (Inet, "ips_cantfrag", "packets too big that may not be fragmented");
     /// Fragmentation needed a buffer or a header that was not to be had.
     FragmentFailed = (Ip, "ips_odropped", "packets that could not be fragmented for want of a buffer");
     /// A fragment with an impossible offset or length (beyond 65,535 bytes, or not a multiple of 8).
-    FragmentBad = (Ip, "ips_badfrags", "malformed fragments");
+    FragmentBad = (Inet, "ips_badfrags", "malformed fragments");
     /// A first fragment too small for its transport header (RFC 1858, RFC 7112).
-    FragmentTiny = (Ip, "ips_tinyfrags", "first fragments without the transport header");
+    FragmentTiny = (Inet, "ips_tinyfrags", "first fragments without the transport header");
     /// No room among the fragments that wait for their first piece.
-    FragmentFull = (Ip, "ips_fragoverflow", "fragments dropped for want of space");
+    FragmentFull = (Inet, "ips_fragoverflow", "fragments dropped for want of space");
     /// An IPv6 extension header that is cut short, out of order or one too many.
     Ip6Extension = (Ip6, "ip6s_badoptions", "packets with malformed extension headers");
     /// A type 0 routing header with segments left (RFC 5095).
@@ -204,7 +200,10 @@ mod tests {
         let mut names = std::collections::HashSet::new();
         for (i, reason) in DropReason::ALL.iter().enumerate() {
             assert_eq!(*reason as usize, i);
-            assert!(names.insert(reason.name()), "{} twice", reason.name());
+            assert!(names.insert(reason.name_in(false)), "{reason:?} twice");
+            if reason.proto() == Proto::Inet {
+                assert!(names.insert(reason.name_in(true)), "{reason:?} twice");
+            }
             assert!(!reason.text().is_empty());
         }
         for (i, reason) in MoveReason::ALL.iter().enumerate() {

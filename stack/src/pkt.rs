@@ -37,6 +37,8 @@ pub struct PktBuf {
     pub in_port: PortId,
     /// How the link addressed it.
     pub cast: LinkCast,
+    /// It came in as IPv6: under which family its drop is counted.
+    pub v6: bool,
     /// What `ip_input` read of it; carried along while it waits, so that it is parsed once.
     pub meta: IpMeta,
     /// It began here (ICMP error, own socket): the second book counts it, not the first.
@@ -69,6 +71,7 @@ impl Pkt {
             end: HEADROOM,
             in_port: PortId(0),
             cast: LinkCast::Unicast,
+            v6: false,
             meta: IpMeta::default(),
             origin: false,
             collected: false,
@@ -162,6 +165,7 @@ impl PktBuf {
         self.end = HEADROOM;
         self.in_port = PortId(0);
         self.cast = LinkCast::Unicast;
+        self.v6 = false;
         self.meta = IpMeta::default();
         self.origin = false;
         self.collected = false;

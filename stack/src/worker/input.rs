@@ -29,7 +29,11 @@ impl Worker {
                 }
                 None => return,
             },
-            Layer::L3 => parse::read(pkt.bytes()),
+            Layer::L3 => {
+                let v6 = pkt.bytes().first().is_some_and(|b| b >> 4 == 6);
+                self.count_ip(&mut pkt, v6);
+                parse::read(pkt.bytes())
+            }
         };
         match read.and_then(|meta| check_addresses(&meta.addrs, pkt.cast).map(|()| meta)) {
             Ok(meta) if self.burst_ports.is_own(&meta.addrs.src()) => {
@@ -39,17 +43,16 @@ impl Worker {
                 pkt.meta = meta;
                 // The link may have padded the frame; beyond the datagram nothing is ours (RFC 1812 §5.2.2).
                 pkt.truncate(usize::from(meta.len));
-                let v6 = meta.addrs.is_v6();
-                let received = if v6 {
-                    &self.counters.ip6_received
-                } else {
-                    &self.counters.ip4_received
-                };
-                received.bump();
                 self.hand_over(pkt);
             }
             Err(reason) => self.refuse(pkt, reason),
         }
+    }
+
+    /// Counts an IP packet before anything is asked of it: the total includes the bad ones, as FreeBSD's does.
+    fn count_ip(&self, pkt: &mut Pkt, v6: bool) {
+        pkt.v6 = v6;
+        self.counters.count_ip(v6);
     }
 
     /// Drops what `ip_input` refused; some refusals are owed an answer (RFC 1812 §5.3.13, RFC 5095).
@@ -84,6 +87,9 @@ impl Worker {
                 return None;
             }
         };
+        if let [0x08, 0x00] | [0x86, 0xdd] = ethertype {
+            self.count_ip(&mut pkt, ethertype == [0x86, 0xdd]);
+        }
         if let Some(kind) = arp::is_neighbour_frame(pkt.bytes()) {
             self.punt_arp(pkt, kind);
             return None;

@@ -274,7 +274,7 @@ impl Worker {
         for _ in 0..oversize {
             self.count_rx(PortId(port as u16), 0);
             self.counters.oversize.bump();
-            self.counters.count_drop(DropReason::Oversize);
+            self.counters.count_drop(DropReason::Oversize, false);
             if let Some(port) = self.counters.port(PortId(port as u16)) {
                 port.rx_dropped.bump();
             }
@@ -370,7 +370,7 @@ impl Worker {
         if pkt.origin {
             self.counters.origin_lost.bump();
         } else {
-            self.counters.count_drop(reason);
+            self.counters.count_drop(reason, pkt.v6);
             if let Some(port) = self.counters.port(pkt.in_port) {
                 port.rx_dropped.bump();
             }

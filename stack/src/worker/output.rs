@@ -29,13 +29,9 @@ impl Worker {
         let v6 = pkt.meta.addrs.is_v6();
         if !pkt.origin {
             ip_ttl_dec(pkt.bytes_mut(), v6);
-            self.counters.forwarded.bump();
-            (if v6 {
-                &self.counters.ip6_forwarded
-            } else {
-                &self.counters.ip4_forwarded
-            })
-            .bump();
+            for forwarded in self.counters.forwarded_in(v6) {
+                forwarded.bump();
+            }
         }
         if too_big {
             return self.fragment(pkt, hop, header);
@@ -82,7 +78,7 @@ impl Worker {
 
     /// RFC 791 fragmentation on the way out; each piece beyond the first has its own place in the books.
     fn fragment(&mut self, pkt: Pkt, hop: Hop, header: Option<[u8; 14]>) {
-        let origin = pkt.origin;
+        let (origin, in_port, v6) = (pkt.origin, pkt.in_port, pkt.v6);
         let mut pieces = std::mem::take(&mut self.pieces);
         match frag::fragment(pkt, hop.attrs.mtu as usize, &mut self.pool, &mut pieces) {
             Ok(n) => {
@@ -92,18 +88,20 @@ impl Worker {
                     self.ether_output(piece, hop.attrs.port, header);
                 }
             }
-            Err(reason) => self.unforwarded(origin, reason),
+            Err(_) if origin => self.counters.origin_lost.bump(),
+            Err(reason) => self.unforwarded(in_port, v6, reason),
         }
         self.pieces = pieces;
     }
 
     /// Takes back a forward that came to nothing.
-    fn unforwarded(&mut self, origin: bool, reason: DropReason) {
-        if origin {
-            self.counters.origin_lost.bump();
-        } else {
-            self.counters.forwarded.sub(1);
-            self.counters.count_drop(reason);
+    fn unforwarded(&self, in_port: PortId, v6: bool, reason: DropReason) {
+        for forwarded in self.counters.forwarded_in(v6) {
+            forwarded.sub(1);
+        }
+        self.counters.count_drop(reason, v6);
+        if let Some(port) = self.counters.port(in_port) {
+            port.rx_dropped.bump();
         }
     }
 

@@ -65,23 +65,29 @@ impl Live {
 }
 
 fn blocks(reader: &Reader, neighbours: &ArpStats) -> Vec<CounterBlock> {
-    let totals = reader.totals();
-    let host = reader.host_totals();
+    blocks_of(&reader.totals(), &reader.host_totals(), neighbours)
+}
+
+fn blocks_of(totals: &Totals, host: &Totals, neighbours: &ArpStats) -> Vec<CounterBlock> {
     let block = |protocol: &str| {
         let counters = match protocol {
-            "ether" => [ether(&totals), drops(&totals, Proto::Ether)].concat(),
+            "ether" => [ether(totals), drops(totals, &[Proto::Ether], false)].concat(),
             "arp" => [
                 arp(neighbours),
-                drops(&totals, Proto::Arp),
+                drops(totals, &[Proto::Arp], false),
                 ignored(neighbours),
             ]
             .concat(),
             "nd6" => nd6(neighbours),
-            "ip" => [ip(&totals), drops(&totals, Proto::Ip)].concat(),
-            "ip6" => [ip6(&totals), drops(&totals, Proto::Ip6)].concat(),
-            "icmp" => icmp(&totals),
-            "transport" => drops(&totals, Proto::Transport),
-            _ => [flowgate(&totals, &host), drops(&totals, Proto::Flowgate)].concat(),
+            "ip" => [ip(totals), drops(totals, &[Proto::Ip, Proto::Inet], false)].concat(),
+            "ip6" => [ip6(totals), drops(totals, &[Proto::Ip6, Proto::Inet], true)].concat(),
+            "icmp" => icmp(totals),
+            "transport" => transport(totals, false),
+            _ => [
+                flowgate(totals, host),
+                drops(totals, &[Proto::Flowgate], false),
+            ]
+            .concat(),
         };
         CounterBlock {
             protocol: protocol.into(),
@@ -101,16 +107,27 @@ fn counters<const N: usize>(all: [(&str, u64, &str); N]) -> Vec<Counter> {
     all.into_iter().map(counter).collect()
 }
 
-fn drops(totals: &Totals, proto: Proto) -> Vec<Counter> {
-    let of_proto = DropReason::ALL
+/// The drops listed under these protocols; of what both families have, those of one.
+fn drops(totals: &Totals, protos: &[Proto], v6: bool) -> Vec<Counter> {
+    let listed = DropReason::ALL
         .iter()
-        .filter(|reason| reason.proto() == proto);
+        .filter(|reason| protos.contains(&reason.proto()));
     let counter = |reason: &DropReason| Counter {
-        name: reason.name().into(),
-        value: totals.dropped_for(*reason),
+        name: reason.name_in(v6),
+        value: match reason.proto() {
+            Proto::Inet => totals.dropped_in(*reason, v6),
+            _ => totals.dropped_for(*reason),
+        },
         text: reason.text().into(),
     };
-    of_proto.map(counter).collect()
+    listed.map(counter).collect()
+}
+
+/// Drops because of transport headers: ICMP's, or those of the others.
+fn transport(totals: &Totals, icmp: bool) -> Vec<Counter> {
+    let mut all = drops(totals, &[Proto::Transport], false);
+    all.retain(|counter| counter.name.starts_with("icps_") == icmp);
+    all
 }
 
 fn ether(t: &Totals) -> Vec<Counter> {
@@ -185,8 +202,7 @@ fn icmp(t: &Totals) -> Vec<Counter> {
             "packets that must not be answered with an error",
         ),
     ]);
-    let of = |counter: &Counter| counter.name.starts_with("icps_");
-    all.extend(drops(t, Proto::Transport).into_iter().filter(of));
+    all.extend(transport(t, true));
     all
 }
 
@@ -245,7 +261,13 @@ fn arp(s: &ArpStats) -> Vec<Counter> {
 /// Frames about neighbours that were not believed, by reason.
 fn ignored(s: &ArpStats) -> Vec<Counter> {
     let counter = |(reason, value): (arp::Ignored, u64)| Counter {
-        name: format!("ignored_{}", reason.name()),
+        name: format!(
+            "ignored_{}",
+            reason
+                .name()
+                .to_ascii_lowercase()
+                .replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+        ),
         value,
         text: format!(
             "frames ignored: {} (ARP and ND)",
@@ -368,5 +390,36 @@ fn port(PortReport { port, totals }: &PortReport, about: &About) -> Port {
         tx_packets: totals.tx,
         tx_bytes: totals.tx_bytes,
         tx_refused: totals.refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn all() -> Vec<Counter> {
+        let (totals, host, neighbours) =
+            (Totals::default(), Totals::default(), ArpStats::default());
+        blocks_of(&totals, &host, &neighbours)
+            .into_iter()
+            .flat_map(|block| block.counters)
+            .collect()
+    }
+
+    #[test]
+    fn each_counter_is_listed_once_by_a_name_of_one_word() {
+        let mut names = HashSet::new();
+        for counter in all() {
+            let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            assert!(counter.name.chars().all(word), "{}", counter.name);
+            assert!(names.insert(counter.name.clone()), "{} twice", counter.name);
+        }
+        for reason in DropReason::ALL {
+            assert!(names.contains(&reason.name_in(false)) || reason.proto() == Proto::Ip6);
+        }
+        for both in ["ips_noroute", "ip6s_noroute", "icps_tooshort"] {
+            assert!(names.contains(both), "{both}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 use super::{Control, ControlError, ControlEvent};
 use crate::host::{Check, CheckId, HostCmd, HostEvent, HostLink};
 use crate::time::Now;
-use route::{Admin, Health, NhopIdx, NhopKey, NhopKind, PortId};
+use route::{Admin, Health, NhopIdx, NhopKey, NhopKind, Pin, PortId, Secs};
 use std::net::IpAddr;
 
 /// What speaks against a next hop.
@@ -183,36 +183,72 @@ impl Control {
         down: bool,
         now: Now,
     ) -> Result<(), ControlError> {
-        let hit = self.nhops_of(gateway);
-        if hit.is_empty() {
-            return Err(ControlError::NoSuchNhop(gateway.to_string()));
-        }
-        for idx in hit {
+        for idx in self.named_nhops(gateway)? {
             self.set_down(idx, |d| d.told = down, now);
         }
         Ok(())
     }
 
-    /// Drains a gateway in every group, or takes that back.
+    /// Drains a gateway in every group, until a deadline if there is one: then its flows have to move.
     pub fn drain_gateway(
         &mut self,
         gateway: IpAddr,
-        drain: bool,
+        deadline: Option<Secs>,
         now: Now,
     ) -> Result<(), ControlError> {
+        let hit = self.named_nhops(gateway)?;
+        self.set_admin(&hit, Admin::Draining, now);
+        self.drains.retain(|(_, pin)| !hit.contains(&pin.idx()));
+        if let Some(at) = deadline {
+            let pins = hit.iter().filter_map(|idx| self.pin_of(*idx));
+            let ends: Vec<_> = pins.map(|pin| (at, pin)).collect();
+            self.drains.extend(ends);
+        }
+        Ok(())
+    }
+
+    /// A gateway that was drained takes new flows again.
+    pub fn undrain_gateway(&mut self, gateway: IpAddr, now: Now) -> Result<(), ControlError> {
+        let hit = self.named_nhops(gateway)?;
+        self.drains.retain(|(_, pin)| !hit.contains(&pin.idx()));
+        self.set_admin(&hit, Admin::In, now);
+        Ok(())
+    }
+
+    /// Ends the drains whose deadline has come.
+    pub(super) fn end_drains(&mut self, now: Now) {
+        let due = |(at, _): &(Secs, Pin)| *at <= now.secs();
+        let ended: Vec<Pin> = self.drains.iter().filter(|d| due(d)).map(|d| d.1).collect();
+        self.drains.retain(|d| !due(d));
+        for pin in ended {
+            // The slot may be another next hop's by now.
+            if self.pin_of(pin.idx()) == Some(pin) {
+                self.set_admin(&[pin.idx()], Admin::Drained, now);
+            }
+        }
+    }
+
+    fn named_nhops(&self, gateway: IpAddr) -> Result<Vec<NhopIdx>, ControlError> {
         let hit = self.nhops_of(gateway);
         if hit.is_empty() {
             return Err(ControlError::NoSuchNhop(gateway.to_string()));
         }
-        let admin = if drain { Admin::Draining } else { Admin::In };
-        for idx in hit {
+        Ok(hit)
+    }
+
+    fn pin_of(&self, idx: NhopIdx) -> Option<Pin> {
+        let info = self.routes.nhop_info(idx)?;
+        Some(Pin::new(idx, info.generation))
+    }
+
+    fn set_admin(&mut self, hit: &[NhopIdx], admin: Admin, now: Now) {
+        for &idx in hit {
             if self.routes.set_admin(idx, admin, now.secs()) {
                 let down = self.down.get(&idx).copied().unwrap_or_default();
                 self.tell_health(idx, down);
             }
         }
         self.wake_workers();
-        Ok(())
     }
 
     /// The health checks there are to be from now on.

@@ -31,7 +31,7 @@ use arc_swap::ArcSwap;
 use flowtable::GroupSecret;
 use hashbrown::{HashMap, HashSet};
 use health::Down;
-use route::{Change, NhopGen, NhopIdx, NhopKey, PortId, Prefix, RouteError, Secs, View};
+use route::{Change, NhopGen, NhopIdx, NhopKey, Pin, PortId, Prefix, RouteError, Secs, View};
 use rtrb::Producer;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -182,6 +182,8 @@ pub struct Control {
     events: Receiver<HostEvent>,
     group_secret: GroupSecret,
     down: HashMap<NhopIdx, Down>,
+    /// When drained next hops must have lost their flows.
+    drains: Vec<(Secs, Pin)>,
     checks: HashMap<crate::host::CheckId, (IpAddr, Option<bool>)>,
     told: Vec<ControlEvent>,
     marks_at: Secs,
@@ -211,6 +213,7 @@ impl Control {
             events: parts.events,
             group_secret: parts.group_secret,
             down: HashMap::new(),
+            drains: Vec::new(),
             checks: HashMap::new(),
             told: Vec::new(),
             marks_at: now.secs(),
@@ -272,6 +275,7 @@ impl Control {
             self.host_event(event, host, now);
         }
         self.refresh_history(now);
+        self.end_drains(now);
         for change in self.routes.tick(now.secs()) {
             self.after_change(host, change);
         }

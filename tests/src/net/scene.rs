@@ -181,6 +181,40 @@ impl Scene {
         self.net.settle();
     }
 
+    /// `nexthop drain` of a server in both families.
+    pub fn drain_everywhere(&mut self, server: Server, deadline_s: Option<u32>) {
+        for family in BOTH {
+            let (now, gw) = (self.net.sim.now, &mut self.net.sim.gateway);
+            let deadline = deadline_s.map(|s| now.secs().after(s));
+            gw.control
+                .drain_gateway(server_addr(server, family), deadline, now)
+                .expect("a next hop is drained");
+        }
+        self.net.settle();
+    }
+
+    /// `nexthop in` of a server in both families.
+    pub fn undrain(&mut self, server: Server) {
+        for family in BOTH {
+            let (now, gw) = (self.net.sim.now, &mut self.net.sim.gateway);
+            gw.control
+                .undrain_gateway(server_addr(server, family), now)
+                .expect("a next hop is taken in again");
+        }
+        self.net.settle();
+    }
+
+    /// `nexthop down` or `up` of a server in both families.
+    pub fn declare(&mut self, server: Server, down: bool) {
+        for family in BOTH {
+            let (now, gw) = (self.net.sim.now, &mut self.net.sim.gateway);
+            gw.control
+                .set_gateway_down(server_addr(server, family), down, now)
+                .expect("a next hop is declared dead or alive");
+        }
+        self.net.settle();
+    }
+
     /// `route delete` of a server in both families.
     pub fn delete(&mut self, server: Server) {
         for family in BOTH {

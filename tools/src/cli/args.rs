@@ -56,6 +56,19 @@ next packet. Packets and bytes are client to server / server to client.
 
 exit status: 0 done; 1 refused; 64 usage; 69 no flowgate at the socket";
 
+const NEXTHOP_EXAMPLES: &str = "\
+examples:
+  flowgate nexthop show
+  flowgate nexthop drain 192.0.2.11 --deadline 600
+  flowgate nexthop in 192.0.2.11
+  flowgate nexthop down 192.0.2.12
+  flowgate nexthop up 192.0.2.12 --json
+
+An order holds for every route that names the next hop. To drain it in one route alone: route change ... -weight 0.
+'flowgate status' shows the flows that a draining next hop has left, and the oldest.
+
+exit status: 0 done; 1 refused: no such next hop; 64 usage; 69 no flowgate at the socket";
+
 const PING_EXAMPLES: &str = "\
 examples:
   flowgate ping 192.0.2.11
@@ -133,6 +146,10 @@ pub(super) enum Command {
     #[command(subcommand, after_help = FLOW_EXAMPLES)]
     Flow(FlowCommand),
 
+    /// Show next hops, drain one everywhere, declare one dead
+    #[command(subcommand, after_help = NEXTHOP_EXAMPLES)]
+    Nexthop(NexthopCommand),
+
     /// Ping from the gateway itself: FreeBSD's ping(8)
     #[command(after_help = PING_EXAMPLES)]
     Ping(PingArgs),
@@ -184,6 +201,41 @@ fn connections(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|count| (1..=20_000).contains(count))
         .ok_or_else(right)
+}
+
+/// `flowgate nexthop ...`
+#[derive(Debug, Subcommand)]
+pub(super) enum NexthopCommand {
+    /// List the next hops, as netstat -o does
+    #[command(after_help = NEXTHOP_EXAMPLES)]
+    Show,
+    /// Give it no new flows; those it has stay
+    #[command(after_help = NEXTHOP_EXAMPLES)]
+    Drain {
+        /// The next hop's address
+        gateway: String,
+        /// After so many seconds the flows that are left move
+        #[arg(long, value_name = "SECONDS")]
+        deadline: Option<u32>,
+    },
+    /// Give it new flows again
+    #[command(after_help = NEXTHOP_EXAMPLES)]
+    In {
+        /// The next hop's address
+        gateway: String,
+    },
+    /// Declare it dead, whatever it answers: its flows move
+    #[command(after_help = NEXTHOP_EXAMPLES)]
+    Down {
+        /// The next hop's address
+        gateway: String,
+    },
+    /// Take 'down' back
+    #[command(after_help = NEXTHOP_EXAMPLES)]
+    Up {
+        /// The next hop's address
+        gateway: String,
+    },
 }
 
 /// `flowgate flow ...`

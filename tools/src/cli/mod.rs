@@ -12,6 +12,7 @@ mod interrupt;
 mod names;
 mod neigh;
 mod netstat;
+mod nexthop;
 mod ping;
 mod route;
 pub mod session;
@@ -140,6 +141,12 @@ fn dispatch(args: Flowgate) -> ExitCode {
                 flow::run(command, session)
             })
         }
+        Command::Nexthop(command) => finish_with(
+            "nexthop",
+            "see 'flowgate nexthop --help'",
+            given,
+            |session| nexthop::run(command, session),
+        ),
         Command::Ping(args) => {
             finish_with("ping", "see 'flowgate ping --help'", given, |session| {
                 ping::run(args, session)

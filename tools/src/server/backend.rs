@@ -14,6 +14,8 @@ use crate::wire::neighbour::Neighbour;
 use crate::wire::neighbour::NeighbourDelete;
 use crate::wire::neighbour::NeighbourFilter;
 use crate::wire::neighbour::NeighbourSet;
+use crate::wire::nexthop::NexthopSet;
+use crate::wire::nexthop::NexthopsSet;
 use crate::wire::ping::Ping;
 use crate::wire::ping::PingResult;
 use crate::wire::route::Family;
@@ -106,6 +108,9 @@ pub trait Backend: Send {
 
     /// The next hops and groups.
     fn nexthops(&mut self) -> Nexthops;
+
+    /// Carries out an order about a next hop.
+    fn nexthop_set(&mut self, ask: NexthopSet) -> Answer<NexthopsSet>;
 
     /// Starts to ping; the values are in their ranges.
     fn ping(&mut self, ask: Ping) -> Pending<Pinging>;

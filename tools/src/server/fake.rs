@@ -10,6 +10,7 @@ use crate::wire::flow::*;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use crate::wire::neighbour::*;
+use crate::wire::nexthop::*;
 use crate::wire::ping::Ping;
 use crate::wire::route::*;
 use crate::wire::stats::*;
@@ -420,6 +421,20 @@ impl Backend for Fake {
                 members,
             }],
         }
+    }
+
+    fn nexthop_set(&mut self, ask: NexthopSet) -> Answer<NexthopsSet> {
+        let mut nexthops = self.nexthops().nexthops;
+        nexthops.retain(|nexthop| nexthop.gateway == Some(ask.gateway));
+        for nexthop in &mut nexthops {
+            match ask.order {
+                NexthopOrder::Down => nexthop.health = Health::Dead,
+                NexthopOrder::Up => nexthop.health = Health::Up,
+                NexthopOrder::Drain => nexthop.admin = Admin::Draining,
+                NexthopOrder::In => nexthop.admin = Admin::In,
+            }
+        }
+        Ok(NexthopsSet { nexthops })
     }
 
     fn ping(&mut self, ask: Ping) -> Pending<Pinging> {

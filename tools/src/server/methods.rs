@@ -16,6 +16,7 @@ use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use crate::wire::message::parameters;
 use crate::wire::neighbour::Neighbours;
+use crate::wire::nexthop::NexthopSet;
 use crate::wire::ping::Ping;
 use crate::wire::route::Flushed;
 use crate::wire::route::Route;
@@ -123,6 +124,10 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
         "NexthopList" => {
             let Nothing {} = parameters(given)?;
             nexthop_list(control, out)
+        }
+        "NexthopSet" => {
+            let ask = parameters::<NexthopSet>(given)?.checked()?;
+            out.last(&control.call(|backend| backend.nexthop_set(ask))??)
         }
         "Ping" => ping(parameters(given)?, control, out),
         "Status" => {

@@ -30,7 +30,7 @@ error ExpectedMore ()
 ";
 
 /// The methods of `org.flowgate`, by name.
-pub const METHODS: [&str; 19] = [
+pub const METHODS: [&str; 20] = [
     "CounterList",
     "FlowFlush",
     "FlowList",
@@ -40,6 +40,7 @@ pub const METHODS: [&str; 19] = [
     "NeighbourList",
     "NeighbourSet",
     "NexthopList",
+    "NexthopSet",
     "Ping",
     "PortList",
     "RouteAdd",

@@ -5,6 +5,7 @@ use super::idl::DESCRIPTION;
 use super::idl::METHODS;
 use super::message::Reason;
 use super::neighbour::*;
+use super::nexthop::*;
 use super::ping::*;
 use super::route::*;
 use super::stats::*;
@@ -334,6 +335,12 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     asks("FlowList", keys(&filter));
     asks("FlowFlush", keys(&filter));
     let ping = json!({"address": "10.0.0.1", "count": 1});
+    let drain = NexthopSet {
+        gateway: std::net::IpAddr::from([192, 0, 2, 11]),
+        order: NexthopOrder::Drain,
+        deadline: Some(1),
+    };
+    asks("NexthopSet", keys(&drain));
     asks("Ping", keys(&serde_json::from_value::<Ping>(ping).unwrap()));
     asks(
         "CounterList",
@@ -357,6 +364,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     answers("PortList", keys(&Ports::default()));
     answers("CounterList", keys(&Counters::default()));
     answers("NexthopList", keys(&Nexthops::default()));
+    answers("NexthopSet", keys(&NexthopsSet::default()));
     let ended = json!({
         "address": "10.0.0.1", "sequence": 0, "outcome": "reply", "bytes": 64, "rtt": 1, "ttl": 64, "reason": "r"
     });

@@ -15,6 +15,7 @@ pub mod idl;
 pub mod limits;
 pub mod message;
 pub mod neighbour;
+pub mod nexthop;
 pub mod ping;
 pub mod protocol;
 pub mod route;

@@ -154,5 +154,13 @@ impl Command {
     }
 }
 
+/// `nexthop show`.
+///
+/// # Errors
+/// What is to be printed, and the exit status with it.
+pub(super) fn show_nexthops(session: &mut Session<'_>) -> Result<(), Failure> {
+    nexthops::run(false, session)
+}
+
 #[cfg(test)]
 mod tests;

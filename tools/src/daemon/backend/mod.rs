@@ -15,6 +15,7 @@
 
 mod flows;
 mod neighbours;
+mod nexthops;
 mod ping;
 mod refusal;
 mod routes;
@@ -227,6 +228,13 @@ impl Backend for Live {
 
     fn nexthops(&mut self) -> wire::stats::Nexthops {
         self.list_nexthops()
+    }
+
+    fn nexthop_set(
+        &mut self,
+        ask: wire::nexthop::NexthopSet,
+    ) -> Answer<wire::nexthop::NexthopsSet> {
+        self.order_nexthop(&ask)
     }
 
     fn ping(&mut self, ask: wire::ping::Ping) -> Pending<Pinging> {

@@ -45,9 +45,7 @@ fn of_route(error: &RouteError) -> (Reason, String) {
         RouteError::BadWeight { .. }
         | RouteError::TooManyMembers { .. }
         | RouteError::Selects { .. }
-        | RouteError::Kind(..) => {
-            (Reason::Invalid, error.to_string())
-        }
+        | RouteError::Kind(..) => (Reason::Invalid, error.to_string()),
     }
 }
 

@@ -11,9 +11,6 @@ use crate::wire::message::Reason;
 use crate::wire::route as wire;
 use crate::wire::route::News;
 use crate::wire::route::PathKind;
-use crate::wire::stats::Group;
-use crate::wire::stats::Nexthop;
-use crate::wire::stats::Nexthops;
 use route::Admin;
 use route::Change;
 use route::ChangeKind;
@@ -143,31 +140,6 @@ impl Live {
         }
     }
 
-    pub(super) fn list_nexthops(&mut self) -> Nexthops {
-        let now = self.now();
-        let nexthops = self.control.nhops().into_iter().map(|n| Nexthop {
-            index: n.idx.0,
-            generation: n.generation.0,
-            kind: kind(n.key.kind),
-            gateway: n.key.gateway,
-            port: self.port_of(&n.key),
-            mtu: n.mtu,
-            admin: admin(n.admin),
-            health: health(n.health),
-            groups: u32::try_from(n.groups).unwrap_or(u32::MAX),
-        });
-        let nexthops = nexthops.collect();
-        let group = |(id, buckets, paths): (route::GroupId, u32, Vec<PathInfo>)| Group {
-            index: id.0,
-            buckets,
-            members: paths.iter().map(|path| self.path(path, now)).collect(),
-        };
-        Nexthops {
-            nexthops,
-            groups: self.control.groups().map(group).collect(),
-        }
-    }
-
     fn done(&self, change: Change, now: Now) -> wire::RouteDone {
         wire::RouteDone {
             destination: change.prefix,
@@ -195,7 +167,7 @@ impl Live {
         }
     }
 
-    fn path(&self, path: &PathInfo, now: Now) -> wire::Path {
+    pub(super) fn path(&self, path: &PathInfo, now: Now) -> wire::Path {
         wire::Path {
             kind: kind(path.key.kind),
             gateway: path.key.gateway,
@@ -219,7 +191,7 @@ impl Live {
         port.map_or_else(|| format!("port{}", id.0), |port| port.name.clone())
     }
 
-    fn port_of(&self, key: &NhopKey) -> Option<String> {
+    pub(super) fn port_of(&self, key: &NhopKey) -> Option<String> {
         has_port(key.kind).then(|| self.port_name(key.port))
     }
 

@@ -13,6 +13,8 @@ use crate::wire::route::FlowOf;
 use crate::wire::route::PathKind;
 use crate::wire::route::PathSpec;
 use crate::wire::route::RouteAdd;
+use crate::wire::nexthop::NexthopOrder;
+use crate::wire::nexthop::NexthopSet;
 use crate::wire::route::RouteChange;
 use crate::wire::route::RouteDelete;
 use crate::wire::route::RouteGet;
@@ -471,6 +473,30 @@ fn flows_of_a_next_hop_that_drains_are_counted_as_left() {
     assert_eq!(leaving.flows, 1);
     assert!(leaving.deadline.is_some_and(|left| left > 500));
     assert_eq!((status.workers[0].flows, status.collateral), (1, 0));
+}
+
+#[test]
+fn orders_about_a_next_hop_hold_everywhere_and_unknown_ones_are_refused() {
+    let (mut rig, _) = rig_with_a_flow();
+    let mut order = |gateway: &str, order, deadline| {
+        let gateway = gateway.parse().unwrap();
+        let ask = NexthopSet {
+            gateway,
+            order,
+            deadline,
+        };
+        rig.live.nexthop_set(ask)
+    };
+    let drained = order("192.0.2.11", NexthopOrder::Drain, Some(60)).unwrap();
+    assert_eq!(drained.nexthops[0].admin, Admin::Draining);
+    let back = order("192.0.2.11", NexthopOrder::In, None).unwrap();
+    assert_eq!(back.nexthops[0].admin, Admin::In);
+    let dead = order("192.0.2.11", NexthopOrder::Down, None).unwrap();
+    assert_eq!((dead.nexthops.len(), dead.nexthops[0].health), (1, Health::Dead));
+    let up = order("192.0.2.11", NexthopOrder::Up, None).unwrap();
+    assert_eq!(up.nexthops[0].health, Health::Up);
+    let (_, message) = refusal(order("192.0.2.99", NexthopOrder::Down, None));
+    assert!(message.contains("192.0.2.99"), "{message}");
 }
 
 #[test]

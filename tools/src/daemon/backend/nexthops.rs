@@ -1,0 +1,64 @@
+//! Next hops and their groups, and what is wanted of them.
+
+use super::Answer;
+use super::Live;
+use super::refusal::refused;
+use super::routes::admin;
+use super::routes::health;
+use super::routes::kind;
+use crate::wire::nexthop::NexthopOrder;
+use crate::wire::nexthop::NexthopSet;
+use crate::wire::nexthop::NexthopsSet;
+use crate::wire::stats::Group;
+use crate::wire::stats::Nexthop;
+use crate::wire::stats::Nexthops;
+use route::NhopInfo;
+use route::PathInfo;
+
+impl Live {
+    pub(super) fn list_nexthops(&mut self) -> Nexthops {
+        let now = self.now();
+        let group = |(id, buckets, paths): (route::GroupId, u32, Vec<PathInfo>)| Group {
+            index: id.0,
+            buckets,
+            members: paths.iter().map(|path| self.path(path, now)).collect(),
+        };
+        let nhops = self.control.nhops();
+        Nexthops {
+            nexthops: nhops.into_iter().map(|n| self.nexthop(n)).collect(),
+            groups: self.control.groups().map(group).collect(),
+        }
+    }
+
+    /// Carries out what is wanted of a next hop, in every route that has it.
+    pub(super) fn order_nexthop(&mut self, ask: &NexthopSet) -> Answer<NexthopsSet> {
+        let (now, gateway) = (self.now(), ask.gateway);
+        let deadline = ask.deadline.map(|s| now.secs().after(s));
+        let done = match ask.order {
+            NexthopOrder::Down => self.control.set_gateway_down(gateway, true, now),
+            NexthopOrder::Up => self.control.set_gateway_down(gateway, false, now),
+            NexthopOrder::Drain => self.control.drain_gateway(gateway, deadline, now),
+            NexthopOrder::In => self.control.undrain_gateway(gateway, now),
+        };
+        done.map_err(|error| refused(&error))?;
+        let hit = self.control.nhops().into_iter();
+        let hit = hit.filter(|n| n.key.gateway == Some(gateway));
+        Ok(NexthopsSet {
+            nexthops: hit.map(|n| self.nexthop(n)).collect(),
+        })
+    }
+
+    fn nexthop(&self, n: NhopInfo) -> Nexthop {
+        Nexthop {
+            index: n.idx.0,
+            generation: n.generation.0,
+            kind: kind(n.key.kind),
+            gateway: n.key.gateway,
+            port: self.port_of(&n.key),
+            mtu: n.mtu,
+            admin: admin(n.admin),
+            health: health(n.health),
+            groups: u32::try_from(n.groups).unwrap_or(u32::MAX),
+        }
+    }
+}

@@ -30,7 +30,7 @@ error ExpectedMore ()
 ";
 
 /// The methods of `org.flowgate`, by name.
-pub const METHODS: [&str; 19] = [
+pub const METHODS: [&str; 24] = [
     "CounterList",
     "FlowFlush",
     "FlowList",
@@ -43,8 +43,13 @@ pub const METHODS: [&str; 19] = [
     "Ping",
     "PortList",
     "RouteAdd",
+    "RouteBatchAdd",
+    "RouteBatchBegin",
+    "RouteBatchCommit",
+    "RouteBatchDrop",
     "RouteChange",
     "RouteDelete",
+    "RouteExport",
     "RouteFlush",
     "RouteGet",
     "RouteList",

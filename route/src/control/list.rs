@@ -32,13 +32,20 @@ impl Control {
 
     /// The routes that follow a prefix in that order; from the first, if there is none.
     pub fn routes_after(&self, after: Option<Prefix>) -> impl Iterator<Item = RouteInfo> + '_ {
+        self.prefixes_after(after)
+            .map(|(prefix, group)| self.route_info(prefix, group))
+    }
+
+    /// The same, prefixes and groups alone.
+    pub fn prefixes_after(
+        &self,
+        after: Option<Prefix>,
+    ) -> impl Iterator<Item = (Prefix, GroupId)> + '_ {
         let behind = after.map(|prefix| self.rib.after(prefix));
         let all = after.is_none().then(|| self.rib.iter());
-        let both = all
-            .into_iter()
+        all.into_iter()
             .flatten()
-            .chain(behind.into_iter().flatten());
-        both.map(|(prefix, group)| self.route_info(prefix, group))
+            .chain(behind.into_iter().flatten())
     }
 
     /// Every group that there is.

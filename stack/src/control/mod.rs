@@ -2,9 +2,10 @@
 //!
 //! One thread owns it. It writes what workers read (FIB, groups, next-hop words, the published ports) and
 //! never waits for them. The host reports neighbours and health checks; control decides what that means for
-//! next hops. Files: `routes` (add, change, delete, get), `health`, `flows`, `report` (status, fills),
+//! next hops. Files: `routes` (add, change, delete, get), `batch` (many routes as one), `health`, `flows`, `report` (status, fills), and
 //! `switch` (ports up and down), and `reader`, by which other threads read flows and counters without control.
 
+mod batch;
 mod flows;
 mod health;
 mod reader;
@@ -12,6 +13,7 @@ mod report;
 mod routes;
 mod switch;
 
+pub use batch::{BatchDone, BatchEnd, RouteBatch, RouteSet};
 pub use flows::{FlowRow, FlowSide};
 pub use health::{DownCause, NhopHealth};
 pub use reader::Reader;
@@ -82,6 +84,12 @@ pub enum ControlError {
     NoSuchNhop(String),
     #[error("Network is unreachable: no route to {0}")]
     NoRoute(IpAddr),
+    #[error(
+        "a batch of routes is being loaded ({percent} % done) and nothing else may change routes meanwhile: try again when it has ended"
+    )]
+    InBatch { percent: usize },
+    #[error("{prefix}: {error}")]
+    InRoute { prefix: Prefix, error: Box<Self> },
 }
 
 /// Something that `route monitor` shows.
@@ -89,6 +97,8 @@ pub enum ControlError {
 pub enum ControlEvent {
     /// A route was added, changed or deleted.
     Route(Change),
+    /// So many routes were changed as one that each is not told.
+    Batch(BatchDone),
     /// A next hop died, came back, drains or is drained.
     Health(NhopHealth),
     /// The host saw something worth telling.
@@ -191,6 +201,8 @@ pub struct Control {
     started: Now,
     /// Next hops' identities for readers; `None` after a change.
     names: Option<Arc<HashMap<NhopIdx, (NhopGen, NhopKey)>>>,
+    /// The batch of routes under way.
+    batch: Option<Box<batch::Loading>>,
 }
 
 impl Control {
@@ -220,6 +232,7 @@ impl Control {
             bounds: parts.bounds,
             started: now,
             names: None,
+            batch: None,
         };
         control.install_ports(host, now)?;
         let ports = control.ports.clone();
@@ -276,8 +289,10 @@ impl Control {
         }
         self.refresh_history(now);
         self.end_drains(now);
-        for change in self.routes.tick(now.secs()) {
-            self.after_change(host, change);
+        if self.batch.is_none() {
+            for change in self.routes.tick(now.secs()) {
+                self.after_change(host, change);
+            }
         }
         let view = Arc::clone(&self.view);
         self.retired

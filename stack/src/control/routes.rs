@@ -1,7 +1,8 @@
 //! Routes: add, change, delete, flush, show, get.
 
+use super::batch::Planned;
 use super::{Control, ControlError};
-use crate::host::{HostCmd, HostLink, HostReply};
+use crate::host::{HostCmd, HostLink};
 use crate::link::NO_NEIGH;
 use crate::parse::{Addrs, Tuple};
 use crate::path::FIB;
@@ -147,6 +148,7 @@ impl Control {
         host: &mut dyn HostLink,
         now: Now,
     ) -> Result<Change, ControlError> {
+        self.refuse_in_batch()?;
         if let PathKind::Gateways(gateways) = &spec.kind
             && gateways.iter().any(|g| g.weight == Some(0))
         {
@@ -167,6 +169,7 @@ impl Control {
         host: &mut dyn HostLink,
         now: Now,
     ) -> Result<Change, ControlError> {
+        self.refuse_in_batch()?;
         self.refuse_connected(spec.prefix)?;
         if self.routes.get(spec.prefix).is_none() {
             return Err(route::RouteError::NotFound {
@@ -199,6 +202,7 @@ impl Control {
         host: &mut dyn HostLink,
         now: Now,
     ) -> Result<Change, ControlError> {
+        self.refuse_in_batch()?;
         self.refuse_connected(prefix)?;
         let port = match iface {
             Some(name) => Some(
@@ -216,6 +220,9 @@ impl Control {
 
     /// `route flush`: up to `max` of the routes that an operator made. Returns what was deleted; nothing, when
     /// none is left.
+    ///
+    /// # Errors
+    /// While a batch is under way.
     pub fn route_flush(
         &mut self,
         v4: bool,
@@ -223,7 +230,8 @@ impl Control {
         max: usize,
         host: &mut dyn HostLink,
         now: Now,
-    ) -> Vec<Change> {
+    ) -> Result<Vec<Change>, ControlError> {
+        self.refuse_in_batch()?;
         let doomed: Vec<RouteInfo> = self
             .routes
             .routes()
@@ -243,12 +251,20 @@ impl Control {
                 changes.extend(self.committed(deleted, Vec::new(), host, now));
             }
         }
-        changes
+        Ok(changes)
     }
 
     /// The routes that follow a prefix, or all: IPv4, then IPv6, by address, then length.
     pub fn routes_after(&self, after: Option<Prefix>) -> impl Iterator<Item = RouteInfo> + '_ {
         self.routes.routes_after(after)
+    }
+
+    /// The same, prefixes and groups alone.
+    pub fn prefixes_after(
+        &self,
+        after: Option<Prefix>,
+    ) -> impl Iterator<Item = (Prefix, GroupId)> + '_ {
+        self.routes.prefixes_after(after)
     }
 
     /// Every route, in order.
@@ -373,13 +389,13 @@ impl Control {
             }
         };
         self.after_change(host, change.clone());
-        self.judge_new(&change, now);
+        self.judge_paths(&change.paths, now);
         Ok(change)
     }
 
     /// A next hop that was just made may be on a port that is down, or fail its check already.
-    fn judge_new(&mut self, change: &Change, now: Now) {
-        for path in &change.paths {
+    pub(super) fn judge_paths(&mut self, paths: &[PathInfo], now: Now) {
+        for path in paths {
             let port_down = self.ports.get(path.key.port).is_some_and(|p| !p.up);
             let check_down = path.key.gateway.is_some_and(|g| {
                 self.checks
@@ -399,7 +415,7 @@ impl Control {
         }
     }
 
-    fn refuse_connected(&self, prefix: Prefix) -> Result<(), ControlError> {
+    pub(super) fn refuse_connected(&self, prefix: Prefix) -> Result<(), ControlError> {
         if !self.connected.contains(&prefix) {
             return Ok(());
         }
@@ -419,45 +435,70 @@ impl Control {
         spec: &RouteSpec,
         host: &mut dyn HostLink,
     ) -> Result<(Vec<Path>, Reserved), ControlError> {
+        let planned = self.planned(spec)?;
+        let (mut paths, mut reserved) = (Vec::with_capacity(planned.len()), Vec::new());
+        for plan in planned {
+            let neigh = match self.known_neigh(&plan.key) {
+                Some(neigh) => neigh,
+                None => match plan.reserve(host) {
+                    Ok(neigh) => {
+                        reserved.extend(neigh);
+                        neigh.map_or(NO_NEIGH, |idx| idx.0)
+                    }
+                    Err(refused) => {
+                        for idx in reserved {
+                            host.call(HostCmd::Release(idx));
+                        }
+                        return Err(refused);
+                    }
+                },
+            };
+            paths.push(plan.path(neigh));
+        }
+        Ok((paths, reserved))
+    }
+
+    /// The neighbour of a next hop that there is.
+    pub(super) fn known_neigh(&self, key: &NhopKey) -> Option<u32> {
+        let idx = self.routes.nhop(key)?;
+        self.routes.nhop_info(idx).map(|info| info.neigh)
+    }
+
+    /// The paths of a spec, before their neighbours are known.
+    pub(super) fn planned(&self, spec: &RouteSpec) -> Result<Vec<Planned>, ControlError> {
         let single = |kind| {
             let key = NhopKey {
                 kind,
                 port: route::PortId(0),
                 gateway: None,
             };
-            Ok((
-                vec![Path {
-                    key,
-                    weight: 1,
-                    neigh: NO_NEIGH,
-                    mtu: spec.mtu.unwrap_or(65_535),
-                }],
-                Vec::new(),
-            ))
+            let mtu = spec.mtu.unwrap_or(65_535);
+            vec![Planned::alone(key, mtu)]
         };
         match &spec.kind {
-            PathKind::Blackhole => single(NhopKind::Blackhole),
-            PathKind::Reject => single(NhopKind::Reject),
+            PathKind::Blackhole => Ok(single(NhopKind::Blackhole)),
+            PathKind::Reject => Ok(single(NhopKind::Reject)),
             PathKind::Iface(name) => {
                 let port = self
                     .ports
                     .named(name)
                     .ok_or_else(|| self.no_such_port(name))?;
-                let mut path = iface_path(port);
-                path.mtu = spec.mtu.map_or(path.mtu, |m| m.min(path.mtu));
-                Ok((vec![path], Vec::new()))
+                let Path { key, mtu, .. } = iface_path(port);
+                Ok(vec![Planned::alone(
+                    key,
+                    spec.mtu.map_or(mtu, |m| m.min(mtu)),
+                )])
             }
             PathKind::Gateways(gateways) if gateways.is_empty() => Err(ControlError::NoTarget),
-            PathKind::Gateways(gateways) => self.gateway_paths(spec, gateways, host),
+            PathKind::Gateways(gateways) => self.planned_gateways(spec, gateways),
         }
     }
 
-    fn gateway_paths(
-        &mut self,
+    fn planned_gateways(
+        &self,
         spec: &RouteSpec,
         gateways: &[GatewaySpec],
-        host: &mut dyn HostLink,
-    ) -> Result<(Vec<Path>, Reserved), ControlError> {
+    ) -> Result<Vec<Planned>, ControlError> {
         let mut planned = Vec::with_capacity(gateways.len());
         for (i, gateway) in gateways.iter().enumerate() {
             if gateways[..i].iter().any(|g| g.addr == gateway.addr) {
@@ -474,41 +515,15 @@ impl Control {
                 port: port.id,
                 gateway: Some(gateway.addr),
             };
-            planned.push((key, weight, mtu, matches!(port.layer, Layer::L2(_))));
-        }
-        let (mut paths, mut reserved) = (Vec::with_capacity(planned.len()), Vec::new());
-        for (key, weight, mtu, link) in planned {
-            let known = self
-                .routes
-                .nhop(&key)
-                .and_then(|idx| self.routes.nhop_info(idx));
-            let neigh = match (known, key.gateway) {
-                (Some(info), _) => info.neigh,
-                (None, Some(addr)) if link => match host.call(HostCmd::Reserve(key.port, addr)) {
-                    HostReply::Neigh(idx) => {
-                        reserved.push(idx);
-                        idx.0
-                    }
-                    refused => {
-                        for idx in reserved {
-                            host.call(HostCmd::Release(idx));
-                        }
-                        return Err(match refused {
-                            HostReply::Refused(error) => error.into(),
-                            _ => ControlError::HostGone,
-                        });
-                    }
-                },
-                _ => NO_NEIGH,
-            };
-            paths.push(Path {
+            let link = matches!(port.layer, Layer::L2(_));
+            planned.push(Planned {
                 key,
                 weight,
-                neigh,
                 mtu,
+                link,
             });
         }
-        Ok((paths, reserved))
+        Ok(planned)
     }
 
     /// The port by which a gateway is reached.

@@ -6,6 +6,8 @@
 //! | 1 | the gateway refused, or what was asked for is not there |
 //! | 2 | a ping that nobody answered |
 //! | 64 | the command line cannot be read (`EX_USAGE`) |
+//! | 65 | a file of routes has something wrong in it (`EX_DATAERR`) |
+//! | 66 | a file of routes cannot be read (`EX_NOINPUT`) |
 //! | 69 | no gateway answers at the socket (`EX_UNAVAILABLE`) |
 //! | 70 | the gateway ended by a fault of its own (`EX_SOFTWARE`) |
 //! | 71 | the system refused a device, a socket or a thread (`EX_OSERR`) |
@@ -35,6 +37,10 @@ pub enum Exit {
     NoReply = 2,
     /// `EX_USAGE`.
     Usage = 64,
+    /// `EX_DATAERR`: something in a file is wrong.
+    Data = 65,
+    /// `EX_NOINPUT`: a file cannot be read.
+    NoInput = 66,
     /// `EX_UNAVAILABLE`: no gateway at the socket.
     NoDaemon = 69,
     /// `EX_SOFTWARE`: a fault of our own.
@@ -76,6 +82,12 @@ pub enum Failure {
     /// It is not there; the line is complete by itself.
     #[error("{0}")]
     Absent(String),
+    /// Something in a file is wrong; the line names the place.
+    #[error("{0}")]
+    Data(String),
+    /// A file cannot be read.
+    #[error("{0}")]
+    NoInput(String),
     /// Nobody answered a ping; the output has said so.
     #[error("no reply")]
     NoReply,
@@ -93,6 +105,8 @@ impl Failure {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Refused { .. } | Self::Absent(_) => Exit::Refused,
+            Self::Data(_) => Exit::Data,
+            Self::NoInput(_) => Exit::NoInput,
             Self::NoReply => Exit::NoReply,
             Self::Client(client::Error::NoDaemon(_)) => Exit::NoDaemon,
             Self::Client(client::Error::NoRight(_)) => Exit::NoRight,

@@ -117,6 +117,23 @@ impl Client {
         self.read(&value)
     }
 
+    /// Sends a call whose answer is read later, in its turn, by [`Self::answer`].
+    ///
+    /// # Errors
+    /// `Protocol`.
+    pub fn send_ahead(&mut self, name: &str, parameters: &impl Serialize) -> Result<(), Error> {
+        self.send(name, parameters, false)
+    }
+
+    /// The answer of the oldest call that was sent ahead.
+    ///
+    /// # Errors
+    /// The gateway's refusal, or `Protocol`.
+    pub fn answer<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
+        let (value, _) = self.reply()?;
+        self.read(&value)
+    }
+
     /// One call, any number of answers, each given to `each` with its JSON as it came; `each` may end it with `false`.
     ///
     /// # Errors

@@ -4,6 +4,10 @@
 //! leaves the thread: a [`Reading`] is run by the client's own thread (it reads what workers publish, lock-free), a
 //! [`Pending`] is answered by another thread (the host, the workers) when it gets to it.
 
+use super::Batch;
+use super::BatchNews;
+use super::Slice;
+use super::Ticket;
 use crate::wire::flow::Flow;
 use crate::wire::flow::FlowFilter;
 use crate::wire::flow::FlowStats;
@@ -77,7 +81,16 @@ pub trait Backend: Send {
     fn routes(&mut self, family: Option<Family>, after: Option<Prefix>, max: usize) -> Vec<Route>;
 
     /// Deletes up to `max` static routes; none left: empty.
-    fn route_flush(&mut self, family: Option<Family>, max: usize) -> Vec<RouteDone>;
+    fn route_flush(&mut self, family: Option<Family>, max: usize) -> Answer<Vec<RouteDone>>;
+
+    /// The right to gather a batch of routes; one has it at a time.
+    fn batch_begin(&mut self) -> Answer<Ticket>;
+
+    /// Takes a batch, which is completed from here on, and tells how it goes.
+    fn batch_commit(&mut self, batch: Batch) -> Answer<mpsc::Receiver<BatchNews>>;
+
+    /// Looks at up to `max` routes that follow `after`, in the table's order, and returns the static ones.
+    fn route_export(&mut self, family: Option<Family>, after: Option<Prefix>, max: usize) -> Slice;
 
     /// The neighbours that match, by port, then address.
     fn neighbours(&mut self, filter: NeighbourFilter) -> Pending<Vec<Neighbour>>;

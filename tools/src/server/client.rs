@@ -3,6 +3,7 @@
 //! Whatever the bytes are, the worst that happens is that this connection ends: a message that cannot be read is answered by
 //! one `Malformed` and the connection closed, since nobody knows where the next one would start.
 
+use super::batch::Upload;
 use super::control;
 use super::methods;
 use crate::wire::MESSAGE_LIMIT;
@@ -40,6 +41,7 @@ pub(super) fn serve(stream: &UnixStream, control: &control::Handle) {
 
 fn converse(stream: &UnixStream, control: &control::Handle) {
     let mut reader = FrameReader::new(stream);
+    let mut upload = None;
     loop {
         let request = match reader.next_message() {
             Ok(Some(message)) => read_request(message),
@@ -49,7 +51,7 @@ fn converse(stream: &UnixStream, control: &control::Handle) {
             Err(error) => Err(malformed(error.to_string())),
         };
         let end = match request {
-            Ok(request) => answer(stream, control, request),
+            Ok(request) => answer(stream, control, &mut upload, request),
             Err(error) => {
                 reject(stream, &error);
                 return;
@@ -93,7 +95,12 @@ fn reject(stream: &UnixStream, error: &CallError) {
 }
 
 /// Answers one call; an error means that the connection is of no use any more.
-fn answer(stream: &UnixStream, control: &control::Handle, request: Request) -> io::Result<()> {
+fn answer(
+    stream: &UnixStream,
+    control: &control::Handle,
+    upload: &mut Option<Upload>,
+    request: Request,
+) -> io::Result<()> {
     let Request {
         method,
         parameters,
@@ -105,7 +112,7 @@ fn answer(stream: &UnixStream, control: &control::Handle, request: Request) -> i
         more,
         oneway,
     };
-    match methods::answer(&method, parameters, control, &mut replies) {
+    match methods::answer(&method, parameters, control, upload, &mut replies) {
         Ok(()) => Ok(()),
         Err(End::Call(error)) => replies.send(&Reply::from(&error)),
         Err(End::Io(error)) => Err(error),

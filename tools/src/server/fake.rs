@@ -2,9 +2,13 @@
 
 use super::Answer;
 use super::Backend;
+use super::Batch;
+use super::BatchNews;
 use super::Pending;
 use super::Pinging;
 use super::Reading;
+use super::Slice;
+use super::Ticket;
 use super::ready;
 use crate::wire::flow::*;
 use crate::wire::message::CallError;
@@ -19,8 +23,11 @@ use route::Prefix;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::Weak;
+use std::sync::mpsc;
 use std::time::Duration;
 
+mod batch;
 mod ping;
 
 /// Routes in a list, neighbours in a list, any number of flows, and everything that happened.
@@ -31,6 +38,8 @@ pub(crate) struct Fake {
     pub(crate) news: Vec<News>,
     /// Held by each ping under way.
     pub(crate) pings: Arc<()>,
+    /// Alive while a batch is gathered.
+    pub(crate) batch: Weak<()>,
 }
 
 impl Fake {
@@ -42,6 +51,7 @@ impl Fake {
             flows: 3,
             news: vec![],
             pings: Arc::default(),
+            batch: Weak::new(),
         };
         let paths = vec![gateway("192.0.2.11", 1), gateway("192.0.2.12", 3)];
         fake.route_add(RouteAdd {
@@ -261,14 +271,38 @@ impl Backend for Fake {
             .collect()
     }
 
-    fn route_flush(&mut self, _: Option<Family>, max: usize) -> Vec<RouteDone> {
+    fn route_flush(&mut self, _: Option<Family>, max: usize) -> Answer<Vec<RouteDone>> {
         let some = self.routes.drain(..max.min(self.routes.len()));
-        some.map(|r| RouteDone {
+        let done = some.map(|r| RouteDone {
             destination: r.destination,
             paths: r.paths,
             warning: None,
+        });
+        Ok(done.collect())
+    }
+
+    fn batch_begin(&mut self) -> Answer<Ticket> {
+        if self.batch.strong_count() > 0 {
+            return Err(CallError::refused(
+                Reason::Busy,
+                "another client is loading routes",
+            ));
+        }
+        let held = Arc::new(());
+        self.batch = Arc::downgrade(&held);
+        Ok(Ticket {
+            batch: 7,
+            limit: 1000,
+            held,
         })
-        .collect()
+    }
+
+    fn batch_commit(&mut self, batch: Batch) -> Answer<mpsc::Receiver<BatchNews>> {
+        batch::commit(self, &batch)
+    }
+
+    fn route_export(&mut self, family: Option<Family>, after: Option<Prefix>, max: usize) -> Slice {
+        batch::export(self, family, after, max)
     }
 
     fn neighbours(&mut self, filter: NeighbourFilter) -> Pending<Vec<Neighbour>> {

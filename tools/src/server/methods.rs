@@ -4,6 +4,8 @@
 //! one page holds all, else `ExpectedMore`.
 
 use super::Answer;
+use super::batch;
+use super::batch::Upload;
 use super::client::End;
 use super::client::Replies;
 use super::control::Handle;
@@ -53,11 +55,15 @@ pub(super) fn answer(
     method: &str,
     given: Value,
     control: &Handle,
+    upload: &mut Option<Upload>,
     out: &mut Replies<'_>,
 ) -> Result<(), End> {
     let unknown = || CallError::MethodNotFound(method.to_owned());
     let (interface, name) = method.rsplit_once('.').ok_or_else(unknown)?;
     match interface {
+        INTERFACE if name.starts_with("RouteBatch") => {
+            route_batch(name, given, control, upload, out)
+        }
         INTERFACE => own(name, given, control, out),
         idl::SERVICE_INTERFACE => service(name, given, out),
         _ => Err(CallError::InterfaceNotFound(interface.to_owned()).into()),
@@ -84,6 +90,7 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
         }
         "RouteList" => route_list(parameters(given)?, control, out),
         "RouteFlush" => route_flush(parameters(given)?, control, out),
+        "RouteExport" => batch::export(parameters(given)?, control, out),
         "RouteMonitor" => route_monitor(parameters(given)?, control, out),
         "NeighbourList" => {
             let filter = parameters(given)?;
@@ -134,6 +141,23 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
             let Nothing {} = parameters(given)?;
             out.last(&control.call(|backend| backend.status())?())
         }
+        _ => Err(CallError::MethodNotFound(format!("{INTERFACE}.{name}")).into()),
+    }
+}
+
+/// Calls that share a connection's batch.
+fn route_batch(
+    name: &str,
+    given: Value,
+    control: &Handle,
+    upload: &mut Option<Upload>,
+    out: &mut Replies<'_>,
+) -> Result<(), End> {
+    match name {
+        "RouteBatchBegin" => batch::begin(upload, parameters(given)?, control, out),
+        "RouteBatchAdd" => batch::add(upload, parameters(given)?, out),
+        "RouteBatchCommit" => batch::commit(upload, parameters(given)?, control, out),
+        "RouteBatchDrop" => batch::drop_it(upload, parameters(given)?, out),
         _ => Err(CallError::MethodNotFound(format!("{INTERFACE}.{name}")).into()),
     }
 }
@@ -220,7 +244,8 @@ fn route_list(ask: RouteFamily, control: &Handle, out: &mut Replies<'_>) -> Resu
 fn route_flush(ask: RouteFamily, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
     out.expect_more()?;
     loop {
-        let deleted = control.call(move |backend| backend.route_flush(ask.family, ROUTE_SLICE))?;
+        let deleted =
+            control.call(move |backend| backend.route_flush(ask.family, ROUTE_SLICE))??;
         if deleted.is_empty() {
             return out.last(&Flushed { deleted });
         }

@@ -10,6 +10,7 @@
 //! Concurrency: [`control::Handle`] is the only way from a client's thread to the [`Backend`].
 
 mod backend;
+mod batch;
 mod client;
 pub mod control;
 mod listener;
@@ -28,6 +29,10 @@ pub use backend::Pending;
 pub use backend::Pinging;
 pub use backend::Reading;
 pub use backend::ready;
+pub use batch::Batch;
+pub use batch::BatchNews;
+pub use batch::Slice;
+pub use batch::Ticket;
 pub use listener::Server;
 pub use socket::ServeError;
 pub use socket::SocketSpec;

@@ -30,7 +30,7 @@ error ExpectedMore ()
 ";
 
 /// The methods of `org.flowgate`, by name.
-pub const METHODS: [&str; 20] = [
+pub const METHODS: [&str; 25] = [
     "CounterList",
     "FlowFlush",
     "FlowList",
@@ -44,8 +44,13 @@ pub const METHODS: [&str; 20] = [
     "Ping",
     "PortList",
     "RouteAdd",
+    "RouteBatchAdd",
+    "RouteBatchBegin",
+    "RouteBatchCommit",
+    "RouteBatchDrop",
     "RouteChange",
     "RouteDelete",
+    "RouteExport",
     "RouteFlush",
     "RouteGet",
     "RouteList",

@@ -1,5 +1,6 @@
 //! The description and the types must say the same: a small parser reads the one, serde writes the other.
 
+use super::batch::*;
 use super::flow::*;
 use super::idl::DESCRIPTION;
 use super::idl::METHODS;
@@ -126,6 +127,11 @@ fn assert_types(description: &Description) {
         mtu: Some(1500),
     };
     check("PathSpec", keys(&spec));
+    let paths = PathSet {
+        paths: vec![],
+        select: Some(Select::Tuple),
+    };
+    check("PathSet", keys(&paths));
     check("Path", keys(&path()));
     check("RouteDone", keys(&done()));
     let route = Route {
@@ -316,6 +322,17 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     let family = Some(Family::Inet);
     asks("RouteList", keys(&RouteFamily { family }));
     asks("RouteFlush", keys(&RouteFamily { family }));
+    asks("RouteExport", keys(&RouteFamily { family }));
+    let replace = vec![Family::Inet];
+    asks("RouteBatchBegin", keys(&BatchBegin { replace }));
+    let piece = BatchAdd {
+        batch: 1,
+        sets: vec![PathSet::default()],
+        routes: "10.0.0.0/8=0".into(),
+    };
+    asks("RouteBatchAdd", keys(&piece));
+    asks("RouteBatchCommit", keys(&BatchOf { batch: 1 }));
+    asks("RouteBatchDrop", keys(&BatchOf { batch: 1 }));
     let filter = NeighbourFilter {
         family,
         port: Some("p".into()),
@@ -356,6 +373,14 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     }
     answers("RouteList", keys(&Routes::default()));
     answers("RouteFlush", keys(&Flushed::default()));
+    answers("RouteExport", keys(&Exported::default()));
+    answers("RouteBatchBegin", keys(&BatchBegun { batch: 1 }));
+    answers("RouteBatchAdd", keys(&BatchAdded { routes: 1 }));
+    let told = BatchDone {
+        warning: Some("w".into()),
+        ..BatchDone::default()
+    };
+    answers("RouteBatchCommit", keys(&told));
     answers("NeighbourList", keys(&Neighbours::default()));
     answers("NeighbourDelete", keys(&Deleted::default()));
     answers("FlowList", keys(&Flows::default()));
@@ -396,8 +421,13 @@ fn every_event_has_fields_that_are_described() {
         port: "p".into(),
         up: true,
     };
+    let many = News::RoutesChanged {
+        added: 1,
+        changed: 1,
+        deleted: 1,
+    };
     let mut seen = BTreeSet::new();
-    for news in [News::RouteAdded(done()), nexthop, port] {
+    for news in [News::RouteAdded(done()), many, nexthop, port] {
         seen.extend(keys(&Event { time: 1, news }));
     }
     assert_eq!(seen, described);

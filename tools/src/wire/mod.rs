@@ -9,6 +9,7 @@
 //! addresses, prefixes and MACs are strings in their usual notation; a field that does not apply is left out.
 //! Nothing here does I/O except [`frame`], over any `Read` and `Write`. Concurrency: plain values.
 
+pub mod batch;
 pub mod flow;
 pub mod frame;
 pub mod idl;

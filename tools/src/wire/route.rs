@@ -66,7 +66,7 @@ pub enum Select {
 }
 
 /// One path of a route that is to be added or changed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PathSpec {
     /// What it does; a gateway when left out.
@@ -360,6 +360,15 @@ pub enum News {
     RouteChanged(RouteDone),
     /// Paths, or the whole route, were deleted.
     RouteDeleted(RouteDone),
+    /// So many routes were changed as one that each is not told.
+    RoutesChanged {
+        /// Prefixes that are new.
+        added: u64,
+        /// Prefixes that have other paths.
+        changed: u64,
+        /// Prefixes that are gone.
+        deleted: u64,
+    },
     /// A next hop's health or admin state changed.
     Nexthop {
         /// The next hop's place.

@@ -3,9 +3,12 @@
 //! [`parse`] turns words into a [`parse::Command`]; this module carries it out; the tables and blocks that it prints are
 //! in [`get`] and [`monitor`], the routing table itself in `netstat`.
 
+mod export;
 mod get;
+mod load;
 mod monitor;
 mod parse;
+mod progress;
 
 use super::exit::Failure;
 use super::netstat::routes;
@@ -39,11 +42,24 @@ usage: route [-46nqv] command [[modifiers] args]
   route [-n] get    DEST
   route [-n] get    PROTO SRC:PORT DST:PORT     the next hop of one flow, and why
   route [-n] show   [-4|-6] [DEST]
-  route [-n] flush  [-4|-6]
+  route [-n] flush  [-4|-6]                     all that was added; -v names each
+  route      load   FILE [-gateway GW[*N][,GW...]]... [-replace] [-4|-6] [-peer N]
+  route      export [-4|-6] [FILE]
   route      monitor
 
 DEST is an address, a prefix (10.0.0.0/8, 2001:db8::/32) or 'default'. Several gateways share the
 prefix's flows by their weights (ECMP). GATEWAY is an address; a link-local one needs its port: fe80::1%rack.
+
+load changes many routes as one, all or nothing. FILE (- is standard input) is text, a route a line as
+export writes it, or an MRT table (TABLE_DUMP_V2), each plain or gzip-compressed:
+  10.0.0.0/8    192.0.2.11,192.0.2.12*3          gateways, weights behind *
+  10.1.0.0/16   192.0.2.11 192.0.2.12 -weight 3  the same
+  10.2.0.0/16   -blackhole                       or -reject, or -iface PORT
+  10.3.0.0/16                                    by the gateways of -gateway
+  -gateway GW,GW...      the gateways of prefixes that stand alone, and of an MRT table instead of its own
+                         next hops; once for each family
+  -replace               what was added and is not in FILE goes, of the families that FILE has (or -4, -6)
+  -peer N                of an MRT table take peer N's routes, not the first of each prefix
 
 modifiers:
   -4 -inet, -6 -inet6    the family, for 'default', show and flush
@@ -72,8 +88,10 @@ examples:
   route get tcp 10.99.0.2:40000 203.0.113.10:80
   route add -6 default fe80::1%uplink
   route monitor --json
+  route load table.txt.gz -gateway 192.0.2.11,192.0.2.12 -gateway fd00:2::11 -replace
+  route export backup.txt
 
-exit status: 0 done; 1 refused; 64 usage; 69 no flowgate at the socket
+exit status: 0 done; 1 refused; 64 usage; 65, 66 a file that is wrong, cannot be read; 69 no flowgate at the socket
 ";
 
 /// Carries out one command line.
@@ -81,7 +99,11 @@ exit status: 0 done; 1 refused; 64 usage; 69 no flowgate at the socket
 /// # Errors
 /// What is to be printed, and the exit status with it.
 pub(crate) fn run(words: Words, session: &mut Session<'_>) -> Result<(), Failure> {
-    let parse::Line { command, quiet } = parse::parse(words)?;
+    let parse::Line {
+        command,
+        quiet,
+        verbose,
+    } = parse::parse(words)?;
     match command {
         Command::Add(to, ask) => change("add", "RouteAdd", &to, &ask.paths, &ask, quiet, session),
         Command::Change(to, ask) => change(
@@ -117,7 +139,12 @@ pub(crate) fn run(words: Words, session: &mut Session<'_>) -> Result<(), Failure
             Ok(get::print(session.out, &answer)?)
         }
         Command::Show(family) => routes::run(family, true, session),
-        Command::Flush(family) => flush(RouteFamily { family }, quiet, session),
+        Command::Flush(family) if session.json || verbose => {
+            flush(RouteFamily { family }, quiet, session)
+        }
+        Command::Flush(family) => load::flush(family, quiet, session),
+        Command::Load(load) => load::run(&load, session),
+        Command::Export(export) => export::run(&export, session),
         Command::Monitor => monitor::run(session),
     }
 }

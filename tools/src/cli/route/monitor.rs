@@ -42,6 +42,14 @@ fn print(out: &mut dyn Write, event: &Event, size: usize) -> io::Result<()> {
         News::RouteAdded(done) => route(out, "RTM_ADD: Add Route", size, done),
         News::RouteChanged(done) => route(out, "RTM_CHANGE: Change Metrics or flags", size, done),
         News::RouteDeleted(done) => route(out, "RTM_DELETE: Delete Route", size, done),
+        News::RoutesChanged {
+            added,
+            changed,
+            deleted,
+        } => writeln!(
+            out,
+            "RTM_BATCH: many routes as one: len {size}, added {added}, changed {changed}, deleted {deleted}"
+        ),
         News::Nexthop {
             nexthop,
             name,

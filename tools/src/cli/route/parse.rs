@@ -3,6 +3,10 @@
 //! `-weight`, `-mtu` and `-ifp` belong to the gateway before them, or, before the first one, to all. The family comes from
 //! the addresses; only `default`, `show` and `flush` need to be told.
 
+use super::export;
+use super::export::Export;
+use super::load;
+use super::load::Load;
 use crate::cli::exit::Failure;
 use crate::cli::exit::usage;
 use crate::cli::names;
@@ -31,6 +35,8 @@ use std::net::Ipv6Addr;
 pub(super) struct Line {
     pub(super) command: Command,
     pub(super) quiet: bool,
+    /// Tell each route of a flush.
+    pub(super) verbose: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +47,8 @@ pub(super) enum Command {
     Get(RouteGet),
     Show(Option<Family>),
     Flush(Option<Family>),
+    Load(Load),
+    Export(Export),
     Monitor,
 }
 
@@ -65,6 +73,7 @@ impl fmt::Display for Destination {
 #[derive(Debug, Default)]
 struct Said {
     quiet: bool,
+    verbose: bool,
     family: Option<Family>,
     net: bool,
     host: bool,
@@ -86,13 +95,29 @@ struct Said {
 pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
     let mut said = Said::default();
     let verb = verb(&mut words, &mut said)?;
+    let of_files = match verb.as_str() {
+        "load" => Some(Command::Load(load::parse(
+            &mut words,
+            said.family,
+            said.quiet,
+        )?)),
+        "export" => Some(Command::Export(export::parse(&mut words, said.family)?)),
+        _ => None,
+    };
+    if let Some(command) = of_files {
+        return Ok(Line {
+            command,
+            quiet: said.quiet,
+            verbose: said.verbose,
+        });
+    }
     while let Some(word) = words.next() {
         match word.strip_prefix('-') {
             Some(option) => modifier(option, &mut words, &mut said)?,
             None => said.plain(word, &verb)?,
         }
     }
-    let quiet = said.quiet;
+    let (quiet, verbose) = (said.quiet, said.verbose);
     let command = match verb.as_str() {
         "add" => said.add()?,
         "change" => said.change()?,
@@ -106,25 +131,30 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
         "flush" => Command::Flush(said.family),
         _ => Command::Monitor,
     };
-    Ok(Line { command, quiet })
+    Ok(Line {
+        command,
+        quiet,
+        verbose,
+    })
 }
 
 /// The options before the command, and the command.
 fn verb(words: &mut Words, said: &mut Said) -> Result<String, Failure> {
     let commands = [
-        "add", "change", "delete", "del", "get", "show", "flush", "monitor",
+        "add", "change", "delete", "del", "get", "show", "flush", "load", "export", "monitor",
     ];
     while let Some(word) = words.next() {
         let Some(options) = word.strip_prefix('-').filter(|options| !options.is_empty()) else {
             if commands.contains(&word.as_str()) {
                 return Ok(word);
             }
-            let known = "add, change, delete, get, show, flush and monitor";
+            let known = "add, change, delete, get, show, flush, load, export and monitor";
             return usage(format!("bad keyword: {word}: the commands are {known}"));
         };
         for option in options.chars() {
             match option {
-                'n' | 'v' | 'd' => {}
+                'n' | 'd' => {}
+                'v' => said.verbose = true,
                 'q' => said.quiet = true,
                 '4' => said.family = Some(Family::Inet),
                 '6' => said.family = Some(Family::Inet6),
@@ -132,7 +162,7 @@ fn verb(words: &mut Words, said: &mut Said) -> Result<String, Failure> {
             }
         }
     }
-    usage("no command: say add, change, delete, get, show, flush or monitor")
+    usage("no command: say add, change, delete, get, show, flush, load, export or monitor")
 }
 
 fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Failure> {
@@ -141,7 +171,8 @@ fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Fail
         "6" | "inet6" => said.family = Some(Family::Inet6),
         "net" => said.net = true,
         "host" => said.host = true,
-        "n" | "v" | "static" => {}
+        "n" | "static" => {}
+        "v" => said.verbose = true,
         "q" => said.quiet = true,
         "netmask" => said.length = Some(mask_length(&words.value("-netmask")?)?),
         "prefixlen" => said.length = Some(words.parse("-prefixlen", "a length, 0 to 128")?),

@@ -65,7 +65,7 @@ fn changes_and_deletes_print_freebsds_lines() {
         "delete net 203.0.113.0: gateway 192.0.2.11\n"
     );
     assert_eq!(
-        prints("flush"),
+        prints("-v flush"),
         "delete net 203.0.113.0: gateway 192.0.2.11\ndelete net 203.0.113.0: gateway 192.0.2.12\n"
     );
 }

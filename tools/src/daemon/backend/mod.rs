@@ -3,6 +3,7 @@
 //! | file | what it answers |
 //! |---|---|
 //! | `routes` | routes, next hops, what a monitor is told of them |
+//! | `batch` | whole tables of routes, loaded in slices and exported |
 //! | `neighbours` | neighbours, by way of the host's thread |
 //! | `ping` | pings, by way of the host's thread |
 //! | `flows` | flows: list, flush, statistics |
@@ -13,6 +14,7 @@
 //! Concurrency: [`Live`] belongs to the control thread. What is long is a `Reading` over a [`Reader`], run by the client's
 //! thread; what the host knows is answered on the host's thread.
 
+mod batch;
 mod flows;
 mod neighbours;
 mod nexthops;
@@ -28,9 +30,13 @@ pub(crate) use routes::spec_of;
 
 use crate::server::Answer;
 use crate::server::Backend;
+use crate::server::Batch;
+use crate::server::BatchNews;
 use crate::server::Pending;
 use crate::server::Pinging;
 use crate::server::Reading;
+use crate::server::Slice;
+use crate::server::Ticket;
 use crate::wire;
 use crate::wire::route::News;
 use flows::Flushing;
@@ -43,6 +49,7 @@ use stack::io::poll::Clock;
 use stack::io::run::HostThread;
 use stack::ports::DeviceState;
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// Control's regular turn; it is woken earlier when the host has something to tell.
@@ -67,6 +74,7 @@ pub(crate) struct Live {
     clock: Clock,
     about: Arc<About>,
     flushing: Vec<Flushing>,
+    batches: batch::Batches,
 }
 
 impl Live {
@@ -78,6 +86,7 @@ impl Live {
             clock,
             about,
             flushing: Vec::new(),
+            batches: batch::Batches::default(),
         }
     }
 
@@ -89,6 +98,11 @@ impl Live {
     fn told(&self, event: ControlEvent) -> Option<News> {
         match event {
             ControlEvent::Route(change) => Some(self.route_news(change)),
+            ControlEvent::Batch(done) => Some(News::RoutesChanged {
+                added: done.added,
+                changed: done.changed,
+                deleted: done.deleted,
+            }),
             ControlEvent::Health(health) => Some(self.health_news(health)),
             ControlEvent::Port { name, up } => {
                 tracing::info!(port = name, up, "port changed");
@@ -172,8 +186,25 @@ impl Backend for Live {
         &mut self,
         family: Option<wire::route::Family>,
         max: usize,
-    ) -> Vec<wire::route::RouteDone> {
+    ) -> Answer<Vec<wire::route::RouteDone>> {
         self.flush_routes(family, max)
+    }
+
+    fn batch_begin(&mut self) -> Answer<Ticket> {
+        self.begin_batch()
+    }
+
+    fn batch_commit(&mut self, batch: Batch) -> Answer<mpsc::Receiver<BatchNews>> {
+        self.commit_batch(batch)
+    }
+
+    fn route_export(
+        &mut self,
+        family: Option<wire::route::Family>,
+        after: Option<Prefix>,
+        max: usize,
+    ) -> Slice {
+        self.export_routes(family, after, max)
     }
 
     fn neighbours(
@@ -248,11 +279,14 @@ impl Backend for Live {
     fn poll(&mut self, news: &mut Vec<News>) -> Duration {
         let now = self.now();
         self.control.tick(&mut self.host, now);
+        let is_loading = self.load_slice();
         for event in self.control.take_events() {
             news.extend(self.told(event));
         }
         self.flushing.retain(|flushing| !flushing.tell_if_done());
-        if self.flushing.is_empty() {
+        if is_loading {
+            Duration::ZERO
+        } else if self.flushing.is_empty() {
             TURN
         } else {
             FLUSH_TURN

@@ -3,6 +3,7 @@
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use arp::NeighError;
+use route::Prefix;
 use route::RouteError;
 use stack::ControlError;
 
@@ -20,7 +21,12 @@ pub(super) fn refused(error: &ControlError) -> CallError {
             (Reason::NotFound, error.to_string())
         }
         ControlError::HostGone => (Reason::Stopping, error.to_string()),
-        ControlError::WorkerBusy(_) => (Reason::Busy, error.to_string()),
+        ControlError::InRoute { prefix, error } => {
+            return in_route(*prefix, refused(error));
+        }
+        ControlError::WorkerBusy(_) | ControlError::InBatch { .. } => {
+            (Reason::Busy, error.to_string())
+        }
         ControlError::OwnGateway { .. }
         | ControlError::Family { .. }
         | ControlError::Connected { .. }
@@ -30,6 +36,14 @@ pub(super) fn refused(error: &ControlError) -> CallError {
         | ControlError::WeightZero => (Reason::Invalid, error.to_string()),
     };
     CallError::Refused(reason, message)
+}
+
+/// A refusal that names the route of a batch which it is about.
+pub(super) fn in_route(prefix: Prefix, refusal: CallError) -> CallError {
+    match refusal {
+        CallError::Refused(reason, line) => CallError::Refused(reason, format!("{prefix}: {line}")),
+        other => other,
+    }
 }
 
 fn of_route(error: &RouteError) -> (Reason, String) {

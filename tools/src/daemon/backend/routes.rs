@@ -93,17 +93,18 @@ impl Live {
         &mut self,
         family: Option<wire::Family>,
         max: usize,
-    ) -> Vec<wire::RouteDone> {
+    ) -> Answer<Vec<wire::RouteDone>> {
         let now = self.now();
         let (v4, v6) = (
             family != Some(wire::Family::Inet6),
             family != Some(wire::Family::Inet),
         );
         let changes = self.control.route_flush(v4, v6, max, &mut self.host, now);
-        changes
+        let changes = changes.map_err(|error| refused(&error))?;
+        Ok(changes
             .into_iter()
             .map(|change| self.done(change, now))
-            .collect()
+            .collect())
     }
 
     pub(super) fn get(&mut self, ask: &wire::RouteGet) -> Answer<wire::RouteAnswer> {
@@ -292,7 +293,7 @@ pub(crate) fn spec_of(
     })
 }
 
-const fn selection(select: wire::Select) -> Selection {
+pub(super) const fn selection(select: wire::Select) -> Selection {
     match select {
         wire::Select::Tuple => Selection::Tuple,
         wire::Select::Source => Selection::Source,
@@ -301,7 +302,7 @@ const fn selection(select: wire::Select) -> Selection {
     }
 }
 
-const fn select(selection: Selection) -> wire::Select {
+pub(super) const fn select(selection: Selection) -> wire::Select {
     match selection {
         Selection::Tuple => wire::Select::Tuple,
         Selection::Source => wire::Select::Source,

@@ -7,14 +7,15 @@ use crate::wire::message::Reason;
 use crate::wire::neighbour::NeighbourDelete;
 use crate::wire::neighbour::NeighbourFilter;
 use crate::wire::neighbour::NeighbourSet;
+use crate::wire::nexthop::NexthopOrder;
+use crate::wire::nexthop::NexthopSet;
+use crate::wire::route::Health;
 use crate::wire::route::Admin;
 use crate::wire::route::Family;
 use crate::wire::route::FlowOf;
 use crate::wire::route::PathKind;
 use crate::wire::route::PathSpec;
 use crate::wire::route::RouteAdd;
-use crate::wire::nexthop::NexthopOrder;
-use crate::wire::nexthop::NexthopSet;
 use crate::wire::route::RouteChange;
 use crate::wire::route::RouteDelete;
 use crate::wire::route::RouteGet;
@@ -281,9 +282,13 @@ fn a_flush_deletes_what_an_operator_made_and_monitors_are_told() {
     let mut news = Vec::new();
     live.poll(&mut news);
     assert!(matches!(news[0], News::RouteAdded(_)), "{news:?}");
-    assert_eq!(live.route_flush(Some(Family::Inet6), 10).len(), 1);
-    assert_eq!(live.route_flush(None, 10).len(), 2, "one for each gateway");
-    assert!(live.route_flush(None, 10).is_empty());
+    assert_eq!(live.route_flush(Some(Family::Inet6), 10).unwrap().len(), 1);
+    assert_eq!(
+        live.route_flush(None, 10).unwrap().len(),
+        2,
+        "one for each gateway"
+    );
+    assert!(live.route_flush(None, 10).unwrap().is_empty());
     assert_eq!(live.routes(None, None, 100), connected);
     news.clear();
     live.poll(&mut news);
@@ -492,7 +497,10 @@ fn orders_about_a_next_hop_hold_everywhere_and_unknown_ones_are_refused() {
     let back = order("192.0.2.11", NexthopOrder::In, None).unwrap();
     assert_eq!(back.nexthops[0].admin, Admin::In);
     let dead = order("192.0.2.11", NexthopOrder::Down, None).unwrap();
-    assert_eq!((dead.nexthops.len(), dead.nexthops[0].health), (1, Health::Dead));
+    assert_eq!(
+        (dead.nexthops.len(), dead.nexthops[0].health),
+        (1, Health::Dead)
+    );
     let up = order("192.0.2.11", NexthopOrder::Up, None).unwrap();
     assert_eq!(up.nexthops[0].health, Health::Up);
     let (_, message) = refusal(order("192.0.2.99", NexthopOrder::Down, None));

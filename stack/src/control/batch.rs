@@ -1,0 +1,284 @@
+//! Batches of routes: loaded in slices between control's other work, all or nothing.
+//!
+//! [`Control::batch_start`] takes the whole table, [`Control::batch_step`] does a slice of it. First every set of paths
+//! is resolved (ports found, neighbours reserved, once a gateway however many routes have it), then
+//! [`route::Batch`] compares, changes and, if need be, undoes. While a batch is under way every other change of
+//! routes is refused, and drains that come to their deadline wait for its end.
+//!
+//! Neighbours balance: a gateway that is a next hop in the end keeps its one reserve until that next hop ends; any
+//! other reserve of the batch is given back with the batch.
+
+use super::routes::RouteSpec;
+use super::{Control, ControlError, ControlEvent};
+use crate::host::{HostCmd, HostLink, HostReply};
+use crate::link::NO_NEIGH;
+use crate::time::Now;
+use arp::NeighIdx;
+use hashbrown::HashMap;
+use route::{BatchSet, BatchSpec, BatchState, NhopKey, Path, Prefix};
+
+pub use route::BatchDone;
+
+/// How many routes' worth of work it is to ask the host for a neighbour.
+const RESERVE_UNITS: usize = 64;
+
+/// Paths that routes of a batch share.
+#[derive(Clone, Debug)]
+pub struct RouteSet {
+    /// What they are, with the first route that has them.
+    pub spec: RouteSpec,
+    /// The first route of the other family that has them.
+    pub other: Option<Prefix>,
+}
+
+/// A whole table of routes.
+#[derive(Debug, Default)]
+pub struct RouteBatch {
+    /// The different sets of paths; `None`: no route has it.
+    pub sets: Vec<Option<RouteSet>>,
+    /// Which set each prefix has: ascending by prefix, none twice.
+    pub routes: Vec<(Prefix, u32)>,
+    /// Whether the operator's other IPv4 routes go.
+    pub replace_v4: bool,
+    /// Whether the operator's other IPv6 routes go.
+    pub replace_v6: bool,
+}
+
+/// The batch under way.
+pub(super) struct Loading {
+    sets: std::vec::IntoIter<Option<RouteSet>>,
+    spec: BatchSpec,
+    batch: Option<route::Batch>,
+    reserved: HashMap<NhopKey, NeighIdx>,
+}
+
+/// How a batch ended.
+pub type BatchEnd = Result<(BatchDone, Option<String>), ControlError>;
+
+impl Control {
+    /// Takes a batch to be loaded by [`Self::batch_step`].
+    ///
+    /// # Errors
+    /// If there is one under way, or it names a connected route.
+    pub fn batch_start(&mut self, batch: RouteBatch) -> Result<(), ControlError> {
+        self.refuse_in_batch()?;
+        let routes = &batch.routes;
+        let named = |prefix: &&Prefix| routes.binary_search_by_key(prefix, |r| &r.0).is_ok();
+        if let Some(prefix) = self.connected.iter().find(named) {
+            return self.refuse_connected(*prefix);
+        }
+        let spec = BatchSpec {
+            sets: Vec::with_capacity(batch.sets.len()),
+            routes: batch.routes,
+            replace_v4: batch.replace_v4,
+            replace_v6: batch.replace_v6,
+            keep: self.connected.clone(),
+        };
+        self.batch = Some(Box::new(Loading {
+            sets: batch.sets.into_iter(),
+            spec,
+            batch: None,
+            reserved: HashMap::new(),
+        }));
+        Ok(())
+    }
+
+    /// Does about `units` routes' worth of the batch under way. Returns how it ended, once.
+    pub fn batch_step(
+        &mut self,
+        units: usize,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> Option<BatchEnd> {
+        let mut loading = self.batch.take()?;
+        let ended = match &mut loading.batch {
+            None => self.resolve(&mut loading, units, host).err().map(Err),
+            Some(batch) => {
+                let state = batch.step(&mut self.routes, units, now.secs());
+                if state == BatchState::Planned {
+                    self.judge_groups(batch.groups(), now);
+                }
+                (state == BatchState::Ended).then(|| self.outcome(batch))
+            }
+        };
+        match ended {
+            Some(end) => {
+                self.batch_ended(*loading, host, end.is_ok());
+                Some(end)
+            }
+            None => {
+                self.batch = Some(loading);
+                None
+            }
+        }
+    }
+
+    /// Whether a batch is under way, and of how many units how many are done.
+    pub fn batch_progress(&self) -> Option<(usize, usize)> {
+        let loading = self.batch.as_ref()?;
+        let none = || (0, 2 * loading.spec.routes.len());
+        Some(loading.batch.as_ref().map_or_else(none, |b| b.progress()))
+    }
+
+    /// Routes stay as they are while a batch is under way.
+    pub(super) fn refuse_in_batch(&self) -> Result<(), ControlError> {
+        match self.batch_progress() {
+            None => Ok(()),
+            Some((done, of)) => Err(ControlError::InBatch {
+                percent: 100 * done / of.max(1),
+            }),
+        }
+    }
+
+    /// Resolves sets of paths; behind the last, the batch can begin.
+    fn resolve(
+        &mut self,
+        loading: &mut Loading,
+        units: usize,
+        host: &mut dyn HostLink,
+    ) -> Result<(), ControlError> {
+        let mut left = units;
+        while left > 0 {
+            let Some(set) = loading.sets.next() else {
+                let spec = std::mem::take(&mut loading.spec);
+                loading.batch = Some(route::Batch::new(spec));
+                return Ok(());
+            };
+            let before = loading.reserved.len();
+            let resolved = match set {
+                Some(set) => BatchSet {
+                    paths: self.set_paths(&set, &mut loading.reserved, host)?,
+                    selection: set.spec.selection,
+                },
+                None => BatchSet::default(),
+            };
+            loading.spec.sets.push(resolved);
+            let asked = RESERVE_UNITS * (loading.reserved.len() - before);
+            left = left.saturating_sub(1 + asked);
+        }
+        Ok(())
+    }
+
+    /// The paths of a set, with a neighbour reserved for each gateway that needs one and has none yet.
+    fn set_paths(
+        &mut self,
+        set: &RouteSet,
+        reserved: &mut HashMap<NhopKey, NeighIdx>,
+        host: &mut dyn HostLink,
+    ) -> Result<Vec<Path>, ControlError> {
+        let in_route = |error| ControlError::InRoute {
+            prefix: set.spec.prefix,
+            error: Box::new(error),
+        };
+        let planned = self.planned(&set.spec).map_err(in_route)?;
+        if let (Some(prefix), Some(gateway)) =
+            (set.other, planned.iter().find_map(|p| p.key.gateway))
+        {
+            return Err(ControlError::Family { prefix, gateway });
+        }
+        let mut paths = Vec::with_capacity(planned.len());
+        for plan in planned {
+            let neigh = match (self.known_neigh(&plan.key), reserved.get(&plan.key)) {
+                (Some(neigh), _) => neigh,
+                (None, Some(neigh)) => neigh.0,
+                (None, None) => match plan.reserve(host).map_err(in_route)? {
+                    Some(neigh) => {
+                        reserved.insert(plan.key, neigh);
+                        neigh.0
+                    }
+                    None => NO_NEIGH,
+                },
+            };
+            paths.push(plan.path(neigh));
+        }
+        Ok(paths)
+    }
+
+    /// Next hops that were just made may be on a port that is down, or fail their check already.
+    fn judge_groups(&mut self, groups: &[route::GroupId], now: Now) {
+        for group in groups {
+            let paths = self.routes.group_paths(*group);
+            self.judge_paths(&paths, now);
+        }
+    }
+
+    fn outcome(&mut self, batch: &mut route::Batch) -> BatchEnd {
+        let (done, told) = batch.outcome()?;
+        match told {
+            Some(changes) => self
+                .told
+                .extend(changes.into_iter().map(ControlEvent::Route)),
+            None => self.told.push(ControlEvent::Batch(done)),
+        }
+        Ok((done, batch.take_warning()))
+    }
+
+    /// Neighbours that nobody needs are let go, and who waits looks again.
+    fn batch_ended(&mut self, loading: Loading, host: &mut dyn HostLink, changed: bool) {
+        let Loading {
+            batch, reserved, ..
+        } = loading;
+        let ended = batch.map_or_else(Vec::new, |mut batch| batch.take_ended());
+        for (idx, key, neigh) in ended {
+            self.down.remove(&idx);
+            if neigh != NO_NEIGH && !reserved.contains_key(&key) {
+                host.call(HostCmd::Release(NeighIdx(neigh)));
+            }
+        }
+        let unused =
+            |(key, neigh): (NhopKey, NeighIdx)| self.routes.nhop(&key).is_none().then_some(neigh);
+        for neigh in reserved.into_iter().filter_map(unused) {
+            host.call(HostCmd::Release(neigh));
+        }
+        if changed {
+            self.names = None;
+            self.wake_workers();
+        }
+    }
+}
+
+/// A path before its neighbour is known.
+pub(super) struct Planned {
+    pub(super) key: NhopKey,
+    pub(super) weight: u32,
+    pub(super) mtu: u32,
+    /// Whether its port has neighbours.
+    pub(super) link: bool,
+}
+
+impl Planned {
+    /// A path that stands alone and has no neighbour.
+    pub(super) const fn alone(key: NhopKey, mtu: u32) -> Self {
+        Self {
+            key,
+            weight: 1,
+            mtu,
+            link: false,
+        }
+    }
+
+    /// Reserves its neighbour, if it has one.
+    pub(super) fn reserve(
+        &self,
+        host: &mut dyn HostLink,
+    ) -> Result<Option<NeighIdx>, ControlError> {
+        let Some(gateway) = self.key.gateway.filter(|_| self.link) else {
+            return Ok(None);
+        };
+        match host.call(HostCmd::Reserve(self.key.port, gateway)) {
+            HostReply::Neigh(idx) => Ok(Some(idx)),
+            HostReply::Refused(error) => Err(error.into()),
+            _ => Err(ControlError::HostGone),
+        }
+    }
+
+    /// The path, with its neighbour.
+    pub(super) const fn path(&self, neigh: u32) -> Path {
+        Path {
+            key: self.key,
+            weight: self.weight,
+            neigh,
+            mtu: self.mtu,
+        }
+    }
+}

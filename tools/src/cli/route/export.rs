@@ -1,0 +1,96 @@
+//! `route export`: the operator's routes as text that `route load` reads.
+
+use crate::cli::exit::Failure;
+use crate::cli::exit::usage;
+use crate::cli::session::Session;
+use crate::cli::words::Words;
+use crate::routefile::write;
+use crate::wire::batch::Exported;
+use crate::wire::batch::read_routes;
+use crate::wire::route::Family;
+use crate::wire::route::RouteFamily;
+use std::fs::File;
+use std::io;
+use std::io::BufWriter;
+use std::io::Write;
+
+/// The words of `route export`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Export {
+    family: Option<Family>,
+    file: Option<String>,
+}
+
+/// Reads the words behind `export`.
+pub(super) fn parse(words: &mut Words, family: Option<Family>) -> Result<Export, Failure> {
+    let mut export = Export { family, file: None };
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "-4" | "-inet" => export.family = Some(Family::Inet),
+            "-6" | "-inet6" => export.family = Some(Family::Inet6),
+            "-n" | "-q" | "-v" => {}
+            "-" => export.file = None,
+            option if option.starts_with('-') => {
+                return usage(format!("bad keyword: {option}: see route --help"));
+            }
+            _ if export.file.is_some() => {
+                return usage(format!("export takes one file, and no {word}"));
+            }
+            _ => export.file = Some(word),
+        }
+    }
+    Ok(export)
+}
+
+/// Carries it out. A file is there under its name when it is whole.
+pub(super) fn run(export: &Export, session: &mut Session<'_>) -> Result<(), Failure> {
+    let ask = RouteFamily {
+        family: export.family,
+    };
+    if session.json {
+        return session.print_reply("RouteExport", &ask);
+    }
+    let Some(name) = &export.file else {
+        return print(ask, session);
+    };
+    let partial = format!("{name}.part");
+    let mut file = BufWriter::new(File::create(&partial).map_err(|error| cannot(name, &error))?);
+    let mut aside = Session {
+        out: &mut file,
+        socket: session.socket.clone(),
+        json: false,
+        style: session.style,
+    };
+    let written = print(ask, &mut aside)
+        .and_then(|()| Ok(file.flush()?))
+        .and_then(|()| Ok(std::fs::rename(&partial, name)?));
+    written.map_err(|failure| {
+        // What is half is of no use; if it cannot be removed it has a name that says so.
+        let _ = std::fs::remove_file(&partial);
+        match failure {
+            Failure::Io(error) => cannot(name, &error),
+            other => other,
+        }
+    })
+}
+
+fn cannot(name: &str, error: &io::Error) -> Failure {
+    Failure::Io(io::Error::new(error.kind(), format!("{name}: {error}")))
+}
+
+fn print(ask: RouteFamily, session: &mut Session<'_>) -> Result<(), Failure> {
+    session.pages(
+        "RouteExport",
+        &ask,
+        |_| Ok(()),
+        |out, page: Exported| {
+            let sets: Vec<String> = page.sets.iter().map(write::set).collect();
+            for route in read_routes(&page.routes, None) {
+                let (prefix, set) = route.map_err(io::Error::other)?;
+                let set = sets.get(set as usize).map_or("", String::as_str);
+                writeln!(out, "{prefix} {set}")?;
+            }
+            Ok(())
+        },
+    )
+}

@@ -166,6 +166,8 @@ pub struct Parts {
 pub struct Bounds {
     /// Packets held for neighbours, a worker.
     pub held: usize,
+    /// Packets whose neighbour has no entry yet, a worker.
+    pub unknown: usize,
     /// Pieces waiting for their first piece, a worker.
     pub pieces: usize,
     /// Packet buffers, a worker.

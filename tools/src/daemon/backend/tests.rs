@@ -40,6 +40,7 @@ use stack::ports::PortAddr;
 use stack::ports::Ports;
 use std::net::Ipv4Addr;
 
+mod asks;
 mod limits;
 mod ping;
 
@@ -445,8 +446,8 @@ fn a_flow_is_listed_and_explained() {
         destination_port: 53,
     };
     let asked = RouteGet {
-        destination: flow.server.ip(),
         flow: Some(of),
+        ..RouteGet::to(flow.server.ip())
     };
     let choice = rig.live.route_get(asked).unwrap().choice.unwrap();
     assert_eq!(choice.why, "the flow is pinned to it, and the pin holds");

@@ -1,5 +1,7 @@
 //! `route` against a served fake gateway: what is printed, and what is refused.
 
+mod files;
+
 use crate::cli::test_support::run_tool;
 use crate::server::fake::Fake;
 

@@ -41,6 +41,7 @@ use stack::ports::Ports;
 use std::net::Ipv4Addr;
 
 mod asks;
+mod batch;
 mod limits;
 mod ping;
 

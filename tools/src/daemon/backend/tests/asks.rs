@@ -85,3 +85,26 @@ fn a_worker_that_is_not_there_is_refused() {
     let flushed = rig.live.flow_flush(filter());
     assert_eq!(refusal(heard(flushed)), (Reason::NotFound, line));
 }
+
+#[test]
+fn a_gateway_that_cannot_be_one_is_told_with_its_port() {
+    let mut rig = rig();
+    let mut line = |destination: &str, gateway: &str| {
+        let mut ask = add(destination, &[gateway]);
+        ask.paths[0].port = Some("rack".into());
+        refusal(rig.live.route_add(ask)).1
+    };
+    assert_eq!(
+        line("2001:db8::/32", "fe80::1"),
+        "fe80::1 is not on the link of port rack: give port rack an fe80:: address with /64"
+    );
+    for (gateway, what) in [("192.0.2.255", "broadcast"), ("192.0.2.0", "network")] {
+        assert_eq!(
+            line("10.0.0.0/8", gateway),
+            format!(
+                "{gateway} is the {what} address of port rack's network 192.0.2.0/24: \
+                 name the next router's or server's"
+            )
+        );
+    }
+}

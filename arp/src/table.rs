@@ -301,6 +301,12 @@ impl Table {
         }
     }
 
+    /// The address of the neighbour in a slot; `None` if it is free.
+    #[must_use]
+    pub fn addr(&self, idx: NeighIdx) -> Option<IpAddr> {
+        self.entry(idx).map(|entry| entry.key.addr)
+    }
+
     /// Every neighbour, sorted by port and address.
     #[must_use]
     pub fn list(&self, now: u64) -> Vec<Neighbour> {

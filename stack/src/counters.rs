@@ -182,6 +182,8 @@ counters! {
     origin_waiting;
     /// Received packets that wait now: held for a neighbour, or collected fragments.
     waiting;
+    /// Of these and of the originated: packets whose neighbour has no entry yet.
+    waiting_unknown;
     /// Packets given to their owner's ring.
     handed_off;
     /// Packets taken from the rings of other workers.

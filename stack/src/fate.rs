@@ -136,6 +136,10 @@ drop_reasons! {
     NeighbourFailed = (Flowgate, "fg_hostdown", "packets whose neighbour did not answer");
     /// No room among the packets that wait for an unknown neighbour.
     NeighbourFull = (Flowgate, "fg_neighfull", "packets dropped because too many neighbours are unresolved");
+    /// More new neighbours a second on a port than are asked for.
+    NeighbourLimited = (Flowgate, "fg_neighlimited", "packets dropped because too many new neighbours were to be asked for");
+    /// The neighbour had not answered when newer ones took its place in the table: it is not asked again.
+    NeighbourDisplaced = (Flowgate, "fg_neighdisplaced", "packets whose unanswered neighbour was displaced by newer ones");
     /// The owner's ring was full (design section 2, hand-off).
     HandoffFull = (Flowgate, "fg_handofffull", "packets dropped because the owner's ring was full");
     /// A frame larger than a buffer.

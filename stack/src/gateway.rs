@@ -47,6 +47,8 @@ pub struct Setup {
     pub fragments: (usize, usize),
     /// ICMP limits, all workers together.
     pub icmp: Rates,
+    /// New neighbours asked for on one port, all workers together: a scan of a network asks no faster.
+    pub new_neighbours: Rate,
     /// Fresh at each start.
     pub table_secret: TableSecret,
     /// The installation's.
@@ -70,6 +72,11 @@ impl Default for Setup {
             hold: (16, 512),
             fragments: (256, 512),
             icmp: Rates::default(),
+            // A burst fills the unanswered ones that a port may have.
+            new_neighbours: Rate {
+                per_second: 256,
+                burst: 256,
+            },
             table_secret: TableSecret([0; 16]),
             group_secret: GroupSecret([0; 16]),
             seed: 0,
@@ -198,6 +205,8 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
             pieces_max: setup.fragments.1 + 1,
             fragment_seed: setup.seed,
             hold: setup.hold,
+            new_neighbours: share(setup.new_neighbours, setup.workers),
+            seed: setup.seed.wrapping_add(id as u64),
             qsbr: view.qsbr().reader(id),
         }));
     }
@@ -246,6 +255,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
             group_secret: setup.group_secret,
             bounds: Bounds {
                 held: setup.hold.1,
+                unknown: worker::UNKNOWN_MAX,
                 pieces: setup.fragments.1,
                 buffers: setup.buffers,
                 handoff: setup.depths.handoff,
@@ -269,12 +279,18 @@ fn slots_of(slots: &SlotMap, worker: usize) -> Vec<SlotNo> {
     mine.map(|(slot, _)| SlotNo(slot as u16)).collect()
 }
 
+/// A worker's share of a rate.
+fn share(rate: Rate, workers: usize) -> Rate {
+    let workers = workers as u32;
+    Rate {
+        per_second: (rate.per_second / workers).max(1),
+        burst: (rate.burst / workers).max(1),
+    }
+}
+
 /// Each worker has its share of the rate, so that nothing is shared.
 fn limits(setup: &Setup, worker: usize) -> Limits {
-    let share = |rate: Rate| Rate {
-        per_second: (rate.per_second / setup.workers as u32).max(1),
-        burst: (rate.burst / setup.workers as u32).max(1),
-    };
+    let share = |rate| share(rate, setup.workers);
     let all = setup.icmp;
     let rates = Rates {
         errors: share(all.errors),

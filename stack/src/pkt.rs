@@ -45,6 +45,8 @@ pub struct PktBuf {
     pub origin: bool,
     /// A fragment that has been through its datagram's collector.
     pub collected: bool,
+    /// The port on which its own destination was asked for, as a neighbour that was not known.
+    pub asked: Option<PortId>,
     /// When waiting for a neighbour ends, in ms; 0 while it has not waited.
     pub deadline_ms: u64,
 }
@@ -75,6 +77,7 @@ impl Pkt {
             meta: IpMeta::default(),
             origin: false,
             collected: false,
+            asked: None,
             deadline_ms: 0,
         }))
     }
@@ -169,6 +172,7 @@ impl PktBuf {
         self.meta = IpMeta::default();
         self.origin = false;
         self.collected = false;
+        self.asked = None;
         self.deadline_ms = 0;
     }
 }

@@ -409,10 +409,16 @@ fn next_hops_keep_their_places_in_a_full_table_of_neighbours() {
         "{stats:?}"
     );
     scene.net.run_until_idle(20_000);
-    use DropReason::{HoldFull, NeighbourFailed, NeighbourFull};
-    scene
-        .net
-        .assert_only_dropped(&[HoldFull, NeighbourFailed, NeighbourFull]);
+    use DropReason::{
+        HoldFull, NeighbourDisplaced, NeighbourFailed, NeighbourFull, NeighbourLimited,
+    };
+    scene.net.assert_only_dropped(&[
+        HoldFull,
+        NeighbourFailed,
+        NeighbourFull,
+        NeighbourLimited,
+        NeighbourDisplaced,
+    ]);
     assert_eq!(scene.net.totals().dropped(), 600);
     scene.net.assert_moves(&[]);
     // A route to a server for which there is a place, and one for which there is none.

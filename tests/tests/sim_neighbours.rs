@@ -408,12 +408,18 @@ fn a_scan_of_the_segment_disturbs_neither_next_hops_nor_flows() {
     let host = |f: &FlowId| scene.net.watch.host_of(f).expect("a server");
     assert_eq!(flows.iter().map(host).collect::<Vec<_>>(), first);
     scene.net.run_until_idle(20_000);
-    use DropReason::{HoldFull, NeighbourFailed, NeighbourFull};
-    scene
-        .net
-        .assert_only_dropped(&[HoldFull, NeighbourFailed, NeighbourFull]);
+    use DropReason::{
+        HoldFull, NeighbourDisplaced, NeighbourFailed, NeighbourFull, NeighbourLimited,
+    };
+    scene.net.assert_only_dropped(&[
+        HoldFull,
+        NeighbourFailed,
+        NeighbourFull,
+        NeighbourLimited,
+        NeighbourDisplaced,
+    ]);
     let totals = scene.net.totals();
-    assert!(totals.dropped_for(NeighbourFull) > 0, "{totals:?}");
+    assert!(totals.dropped_for(NeighbourLimited) > 0, "{totals:?}");
     assert_eq!(
         totals.dropped(),
         2000,

@@ -58,6 +58,19 @@ pub enum ControlError {
         port: String,
         ports: String,
     },
+    #[error(
+        "{gateway} is not on the link of port {port}: give port {port} an fe80:: address with /64"
+    )]
+    NoLinkLocal { gateway: IpAddr, port: String },
+    #[error(
+        "{gateway} is the {what} address of port {port}'s network {network}: name the next router's or server's"
+    )]
+    NoHost {
+        gateway: IpAddr,
+        what: &'static str,
+        port: String,
+        network: Prefix,
+    },
     #[error("no port is called {name}; {ports}")]
     NoSuchPort { name: String, ports: String },
     #[error("{prefix} and gateway {gateway} are of different families")]
@@ -166,6 +179,8 @@ pub struct Parts {
 pub struct Bounds {
     /// Packets held for neighbours, a worker.
     pub held: usize,
+    /// Packets whose neighbour has no entry yet, a worker.
+    pub unknown: usize,
     /// Pieces waiting for their first piece, a worker.
     pub pieces: usize,
     /// Packet buffers, a worker.

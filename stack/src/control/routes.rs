@@ -546,6 +546,7 @@ impl Control {
                 port: own.name.clone(),
             });
         }
+        self.refuse_no_host(addr)?;
         let Some(name) = &gateway.port else {
             return self
                 .ports
@@ -566,6 +567,38 @@ impl Control {
                 ports: self.port_names(),
             });
         }
+        if !port.on_link(&addr) && matches!(port.layer, Layer::L2(_)) {
+            return Err(ControlError::NoLinkLocal {
+                gateway: addr,
+                port: port.name.clone(),
+            });
+        }
         Ok(port)
+    }
+
+    /// The first and the last address of an IPv4 network are nobody's.
+    fn refuse_no_host(&self, gateway: IpAddr) -> Result<(), ControlError> {
+        let IpAddr::V4(v4) = gateway else {
+            return Ok(());
+        };
+        for port in &self.ports.0 {
+            let near = port.addrs.iter().filter_map(|own| own.network());
+            for network in near.filter(|n| n.len() < 31 && n.contains(gateway)) {
+                let host = u32::MAX.checked_shr(network.len().into()).unwrap_or(0);
+                let what = match v4.to_bits() & host {
+                    0 => "network",
+                    bits if bits == host => "broadcast",
+                    _ => continue,
+                };
+                let port = port.name.clone();
+                return Err(ControlError::NoHost {
+                    gateway,
+                    what,
+                    port,
+                    network,
+                });
+            }
+        }
+        Ok(())
     }
 }

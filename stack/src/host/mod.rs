@@ -309,15 +309,10 @@ impl Host {
                 arp::Event::Up { idx } => HostEvent::NeighUp(idx),
                 arp::Event::Down { idx } => HostEvent::NeighDown(idx),
                 arp::Event::Moved { idx, from, to } => {
-                    let all = self.table.list(self.now.0);
-                    let Some(entry) = all.iter().find(|n| n.idx == idx) else {
+                    let Some(addr) = self.table.addr(idx) else {
                         continue;
                     };
-                    HostEvent::NeighMoved {
-                        addr: entry.addr,
-                        from,
-                        to,
-                    }
+                    HostEvent::NeighMoved { addr, from, to }
                 }
                 arp::Event::Conflict { port, addr, mac } => HostEvent::Conflict {
                     port: PortId(port.0),

@@ -13,12 +13,12 @@ mod input;
 mod output;
 mod wait;
 
-pub use wait::NeighUse;
+pub use wait::{NeighUse, UNKNOWN_MAX};
 
 use crate::collector::Collector;
 use crate::counters::Counters;
 use crate::fate::DropReason;
-use crate::icmp::Limits;
+use crate::icmp::{Limits, Rate};
 use crate::io::wake::Waker;
 use crate::io::{Queue, Tx};
 use crate::links::WorkerLinks;
@@ -31,7 +31,7 @@ use flowtable::SLOTS;
 use flush::Flushing;
 use route::PortId;
 use std::sync::Arc;
-use wait::Waiting;
+use wait::{Waiting, ask_limits};
 
 /// Packets taken from one queue in one burst.
 pub const BURST: usize = 32;
@@ -86,6 +86,10 @@ pub struct Parts {
     pub fragment_seed: u64,
     /// Packets held for neighbours: per neighbour, in all.
     pub hold: (usize, usize),
+    /// Its share of how many new neighbours may be asked for, on each port.
+    pub new_neighbours: Rate,
+    /// For what is to look random.
+    pub seed: u64,
     /// Its quiescence.
     pub qsbr: route::Reader,
 }
@@ -133,6 +137,7 @@ impl Worker {
         let mut ports = Cache::new(parts.ports);
         let burst_ports = Arc::clone(ports.load());
         let wakers = parts.wakers.len();
+        let asks = ask_limits(parts.new_neighbours, burst_ports.0.len(), parts.seed);
         Self {
             id: parts.id,
             path: parts.path,
@@ -144,7 +149,7 @@ impl Worker {
             burst_ports,
             counters: parts.counters,
             used: parts.used,
-            waiting: Waiting::new(parts.hold.0, parts.hold.1),
+            waiting: Waiting::new(parts.hold.0, parts.hold.1, asks),
             pool: parts.pool,
             limits: parts.limits,
             collector: parts.collector,

@@ -48,11 +48,16 @@ impl Worker {
     }
 
     /// Acts on what `arpresolve` said: the packet and its header, or `None` if it waits or is gone.
-    fn linked(&mut self, pkt: Pkt, hop: Hop, link: Link) -> Option<(Pkt, Option<[u8; 14]>)> {
+    fn linked(&mut self, mut pkt: Pkt, hop: Hop, link: Link) -> Option<(Pkt, Option<[u8; 14]>)> {
         match link {
             Link::Header(_, header) => return Some((pkt, Some(header))),
             Link::Bare => return Some((pkt, None)),
-            Link::Wait(idx) => self.hold(pkt, idx),
+            Link::Wait(idx) => {
+                if hop.attrs.kind == NhopKind::Iface {
+                    pkt.asked = Some(hop.attrs.port);
+                }
+                self.hold(pkt, idx);
+            }
             Link::Unknown => {
                 let dst = pkt.meta.addrs.dst();
                 self.hold_unknown(pkt, hop.attrs.port, dst);

@@ -6,6 +6,7 @@
 
 use super::Worker;
 use crate::fate::DropReason;
+use crate::icmp::{Rate, RateLimit};
 use crate::links::Ask;
 use crate::pkt::Pkt;
 use arp::{HoldQueue, NeighIdx};
@@ -17,22 +18,37 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// Longest wait for a neighbour, ms: longer than the retries of an ordinary entry take.
 const WAIT_MS: u64 = 5_000;
 
-/// Packets whose neighbour has no entry yet.
-const UNKNOWN_MAX: usize = 64;
+/// Packets whose neighbour has no entry yet, a worker.
+pub const UNKNOWN_MAX: usize = 64;
+
+/// How long a packet waits for its neighbour's entry, ms. The host makes one within some bursts; a neighbour that has
+/// none by then was refused one.
+const UNKNOWN_WAIT_MS: u64 = 1_000;
+
+/// A packet whose neighbour has no entry yet.
+struct Unknown {
+    port: PortId,
+    addr: IpAddr,
+    until_ms: u64,
+    pkt: Pkt,
+}
 
 /// What waits at a worker.
 pub(super) struct Waiting {
     hold: HoldQueue<Pkt>,
-    unknown: VecDeque<(PortId, IpAddr, Pkt)>,
+    unknown: VecDeque<Unknown>,
+    /// For each port, how many new neighbours may be asked for.
+    asks: Vec<RateLimit>,
     ready: Vec<Pkt>,
     next_deadline: Option<u64>,
 }
 
 impl Waiting {
-    pub(super) fn new(per_neigh: usize, total: usize) -> Self {
+    pub(super) fn new(per_neigh: usize, total: usize, asks: Vec<RateLimit>) -> Self {
         Self {
             hold: HoldQueue::new(per_neigh, total),
             unknown: VecDeque::with_capacity(UNKNOWN_MAX),
+            asks,
             ready: Vec::with_capacity(total + UNKNOWN_MAX),
             next_deadline: None,
         }
@@ -43,8 +59,29 @@ impl Waiting {
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        (!self.hold.is_empty() || !self.unknown.is_empty()).then_some(self.next_deadline?)
+        let unknown = self.unknown.iter().map(|wait| wait.until_ms).min();
+        let held = self.next_deadline.filter(|_| !self.hold.is_empty());
+        unknown.into_iter().chain(held).min()
     }
+
+    /// Whether a packet waits for this neighbour's entry: then it has been asked for.
+    fn asked(&self, port: PortId, addr: IpAddr) -> bool {
+        self.unknown
+            .iter()
+            .any(|wait| (wait.port, wait.addr) == (port, addr))
+    }
+
+    /// Whether one more new neighbour may be asked for on that port.
+    fn may_ask(&mut self, port: PortId, now_ms: u64) -> bool {
+        let limit = self.asks.get_mut(usize::from(port.0));
+        limit.is_some_and(|limit| limit.allow(now_ms))
+    }
+}
+
+/// A worker's limits of new neighbours, one a port.
+pub(super) fn ask_limits(rate: Rate, ports: usize, seed: u64) -> Vec<RateLimit> {
+    let of_port = |port| RateLimit::new(rate.per_second, rate.burst, seed.wrapping_add(port));
+    (0..ports as u64).map(of_port).collect()
 }
 
 /// When each neighbour was last used by a worker: written by that worker alone, read by the host, which
@@ -94,21 +131,35 @@ impl Worker {
         if self.gave_up(&mut pkt) {
             return self.unreachable(pkt, DropReason::NeighbourFailed);
         }
+        if pkt.asked.replace(port) == Some(port) {
+            return self.drop_pkt(pkt, DropReason::NeighbourDisplaced);
+        }
         if self.waiting.unknown.len() >= UNKNOWN_MAX {
             return self.drop_pkt(pkt, DropReason::NeighbourFull);
         }
-        let asked = self
-            .waiting
-            .unknown
-            .iter()
-            .any(|(p, a, _)| (*p, *a) == (port, addr));
-        if !asked {
-            // Full: the next packet for it asks again.
-            let _ = self.links.asks.push(Ask { port, addr });
-            self.ring_host();
+        if !self.waiting.asked(port, addr)
+            && let Err(reason) = self.ask(port, addr)
+        {
+            return self.drop_pkt(pkt, reason);
         }
         self.count_waiting(&pkt);
-        self.waiting.unknown.push_back((port, addr, pkt));
+        self.counters.waiting_unknown.bump();
+        self.waiting.unknown.push_back(Unknown {
+            port,
+            addr,
+            until_ms: self.now.0 + UNKNOWN_WAIT_MS,
+            pkt,
+        });
+    }
+
+    /// Has the host ask for a new neighbour.
+    fn ask(&mut self, port: PortId, addr: IpAddr) -> Result<(), DropReason> {
+        if !self.waiting.may_ask(port, self.now.0) {
+            return Err(DropReason::NeighbourLimited);
+        }
+        let asked = self.links.asks.push(Ask { port, addr });
+        self.ring_host();
+        asked.map_err(|_| DropReason::NeighbourFull)
     }
 
     /// Starts or checks the packet's wait.
@@ -160,17 +211,7 @@ impl Worker {
                 self.waiting.hold.drain_all(&mut ready);
             }
         }
-        for _ in 0..self.waiting.unknown.len() {
-            let Some((port, addr, pkt)) = self.waiting.unknown.pop_front() else {
-                break;
-            };
-            let known = self.neigh.lookup(arp::PortId(port.0), &addr).is_some();
-            if known || pkt.deadline_ms <= self.now.0 {
-                ready.push(pkt);
-            } else {
-                self.waiting.unknown.push_back((port, addr, pkt));
-            }
-        }
+        self.release_unknown(&mut ready);
         for pkt in ready.drain(..) {
             self.count_released(&pkt);
             self.owner_input(pkt);
@@ -178,6 +219,28 @@ impl Worker {
         self.waiting.ready = ready;
         self.release_pieces();
         before.saturating_sub(self.waiting_packets())
+    }
+
+    /// Packets whose neighbour has an entry now go to `ready`; those that waited in vain are dropped.
+    fn release_unknown(&mut self, ready: &mut Vec<Pkt>) {
+        for _ in 0..self.waiting.unknown.len() {
+            let Some(wait) = self.waiting.unknown.pop_front() else {
+                return;
+            };
+            let port = arp::PortId(wait.port.0);
+            let known = self.neigh.lookup(port, &wait.addr).is_some();
+            if !known && wait.until_ms > self.now.0 {
+                self.waiting.unknown.push_back(wait);
+                continue;
+            }
+            self.counters.waiting_unknown.sub(1);
+            if known {
+                ready.push(wait.pkt);
+            } else {
+                self.count_released(&wait.pkt);
+                self.drop_pkt(wait.pkt, DropReason::NeighbourFull);
+            }
+        }
     }
 
     fn waiting_packets(&self) -> usize {

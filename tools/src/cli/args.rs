@@ -20,7 +20,9 @@ examples:
 A link to the binary named route, arp, ndp or netstat acts as that tool.
 
 exit status: 0 done; 1 refused by the gateway; 2 a ping without a reply; 64 usage;
-69 no flowgate at the socket; 70 own fault; 71 refused by the system; 73 no group secret; 74 output failed; 76 not a flowgate at the socket; 77 no right; 78 wrong configuration";
+69 no flowgate at the socket; 70 own fault; 71 refused by the system;
+73 no group secret; 74 output failed; 76 not a flowgate at the socket;
+77 no right; 78 wrong configuration";
 
 const RUN_EXAMPLES: &str = "\
 examples:
@@ -28,12 +30,13 @@ examples:
   flowgate run --config flowgate.toml --check
   flowgate run --config flowgate.toml --log debug
 
-It runs in the foreground and logs to standard error. SIGTERM, SIGINT and SIGHUP end it; a second one at once.
-SIGUSR1 and SIGUSR2 do nothing.
+It runs in the foreground and logs to standard error. SIGTERM, SIGINT and SIGHUP end it;
+a second one at once. SIGUSR1 and SIGUSR2 do nothing.
 A complete, commented configuration is in docs/flowgate.example.toml.
 
-exit status: 0 ended by a signal, or --check found nothing wrong; 1 a flowgate serves the socket already;
-70 own fault; 71 refused by the system; 73 no group secret; 77 no right to make devices; 78 wrong configuration";
+exit status: 0 ended by a signal, or --check found nothing wrong;
+1 a flowgate serves the socket already; 70 own fault; 71 refused by the system;
+73 no group secret; 77 no right to make devices; 78 wrong configuration";
 
 const DEMO_EXAMPLES: &str = "\
 examples:
@@ -41,7 +44,8 @@ examples:
   flowgate demo --connections 200
   flowgate demo --shell
 
-exit status: 0 no surviving next hop's flow moved or broke; 1 one did; 71 the system forbids it; 130 Ctrl-C";
+exit status: 0 no surviving next hop's flow moved or broke; 1 one did;
+71 the system forbids it; 130 Ctrl-C";
 
 const FLOW_EXAMPLES: &str = "\
 examples:
@@ -51,8 +55,9 @@ examples:
   flowgate flow flush --nexthop 192.0.2.11
   flowgate flow stats
 
-In a list, TO and BACK are the next hops of the two directions; a '!' marks one that the flow leaves with its
-next packet. Packets and bytes are client to server / server to client.
+In a list, TO and BACK are the next hops of the two directions; a '!' marks one
+that the flow leaves with its next packet. Packets and bytes are client to
+server / server to client.
 
 exit status: 0 done; 1 refused; 64 usage; 69 no flowgate at the socket";
 
@@ -330,4 +335,24 @@ pub(super) struct FlowFilterArgs {
     /// In this state, by its name in the list
     #[arg(long, value_name = "STATE")]
     pub(super) state: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_of_help_is_so_long_that_clap_breaks_it() {
+        let texts = [
+            EXAMPLES,
+            RUN_EXAMPLES,
+            DEMO_EXAMPLES,
+            FLOW_EXAMPLES,
+            PING_EXAMPLES,
+            STATUS_EXAMPLES,
+        ];
+        for line in texts.iter().flat_map(|text| text.lines()) {
+            assert!(line.len() < 100, "{} columns: {line}", line.len());
+        }
+    }
 }

@@ -68,7 +68,7 @@ impl From<Exit> for ExitCode {
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The words make no sense; the usage line follows.
+    /// The words make no sense; the line says what would.
     #[error("{0}")]
     Usage(String),
     /// A line that is complete by itself, such as `delete net 10.0.0.0: not in table`.
@@ -120,10 +120,14 @@ impl Failure {
         }
     }
 
-    /// The gateway's own error, for `--json`.
-    pub fn call_error(&self) -> Option<&CallError> {
+    /// The error object of a refusal, for `--json`: the gateway's own, or what it would have said.
+    pub fn call_error(&self) -> Option<CallError> {
         match self {
-            Self::Refused { error, .. } | Self::Client(client::Error::Call(error)) => Some(error),
+            Self::Refused { error, .. } | Self::Client(client::Error::Call(error)) => {
+                Some(error.clone())
+            }
+            Self::Usage(line) => Some(CallError::refused(Reason::Invalid, line)),
+            Self::Absent(line) => Some(CallError::refused(Reason::NotFound, line)),
             _ => None,
         }
     }

@@ -56,6 +56,9 @@ fn flush(filter: FlowFilter, all: bool, session: &mut Session<'_>) -> Result<(),
     if filter == FlowFilter::default() && !all {
         return usage("flow flush without a filter forgets every flow: say --all if that is meant");
     }
+    if filter != FlowFilter::default() && all {
+        return usage("--all forgets every flow, a filter some of them: leave one of the two out");
+    }
     let flushed: FlowsFlushed = session.call("FlowFlush", &filter)?;
     if session.json {
         return session.print_json(&flushed);
@@ -210,6 +213,14 @@ tcp   10.99.0.2:40000       203.0.113.10:80       established  two_way       1.5
             (error.as_deref(), status),
             (
                 Some("flow flush without a filter forgets every flow: say --all if that is meant"),
+                64
+            )
+        );
+        let (_, error, status) = run_command(Fake::small(), "flow flush --all --port 80");
+        assert_eq!(
+            (error.as_deref(), status),
+            (
+                Some("--all forgets every flow, a filter some of them: leave one of the two out"),
                 64
             )
         );

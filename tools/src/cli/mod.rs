@@ -18,6 +18,7 @@ mod route;
 pub mod session;
 mod status;
 pub(crate) mod tuple;
+mod unread;
 mod words;
 
 pub use args::DemoArgs;
@@ -41,7 +42,6 @@ use std::process::ExitCode;
 #[derive(Clone, Copy)]
 struct Tool {
     name: &'static str,
-    usage: &'static str,
     help: &'static str,
     run: fn(words::Words, &mut Session<'_>) -> Result<(), Failure>,
 }
@@ -49,25 +49,21 @@ struct Tool {
 const TOOLS: [Tool; 4] = [
     Tool {
         name: "route",
-        usage: route::USAGE,
         help: route::HELP,
         run: route::run,
     },
     Tool {
         name: "arp",
-        usage: neigh::ARP_USAGE,
         help: neigh::ARP_HELP,
         run: neigh::arp,
     },
     Tool {
         name: "ndp",
-        usage: neigh::NDP_USAGE,
         help: neigh::NDP_HELP,
         run: neigh::ndp,
     },
     Tool {
         name: "netstat",
-        usage: netstat::USAGE,
         help: netstat::HELP,
         run: netstat::run,
     },
@@ -85,22 +81,27 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return own_words(tool, words, Given::default());
     }
     if let Some(tool) = asked_for_help(&arguments) {
-        return finish("flowgate", "", false, |session| {
+        return finish("flowgate", false, |session| {
             Ok(session.out.write_all(tool.help.as_bytes())?)
         });
     }
-    match Flowgate::try_parse_from(arguments) {
+    match Flowgate::try_parse_from(&arguments) {
         Ok(args) => dispatch(args),
-        Err(error) => {
+        Err(error) if error.use_stderr() => {
+            let (tool, line) = unread::told(&arguments, &error);
+            finish(&tool, asks_json(&arguments), |_| exit::usage(line))
+        }
+        Err(help) => {
             // A closed pipe is nothing to complain about.
-            let _ = error.print();
-            if error.use_stderr() {
-                Exit::Usage.into()
-            } else {
-                Exit::Ok.into()
-            }
+            let _ = help.print();
+            Exit::Ok.into()
         }
     }
+}
+
+/// Whether words that could not be read asked for JSON.
+fn asks_json(words: &[OsString]) -> bool {
+    words.iter().any(|word| word == "--json")
 }
 
 /// `flowgate help route` is the tool's own help, as `flowgate route --help` is.
@@ -136,36 +137,27 @@ fn dispatch(args: Flowgate) -> ExitCode {
         Command::Arp(tool) => own_words(&TOOLS[1], tool.words, given),
         Command::Ndp(tool) => own_words(&TOOLS[2], tool.words, given),
         Command::Netstat(tool) => own_words(&TOOLS[3], tool.words, given),
-        Command::Flow(command) => {
-            finish_with("flow", "see 'flowgate flow --help'", given, |session| {
-                flow::run(command, session)
-            })
+        Command::Flow(command) => finish_with("flow", given, |session| flow::run(command, session)),
+        Command::Nexthop(command) => {
+            finish_with("nexthop", given, |session| nexthop::run(command, session))
         }
-        Command::Nexthop(command) => finish_with(
-            "nexthop",
-            "see 'flowgate nexthop --help'",
-            given,
-            |session| nexthop::run(command, session),
-        ),
-        Command::Ping(args) => {
-            finish_with("ping", "see 'flowgate ping --help'", given, |session| {
-                ping::run(args, session)
-            })
-        }
-        Command::Status => finish_with("status", "", given, status::run),
+        Command::Ping(args) => finish_with("ping", given, |session| ping::run(args, session)),
+        Command::Status => finish_with("status", given, status::run),
     }
 }
 
 fn own_words(tool: &Tool, raw: impl IntoIterator<Item = OsString>, given: Given) -> ExitCode {
+    let raw: Vec<OsString> = raw.into_iter().collect();
+    let asks_json = asks_json(&raw) || given.json;
     let (common, words) = match words::split(raw) {
         Ok(read) => read,
-        Err(failure) => return report(tool.name, tool.usage, &failure),
+        Err(failure) => return finish(tool.name, asks_json, |_| Err(failure)),
     };
     let given = Given {
         socket: common.socket.or(given.socket),
         json: common.json || given.json,
     };
-    finish_with(tool.name, tool.usage, given, |session| {
+    finish_with(tool.name, given, |session| {
         if common.help {
             return Ok(session.out.write_all(tool.help.as_bytes())?);
         }
@@ -175,12 +167,11 @@ fn own_words(tool: &Tool, raw: impl IntoIterator<Item = OsString>, given: Given)
 
 fn finish_with(
     tool: &str,
-    usage: &str,
     given: Given,
     run: impl FnOnce(&mut Session<'_>) -> Result<(), Failure>,
 ) -> ExitCode {
     let socket = socket_or_default(given.socket);
-    finish(tool, usage, given.json, |session| {
+    finish(tool, given.json, |session| {
         session.socket = socket;
         run(session)
     })
@@ -189,7 +180,6 @@ fn finish_with(
 /// Runs a command with standard output, and ends with its status.
 fn finish(
     tool: &str,
-    usage: &str,
     json: bool,
     run: impl FnOnce(&mut Session<'_>) -> Result<(), Failure>,
 ) -> ExitCode {
@@ -203,7 +193,7 @@ fn finish(
     };
     let done = run(&mut session).or_else(|failure| {
         if let (true, Some(error)) = (json, failure.call_error()) {
-            session.print_json(&crate::wire::message::Reply::from(error))?;
+            session.print_json(&crate::wire::message::Reply::from(&error))?;
         }
         Err(failure)
     });
@@ -213,20 +203,19 @@ fn finish(
         Err(failure) => {
             // What was printed before the failure belongs before its line.
             let _ = out.flush();
-            report(tool, usage, &failure)
+            report(tool, &failure)
         }
     }
 }
 
-/// One line on standard error, and the usage where the words made no sense.
-fn report(tool: &str, usage: &str, failure: &Failure) -> ExitCode {
+/// One line on standard error.
+fn report(tool: &str, failure: &Failure) -> ExitCode {
     let exit = failure.exit();
     let text = match failure {
         _ if exit == Exit::Ok => return exit.into(),
         // The statistics have said so.
         Failure::NoReply => return exit.into(),
         Failure::Refused { line, .. } | Failure::Absent(line) => line.clone(),
-        Failure::Usage(message) if !usage.is_empty() => format!("{tool}: {message}\n{usage}"),
         other => format!("{tool}: {other}"),
     };
     // With standard error closed there is nobody to tell.

@@ -26,13 +26,6 @@ use std::io;
 use std::io::Write;
 use std::net::IpAddr;
 
-/// One line, as FreeBSD's usage message.
-pub(crate) const ARP_USAGE: &str = "usage: arp [-n] [-i port] host | [-n] [-i port] -a | -d host | -d [-i port] -a | -s host mac [temp] [pub]";
-
-/// One line, as FreeBSD's usage message.
-pub(crate) const NDP_USAGE: &str =
-    "usage: ndp [-n] host | [-n] -a | -c | -d host | -s host mac [temp] [proxy]";
-
 /// What `arp --help` prints.
 pub(crate) const ARP_HELP: &str = "\
 arp: show and change the IPv4 neighbours of a running flowgate
@@ -136,7 +129,9 @@ fn parse(mut words: Words, family: Family) -> Result<Command, Failure> {
                 'c' if family == Family::Inet6 => (said.all, said.delete) = (true, true),
                 'i' => said.port = Some(words.value("-i")?),
                 'n' => {}
-                _ => return usage(format!("unknown option -{option}")),
+                _ => {
+                    return usage(format!("unknown option -{option}: see --help"));
+                }
             }
         }
     }

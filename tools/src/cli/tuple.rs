@@ -26,18 +26,27 @@ fn end(word: &str) -> Result<(IpAddr, Option<u16>), Failure> {
     }
 }
 
+/// `fe80::1%rack`: a link-local address, and the port that it is on.
+fn zoned(word: &str) -> (&str, Option<String>) {
+    match word.split_once('%') {
+        Some((address, port)) => (address, Some(port.to_owned())),
+        None => (word, None),
+    }
+}
+
 /// What `route get` asks: a destination, with a source and a protocol a whole flow.
 pub(crate) fn query(
     protocol_word: Option<&str>,
     source: Option<&str>,
     destination: &str,
 ) -> Result<RouteGet, Failure> {
+    let (destination, port) = zoned(destination);
     let (to, destination_port) = end(destination)?;
     let Some(source) = source else {
         return match (protocol_word, destination_port) {
             (None, None) => Ok(RouteGet {
-                destination: to,
-                flow: None,
+                port,
+                ..RouteGet::to(to)
             }),
             _ => usage("a flow needs both ends: get tcp SRC:PORT DST:PORT"),
         };
@@ -53,8 +62,9 @@ pub(crate) fn query(
         destination_port: destination_port.unwrap_or(0),
     };
     Ok(RouteGet {
-        destination: to,
+        port,
         flow: Some(flow),
+        ..RouteGet::to(to)
     })
 }
 

@@ -35,12 +35,14 @@ pub(crate) fn split(raw: impl IntoIterator<Item = OsString>) -> Result<(Common, 
             "--help" => common.help = true,
             "--socket" => match raw.next() {
                 Some(path) => common.socket = Some(path.into()),
-                None => return usage("--socket needs a path"),
+                None => return usage("--socket needs a path: write --socket PATH"),
             },
             long if long.starts_with("--socket=") => {
                 common.socket = Some(long["--socket=".len()..].into());
             }
-            long if long.starts_with("--") => return usage(format!("unknown option {long}")),
+            long if long.starts_with("--") => {
+                return usage(format!("unknown option {long}: see --help"));
+            }
             _ => words.push_back(text.into_owned()),
         }
     }
@@ -114,11 +116,11 @@ mod tests {
     fn unknown_long_options_are_refused() {
         assert_eq!(
             split(raw("--jsn")).unwrap_err().to_string(),
-            "unknown option --jsn"
+            "unknown option --jsn: see --help"
         );
         assert_eq!(
             split(raw("show --socket")).unwrap_err().to_string(),
-            "--socket needs a path"
+            "--socket needs a path: write --socket PATH"
         );
     }
 }

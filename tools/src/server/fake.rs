@@ -235,10 +235,13 @@ impl Backend for Fake {
     }
 
     fn route_get(&mut self, ask: RouteGet) -> Answer<RouteAnswer> {
-        let found = self
-            .routes
-            .iter()
-            .find(|r| r.destination.contains(ask.destination));
+        let covers = |r: &&Route| {
+            let is_longer = ask
+                .length
+                .is_some_and(|length| length < r.destination.len());
+            r.destination.contains(ask.destination) && !is_longer
+        };
+        let found = self.routes.iter().find(covers);
         let route = found.cloned().ok_or_else(not_found)?;
         let choice = ask.flow.map(|_| Choice {
             bucket: 17,

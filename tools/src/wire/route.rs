@@ -156,6 +156,12 @@ pub struct FlowOf {
 pub struct RouteGet {
     /// Where a packet would go.
     pub destination: IpAddr,
+    /// With it a prefix is meant: its route, or the longest one that covers all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u8>,
+    /// The port that a link-local destination is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
     /// With it the answer names the one next hop, and why.
     #[serde(
         default,
@@ -163,6 +169,18 @@ pub struct RouteGet {
         skip_serializing_if = "Option::is_none"
     )]
     pub flow: Option<FlowOf>,
+}
+
+impl RouteGet {
+    /// Of an address, and nothing else.
+    pub fn to(destination: IpAddr) -> Self {
+        Self {
+            destination,
+            length: None,
+            port: None,
+            flow: None,
+        }
+    }
 }
 
 /// Parameters of `RouteList` and `RouteFlush`.

@@ -48,6 +48,18 @@ pub struct Ports {
     pub ports: Vec<Port>,
 }
 
+/// The blocks of counters, in the order of a listing.
+pub const PROTOCOLS: [&str; 8] = [
+    "ether",
+    "arp",
+    "nd6",
+    "ip",
+    "ip6",
+    "icmp",
+    "transport",
+    "flowgate",
+];
+
 /// Parameters of `Counters`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

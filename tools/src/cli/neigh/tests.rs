@@ -96,8 +96,8 @@ fn bad_lines_are_told_what_would_be_right() {
     let cases = [
         ("", "say one of: -a, HOST, -s HOST MAC, -d HOST"),
         ("-a 192.0.2.1", "say one of: -a, HOST, -s HOST MAC, -d HOST"),
-        ("-x", "unknown option -x"),
-        ("-c", "unknown option -c"),
+        ("-x", "unknown option -x: see --help"),
+        ("-c", "unknown option -c: see --help"),
         (
             "fd00::1",
             "fd00::1: write an IPv4 address (ndp is for IPv6)",

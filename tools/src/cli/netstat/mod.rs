@@ -11,10 +11,7 @@ use super::session::Session;
 use super::words::Words;
 use crate::wire::route::Family;
 use crate::wire::stats::CountersOf;
-
-/// One line, as FreeBSD's usage message.
-pub(crate) const USAGE: &str =
-    "usage: netstat -r [-46nW] | -i [-n] | -s [-s] [-46] [-p protocol] | -o | -O";
+use crate::wire::stats::PROTOCOLS;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -27,8 +24,11 @@ usage:
   netstat -o                      the next hops
   netstat -O                      the next-hop groups
 
+One of -r -s -i -o -O at a time; -4 and -6 together are both families.
+
 flags in the table: U usable, G gateway, H host, S static, B blackhole, R reject.
-PROTOCOL is ip, ip6, icmp, icmp6, arp, nd6 or flowgate; -4 and -6 stand for ip and ip6.
+PROTOCOL is ether, arp, nd6, ip, ip6, icmp, transport, flowgate or icmp6 (counted with icmp);
+-4 and -6 stand for ip and ip6.
 
 options:
   -n  numbers only (always)
@@ -74,11 +74,21 @@ pub(crate) fn run(words: Words, session: &mut Session<'_>) -> Result<(), Failure
 struct Said {
     /// The table: the first of `-r -s -i -o -O`.
     what: Option<char>,
-    family: Option<Family>,
+    v4: bool,
+    v6: bool,
     wide: bool,
     /// How often `-s` stood there.
     times: u32,
     protocol: Option<String>,
+}
+
+/// A block of `-s`; icmp6 is counted with icmp.
+fn protocol(name: String) -> Result<String, Failure> {
+    if name == "icmp6" || PROTOCOLS.contains(&name.as_str()) {
+        return Ok(name);
+    }
+    let known = PROTOCOLS.join(", ");
+    usage(format!("-p {name}: write one of {known} and icmp6"))
 }
 
 fn parse(mut words: Words) -> Result<Command, Failure> {
@@ -97,22 +107,24 @@ fn parse(mut words: Words) -> Result<Command, Failure> {
 impl Said {
     fn option(&mut self, option: char, words: &mut Words) -> Result<(), Failure> {
         match option {
-            'r' | 'i' | 'o' | 'O' => self.what = self.what.or(Some(option)),
-            's' => {
-                self.what = self.what.or(Some(option));
+            'r' | 'i' | 'o' | 'O' | 's' => {
+                if let Some(other) = self.what.filter(|other| *other != option) {
+                    return usage(format!("-{other} and -{option}: ask for one at a time"));
+                }
+                self.what = Some(option);
                 self.times += 1;
             }
             'W' => self.wide = true,
             'n' | 'a' => {}
-            '4' => self.family = Some(Family::Inet),
-            '6' => self.family = Some(Family::Inet6),
+            '4' => self.v4 = true,
+            '6' => self.v6 = true,
             'f' => match words.value("-f")?.as_str() {
-                "inet" => self.family = Some(Family::Inet),
-                "inet6" => self.family = Some(Family::Inet6),
+                "inet" => self.v4 = true,
+                "inet6" => self.v6 = true,
                 other => return usage(format!("-f {other}: write inet or inet6")),
             },
-            'p' => self.protocol = Some(words.value("-p")?),
-            _ => return usage(format!("unknown option -{option}")),
+            'p' => self.protocol = Some(protocol(words.value("-p")?)?),
+            _ => return usage(format!("unknown option -{option}: see netstat --help")),
         }
         Ok(())
     }
@@ -120,11 +132,18 @@ impl Said {
     fn command(self) -> Result<Command, Failure> {
         let Self {
             what,
-            family,
+            v4,
+            v6,
             wide,
             times,
             protocol,
         } = self;
+        // Both are all.
+        let family = match (v4, v6) {
+            (true, false) => Some(Family::Inet),
+            (false, true) => Some(Family::Inet6),
+            _ => None,
+        };
         let of_family = family.map(|family| match family {
             Family::Inet => "ip".to_owned(),
             Family::Inet6 => "ip6".to_owned(),

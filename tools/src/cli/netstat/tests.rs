@@ -60,8 +60,16 @@ fn counters_have_a_block_for_each_protocol() {
     let (_, error, status) = run_tool(Fake::small(), super::run, "-s -p tcpp", false);
     assert_eq!(
         (error.as_deref(), status),
-        (Some("tcpp: unknown protocol: use ip or arp"), 1)
+        (
+            Some(
+                "-p tcpp: write one of ether, arp, nd6, ip, ip6, icmp, transport, flowgate and icmp6"
+            ),
+            64
+        )
     );
+    for protocol in PROTOCOLS {
+        assert!(HELP.contains(&format!(" {protocol}")), "{protocol}");
+    }
 }
 
 #[test]
@@ -114,6 +122,17 @@ fn words_become_commands() {
 }
 
 #[test]
+fn both_families_are_all() {
+    for line in ["-rn -4 -6", "-r46", "-r -f inet6 -f inet"] {
+        let all = Command::Routes {
+            family: None,
+            wide: false,
+        };
+        assert_eq!(parse(Words::of(line)).unwrap(), all, "{line}");
+    }
+}
+
+#[test]
 fn bad_lines_are_told_what_would_be_right() {
     let cases = [
         (
@@ -121,7 +140,9 @@ fn bad_lines_are_told_what_would_be_right() {
             "say what to show: -r, -s, -i, -o or -O (flowgate's flows: 'flowgate flow list')",
         ),
         ("-r -p ip", "-p goes with -s"),
-        ("-z", "unknown option -z"),
+        ("-z", "unknown option -z: see netstat --help"),
+        ("-r -i", "-r and -i: ask for one at a time"),
+        ("-rs", "-r and -s: ask for one at a time"),
         ("-rf ipx", "-f ipx: write inet or inet6"),
         ("em0", "em0: netstat takes options only"),
     ];

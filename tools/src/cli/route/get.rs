@@ -1,27 +1,66 @@
 //! What `route get` prints: FreeBSD's block, and for a whole flow the next hop that it takes, and why.
 
+use super::refused;
+use crate::cli::exit::Failure;
 use crate::cli::names;
+use crate::cli::session::Session;
+use crate::wire::message::CallError;
+use crate::wire::message::Reason;
 use crate::wire::route::Choice;
+use crate::wire::route::Health;
 use crate::wire::route::Path;
 use crate::wire::route::Route;
 use crate::wire::route::RouteAnswer;
+use crate::wire::route::RouteGet;
+use ::route::Prefix;
 use std::io;
 use std::io::Write;
 
-pub(super) fn print(out: &mut dyn Write, answer: &RouteAnswer) -> io::Result<()> {
-    let RouteAnswer {
-        destination,
-        route,
-        choice,
-    } = answer;
-    writeln!(out, "   route to: {destination}")?;
+/// Asks, and prints what comes; `exact`: only the route of this very prefix will do.
+pub(super) fn run(
+    ask: &RouteGet,
+    exact: Option<Prefix>,
+    session: &mut Session<'_>,
+) -> Result<(), Failure> {
+    let to = asked(ask);
+    let line = |message: &str| format!("route: {to}: {message}");
+    let answer: RouteAnswer = session
+        .call("RouteGet", ask)
+        .map_err(|error| refused(error, line))?;
+    if exact.is_some_and(|prefix| prefix != answer.route.destination) {
+        let error = CallError::refused(Reason::NotFound, "not in table");
+        return Err(refused(error.into(), line));
+    }
+    if session.json {
+        return session.print_json(&answer);
+    }
+    Ok(print(session.out, &to, &answer)?)
+}
+
+/// What was asked for, as it is printed.
+fn asked(ask: &RouteGet) -> String {
+    let address = ask.destination;
+    match (ask.length, &ask.port) {
+        (Some(0), _) => "default".into(),
+        (_, Some(port)) => format!("{address}%{port}"),
+        _ => address.to_string(),
+    }
+}
+
+fn print(out: &mut dyn Write, to: &str, answer: &RouteAnswer) -> io::Result<()> {
+    let RouteAnswer { route, choice, .. } = answer;
+    writeln!(out, "   route to: {to}")?;
     writeln!(out, "destination: {}", names::network(route.destination))?;
     if !route.destination.is_host() {
         writeln!(out, "       mask: {}", names::mask(route.destination))?;
     }
     let chosen = choice.as_ref().and_then(|choice| choice.path.as_ref());
     match (chosen, route.paths.as_slice()) {
-        (Some(path), _) | (None, [path]) => writeln!(out, "    gateway: {}", path.name())?,
+        (Some(path), _) => writeln!(out, "    gateway: {}", path.name())?,
+        (None, [path]) if path.health == Health::Dead => {
+            writeln!(out, "    gateway: {} (dead)", path.name())?;
+        }
+        (None, [path]) => writeln!(out, "    gateway: {}", path.name())?,
         (None, paths) => paths
             .iter()
             .try_for_each(|path| print_member(out, route, path))?,
@@ -35,8 +74,18 @@ pub(super) fn print(out: &mut dyn Write, answer: &RouteAnswer) -> io::Result<()>
         .map_or(Ok(()), |choice| print_choice(out, route, choice))
 }
 
-/// A line for each of several gateways.
+/// A line for each of several gateways. A dead one has buckets to come back to and takes nothing meanwhile.
 fn print_member(out: &mut dyn Write, route: &Route, path: &Path) -> io::Result<()> {
+    if path.health == Health::Dead {
+        return writeln!(
+            out,
+            "    gateway: {} (dead: takes nothing; weight {}, {} of {} buckets when it returns)",
+            path.name(),
+            path.weight,
+            path.buckets,
+            route.buckets,
+        );
+    }
     writeln!(
         out,
         "    gateway: {} (weight {}, {} of {} buckets, {})",

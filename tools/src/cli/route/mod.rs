@@ -18,7 +18,6 @@ use crate::client::Error;
 use crate::wire::message::CallError;
 use crate::wire::route::Flushed;
 use crate::wire::route::PathSpec;
-use crate::wire::route::RouteAnswer;
 use crate::wire::route::RouteDone;
 use crate::wire::route::RouteFamily;
 use crate::wire::route::path_name;
@@ -26,9 +25,6 @@ use parse::Command;
 use parse::Destination;
 use serde::Serialize;
 use std::io::Write;
-
-/// One line, as FreeBSD's usage message.
-pub(crate) const USAGE: &str = "usage: route [-46nqv] command [[modifiers] args]";
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -39,9 +35,9 @@ usage: route [-46nqv] command [[modifiers] args]
   route [-n] add    [-net|-host] DEST[/LEN] GATEWAY [-weight N] [GATEWAY [-weight N]]...
   route [-n] change DEST[/LEN] GATEWAY [-weight N]... [-deadline SECONDS]
   route [-n] delete DEST[/LEN] [GATEWAY]        (del is short for delete)
-  route [-n] get    DEST
+  route [-n] get    DEST                        the route there; of a prefix: its own or a covering one
   route [-n] get    PROTO SRC:PORT DST:PORT     the next hop of one flow, and why
-  route [-n] show   [-4|-6] [DEST]
+  route [-n] show   [-4|-6] [DEST]              the table; of a prefix: its own route only
   route [-n] flush  [-4|-6]                     all that was added; -v names each
   route      load   FILE [-gateway GW[*N][,GW...]]... [-replace] [-4|-6] [-peer N]
   route      export [-4|-6] [FILE]
@@ -72,7 +68,7 @@ modifiers:
   -deadline SECONDS      with change -weight 0: then the flows that are left move
   -iface PORT            out of a port, without a gateway
   -ifp PORT              the port of the gateway before it
-  -blackhole, -reject    drop what goes there, silently, or with 'host unreachable'
+  -blackhole, -reject    drop what goes there, silently, or with 'host unreachable'; no gateway
   -mtu N                 the MTU of the path before it
   -proto P -src A[:PORT] with get: the rest of the flow's 5-tuple
 
@@ -91,7 +87,8 @@ examples:
   route load table.txt.gz -gateway 192.0.2.11,192.0.2.12 -gateway fd00:2::11 -replace
   route export backup.txt
 
-exit status: 0 done; 1 refused; 64 usage; 65, 66 a file that is wrong, cannot be read; 69 no flowgate at the socket
+exit status: 0 done; 1 refused; 64 usage; 65, 66 a file that is wrong, cannot be read;
+69 no flowgate at the socket
 ";
 
 /// Carries out one command line.
@@ -103,7 +100,21 @@ pub(crate) fn run(words: Words, session: &mut Session<'_>) -> Result<(), Failure
         command,
         quiet,
         verbose,
+        warning,
     } = parse::parse(words)?;
+    carry_out(command, quiet, verbose, session)?;
+    match warning.filter(|_| !quiet && !session.json) {
+        Some(warning) => Ok(writeln!(session.out, "route: {warning}")?),
+        None => Ok(()),
+    }
+}
+
+fn carry_out(
+    command: Command,
+    quiet: bool,
+    verbose: bool,
+    session: &mut Session<'_>,
+) -> Result<(), Failure> {
     match command {
         Command::Add(to, ask) => change("add", "RouteAdd", &to, &ask.paths, &ask, quiet, session),
         Command::Change(to, ask) => change(
@@ -129,15 +140,8 @@ pub(crate) fn run(words: Words, session: &mut Session<'_>) -> Result<(), Failure
             };
             change("delete", "RouteDelete", &to, paths, &ask, quiet, session)
         }
-        Command::Get(ask) if session.json => session.print_reply("RouteGet", &ask),
-        Command::Get(ask) => {
-            let answer: RouteAnswer = session.call("RouteGet", &ask).map_err(|error| {
-                refused(error, |message| {
-                    format!("route: {}: {message}", ask.destination)
-                })
-            })?;
-            Ok(get::print(session.out, &answer)?)
-        }
+        Command::Get(ask) => get::run(&ask, None, session),
+        Command::Exact(ask, prefix) => get::run(&ask, Some(prefix), session),
         Command::Show(family) => routes::run(family, true, session),
         Command::Flush(family) if session.json || verbose => {
             flush(RouteFamily { family }, quiet, session)

@@ -37,6 +37,8 @@ pub(super) struct Line {
     pub(super) quiet: bool,
     /// Tell each route of a flush.
     pub(super) verbose: bool,
+    /// What was said and has no effect.
+    pub(super) warning: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub(super) enum Command {
     Change(Destination, RouteChange),
     Delete(Destination, RouteDelete),
     Get(RouteGet),
+    /// The route of this very prefix.
+    Exact(RouteGet, Prefix),
     Show(Option<Family>),
     Flush(Option<Family>),
     Load(Load),
@@ -74,7 +78,8 @@ impl fmt::Display for Destination {
 struct Said {
     quiet: bool,
     verbose: bool,
-    family: Option<Family>,
+    v4: bool,
+    v6: bool,
     net: bool,
     host: bool,
     length: Option<u8>,
@@ -98,10 +103,10 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
     let of_files = match verb.as_str() {
         "load" => Some(Command::Load(load::parse(
             &mut words,
-            said.family,
+            said.family(),
             said.quiet,
         )?)),
-        "export" => Some(Command::Export(export::parse(&mut words, said.family)?)),
+        "export" => Some(Command::Export(export::parse(&mut words, said.family())?)),
         _ => None,
     };
     if let Some(command) = of_files {
@@ -109,6 +114,7 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
             command,
             quiet: said.quiet,
             verbose: said.verbose,
+            warning: None,
         });
     }
     while let Some(word) = words.next() {
@@ -118,23 +124,25 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
         }
     }
     let (quiet, verbose) = (said.quiet, said.verbose);
+    let warning = said.unused_gateway();
     let command = match verb.as_str() {
         "add" => said.add()?,
         "change" => said.change()?,
         "delete" | "del" => said.delete()?,
         "get" => said.get()?,
-        "show" if said.plain.is_empty() => Command::Show(said.family),
-        "show" => said.get()?,
+        "show" if said.plain.is_empty() => Command::Show(said.family()),
+        "show" => said.show()?,
         "flush" | "monitor" if !said.plain.is_empty() => {
             return usage(format!("{verb} takes no {}", said.plain.join(" ")));
         }
-        "flush" => Command::Flush(said.family),
+        "flush" => Command::Flush(said.family()),
         _ => Command::Monitor,
     };
     Ok(Line {
         command,
         quiet,
         verbose,
+        warning,
     })
 }
 
@@ -156,9 +164,9 @@ fn verb(words: &mut Words, said: &mut Said) -> Result<String, Failure> {
                 'n' | 'd' => {}
                 'v' => said.verbose = true,
                 'q' => said.quiet = true,
-                '4' => said.family = Some(Family::Inet),
-                '6' => said.family = Some(Family::Inet6),
-                _ => return usage(format!("unknown option -{option}")),
+                '4' => said.v4 = true,
+                '6' => said.v6 = true,
+                _ => return usage(format!("unknown option -{option}: see route --help")),
             }
         }
     }
@@ -167,8 +175,8 @@ fn verb(words: &mut Words, said: &mut Said) -> Result<String, Failure> {
 
 fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Failure> {
     match option {
-        "4" | "inet" => said.family = Some(Family::Inet),
-        "6" | "inet6" => said.family = Some(Family::Inet6),
+        "4" | "inet" => said.v4 = true,
+        "6" | "inet6" => said.v6 = true,
         "net" => said.net = true,
         "host" => said.host = true,
         "n" | "static" => {}
@@ -252,9 +260,51 @@ impl Said {
         Ok(())
     }
 
+    /// The one family that was told; none and both are no choice.
+    fn family(&self) -> Option<Family> {
+        match (self.v4, self.v6) {
+            (true, false) => Some(Family::Inet),
+            (false, true) => Some(Family::Inet6),
+            _ => None,
+        }
+    }
+
+    /// FreeBSD's syntax has a gateway that a blackhole or reject never uses; a loopback address says as much.
+    fn unused_gateway(&self) -> Option<String> {
+        let word = match self.kind? {
+            PathKind::Blackhole => "-blackhole",
+            PathKind::Reject => "-reject",
+            _ => return None,
+        };
+        let mut gateways = self.paths.iter().filter_map(|path| path.gateway);
+        let unused = gateways.find(|gateway| !gateway.is_loopback())?;
+        Some(format!(
+            "gateway {unused} is not used: {word} drops what goes there"
+        ))
+    }
+
+    /// An address of the family that was told.
+    fn of_family(&self, address: IpAddr) -> Result<(), Failure> {
+        match (self.family(), Family::of(address)) {
+            (Some(Family::Inet), Family::Inet6) => {
+                usage(format!("{address} is an IPv6 address: leave -4 out"))
+            }
+            (Some(Family::Inet6), Family::Inet) => {
+                usage(format!("{address} is an IPv4 address: leave -6 out"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn destination(&self) -> Result<Prefix, Failure> {
+        let prefix = self.prefix()?;
+        self.of_family(prefix.addr())?;
+        Ok(prefix)
+    }
+
+    fn prefix(&self) -> Result<Prefix, Failure> {
         let Some(text) = &self.destination else {
-            return usage("no destination");
+            return usage("no destination: write an address, a prefix or 'default'");
         };
         if text == "default" {
             return self.default_route();
@@ -283,7 +333,7 @@ impl Said {
             .iter()
             .find_map(|path| path.gateway)
             .map(Family::of);
-        match self.family.or(of_gateway) {
+        match self.family().or(of_gateway) {
             Some(Family::Inet6) => read_own(&format!("{}/0", Ipv6Addr::UNSPECIFIED)),
             Some(Family::Inet) | None => read_own(&format!("{}/0", Ipv4Addr::UNSPECIFIED)),
         }
@@ -293,7 +343,7 @@ impl Said {
     fn paths(&mut self, destination: Prefix, may_drain: bool) -> Result<Vec<PathSpec>, Failure> {
         check_mtu(destination, self.defaults.mtu).or_else(|line| usage(format!("-{line}")))?;
         if let Some(kind @ (PathKind::Blackhole | PathKind::Reject)) = self.kind {
-            // FreeBSD wants a gateway here and never uses it: taken, and forgotten.
+            // FreeBSD wants a gateway here and never uses it: taken, and told.
             return Ok(vec![PathSpec {
                 kind,
                 gateway: None,
@@ -359,6 +409,7 @@ impl Said {
     fn get(self) -> Result<Command, Failure> {
         let plain: Vec<&str> = self.plain.iter().map(String::as_str).collect();
         let (protocol, source, destination) = match plain.as_slice() {
+            [_] if self.asks_for_a_prefix() => return self.of_prefix().map(Command::Get),
             [destination] => (
                 self.protocol.as_deref(),
                 self.source.as_deref(),
@@ -367,7 +418,34 @@ impl Said {
             [protocol, source, destination] => (Some(*protocol), Some(*source), *destination),
             _ => return usage("get takes a destination, or a flow: get tcp SRC:PORT DST:PORT"),
         };
-        tuple::query(protocol, source, destination).map(Command::Get)
+        let ask = tuple::query(protocol, source, destination)?;
+        self.of_family(ask.destination)?;
+        Ok(Command::Get(ask))
+    }
+
+    /// An address is looked up, as `get` does; a prefix is a route by itself.
+    fn show(self) -> Result<Command, Failure> {
+        if self.plain.len() == 1 && self.asks_for_a_prefix() {
+            let ask = self.of_prefix()?;
+            return Ok(Command::Exact(ask, self.destination()?));
+        }
+        self.get()
+    }
+
+    fn asks_for_a_prefix(&self) -> bool {
+        let is_prefix = |text: &String| text == "default" || text.contains('/');
+        self.length.is_some() || self.net || self.destination.as_ref().is_some_and(is_prefix)
+    }
+
+    fn of_prefix(&self) -> Result<RouteGet, Failure> {
+        let prefix = self.destination()?;
+        if self.protocol.is_some() || self.source.is_some() {
+            return usage("a flow goes to an address: get tcp SRC:PORT DST:PORT");
+        }
+        Ok(RouteGet {
+            length: Some(prefix.len()),
+            ..RouteGet::to(prefix.addr())
+        })
     }
 }
 

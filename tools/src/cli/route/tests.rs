@@ -1,5 +1,7 @@
 //! `route` against a served fake gateway: what is printed, and what is refused.
 
+mod files;
+
 use crate::cli::test_support::run_tool;
 use crate::server::fake::Fake;
 
@@ -118,6 +120,35 @@ destination: 203.0.113.0
        0         0         0         0      1500         1         0 
 "
     );
+}
+
+#[test]
+fn a_prefix_has_a_route_of_its_own_or_one_that_covers_it() {
+    let head = "   route to: 203.0.113.0\ndestination: 203.0.113.0\n";
+    for line in [
+        "get 203.0.113.0/24",
+        "get 203.0.113.0/28",
+        "show 203.0.113.0/24",
+    ] {
+        assert!(prints(line).starts_with(head), "{line}");
+    }
+    for (line, to) in [
+        ("show 203.0.113.0/28", "203.0.113.0"),
+        ("get 203.0.112.0/23", "203.0.112.0"),
+        ("get default", "default"),
+        ("show default", "default"),
+    ] {
+        assert_eq!(refuses(line), (format!("route: {to}: not in table"), 1));
+    }
+}
+
+#[test]
+fn a_gateway_beside_a_reject_is_told_to_be_of_no_use() {
+    assert_eq!(
+        prints("add -host 10.5.0.2 -reject 192.0.2.11"),
+        "add host 10.5.0.2\nroute: gateway 192.0.2.11 is not used: -reject drops what goes there\n"
+    );
+    assert_eq!(prints("add -q 10.5.0.2 -reject 192.0.2.11"), "");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::server::Pending;
 use crate::server::ready;
 use crate::wire::flow as wire;
 use crate::wire::message::CallError;
+use crate::wire::message::Reason;
 use crate::wire::protocol;
 use flowtable::Class;
 use flowtable::Stats;
@@ -77,7 +78,16 @@ impl Live {
         }
     }
 
-    fn filter(&self, filter: &wire::FlowFilter) -> Answer<FlowFilter> {
+    fn filter(&mut self, filter: &wire::FlowFilter) -> Answer<FlowFilter> {
+        let workers = self.control.reader().workers();
+        if let Some(worker) = filter
+            .worker
+            .filter(|worker| usize::from(*worker) >= workers)
+        {
+            let last = workers.saturating_sub(1);
+            let message = format!("no worker {worker}: the workers are 0 to {last}");
+            return Err(CallError::Refused(Reason::NotFound, message));
+        }
         let via = filter
             .nexthop
             .map(|gateway| self.control.nhops_via(gateway))

@@ -8,6 +8,7 @@
 //! | `ping` | pings, by way of the host's thread |
 //! | `flows` | flows: list, flush, statistics |
 //! | `stats` | ports, counters |
+//! | `quiet` | log lines that anybody can cause, limited |
 //! | `status` | the overall state |
 //! | `refusal` | why control refuses, as a reason on the wire |
 //!
@@ -19,6 +20,7 @@ mod flows;
 mod neighbours;
 mod nexthops;
 mod ping;
+mod quiet;
 mod refusal;
 mod routes;
 mod stats;
@@ -40,6 +42,7 @@ use crate::server::Ticket;
 use crate::wire;
 use crate::wire::route::News;
 use flows::Flushing;
+use quiet::Quiet;
 use route::Prefix;
 use stack::Control;
 use stack::Now;
@@ -75,6 +78,9 @@ pub(crate) struct Live {
     about: Arc<About>,
     flushing: Vec<Flushing>,
     batches: batch::Batches,
+    /// Neighbours that moved, addresses of ours that others use.
+    moved: Quiet,
+    conflicts: Quiet,
 }
 
 impl Live {
@@ -87,6 +93,8 @@ impl Live {
             about,
             flushing: Vec::new(),
             batches: batch::Batches::default(),
+            moved: Quiet::default(),
+            conflicts: Quiet::default(),
         }
     }
 
@@ -95,7 +103,7 @@ impl Live {
     }
 
     /// An event as a monitor sees it; it is logged too.
-    fn told(&self, event: ControlEvent) -> Option<News> {
+    fn told(&mut self, event: ControlEvent) -> Option<News> {
         match event {
             ControlEvent::Route(change) => Some(self.route_news(change)),
             ControlEvent::Batch(done) => Some(News::RoutesChanged {
@@ -119,15 +127,27 @@ impl Live {
         }
     }
 
-    fn log_host(&self, event: &HostEvent) {
+    /// Says how many lines about neighbours were not written.
+    fn log_left_out(&mut self, now: Now) {
+        if let Some(suppressed) = self.moved.left_out(now) {
+            tracing::info!(suppressed, "more neighbours had another link address");
+        }
+        if let Some(suppressed) = self.conflicts.left_out(now) {
+            tracing::warn!(suppressed, "more uses of our addresses by others");
+        }
+    }
+
+    fn log_host(&mut self, event: &HostEvent) {
+        let now = self.now();
         match event {
-            HostEvent::NeighMoved { addr, from, to } => {
+            HostEvent::NeighMoved { addr, from, to } if self.moved.may_log(now) => {
                 tracing::info!(%addr, %from, %to, "neighbour has another link address");
             }
-            HostEvent::Conflict { port, addr, mac } => {
+            HostEvent::Conflict { port, addr, mac } if self.conflicts.may_log(now) => {
                 let port = self.port_name(*port);
                 tracing::warn!(%addr, %mac, port, "somebody else uses our address");
             }
+            HostEvent::NeighMoved { .. } | HostEvent::Conflict { .. } => {}
             // These became a next hop's or a port's state, which is told by itself.
             HostEvent::NeighUp(_)
             | HostEvent::NeighDown(_)
@@ -283,6 +303,7 @@ impl Backend for Live {
         for event in self.control.take_events() {
             news.extend(self.told(event));
         }
+        self.log_left_out(now);
         self.flushing.retain(|flushing| !flushing.tell_if_done());
         if is_loading {
             Duration::ZERO

@@ -151,6 +151,12 @@ impl Live {
     }
 }
 
+impl Live {
+    pub(super) fn no_such_port(&self, name: &str) -> CallError {
+        CallError::Refused(Reason::NotFound, no_such_port(name, self.control.ports()))
+    }
+}
+
 fn no_such_port(name: &str, ports: &Ports) -> String {
     format!("no port is called {name}; {}", listed(ports))
 }

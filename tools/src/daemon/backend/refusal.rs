@@ -12,9 +12,10 @@ pub(super) fn refused(error: &ControlError) -> CallError {
     let (reason, message) = match error {
         ControlError::Route(error) => of_route(error),
         ControlError::Neighbour(error) => (of_neighbour(error), error.to_string()),
-        ControlError::NoPort { .. } | ControlError::OffLink { .. } => {
-            (Reason::Unreachable, error.to_string())
-        }
+        ControlError::NoPort { .. }
+        | ControlError::OffLink { .. }
+        | ControlError::NoLinkLocal { .. } => (Reason::Unreachable, error.to_string()),
+        ControlError::NoHost { .. } => (Reason::Invalid, error.to_string()),
         // FreeBSD's route(8) says this for ESRCH.
         ControlError::NoRoute(_) => (Reason::NotFound, "route has not been found".into()),
         ControlError::NoSuchPort { .. } | ControlError::NoSuchNhop(_) => {

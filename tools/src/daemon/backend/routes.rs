@@ -114,6 +114,12 @@ impl Live {
             .map(|flow| tuple(ask.destination, flow))
             .transpose()?;
         let now = self.now();
+        if let Some(length) = ask.length {
+            return self.get_prefix(ask, length, now);
+        }
+        if let Some(port) = &ask.port {
+            self.on_link(port, ask.destination)?;
+        }
         let got = self.control.route_get(ask.destination, tuple.as_ref(), now);
         let got = got.map_err(|error| refused(&error))?;
         let choice = got.chosen.map(|chosen| self.choice(chosen, now));
@@ -123,6 +129,42 @@ impl Live {
             route,
             choice,
         })
+    }
+
+    /// The route of a prefix, or the longest that covers all of it.
+    fn get_prefix(&self, ask: &wire::RouteGet, length: u8, now: Now) -> Answer<wire::RouteAnswer> {
+        let invalid = |line: String| CallError::Refused(Reason::Invalid, line);
+        let destination = ask.destination;
+        let prefix =
+            Prefix::new(destination, length).map_err(|error| invalid(error.to_string()))?;
+        if ask.flow.is_some() || ask.port.is_some() {
+            return Err(invalid(format!(
+                "a flow or a port goes with an address, not with {prefix}"
+            )));
+        }
+        let mut covering = (0..=length)
+            .rev()
+            .map(|length| Prefix::masked(destination, length));
+        let route = covering.find_map(|prefix| self.control.route_exact(prefix));
+        let no_route = || refused(&stack::ControlError::NoRoute(destination));
+        Ok(wire::RouteAnswer {
+            destination,
+            route: self.route(route.ok_or_else(no_route)?, now),
+            choice: None,
+        })
+    }
+
+    /// A link-local address is one on its port only.
+    fn on_link(&self, name: &str, address: IpAddr) -> Answer<()> {
+        let Some(port) = self.control.ports().named(name) else {
+            return Err(self.no_such_port(name));
+        };
+        if port.on_link(&address) {
+            return Ok(());
+        }
+        let remedy = format!("give port {name} an fe80:: address with /64");
+        let message = format!("{address} is not on the network of port {name}: {remedy}");
+        Err(CallError::Refused(Reason::NotFound, message))
     }
 
     fn choice(&mut self, chosen: Chosen, now: Now) -> wire::Choice {
@@ -136,8 +178,15 @@ impl Live {
         wire::Choice {
             bucket: chosen.bucket,
             pin,
-            path: chosen.nhop.map(|path| self.path(&path, now)),
-            why: why(chosen.why).into(),
+            path: chosen.nhop.as_ref().map(|path| self.path(path, now)),
+            why: match (&chosen.nhop, chosen.why) {
+                (None, Why::Rechosen) => {
+                    "the flow's pin does not hold any more, and no member is alive"
+                }
+                (None, _) => "no pin, and no member is alive: its packets are dropped",
+                (Some(_), reason) => why(reason),
+            }
+            .into(),
         }
     }
 

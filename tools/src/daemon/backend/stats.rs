@@ -10,6 +10,7 @@ use crate::wire::stats::Counter;
 use crate::wire::stats::CounterBlock;
 use crate::wire::stats::Counters;
 use crate::wire::stats::CountersOf;
+use crate::wire::stats::PROTOCOLS;
 use crate::wire::stats::Port;
 use crate::wire::stats::Ports;
 use arp::ArpStats;
@@ -22,18 +23,6 @@ use stack::fate::Proto;
 use stack::host::HostCmd;
 use stack::host::HostLink;
 use stack::host::HostReply;
-
-/// The blocks, in the order of a listing.
-const PROTOCOLS: [&str; 8] = [
-    "ether",
-    "arp",
-    "nd6",
-    "ip",
-    "ip6",
-    "icmp",
-    "transport",
-    "flowgate",
-];
 
 impl Live {
     pub(super) fn read_counters(&mut self, of: CountersOf) -> Answer<Reading<Counters>> {

@@ -107,6 +107,7 @@ impl Seen {
         tables.extend(self.neighbour_table());
         let workers = self.reader.workers() as u64;
         tables.push(waiting(totals, self.bounds, workers));
+        tables.push(unknown(totals, self.bounds, workers));
         tables.push(rings(totals, self.bounds, workers));
         tables
     }
@@ -168,18 +169,29 @@ fn route_table(fill: &route::Fill) -> Table {
 
 /// Packets held for a neighbour, and fragments that wait for their first piece.
 fn waiting(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
-    let lost = [
-        DropReason::HoldFull,
-        DropReason::NeighbourFull,
-        DropReason::FragmentFull,
-    ];
+    let lost = [DropReason::HoldFull, DropReason::FragmentFull];
     let lost = lost
         .into_iter()
         .map(|reason| totals.dropped_for(reason))
         .sum();
     let limit = (bounds.held + bounds.pieces) as u64 * workers;
-    let used = totals.waiting + totals.origin_waiting;
+    // The counters are of slightly different moments.
+    let used = (totals.waiting + totals.origin_waiting).saturating_sub(totals.waiting_unknown);
     table("waiting", used, limit, "the oldest packet is dropped", lost)
+}
+
+/// Packets whose neighbour nobody has asked for yet.
+fn unknown(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
+    let limit = bounds.unknown as u64 * workers;
+    let lost = totals.dropped_for(DropReason::NeighbourFull);
+    let policy = "the newest packet is dropped";
+    table(
+        "unknown-neighbours",
+        totals.waiting_unknown,
+        limit,
+        policy,
+        lost,
+    )
 }
 
 /// Packets on their way from one worker to another.

@@ -9,10 +9,10 @@ use crate::wire::neighbour::NeighbourFilter;
 use crate::wire::neighbour::NeighbourSet;
 use crate::wire::nexthop::NexthopOrder;
 use crate::wire::nexthop::NexthopSet;
-use crate::wire::route::Health;
 use crate::wire::route::Admin;
 use crate::wire::route::Family;
 use crate::wire::route::FlowOf;
+use crate::wire::route::Health;
 use crate::wire::route::PathKind;
 use crate::wire::route::PathSpec;
 use crate::wire::route::RouteAdd;
@@ -43,6 +43,8 @@ use stack::ports::PortAddr;
 use stack::ports::Ports;
 use std::net::Ipv4Addr;
 
+mod asks;
+mod batch;
 mod limits;
 mod ping;
 
@@ -452,8 +454,8 @@ fn a_flow_is_listed_and_explained() {
         destination_port: 53,
     };
     let asked = RouteGet {
-        destination: flow.server.ip(),
         flow: Some(of),
+        ..RouteGet::to(flow.server.ip())
     };
     let choice = rig.live.route_get(asked).unwrap().choice.unwrap();
     assert_eq!(choice.why, "the flow is pinned to it, and the pin holds");

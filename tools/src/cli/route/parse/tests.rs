@@ -181,17 +181,11 @@ fn get_takes_a_destination_or_a_flow() {
     let destination = [203, 0, 113, 10].into();
     assert_eq!(
         good("get 203.0.113.10"),
-        Command::Get(RouteGet {
-            destination,
-            flow: None
-        })
+        Command::Get(RouteGet::to(destination))
     );
     assert_eq!(
         good("show 203.0.113.10"),
-        Command::Get(RouteGet {
-            destination,
-            flow: None
-        })
+        Command::Get(RouteGet::to(destination))
     );
     let flow = FlowOf {
         protocol: "udp".into(),
@@ -200,8 +194,8 @@ fn get_takes_a_destination_or_a_flow() {
         destination_port: 80,
     };
     let whole = Command::Get(RouteGet {
-        destination,
         flow: Some(flow),
+        ..RouteGet::to(destination)
     });
     assert_eq!(good("get udp 10.0.0.1:53 203.0.113.10:80"), whole);
     assert_eq!(
@@ -211,7 +205,47 @@ fn get_takes_a_destination_or_a_flow() {
 }
 
 #[test]
+fn get_and_show_take_a_prefix_and_default() {
+    let of = |address: &str, length| RouteGet {
+        length: Some(length),
+        ..RouteGet::to(address.parse().unwrap())
+    };
+    let gets = [
+        ("get default", of("0.0.0.0", 0)),
+        ("-6 get default", of("::", 0)),
+        ("get 203.0.113.0/24", of("203.0.113.0", 24)),
+        ("get -net 10.0.0.0 -netmask 255.0.0.0", of("10.0.0.0", 8)),
+    ];
+    for (line, ask) in gets {
+        assert_eq!(good(line), Command::Get(ask), "{line}");
+    }
+    let exact = Command::Exact(of("10.1.0.0", 16), prefix("10.1.0.0/16"));
+    assert_eq!(good("show 10.1.0.0/16"), exact);
+    let default = Command::Exact(of("0.0.0.0", 0), prefix("0.0.0.0/0"));
+    assert_eq!(good("show default"), default);
+    let zoned = RouteGet {
+        port: Some("rack".into()),
+        ..RouteGet::to("fe80::1".parse().unwrap())
+    };
+    assert_eq!(good("get fe80::1%rack"), Command::Get(zoned));
+}
+
+#[test]
+fn a_gateway_that_is_not_used_is_told() {
+    let warning = |line: &str| parse(Words::of(line)).unwrap().warning;
+    assert_eq!(
+        warning("add -host 10.5.0.2 -reject 192.0.2.11").unwrap(),
+        "gateway 192.0.2.11 is not used: -reject drops what goes there"
+    );
+    // FreeBSD's way to say that there is none.
+    assert_eq!(warning("add -host 10.5.0.2 127.0.0.1 -blackhole"), None);
+    assert_eq!(warning("add 10.0.0.0/8 192.0.2.11"), None);
+}
+
+#[test]
 fn the_other_commands_take_a_family() {
+    assert_eq!(good("-46 show"), Command::Show(None));
+    assert_eq!(good("show -6 -4"), Command::Show(None));
     assert_eq!(good("show"), Command::Show(None));
     assert_eq!(good("-n show -6"), Command::Show(Some(Family::Inet6)));
     assert_eq!(good("-n4 flush"), Command::Flush(Some(Family::Inet)));
@@ -229,8 +263,23 @@ fn bad_lines_are_told_what_would_be_right() {
             "ad 10.0.0.0/8",
             "bad keyword: ad: the commands are add, change, delete, get, show, flush, load, export and monitor",
         ),
-        ("-x show", "unknown option -x"),
-        ("add", "no destination"),
+        ("-x show", "unknown option -x: see route --help"),
+        (
+            "add",
+            "no destination: write an address, a prefix or 'default'",
+        ),
+        (
+            "add -4 2001:db8::/32 fd00::1",
+            "2001:db8:: is an IPv6 address: leave -4 out",
+        ),
+        (
+            "get -6 10.0.0.1",
+            "10.0.0.1 is an IPv4 address: leave -6 out",
+        ),
+        (
+            "get -src 10.0.0.1 10.0.0.0/8",
+            "a flow goes to an address: get tcp SRC:PORT DST:PORT",
+        ),
         (
             "add 10.0.0.0/8",
             "no gateway: name one or several, or -iface PORT, -blackhole or -reject",

@@ -1,0 +1,125 @@
+//! `load`, `flush` and `export` against a served fake gateway.
+
+use super::*;
+use crate::testing::Directory;
+
+/// Runs one command; `FILE` in it stands for a file of this content.
+fn with_file(content: &str, line: &str, json: bool) -> (String, Option<String>, u8, String) {
+    let directory = Directory::new();
+    let path = directory.join("routes");
+    std::fs::write(&path, content).unwrap();
+    let name = path.display().to_string();
+    let line = line.replace("FILE", &name);
+    let (out, error, status) = run_tool(Fake::small(), crate::cli::route::run, &line, json);
+    let error = error.map(|error| error.replace(&name, "FILE"));
+    (out, error, status, std::fs::read_to_string(&path).unwrap())
+}
+
+const TABLE: &str = "10.0.0.0/8\n203.0.113.0/24 192.0.2.11,192.0.2.12*3\n2001:db8::/32\n";
+
+#[test]
+fn a_file_is_loaded_and_counted() {
+    let line = "load FILE -gateway 192.0.2.13,192.0.2.14*2 -gateway fd00::1";
+    let (out, error, status, _) = with_file(TABLE, line, false);
+    assert_eq!((error, status), (None, 0));
+    assert!(
+        out.starts_with("loaded 3 routes (2 IPv4, 1 IPv6) in 0."),
+        "{out}"
+    );
+    assert!(
+        out.ends_with(" s: 2 added, 0 changed, 0 deleted\n"),
+        "{out}"
+    );
+    let (out, ..) = with_file(TABLE, "-6 load FILE -gateway fd00::1 -replace", true);
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&value["routes"], &value["deleted"]),
+        (&1.into(), &0.into())
+    );
+    let (out, ..) = with_file("10.0.0.0/8 192.0.2.1", "load -replace FILE", false);
+    assert!(out.ends_with(": 1 added, 0 changed, 1 deleted\n"), "{out}");
+    let (out, ..) = with_file(
+        TABLE,
+        "-q load FILE -gateway 192.0.2.1 -gateway fd00::1",
+        false,
+    );
+    assert_eq!(out, "");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_line_and_status() {
+    for (content, line, error, status) in [
+        (
+            "10.0.0.0/8 x",
+            "load FILE",
+            "FILE:1: \"x\" is no gateway: write its address",
+            65,
+        ),
+        (
+            "\n10.0.0.0/8 172.16.0.1",
+            "load FILE",
+            "route: FILE:2: 10.0.0.0/8: Network is unreachable: no port",
+            1,
+        ),
+        (
+            "",
+            "load FILEx",
+            "FILEx cannot be read: No such file or directory (os error 2)",
+            66,
+        ),
+        ("", "load", "load needs a file, or - for standard input", 64),
+        ("", "load FILE b", "load takes one file, and no b", 64),
+        (
+            "",
+            "load FILE -gateway 192.0.2.1,fd00::1",
+            "-gateway 192.0.2.1,fd00::1: give -gateway twice, once for each family",
+            64,
+        ),
+        (
+            "",
+            "load FILE -gateway 192.0.2.1 -gateway 192.0.2.2",
+            "-gateway was given twice for one family: name all with commas",
+            64,
+        ),
+        (
+            "",
+            "load FILE -gateway x",
+            "-gateway \"x\" is no gateway: write its address",
+            64,
+        ),
+        (
+            "",
+            "load FILE -peer x",
+            "-peer x: write a peer's number, from 0",
+            64,
+        ),
+        (
+            "",
+            "load FILE -blackhole",
+            "bad keyword: -blackhole: see route --help",
+            64,
+        ),
+    ] {
+        let (_, told, exit, _) = with_file(content, line, false);
+        assert_eq!((told.as_deref(), exit), (Some(error), status), "{line}");
+    }
+}
+
+#[test]
+fn an_export_is_a_file_that_load_reads() {
+    assert_eq!(prints("export"), "203.0.113.0/24 192.0.2.11,192.0.2.12*3\n");
+    assert_eq!(prints("-6 export"), "");
+    let (out, error, status, content) = with_file("old", "export FILE", false);
+    assert_eq!((out.as_str(), error, status), ("", None, 0));
+    assert_eq!(content, "203.0.113.0/24 192.0.2.11,192.0.2.12*3\n");
+    let (_, error, status, _) = with_file("", "export FILE/x", false);
+    assert_eq!(status, 74, "{error:?}");
+}
+
+#[test]
+fn a_flush_tells_how_many() {
+    let text = prints("flush");
+    assert!(text.starts_with("flushed 1 routes in 0."), "{text}");
+    assert!(prints("-6 flush").starts_with("flushed 0 routes in"));
+    assert_eq!(prints("-q flush"), "");
+}

@@ -61,6 +61,7 @@ pub(crate) trait Addr: Copy + Eq + std::fmt::Debug {
 
 const V4_ROOT: u32 = 18;
 
+#[expect(clippy::use_self, reason = "a count of bits, not an address")]
 impl Addr for u32 {
     const SLOTS: usize = 1 << V4_ROOT;
     const ROOT_MAX: u32 = V4_ROOT;
@@ -127,8 +128,8 @@ impl Addr for u128 {
 
     fn home(slot: usize) -> (u128, u32) {
         match slot.checked_sub(GLOBAL_SLOTS) {
-            None => (GLOBAL | (slot as u128) << (128 - GLOBAL_ROOT), GLOBAL_ROOT),
-            Some(slot) => ((slot as u128) << (128 - OTHER_ROOT), OTHER_ROOT),
+            None => (GLOBAL | (slot as Self) << (128 - GLOBAL_ROOT), GLOBAL_ROOT),
+            Some(slot) => ((slot as Self) << (128 - OTHER_ROOT), OTHER_ROOT),
         }
     }
 

@@ -93,6 +93,7 @@ impl Listener {
         };
         spec.check()?;
         let group = spec.group.as_deref().map(find_group).transpose()?;
+        let _alone = lock_directory(&path).map_err(failed)?;
         remove_stale(&path)?;
         let listener = bind_private(&path).map_err(failed)?;
         if let Some(group) = &group {
@@ -137,6 +138,15 @@ fn bind_private(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Gateways that start at the same time look at the stale file and replace it one after the other: the lock on its
+/// directory is held until the new socket listens.
+fn lock_directory(path: &Path) -> io::Result<fs::File> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let directory = fs::File::open(parent.unwrap_or(Path::new(".")))?;
+    directory.lock()?;
+    Ok(directory)
+}
+
 /// Removes the file that a gateway left which was killed: a socket that refuses connections.
 fn remove_stale(path: &Path) -> Result<(), ServeError> {
     let Ok(metadata) = fs::symlink_metadata(path) else {
@@ -158,5 +168,44 @@ fn remove_stale(path: &Path) -> Result<(), ServeError> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => failed(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    #[test]
+    fn of_gateways_that_start_together_on_a_stale_socket_one_serves_and_the_others_say_so() {
+        let dir = std::env::temp_dir().join(format!("fg-socket-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let spec = SocketSpec {
+            path: dir.join("flowgate.sock"),
+            group: None,
+        };
+        for _ in 0..20 {
+            // A killed gateway leaves its file behind.
+            drop(UnixListener::bind(&spec.path).unwrap());
+            let together = Barrier::new(4);
+            let start = || {
+                together.wait();
+                Listener::bind(&spec)
+            };
+            let started: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
+                threads.into_iter().map(|t| t.join().unwrap()).collect()
+            });
+            let served = |r: &&Result<Listener, ServeError>| r.is_ok();
+            assert_eq!(started.iter().filter(served).count(), 1, "{started:?}");
+            assert!(UnixStream::connect(&spec.path).is_ok(), "its file is there");
+            let refused = |r: &Result<Listener, ServeError>| match r {
+                Ok(_) => true,
+                Err(error) => matches!(error, ServeError::Served(_)),
+            };
+            assert!(started.iter().all(refused), "{started:?}");
+            drop(started);
+        }
+        fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -142,7 +142,7 @@ fn bind_private(path: &Path) -> io::Result<UnixListener> {
 /// directory is held until the new socket listens.
 fn lock_directory(path: &Path) -> io::Result<fs::File> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-    let directory = fs::File::open(parent.unwrap_or(Path::new(".")))?;
+    let directory = fs::File::open(parent.unwrap_or_else(|| Path::new(".")))?;
     directory.lock()?;
     Ok(directory)
 }

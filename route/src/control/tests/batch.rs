@@ -163,7 +163,9 @@ fn a_batch_that_is_refused_has_changed_nothing() {
         max_routes: 3,
         ..Config::default()
     };
-    let refused: [(&str, &[&[Path]], &[(&str, u32)]); 5] = [
+    /// What is said, sets of paths, routes with the number of their set.
+    type Case<'a> = (&'a str, &'a [&'a [Path]], &'a [(&'a str, u32)]);
+    let refused: [Case<'_>; 5] = [
         (
             "next hops",
             &[&[via(1)], &[via(7), via(8), via(9)]],

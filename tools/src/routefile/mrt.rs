@@ -25,6 +25,9 @@ const PEER_INDEX_TABLE: u16 = 1;
 const RIB_IPV4_UNICAST: u16 = 2;
 const RIB_IPV6_UNICAST: u16 = 4;
 
+/// A record's type and subtype.
+type Kind = (u16, u16);
+
 /// Bytes of a record's header.
 const HEADER: usize = 12;
 
@@ -123,7 +126,7 @@ fn unreadable(error: std::io::Error, place: Place) -> Wrong {
 }
 
 /// The kind (type, subtype) and the length of the next record; `None` behind the last.
-fn header(input: &mut impl Read, place: Place) -> Result<Option<((u16, u16), u32)>, Wrong> {
+fn header(input: &mut impl Read, place: Place) -> Result<Option<(Kind, u32)>, Wrong> {
     let mut head = Vec::with_capacity(HEADER);
     let read = input.take(HEADER as u64).read_to_end(&mut head);
     read.map_err(|error| unreadable(error, place))?;
@@ -150,7 +153,7 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    fn record(&mut self, kind: (u16, u16), body: &[u8], place: Place) -> Result<(), String> {
+    fn record(&mut self, kind: Kind, body: &[u8], place: Place) -> Result<(), String> {
         match kind {
             (TABLE_DUMP_V2, PEER_INDEX_TABLE) => {
                 self.peers = Some(peers(body)?);

@@ -71,7 +71,10 @@ fn totals(gateway: &Gateway<'_>) -> Totals {
         origin_waiting: read("fg_originwaiting"),
         drops: DropReason::ALL
             .iter()
-            .map(|reason| read(reason.name()))
+            .map(|reason| match [false, true].map(|v6| reason.name_in(v6)) {
+                [v4, v6] if v4 == v6 => read(&v4),
+                both => both.iter().map(|name| read(name)).sum(),
+            })
             .collect(),
         ..Totals::default()
     }

@@ -44,7 +44,8 @@ usage: route [-46nqv] command [[modifiers] args]
   route      monitor
 
 DEST is an address, a prefix (10.0.0.0/8, 2001:db8::/32) or 'default'. Several gateways share the
-prefix's flows by their weights (ECMP). GATEWAY is an address; a link-local one needs its port: fe80::1%rack.
+prefix's flows by their weights (ECMP). GATEWAY is an address; a link-local one needs its port, and that an
+fe80:: address of its own: fe80::1%rack.
 
 load changes many routes as one, all or nothing. FILE (- is standard input) is text, a route a line as
 export writes it, or an MRT table (TABLE_DUMP_V2), each plain or gzip-compressed:

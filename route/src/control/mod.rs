@@ -1,6 +1,6 @@
 //! Control: the truth about routes. One thread owns it; it publishes to workers and never waits for them.
 //!
-//! - `change`: add, change and delete routes.
+//! - `change`: add, change and delete routes. `regroup`: which group each has.
 //! - `state`: next hops die, return and drain; time passes.
 //! - `list`: what there is.
 //! - `batch`: many changes as one, all or nothing.
@@ -11,6 +11,7 @@
 mod batch;
 mod change;
 mod list;
+mod regroup;
 mod state;
 
 pub use batch::{Batch, BatchDone, BatchSet, BatchSpec, BatchState};

@@ -7,6 +7,7 @@
 
 mod batch;
 mod flows;
+mod get;
 mod health;
 mod reader;
 mod report;
@@ -18,7 +19,8 @@ pub use flows::{FlowRow, FlowSide};
 pub use health::{DownCause, NhopHealth};
 pub use reader::Reader;
 pub use report::{Leaving, PortReport, WorkerReport};
-pub use routes::{Chosen, GatewaySpec, PathKind, RouteGet, RouteSpec, Why};
+pub use get::{Chosen, RouteGet, Why};
+pub use routes::{GatewaySpec, PathKind, RouteSpec};
 
 use crate::counters::Counters;
 use crate::host::{HostCmd, HostEvent, HostLink, HostReply};

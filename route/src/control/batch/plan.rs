@@ -1,7 +1,8 @@
 //! Planning a batch: what differs from what there is, and the groups that it takes.
 
 use super::{Batch, BatchSet, NONE, Op, Phase};
-use crate::control::change::{check_paths, idxs};
+use crate::control::change::check_paths;
+use crate::control::regroup::idxs;
 use crate::control::{Control, shared};
 use crate::error::RouteError;
 use crate::ids::GroupId;

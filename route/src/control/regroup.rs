@@ -1,0 +1,167 @@
+//! Which group a route has: shared with others, its own, or a copy when it is about to differ.
+
+use super::{Control, shared};
+use crate::error::RouteError;
+use crate::ids::{GroupId, NhopIdx, Secs};
+use crate::nhgrp::{Selection, Wanted};
+use crate::nhop::Path;
+use crate::prefix::Prefix;
+use std::sync::Arc;
+
+impl Control {
+    /// Returns the route's group afterwards, and who left it.
+    pub(super) fn regroup(
+        &mut self,
+        prefix: Prefix,
+        group: GroupId,
+        wanted: &[Wanted],
+    ) -> Result<(GroupId, Vec<NhopIdx>), RouteError> {
+        let before = self.wanted(group);
+        if before == wanted {
+            return Ok((group, Vec::new()));
+        }
+        let left = || -> Vec<NhopIdx> {
+            let gone = |m: &&Wanted| wanted.iter().all(|w| w.idx != m.idx);
+            before.iter().filter(gone).map(|m| m.idx).collect()
+        };
+        let Some(present) = self.groups.get(group) else {
+            return Err(RouteError::NotFound { prefix });
+        };
+        if let ([old], [new]) = (before.as_slice(), wanted)
+            && present.buckets() == 1
+            && old.idx != new.idx
+            && new.weight > 0
+        {
+            // Nothing of a single next hop's group is worth keeping when that next hop leaves.
+            let target = self.group_for(wanted, present.selection)?;
+            self.repoint(prefix, group, target)?;
+            return Ok((target, left()));
+        }
+        if present.routes > 1 {
+            return Ok((self.part(prefix, group, wanted)?, left()));
+        }
+        let view = Arc::clone(&self.view);
+        let on = shared(&view);
+        let left = self
+            .groups
+            .set_members(on, &mut self.nhops, group, wanted, self.now)?;
+        Ok((group, left))
+    }
+
+    /// Gives a route that shares its group one of its own, with other members. Returns that.
+    pub(super) fn part(
+        &mut self,
+        prefix: Prefix,
+        group: GroupId,
+        wanted: &[Wanted],
+    ) -> Result<GroupId, RouteError> {
+        let view = Arc::clone(&self.view);
+        let on = shared(&view);
+        let own = self.groups.fork(on, &mut self.nhops, group, self.now)?;
+        self.groups.use_group(own);
+        let set = self
+            .groups
+            .set_members(on, &mut self.nhops, own, wanted, self.now);
+        if let Err(full) = set {
+            self.release(own);
+            return Err(full.into());
+        }
+        self.repoint(prefix, group, own)?;
+        Ok(own)
+    }
+
+    /// Moves a route to another group, of which it is a user already; takes that back if it cannot.
+    pub(super) fn repoint(&mut self, prefix: Prefix, from: GroupId, to: GroupId) -> Result<(), RouteError> {
+        if let Err(full) = self.set_fib(&prefix, to) {
+            self.release(to);
+            return Err(full.into());
+        }
+        self.rib.set(prefix, to);
+        self.release(from);
+        Ok(())
+    }
+
+    /// A group with these members, shared or new, with one more route that uses it.
+    pub(super) fn group_for(
+        &mut self,
+        wanted: &[Wanted],
+        selection: Selection,
+    ) -> Result<GroupId, RouteError> {
+        let view = Arc::clone(&self.view);
+        let group = match self.groups.find(&self.nhops, wanted, selection) {
+            Some(group) => group,
+            None => {
+                self.groups
+                    .create(shared(&view), &mut self.nhops, wanted, selection, self.now)?
+            }
+        };
+        self.groups.use_group(group);
+        Ok(group)
+    }
+
+    /// One route less uses the group. Returns whom it named, if it ended.
+    pub(super) fn release(&mut self, group: GroupId) -> Vec<NhopIdx> {
+        let view = Arc::clone(&self.view);
+        self.groups.release(shared(&view), &mut self.nhops, group)
+    }
+
+    /// The members as they are wanted now.
+    pub(super) fn wanted(&self, group: GroupId) -> Vec<Wanted> {
+        self.groups.get(group).map_or_else(Vec::new, |g| g.wanted())
+    }
+
+    /// The next hops of paths, made where there are none, for a group that has `others` already. On failure
+    /// none is left behind.
+    pub(super) fn intern(
+        &mut self,
+        prefix: Prefix,
+        others: &[Wanted],
+        paths: &[Path],
+        deadline: Option<Secs>,
+    ) -> Result<Vec<Wanted>, RouteError> {
+        let (count, limit) = (others.len() + paths.len(), self.groups.max_members());
+        if count > limit {
+            return Err(RouteError::TooManyMembers {
+                prefix,
+                count,
+                limit,
+            });
+        }
+        self.nhops.reclaim(&self.view.qsbr);
+        let mut wanted = Vec::with_capacity(paths.len());
+        for path in paths {
+            let Some(idx) = self.nhops.intern(&self.view.nhops, path) else {
+                self.end_unnamed(&idxs(&wanted));
+                let limit = u64::from(self.nhops.max());
+                return Err(RouteError::Full {
+                    what: "next hops",
+                    limit,
+                });
+            };
+            let deadline = deadline.filter(|_| path.weight == 0);
+            wanted.push(Wanted {
+                idx,
+                weight: path.weight,
+                deadline,
+            });
+        }
+        Ok(wanted)
+    }
+
+    /// Equal keys share one slot, and a slot has one MTU.
+    pub(super) fn mtu_warning(&self, paths: &[Path]) -> Option<String> {
+        let differs = |path: &Path| {
+            let nhop = self.nhops.get(self.nhops.idx(&path.key)?)?;
+            Some(nhop.mtu).filter(|mtu| *mtu != path.mtu)
+        };
+        let (path, mtu) = paths.iter().find_map(|path| Some((path, differs(path)?)))?;
+        Some(format!(
+            "{} keeps its MTU of {mtu}: other routes use it; change one of them to set {}",
+            path.key, path.mtu
+        ))
+    }
+}
+
+pub(super) fn idxs(wanted: &[Wanted]) -> Vec<NhopIdx> {
+    wanted.iter().map(|w| w.idx).collect()
+}

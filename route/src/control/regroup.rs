@@ -71,7 +71,12 @@ impl Control {
     }
 
     /// Moves a route to another group, of which it is a user already; takes that back if it cannot.
-    pub(super) fn repoint(&mut self, prefix: Prefix, from: GroupId, to: GroupId) -> Result<(), RouteError> {
+    pub(super) fn repoint(
+        &mut self,
+        prefix: Prefix,
+        from: GroupId,
+        to: GroupId,
+    ) -> Result<(), RouteError> {
         if let Err(full) = self.set_fib(&prefix, to) {
             self.release(to);
             return Err(full.into());

@@ -16,10 +16,10 @@ mod switch;
 
 pub use batch::{BatchDone, BatchEnd, RouteBatch, RouteSet};
 pub use flows::{FlowRow, FlowSide};
+pub use get::{Chosen, RouteGet, Why};
 pub use health::{DownCause, NhopHealth};
 pub use reader::Reader;
 pub use report::{Leaving, PortReport, WorkerReport};
-pub use get::{Chosen, RouteGet, Why};
 pub use routes::{GatewaySpec, PathKind, RouteSpec};
 
 use crate::counters::Counters;

@@ -7,8 +7,8 @@ use crate::link::NO_NEIGH;
 use crate::ports::{Layer, Port};
 use crate::time::Now;
 use route::{
-    Change, Health, NhopKey, NhopKeyMatch, NhopKind, Path, PathInfo, Prefix, RouteInfo, Secs,
-    Selection,
+    Change, GroupId, Health, NhopKey, NhopKeyMatch, NhopKind, Path, PathInfo, Prefix, RouteInfo,
+    Secs, Selection,
 };
 use std::net::IpAddr;
 

@@ -55,9 +55,23 @@ impl Control {
         group: GroupId,
         wanted: &[Wanted],
     ) -> Result<GroupId, RouteError> {
+        let present = self.groups.get(group);
+        let selection = present.map_or_else(Selection::default, |group| group.selection);
+        let own = self.copy_with(group, wanted, selection)?;
+        self.repoint(prefix, group, own)?;
+        Ok(own)
+    }
+
+    /// A copy of a group, history and all, with other members and one use.
+    pub(super) fn copy_with(
+        &mut self,
+        from: GroupId,
+        wanted: &[Wanted],
+        selection: Selection,
+    ) -> Result<GroupId, RouteError> {
         let view = Arc::clone(&self.view);
         let on = shared(&view);
-        let own = self.groups.fork(on, &mut self.nhops, group, self.now)?;
+        let own = self.groups.fork(on, &mut self.nhops, from, self.now)?;
         self.groups.use_group(own);
         let set = self
             .groups
@@ -66,7 +80,8 @@ impl Control {
             self.release(own);
             return Err(full.into());
         }
-        self.repoint(prefix, group, own)?;
+        self.groups
+            .set_selection(on, &self.nhops, own, selection, self.now);
         Ok(own)
     }
 

@@ -1,16 +1,15 @@
 //! Planning a batch: what differs from what there is, and the groups that it takes.
 
 use super::{Batch, BatchSet, NONE, Op, Phase};
+use crate::control::Control;
 use crate::control::change::check_paths;
 use crate::control::regroup::idxs;
-use crate::control::{Control, shared};
 use crate::error::RouteError;
 use crate::ids::GroupId;
-use crate::nhgrp::{Selection, Wanted};
+use crate::nhgrp::Selection;
 use crate::nhop::NhopKey;
 use crate::prefix::{Family, Prefix};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 impl Batch {
     /// Compares routes of the batch with those that there are.
@@ -188,28 +187,5 @@ impl Control {
         made.inspect_err(|_| {
             self.end_unnamed(&idxs(&wanted));
         })
-    }
-
-    /// A copy of a group, history and all, with other members and one use.
-    fn copy_with(
-        &mut self,
-        from: GroupId,
-        wanted: &[Wanted],
-        selection: Selection,
-    ) -> Result<GroupId, RouteError> {
-        let view = Arc::clone(&self.view);
-        let on = shared(&view);
-        let own = self.groups.fork(on, &mut self.nhops, from, self.now)?;
-        self.groups.use_group(own);
-        let set = self
-            .groups
-            .set_members(on, &mut self.nhops, own, wanted, self.now);
-        if let Err(full) = set {
-            self.release(own);
-            return Err(full.into());
-        }
-        self.groups
-            .set_selection(on, &self.nhops, own, selection, self.now);
-        Ok(own)
     }
 }

@@ -127,7 +127,7 @@ fn gateway() -> Gateway {
         }]),
         mtu: None,
         deadline_s: None,
-        selection: None,
+        options: Default::default(),
     };
     gateway
         .control

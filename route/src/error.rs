@@ -1,6 +1,5 @@
 //! Why a change of routes is refused. Each message is one line that also says what would be right.
 
-use crate::nhgrp::Selection;
 use crate::nhop::NhopKey;
 use crate::prefix::Prefix;
 
@@ -48,13 +47,13 @@ pub enum RouteError {
         /// What it can hold.
         limit: u64,
     },
-    /// The route tells flows apart in another way.
-    #[error("{prefix} selects by {}: use change to make it select in another way", .is.name())]
-    Selects {
+    /// The route treats flows in another way: `{option}`, such as "selects by source".
+    #[error("{prefix} {option}: use change to give it other options")]
+    Options {
         /// The route.
         prefix: Prefix,
-        /// By what it selects.
-        is: Selection,
+        /// What it does.
+        option: String,
     },
     /// A weight out of range.
     #[error(

@@ -1,7 +1,7 @@
 //! What control tells about routes: listings, the effect of a change, how full its tables are.
 
 use crate::ids::{GroupId, NhopGen, NhopIdx, Pin, PortId, Secs};
-use crate::nhgrp::Selection;
+use crate::nhgrp::Options;
 use crate::nhop::{Admin, Health, NhopKey, NhopKind};
 use crate::prefix::Prefix;
 use std::net::IpAddr;
@@ -65,8 +65,8 @@ pub struct RouteInfo {
     pub group: GroupId,
     /// Buckets of that group.
     pub buckets: u32,
-    /// By what that group tells flows apart.
-    pub selection: Selection,
+    /// How that group treats flows.
+    pub options: Options,
     /// What its first path does.
     pub kind: NhopKind,
     /// Its paths, in the order of their addition.

@@ -43,7 +43,9 @@ pub use ids::{GroupId, NhopGen, NhopIdx, PIN_FIELD_BITS, Pin, PortId, Secs};
 pub use info::{
     Change, ChangeKind, Fill, GroupInfo, MemberInfo, NhopKeyMatch, PathInfo, RouteInfo,
 };
-pub use nhgrp::{Answer, GroupRef, MAX_MEMBERS, Selection};
+pub use nhgrp::{
+    Answer, Failback, GroupRef, MAX_MEMBERS, Options, OptionsAsked, Selection, Sticky, StickyAsked,
+};
 pub use nhop::{Admin, Health, NhopAttrs, NhopInfo, NhopKey, NhopKind, NhopWord, Path, PinState};
 pub use prefix::{Family, Prefix, PrefixError};
 pub use qsbr::{Qsbr, Reader};

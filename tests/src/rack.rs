@@ -153,7 +153,7 @@ impl Rack {
             kind: PathKind::Gateways(gateways),
             mtu: None,
             deadline_s: None,
-            selection: None,
+            options: Default::default(),
         }
     }
 

@@ -21,7 +21,7 @@ fn add_route(scene: &mut Scene, prefix: &str, kind: PathKind) {
         kind,
         mtu: None,
         deadline_s: None,
-        selection: None,
+        options: Default::default(),
     };
     let (now, gw) = (scene.net.sim.now, &mut scene.net.sim.gateway);
     gw.control
@@ -435,7 +435,7 @@ fn next_hops_keep_their_places_in_a_full_table_of_neighbours() {
         ),
         mtu: None,
         deadline_s: None,
-        selection: None,
+        options: Default::default(),
     };
     let (now, gw) = (scene.net.sim.now, &mut scene.net.sim.gateway);
     let refused = gw.control.route_add(&more, &mut gw.host, now);

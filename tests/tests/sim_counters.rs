@@ -96,7 +96,7 @@ fn a_packet_that_could_not_be_fragmented_was_not_forwarded() {
         kind: PathKind::Gateways(vec![gateway]),
         mtu: Some(68),
         deadline_s: None,
-        selection: None,
+        options: Default::default(),
     };
     let (now, gw) = (scene.net.sim.now, &mut scene.net.sim.gateway);
     gw.control

@@ -344,7 +344,7 @@ fn a_next_hop_that_never_answers_gets_no_packet_and_loses_none() {
             kind: PathKind::Gateways(gateways.map(gateway).to_vec()),
             mtu: None,
             deadline_s: None,
-            selection: None,
+            options: Default::default(),
         };
         let (now, gw) = (scene.net.sim.now, &mut scene.net.sim.gateway);
         gw.control

@@ -9,7 +9,7 @@ use super::{Control, Ended, shared};
 use crate::error::{KindError, MAX_WEIGHT, RouteError};
 use crate::ids::{GroupId, NhopIdx, Secs};
 use crate::info::{Change, ChangeKind, NhopKeyMatch, PathInfo};
-use crate::nhgrp::{Selection, Wanted};
+use crate::nhgrp::{Options, OptionsAsked, Wanted};
 use crate::nhop::{NhopKey, NhopKind, Path};
 use crate::prefix::Prefix;
 use std::sync::Arc;
@@ -20,60 +20,61 @@ impl Control {
     /// # Errors
     /// If a path is there already, cannot be, or a table is full; then nothing was changed.
     pub fn add(&mut self, prefix: Prefix, paths: &[Path], now: Secs) -> Result<Change, RouteError> {
-        self.add_selecting(prefix, paths, None, now)
+        self.add_with(prefix, paths, OptionsAsked::default(), now)
     }
 
-    /// As [`Self::add`], and says by what the route tells flows apart; left out, that stays as it is, or is the
-    /// 5-tuple for a new route.
+    /// As [`Self::add`], and says how the route treats flows.
     ///
     /// # Errors
     /// As [`Self::add`].
-    pub fn add_selecting(
+    pub fn add_with(
         &mut self,
         prefix: Prefix,
         paths: &[Path],
-        selection: Option<Selection>,
+        asked: OptionsAsked,
         now: Secs,
     ) -> Result<Change, RouteError> {
         self.at(now);
         check_paths(prefix, paths, 1)?;
         match self.rib.get(&prefix) {
-            None => self.add_route(prefix, paths, selection.unwrap_or_default()),
-            Some(group) => match self.groups.get(group).map(|g| g.selection) {
-                Some(is) if selection.is_some_and(|wanted| wanted != is) => {
-                    Err(RouteError::Selects { prefix, is })
-                }
-                _ => self.add_paths(prefix, group, paths),
+            None => self.add_route(prefix, paths, asked.over(Options::default())),
+            Some(group) => match self
+                .groups
+                .get(group)
+                .and_then(|g| g.options.unlike(&asked))
+            {
+                Some(option) => Err(RouteError::Options { prefix, option }),
+                None => self.add_paths(prefix, group, paths),
             },
         }
     }
 
-    /// As [`Self::change`], and says by what the route tells flows apart from now on. Pinned flows stay where they
-    /// are; flows without a pin may move.
+    /// As [`Self::change`], and says how the route treats flows from now on. Pinned flows stay where they are; flows
+    /// without a pin may move.
     ///
     /// # Errors
     /// As [`Self::change`].
-    pub fn change_selecting(
+    pub fn change_with(
         &mut self,
         prefix: Prefix,
         paths: &[Path],
-        selection: Selection,
+        asked: OptionsAsked,
         deadline: Option<Secs>,
         now: Secs,
     ) -> Result<Change, RouteError> {
         let group = self.rib.get(&prefix).and_then(|id| self.groups.get(id));
-        let was = group.map_or_else(Selection::default, |group| group.selection);
-        self.select(prefix, selection, now)?;
+        let was = group.map_or_else(Options::default, |group| group.options);
+        self.set_options(prefix, asked.over(was), now)?;
         self.change(prefix, paths, deadline, now).inspect_err(|_| {
             // Its group is its own by now: this needs no room.
-            let _ = self.select(prefix, was, now);
+            let _ = self.set_options(prefix, was, now);
         })
     }
 
-    fn select(
+    fn set_options(
         &mut self,
         prefix: Prefix,
-        selection: Selection,
+        options: Options,
         now: Secs,
     ) -> Result<(), RouteError> {
         self.at(now);
@@ -84,7 +85,7 @@ impl Control {
         let Some(present) = self.groups.get(group) else {
             return Ok(());
         };
-        if present.selection == selection {
+        if present.options == options {
             return Ok(());
         }
         let (shared_by, wanted) = (present.routes, present.wanted());
@@ -95,7 +96,7 @@ impl Control {
         };
         let view = Arc::clone(&self.view);
         self.groups
-            .set_selection(shared(&view), &self.nhops, own, selection, self.now);
+            .set_options(shared(&view), &self.nhops, own, options, self.now);
         Ok(())
     }
 
@@ -168,7 +169,7 @@ impl Control {
         &mut self,
         prefix: Prefix,
         paths: &[Path],
-        selection: Selection,
+        options: Options,
     ) -> Result<Change, RouteError> {
         let limit = self.cfg.max_routes as usize;
         if self.rib.len(prefix.family()) >= limit {
@@ -180,7 +181,7 @@ impl Control {
         let warning = self.mtu_warning(paths);
         let wanted = self.intern(prefix, &[], paths, None)?;
         let idxs = idxs(&wanted);
-        let group = self.group_for(&wanted, selection).inspect_err(|_| {
+        let group = self.group_for(&wanted, options).inspect_err(|_| {
             self.end_unnamed(&idxs);
         })?;
         if let Err(full) = self.set_fib(&prefix, group) {

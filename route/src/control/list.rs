@@ -3,7 +3,7 @@
 use super::Control;
 use crate::ids::{GroupId, NhopIdx, Pin};
 use crate::info::{Fill, GroupInfo, MemberInfo, PathInfo, RouteInfo};
-use crate::nhgrp::{Member, Selection};
+use crate::nhgrp::{Member, Options};
 use crate::nhop::{NhopInfo, NhopKey, NhopKind};
 use crate::prefix::{Family, Prefix};
 use std::net::IpAddr;
@@ -148,9 +148,9 @@ impl Control {
             .map_or(NhopKind::Blackhole, |path| path.key.kind);
         let is = self.groups.get(group);
         let buckets = is.map_or(0, |g| g.buckets());
-        let selection = is.map_or_else(Selection::default, |g| g.selection);
+        let options = is.map_or_else(Options::default, |g| g.options);
         RouteInfo {
-            selection,
+            options,
             prefix,
             group,
             buckets,

@@ -3,7 +3,7 @@
 use super::{Control, shared};
 use crate::error::RouteError;
 use crate::ids::{GroupId, NhopIdx, Secs};
-use crate::nhgrp::{Selection, Wanted};
+use crate::nhgrp::{Options, Wanted};
 use crate::nhop::Path;
 use crate::prefix::Prefix;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl Control {
             && new.weight > 0
         {
             // Nothing of a single next hop's group is worth keeping when that next hop leaves.
-            let target = self.group_for(wanted, present.selection)?;
+            let target = self.group_for(wanted, present.options)?;
             self.repoint(prefix, group, target)?;
             return Ok((target, left()));
         }
@@ -56,8 +56,8 @@ impl Control {
         wanted: &[Wanted],
     ) -> Result<GroupId, RouteError> {
         let present = self.groups.get(group);
-        let selection = present.map_or_else(Selection::default, |group| group.selection);
-        let own = self.copy_with(group, wanted, selection)?;
+        let options = present.map_or_else(Options::default, |group| group.options);
+        let own = self.copy_with(group, wanted, options)?;
         self.repoint(prefix, group, own)?;
         Ok(own)
     }
@@ -67,7 +67,7 @@ impl Control {
         &mut self,
         from: GroupId,
         wanted: &[Wanted],
-        selection: Selection,
+        options: Options,
     ) -> Result<GroupId, RouteError> {
         let view = Arc::clone(&self.view);
         let on = shared(&view);
@@ -81,7 +81,7 @@ impl Control {
             return Err(full.into());
         }
         self.groups
-            .set_selection(on, &self.nhops, own, selection, self.now);
+            .set_options(on, &self.nhops, own, options, self.now);
         Ok(own)
     }
 
@@ -105,14 +105,14 @@ impl Control {
     pub(super) fn group_for(
         &mut self,
         wanted: &[Wanted],
-        selection: Selection,
+        options: Options,
     ) -> Result<GroupId, RouteError> {
         let view = Arc::clone(&self.view);
-        let group = match self.groups.find(&self.nhops, wanted, selection) {
+        let group = match self.groups.find(&self.nhops, wanted, options) {
             Some(group) => group,
             None => {
                 self.groups
-                    .create(shared(&view), &mut self.nhops, wanted, selection, self.now)?
+                    .create(shared(&view), &mut self.nhops, wanted, options, self.now)?
             }
         };
         self.groups.use_group(group);

@@ -2,7 +2,7 @@
 
 use super::explore;
 use crate::ids::{GroupId, PortId, Secs};
-use crate::nhgrp::{GroupCtl, GroupRef, Groups, Selection, Shared, Wanted};
+use crate::nhgrp::{GroupCtl, GroupRef, Groups, Options, Shared, Wanted};
 use crate::nhop::{Health, NhopCtl, NhopKey, NhopKind, Path, Slots};
 use crate::qsbr::Qsbr;
 use loom::thread;
@@ -53,7 +53,13 @@ impl World {
         let (mut nhops, mut groups) = (NhopCtl::new(3), GroupCtl::new(3, 16, 2, 1000));
         let members: Vec<_> = (1..=count).map(|p| wanted(&world, &mut nhops, p)).collect();
         let id = groups
-            .create(world.shared(), &mut nhops, &members, Selection::Tuple, NOW)
+            .create(
+                world.shared(),
+                &mut nhops,
+                &members,
+                Options::default(),
+                NOW,
+            )
             .unwrap();
         groups.use_group(id);
         (Arc::new(world), Desk { nhops, groups, id })

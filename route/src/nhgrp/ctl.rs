@@ -7,6 +7,7 @@
 
 use super::buddy::{Block, Buddy};
 use super::layout::{self, Layout};
+use super::options::Options;
 use super::selection::{Selection, Shape};
 use super::{Groups, MAX_MEMBERS};
 use crate::error::Full;
@@ -51,7 +52,7 @@ pub(crate) struct Group {
     /// Routes that use it.
     pub(crate) routes: u32,
     /// By what it tells flows apart.
-    pub(crate) selection: Selection,
+    pub(crate) options: Options,
     /// With [`Selection::ModN`]: whose turn it is in each bucket, by their numbers in the layout.
     pub(super) turns: Vec<layout::Member>,
     pub(super) layout: Layout,
@@ -81,7 +82,7 @@ impl Group {
 
     /// Members, each with the buckets that it owns.
     pub(crate) fn owned(&self) -> impl Iterator<Item = (&Member, u32)> {
-        let owned = match self.selection {
+        let owned = match self.options.selection {
             Selection::ModN => self.turned(),
             _ => self.layout.owned(),
         };
@@ -103,7 +104,7 @@ impl Group {
         Shape {
             base: self.buckets.base,
             order: self.buckets.order,
-            selection: self.selection,
+            selection: self.options.selection,
             takers: self.turns.len() as u16,
         }
     }
@@ -124,8 +125,8 @@ impl Group {
     }
 }
 
-/// Next hops and weights, in order, and the way of selection: what routes that share a group have in common.
-type Paths = (Box<[(NhopKey, u32)]>, Selection);
+/// Next hops and weights, in order, and the options: what routes that share a group have in common.
+type Paths = (Box<[(NhopKey, u32)]>, Options);
 
 /// Memory that readers may still look at.
 #[derive(Debug)]
@@ -216,10 +217,10 @@ impl GroupCtl {
         &self,
         nhops: &NhopCtl,
         wanted: &[Wanted],
-        selection: Selection,
+        options: Options,
     ) -> Option<GroupId> {
         self.by_paths
-            .get(&(paths(nhops, wanted)?, selection))
+            .get(&(paths(nhops, wanted)?, options))
             .copied()
     }
 
@@ -236,7 +237,7 @@ impl GroupCtl {
         on: Shared<'_>,
         nhops: &mut NhopCtl,
         wanted: &[Wanted],
-        selection: Selection,
+        options: Options,
         now: Secs,
     ) -> Result<GroupId, Full> {
         let count = if wanted.len() > 1 {
@@ -253,13 +254,13 @@ impl GroupCtl {
             .filter_map(|line| on.groups.line(line))
             .for_each(super::line::Line::clear);
         let layout = Layout::new(self.order(count));
-        self.install(on, id, layout, buckets, selection);
+        self.install(on, id, layout, buckets, options);
         if let Err(full) = self.set_members(on, nhops, id, wanted, now) {
             self.discard(id);
             return Err(full);
         }
         if let Some(paths) = paths(nhops, wanted) {
-            let paths = (paths, selection);
+            let paths = (paths, options);
             self.by_paths.entry(paths.clone()).or_insert(id);
             if let Some(group) = self.get_mut(id) {
                 group.shared_as = Some(paths);
@@ -277,11 +278,11 @@ impl GroupCtl {
         now: Secs,
     ) -> Result<GroupId, Full> {
         let Some(group) = self.get(from) else {
-            return self.create(on, nhops, &[], Selection::default(), now);
+            return self.create(on, nhops, &[], Options::default(), now);
         };
         let (layout, old, alive) = (group.layout.clone(), group.buckets, group.alive);
         let (members, restarted) = (group.members.clone(), group.restarted.clone());
-        let (selection, turns) = (group.selection, group.turns.clone());
+        let (options, turns) = (group.options, group.turns.clone());
         let id = self.take_id(on)?;
         let buckets = self
             .take_lines(on, layout.buckets())
@@ -296,7 +297,7 @@ impl GroupCtl {
             }
         }
         members.iter().for_each(|m| nhops.join(m.is.idx, id));
-        self.install(on, id, layout, buckets, selection);
+        self.install(on, id, layout, buckets, options);
         if let Some(group) = self.get_mut(id) {
             group.turns = turns;
             on.groups.publish_shape(id, group.shape());
@@ -406,12 +407,12 @@ impl GroupCtl {
         id: GroupId,
         layout: Layout,
         buckets: Block,
-        selection: Selection,
+        options: Options,
     ) {
         let group = Group {
             members: Vec::new(),
             routes: 0,
-            selection,
+            options,
             turns: Vec::new(),
             layout,
             buckets,

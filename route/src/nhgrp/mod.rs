@@ -18,11 +18,13 @@ mod deal;
 mod history;
 mod layout;
 mod line;
+mod options;
 mod selection;
 mod write;
 
 pub(crate) use ctl::{GroupCtl, Member, Shared, Wanted};
 pub(crate) use line::Line;
+pub use options::{Failback, Options, OptionsAsked, Sticky, StickyAsked};
 pub use selection::Selection;
 
 use crate::chunks::Chunks;

@@ -9,6 +9,7 @@
 use super::buddy::Block;
 use super::ctl::{Group, GroupCtl, Member, Shared, Wanted};
 use super::layout::Standing;
+use super::options::Options;
 use super::selection::Selection;
 use crate::error::Full;
 use crate::ids::{GroupId, NhopIdx, Pin, Secs};
@@ -58,24 +59,21 @@ impl GroupCtl {
         Ok(leaving.iter().map(|m| m.is.idx).collect())
     }
 
-    /// Changes by what a group that no other route uses tells flows apart. Pinned flows stay where they are.
-    pub(crate) fn set_selection(
+    /// Changes how a group that no other route uses treats its flows. Pinned flows stay where they are.
+    pub(crate) fn set_options(
         &mut self,
         on: Shared<'_>,
         nhops: &NhopCtl,
         id: GroupId,
-        selection: Selection,
+        options: Options,
         now: Secs,
     ) {
-        if self
-            .get(id)
-            .is_none_or(|group| group.selection == selection)
-        {
+        if self.get(id).is_none_or(|group| group.options == options) {
             return;
         }
         self.unshare(id);
         if let Some(group) = self.get_mut(id) {
-            group.selection = selection;
+            group.options = options;
             on.groups.publish_shape(id, group.shape());
         }
         self.settle(on, nhops, id, &|_| false, now);
@@ -213,7 +211,7 @@ fn take_turns(on: Shared<'_>, id: GroupId, group: &mut Group, standing: &[Standi
         let standing = standing.get(*name);
         standing.is_some_and(|s| s.eligible && s.weight > 0)
     };
-    let turns: Vec<usize> = match group.selection {
+    let turns: Vec<usize> = match group.options.selection {
         Selection::ModN => group.members.iter().map(|m| m.name).filter(takes).collect(),
         _ => Vec::new(),
     };

@@ -148,7 +148,7 @@ impl Control {
             let resolved = match set {
                 Some(set) => BatchSet {
                     paths: self.set_paths(&set, &mut loading.reserved, host)?,
-                    selection: set.spec.selection,
+                    options: set.spec.options,
                 },
                 None => BatchSet::default(),
             };

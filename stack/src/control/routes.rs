@@ -7,8 +7,8 @@ use crate::link::NO_NEIGH;
 use crate::ports::{Layer, Port};
 use crate::time::Now;
 use route::{
-    Change, GroupId, Health, NhopKey, NhopKeyMatch, NhopKind, Path, PathInfo, Prefix, RouteInfo,
-    Secs, Selection,
+    Change, GroupId, Health, NhopKey, NhopKeyMatch, NhopKind, OptionsAsked, Path, PathInfo, Prefix,
+    RouteInfo, Secs,
 };
 use std::net::IpAddr;
 
@@ -50,8 +50,8 @@ pub struct RouteSpec {
     pub mtu: Option<u32>,
     /// How long a drained next hop keeps its flows, s.
     pub deadline_s: Option<u32>,
-    /// By what its group tells flows apart, if that is said.
-    pub selection: Option<Selection>,
+    /// How its group treats flows.
+    pub options: OptionsAsked,
 }
 
 /// The path of an own address.
@@ -105,7 +105,7 @@ impl Control {
         let (paths, reserved) = self.paths(spec, host)?;
         let added = self
             .routes
-            .add_selecting(spec.prefix, &paths, spec.selection, now.secs());
+            .add_with(spec.prefix, &paths, spec.options, now.secs());
         self.committed(added, reserved, host, now)
     }
 
@@ -128,15 +128,9 @@ impl Control {
         let deadline = spec
             .deadline_s
             .map(|s| Secs(now.secs().0.saturating_add(s)));
-        let changed = match spec.selection {
-            Some(selection) => {
-                self.routes
-                    .change_selecting(spec.prefix, &paths, selection, deadline, now.secs())
-            }
-            None => self
-                .routes
-                .change(spec.prefix, &paths, deadline, now.secs()),
-        };
+        let changed =
+            self.routes
+                .change_with(spec.prefix, &paths, spec.options, deadline, now.secs());
         self.committed(changed, reserved, host, now)
     }
 

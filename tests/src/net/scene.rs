@@ -132,7 +132,7 @@ impl Scene {
             kind: PathKind::Gateways(members.iter().map(gateway).collect()),
             mtu: None,
             deadline_s,
-            selection: None,
+            options: Default::default(),
         }
     }
 
@@ -170,7 +170,7 @@ impl Scene {
         for family in BOTH {
             let members: Vec<_> = (0..self.servers).map(|s| (s, 1)).collect();
             let spec = RouteSpec {
-                selection: Some(selection),
+                options: selection.into(),
                 ..Self::spec(family, &members, None)
             };
             let (now, gw) = (self.net.sim.now, &mut self.net.sim.gateway);

@@ -5,7 +5,6 @@ use crate::wire::route::Health;
 use crate::wire::route::Path;
 use crate::wire::route::PathKind;
 use crate::wire::route::Route;
-use crate::wire::route::Select;
 use route::Prefix;
 use std::net::IpAddr;
 
@@ -65,16 +64,6 @@ pub(crate) fn flag_letters(route: &Route, path: &Path) -> String {
         .filter(|(_, on)| *on)
         .map(|(letter, _)| letter)
         .collect()
-}
-
-/// By what a route tells flows apart, as `-select` takes it.
-pub(crate) const fn select(select: Select) -> &'static str {
-    match select {
-        Select::Tuple => "5-tuple",
-        Select::Source => "source",
-        Select::SourceDestination => "source-destination",
-        Select::ModN => "mod-n",
-    }
 }
 
 /// route's flag words: `<UP,GATEWAY,DONE,STATIC>`.

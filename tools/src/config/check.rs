@@ -206,6 +206,9 @@ fn route(route: &Route, config: &Config, problems: &mut Problems) {
         let name = &port.name.value;
         problems.add(*line, format!("{destination} is our own address on port {name}: its route is there by itself, leave this one out"));
     }
+    if let Err(wrong) = route.options.check(*destination) {
+        problems.add(*line, wrong);
+    }
     if let Err(wrong) = check_mtu(*destination, route.mtu) {
         problems.add(*line, wrong);
     }

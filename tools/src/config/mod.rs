@@ -13,6 +13,7 @@ mod read;
 pub use problem::Problem;
 pub use problem::Problems;
 
+use crate::wire::options::Options;
 use crate::wire::route::PathKind;
 use flowtable::State;
 use route::Prefix;
@@ -186,6 +187,8 @@ pub struct Route {
     pub iface: Option<Located<String>>,
     /// The path's MTU.
     pub mtu: Option<u32>,
+    /// How it treats flows.
+    pub options: Options,
 }
 
 /// A gateway of a route.

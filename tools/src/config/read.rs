@@ -19,6 +19,9 @@ use super::document::Element;
 use super::document::Section;
 use super::document::integer;
 use super::document::shown;
+use crate::wire::options::MAX_SLOW_START_S;
+use crate::wire::options::MAX_STICKY_S;
+use crate::wire::options::Options;
 use crate::wire::route::Family;
 use crate::wire::route::MAX_WEIGHT;
 use crate::wire::route::PathKind;
@@ -274,6 +277,7 @@ fn route(mut section: Section<'_>) -> Option<Route> {
     let is_special = section.has("kind");
     let special = section.choice("kind", &kinds);
     let mtu = section.number("mtu", 68..=65_535).map(|mtu| mtu.value);
+    let options = options(&mut section);
     if destination.is_none() {
         let example = "write destination = \"203.0.113.0/24\", say";
         section.problem(line, format!("a route without a destination: {example}"));
@@ -296,7 +300,26 @@ fn route(mut section: Section<'_>) -> Option<Route> {
         gateways,
         iface,
         mtu,
+        options,
     })
+}
+
+/// `select = "source"`, `sticky = "src/24"`, `sticky-timeout = 1800`, `failback = "return"`, `slow-start = 30`.
+fn options(section: &mut Section<'_>) -> Options {
+    let mut options = Options::default();
+    for key in ["select", "sticky", "failback"] {
+        if let Some(text) = section.text(key, "one of route's words, see route --help")
+            && let Err(wrong) = options.read(key, &text.value)
+        {
+            section.problem(text.line, wrong.trim_start_matches('-'));
+        }
+    }
+    if let Some(seconds) = section.number("sticky-timeout", 1..=MAX_STICKY_S) {
+        options.sticky.get_or_insert_default().timeout = Some(seconds.value);
+    }
+    let slow_start = section.number("slow-start", 0..=MAX_SLOW_START_S);
+    options.slow_start = slow_start.map(|seconds| seconds.value);
+    options
 }
 
 /// A prefix, or `default` in the family of the gateways.

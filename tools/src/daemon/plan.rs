@@ -1,5 +1,6 @@
 //! The configuration as what `stack` is built from: devices, setup, first routes, checks.
 
+use super::backend::asked;
 use super::backend::spec_of;
 use super::secrets::Secrets;
 use crate::config;
@@ -270,8 +271,11 @@ impl<'a> Plan<'a> {
         }
         for route in &self.config.routes {
             let line = route.destination.line;
-            let spec = spec_of(route.destination.value, &paths(route), None)
-                .map_err(|error| self.at(line, error))?;
+            let destination = route.destination.value;
+            let mut spec =
+                spec_of(destination, &paths(route), None).map_err(|error| self.at(line, error))?;
+            spec.options =
+                asked(destination, &route.options).map_err(|error| self.at(line, error))?;
             control
                 .route_add(&spec, host, now)
                 .map_err(|error| self.at(line, error))?;

@@ -229,7 +229,7 @@ impl Table<'_> {
         };
         let set = self.file.intern(PathSet {
             paths: vec![path],
-            select: None,
+            options: Default::default(),
         });
         self.by_hop.insert(hop, set);
         set

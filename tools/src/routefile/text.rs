@@ -16,9 +16,10 @@ use super::Wrong;
 use super::given;
 use super::is_wanted;
 use crate::wire::batch::PathSet;
+use crate::wire::options;
 use crate::wire::route::PathKind;
 use crate::wire::route::PathSpec;
-use crate::wire::route::Select;
+
 use crate::wire::route::check_weight;
 use route::MAX_MEMBERS;
 use route::Prefix;
@@ -164,10 +165,12 @@ pub(crate) fn read_set(text: &str) -> Result<PathSet, String> {
                 last.weight = Some(weight);
             }
             "-mtu" => mtu = Some(read_mtu(value()?)?),
-            "-select" => set.select = Some(read_select(value()?)?),
+            _ if options::Options::WORDS.contains(&word.trim_start_matches('-')) => {
+                set.options.read(word.trim_start_matches('-'), value()?)?;
+            }
             _ if word.starts_with('-') => {
                 return Err(format!(
-                    "{word}: write gateways, -blackhole, -reject or -iface PORT; -weight N, -mtu N, -select WHAT"
+                    "{word}: write gateways, -blackhole, -reject or -iface PORT; -weight N, -mtu N, -select WHAT, -sticky src/LENGTH, -sticky-timeout N, -failback WHAT, -slow-start N"
                 ));
             }
             _ => add_gateways(word, &mut set.paths)?,
@@ -247,9 +250,4 @@ fn read_weight(word: &str) -> Result<u32, String> {
 fn read_mtu(word: &str) -> Result<u32, String> {
     let mtu = word.parse().ok().filter(|mtu| (68..=65_535).contains(mtu));
     mtu.ok_or_else(|| format!("-mtu {word}: write a number of bytes, 68 to 65535"))
-}
-
-fn read_select(word: &str) -> Result<Select, String> {
-    serde_json::from_value(word.into())
-        .map_err(|_| format!("-select {word}: write 5-tuple, source, source-destination or mod-n"))
 }

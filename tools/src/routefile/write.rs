@@ -13,9 +13,7 @@ pub fn set(set: &PathSet) -> String {
     if let Some(mtu) = set.paths.first().and_then(|path| path.mtu) {
         let _ = write!(text, " -mtu {mtu}");
     }
-    if let Some(Ok(serde_json::Value::String(select))) = set.select.map(serde_json::to_value) {
-        let _ = write!(text, " -select {select}");
-    }
+    let _ = write!(text, "{}", set.options);
     text
 }
 

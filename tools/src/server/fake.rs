@@ -55,7 +55,7 @@ impl Fake {
         };
         let paths = vec![gateway("192.0.2.11", 1), gateway("192.0.2.12", 3)];
         fake.route_add(RouteAdd {
-            select: None,
+            options: Default::default(),
             destination: prefix("203.0.113.0/24"),
             paths,
         })
@@ -118,7 +118,7 @@ fn route(destination: Prefix, paths: Vec<Path>) -> Route {
         destination,
         group: 3,
         buckets: 4096,
-        select: Default::default(),
+        options: Default::default(),
         is_static: true,
         paths,
     }

@@ -4,9 +4,9 @@
 //! and the number of its set; without a number it has the set of the word before. So a million routes are some
 //! twenty messages, and equal sets of paths are looked at once.
 
+use super::options::Options;
 use super::route::Family;
 use super::route::PathSpec;
-use super::route::Select;
 use route::Prefix;
 use serde::Deserialize;
 use serde::Serialize;
@@ -34,9 +34,9 @@ pub struct BatchBegun {
 pub struct PathSet {
     /// The paths. A gateway of weight 0 drains.
     pub paths: Vec<PathSpec>,
-    /// By what the routes tell flows apart; left out, that stays as it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub select: Option<Select>,
+    /// How the routes treat flows.
+    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    pub options: Options,
 }
 
 /// Parameters of `RouteBatchAdd`.

@@ -7,6 +7,7 @@ use super::idl::METHODS;
 use super::message::Reason;
 use super::neighbour::*;
 use super::nexthop::*;
+use super::options::*;
 use super::ping::*;
 use super::route::*;
 use super::stats::*;
@@ -127,9 +128,21 @@ fn assert_types(description: &Description) {
         mtu: Some(1500),
     };
     check("PathSpec", keys(&spec));
+    let sticky = Sticky {
+        length: Some(24),
+        timeout: Some(60),
+    };
+    check("Sticky", keys(&sticky));
+    let options = Options {
+        select: Some(Select::Tuple),
+        sticky: Some(sticky),
+        failback: Some(Failback::Stay),
+        slow_start: Some(1),
+    };
+    check("Options", keys(&options));
     let paths = PathSet {
         paths: vec![],
-        select: Some(Select::Tuple),
+        options,
     };
     check("PathSet", keys(&paths));
     check("Path", keys(&path()));
@@ -138,7 +151,7 @@ fn assert_types(description: &Description) {
         destination: done().destination,
         group: 1,
         buckets: 1,
-        select: Default::default(),
+        options,
         is_static: true,
         paths: vec![],
     };
@@ -296,7 +309,10 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     asks(
         "RouteAdd",
         keys(&RouteAdd {
-            select: Some(Select::Tuple),
+            options: Options {
+                select: Some(Select::Tuple),
+                ..Options::default()
+            },
             destination,
             paths: vec![],
         }),
@@ -304,7 +320,10 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     asks(
         "RouteChange",
         keys(&RouteChange {
-            select: Some(Select::Tuple),
+            options: Options {
+                select: Some(Select::Tuple),
+                ..Options::default()
+            },
             destination,
             paths: vec![],
             deadline: Some(1),

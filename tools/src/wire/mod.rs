@@ -17,6 +17,7 @@ pub mod limits;
 pub mod message;
 pub mod neighbour;
 pub mod nexthop;
+pub mod options;
 pub mod ping;
 pub mod protocol;
 pub mod route;

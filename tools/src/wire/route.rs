@@ -1,5 +1,6 @@
 //! Routes on the wire: what is asked for, what is answered, what a monitor sees.
 
+use super::options::Options;
 use super::text;
 use route::Prefix;
 use serde::Deserialize;
@@ -47,24 +48,6 @@ pub enum PathKind {
     Local,
 }
 
-/// By what a route tells flows apart that share its next hops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub enum Select {
-    /// Addresses, protocol and ports.
-    #[default]
-    #[serde(rename = "5-tuple")]
-    Tuple,
-    /// The source address.
-    #[serde(rename = "source")]
-    Source,
-    /// Source and destination address.
-    #[serde(rename = "source-destination")]
-    SourceDestination,
-    /// `(src xor dst) mod n`, for comparison only.
-    #[serde(rename = "mod-n")]
-    ModN,
-}
-
 /// One path of a route that is to be added or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,9 +79,9 @@ pub struct RouteAdd {
     /// Its paths; paths of a prefix that is in the table already join those it has.
     #[serde(deserialize_with = "text::object::list")]
     pub paths: Vec<PathSpec>,
-    /// By what the route tells flows apart; the 5-tuple when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub select: Option<Select>,
+    /// How the route treats flows.
+    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    pub options: Options,
 }
 
 /// Parameters of `RouteChange`.
@@ -114,9 +97,9 @@ pub struct RouteChange {
     /// With weight 0: seconds until the flows that are left must move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<u32>,
-    /// By what the route tells flows apart from now on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub select: Option<Select>,
+    /// How the route treats flows from now on.
+    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    pub options: Options,
 }
 
 /// Parameters of `RouteDelete`.
@@ -282,8 +265,8 @@ pub struct Route {
     pub group: u32,
     /// The group's buckets.
     pub buckets: u32,
-    /// By what the group tells flows apart.
-    pub select: Select,
+    /// How the group treats flows: `select` always, the others where they are not as by default.
+    pub options: Options,
     /// Somebody added it (configuration, `route add`); otherwise it follows from a port's address.
     pub is_static: bool,
     /// Its paths, in the group's order.

@@ -21,7 +21,7 @@ use super::{Control, Ended};
 use crate::error::RouteError;
 use crate::ids::{GroupId, NhopIdx, Secs};
 use crate::info::Change;
-use crate::nhgrp::Selection;
+use crate::nhgrp::OptionsAsked;
 use crate::nhop::{NhopKey, Path};
 use crate::prefix::Prefix;
 use hashbrown::{HashMap, HashSet};
@@ -34,8 +34,8 @@ const TOLD_ONE_BY_ONE: usize = 1024;
 pub struct BatchSet {
     /// The paths. A weight of 0 drains.
     pub paths: Vec<Path>,
-    /// By what the routes tell flows apart; left out, that stays as it is, or is the 5-tuple for a new route.
-    pub selection: Option<Selection>,
+    /// How the routes treat flows.
+    pub options: OptionsAsked,
 }
 
 /// What is to be.

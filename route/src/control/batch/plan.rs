@@ -6,7 +6,7 @@ use crate::control::change::check_paths;
 use crate::control::regroup::idxs;
 use crate::error::RouteError;
 use crate::ids::GroupId;
-use crate::nhgrp::Selection;
+use crate::nhgrp::Options;
 use crate::nhop::NhopKey;
 use crate::prefix::{Family, Prefix};
 use std::net::IpAddr;
@@ -157,7 +157,7 @@ impl Control {
             group.member(idx).map(|member| member.is.weight)
         };
         group.members.len() == wish.paths.len()
-            && wish.selection.is_none_or(|is| is == group.selection)
+            && wish.options.over(group.options) == group.options
             && wish
                 .paths
                 .iter()
@@ -175,14 +175,14 @@ impl Control {
         let present = self
             .groups
             .get(old)
-            .map(|group| (group.buckets(), group.selection));
-        let selection = |is| wish.selection.unwrap_or(is);
+            .map(|group| (group.buckets(), group.options));
+        let options = |is| wish.options.over(is);
         let made = match present {
             Some((buckets, is)) if buckets > 1 || wanted.len() > 1 => {
-                self.copy_with(old, &wanted, selection(is))
+                self.copy_with(old, &wanted, options(is))
             }
-            Some((_, is)) => self.group_for(&wanted, selection(is)),
-            None => self.group_for(&wanted, selection(Selection::default())),
+            Some((_, is)) => self.group_for(&wanted, options(is)),
+            None => self.group_for(&wanted, options(Options::default())),
         };
         made.inspect_err(|_| {
             self.end_unnamed(&idxs(&wanted));

@@ -3,12 +3,13 @@
 use super::*;
 use crate::control::{Batch, BatchDone, BatchSet, BatchSpec, BatchState};
 use crate::error::RouteError;
+use crate::nhgrp::OptionsAsked;
 use crate::nhop::NhopInfo;
 
 fn set(paths: &[Path]) -> BatchSet {
     BatchSet {
         paths: paths.to_vec(),
-        selection: None,
+        options: OptionsAsked::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::nhop::Health;
 fn add(lab: &mut Lab, prefix: &str, selection: Selection) {
     let paths = [via(1), via(2), via(3)];
     lab.control
-        .add_selecting(net(prefix), &paths, Some(selection), lab.now)
+        .add_with(net(prefix), &paths, selection.into(), lab.now)
         .unwrap();
 }
 
@@ -28,7 +28,7 @@ fn routes_share_a_group_only_if_they_select_alike() {
     let group = |prefix| lab.control.get(net(prefix)).unwrap();
     assert_eq!(group("10.0.0.0/8").group, group("20.0.0.0/8").group);
     assert_ne!(group("10.0.0.0/8").group, group("30.0.0.0/8").group);
-    assert_eq!(group("30.0.0.0/8").selection, Selection::Tuple);
+    assert_eq!(group("30.0.0.0/8").options.selection, Selection::Tuple);
     assert_eq!(
         lab.group("10.0.0.1").unwrap().selection(),
         Selection::Source
@@ -41,19 +41,19 @@ fn another_selection_is_one_route_s_own_and_moves_no_bucket() {
     lab.add("10.0.0.0/8", &[via(1), via(2)]);
     lab.add("20.0.0.0/8", &[via(1), via(2)]);
     let before = lab.owners("10.0.0.1");
-    let refused = lab.control.add_selecting(
+    let refused = lab.control.add_with(
         net("10.0.0.0/8"),
         &[via(3)],
-        Some(Selection::Source),
+        Selection::Source.into(),
         lab.now,
     );
-    assert!(matches!(refused, Err(RouteError::Selects { .. })));
+    assert!(matches!(refused, Err(RouteError::Options { .. })));
     let same = [weighted(1, 1), weighted(2, 1)];
     lab.control
-        .change_selecting(
+        .change_with(
             net("10.0.0.0/8"),
             &same,
-            Selection::SourceDestination,
+            Selection::SourceDestination.into(),
             None,
             lab.now,
         )
@@ -63,15 +63,20 @@ fn another_selection_is_one_route_s_own_and_moves_no_bucket() {
     assert_eq!(selection("10.0.0.1"), Selection::SourceDestination);
     assert_eq!(selection("20.0.0.1"), Selection::Tuple);
     // What is refused leaves the selection as it was.
-    let nothing = lab.control.change_selecting(
+    let nothing = lab.control.change_with(
         net("10.0.0.0/8"),
         &[via(9), via(9)],
-        Selection::Source,
+        Selection::Source.into(),
         None,
         lab.now,
     );
     assert!(nothing.is_err());
-    let selection = lab.control.get(net("10.0.0.0/8")).unwrap().selection;
+    let selection = lab
+        .control
+        .get(net("10.0.0.0/8"))
+        .unwrap()
+        .options
+        .selection;
     assert_eq!(selection, Selection::SourceDestination);
 }
 

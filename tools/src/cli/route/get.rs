@@ -128,7 +128,7 @@ fn print_choice(out: &mut dyn Write, route: &Route, choice: &Choice) -> io::Resu
         "      group: {} ({members} member{plural}, {} buckets, by {})",
         route.group,
         route.buckets,
-        names::select(route.select)
+        route.options.select.unwrap_or_default().name()
     )?;
     writeln!(out, "     bucket: {}", choice.bucket)?;
     match &choice.pin {

@@ -66,6 +66,10 @@ modifiers:
                          its flows stay, new ones go elsewhere
   -select WHAT           by what flows are told apart: 5-tuple, source, source-destination, or, to compare,
                          mod-n; pinned flows stay where they are
+  -sticky src[/LEN]      all flows of a client network keep one next hop; 'off' ends that
+  -sticky-timeout N      for N seconds beyond the last of them (1800)
+  -failback WHAT         of flows whose next hop died and has come back: stay (as they are), or return
+  -slow-start N          a next hop that is new or comes back gets its share within N seconds (0: at once)
   -deadline SECONDS      with change -weight 0: then the flows that are left move
   -iface PORT            out of a port, without a gateway
   -ifp PORT              the port of the gateway before it

@@ -15,6 +15,7 @@ use crate::cli::words::Words;
 use crate::cli::words::read_own;
 use crate::wire::limits::check_deadline;
 use crate::wire::limits::check_mtu;
+use crate::wire::options::Options;
 use crate::wire::route::Family;
 use crate::wire::route::PathKind;
 use crate::wire::route::PathSpec;
@@ -22,7 +23,6 @@ use crate::wire::route::RouteAdd;
 use crate::wire::route::RouteChange;
 use crate::wire::route::RouteDelete;
 use crate::wire::route::RouteGet;
-use crate::wire::route::Select;
 use crate::wire::route::check_weight;
 use route::Prefix;
 use std::fmt;
@@ -85,7 +85,7 @@ struct Said {
     length: Option<u8>,
     kind: Option<PathKind>,
     deadline: Option<u32>,
-    select: Option<Select>,
+    options: Options,
     protocol: Option<String>,
     source: Option<String>,
     /// For the gateways that do not say otherwise.
@@ -198,7 +198,6 @@ fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Fail
             said.of_path(|path| path.port = Some(port));
         }
         "deadline" => said.deadline = Some(words.parse("-deadline", "a number of seconds")?),
-        "select" => said.select = Some(select(&words.value("-select")?)?),
         "iface" | "interface" => said.kind = Some(PathKind::Interface),
         "blackhole" => said.kind = Some(PathKind::Blackhole),
         "reject" => said.kind = Some(PathKind::Reject),
@@ -208,21 +207,13 @@ fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Fail
             "0" => {}
             other => return usage(format!("-fib {other}: this gateway has one table, 0")),
         },
+        _ if Options::WORDS.contains(&option) => {
+            let value = words.value(&format!("-{option}"))?;
+            said.options.read(option, &value).or_else(usage)?;
+        }
         _ => return usage(format!("bad keyword: -{option}: see route --help")),
     }
     Ok(())
-}
-
-fn select(name: &str) -> Result<Select, Failure> {
-    match name {
-        "5-tuple" => Ok(Select::Tuple),
-        "source" => Ok(Select::Source),
-        "source-destination" => Ok(Select::SourceDestination),
-        "mod-n" => Ok(Select::ModN),
-        _ => usage(format!(
-            "-select {name}: write 5-tuple, source, source-destination or mod-n"
-        )),
-    }
 }
 
 fn mask_length(mask: &str) -> Result<u8, Failure> {
@@ -342,6 +333,8 @@ impl Said {
     /// The paths of an add or change.
     fn paths(&mut self, destination: Prefix, may_drain: bool) -> Result<Vec<PathSpec>, Failure> {
         check_mtu(destination, self.defaults.mtu).or_else(|line| usage(format!("-{line}")))?;
+        let options = self.options.check(destination);
+        options.or_else(|line| usage(format!("-{line}")))?;
         if let Some(kind @ (PathKind::Blackhole | PathKind::Reject)) = self.kind {
             // FreeBSD wants a gateway here and never uses it: taken, and told.
             return Ok(vec![PathSpec {
@@ -373,7 +366,7 @@ impl Said {
             RouteAdd {
                 destination,
                 paths,
-                select: self.select,
+                options: self.options,
             },
         ))
     }
@@ -386,7 +379,7 @@ impl Said {
             destination,
             paths,
             deadline: self.deadline,
-            select: self.select,
+            options: self.options,
         };
         Ok(Command::Change(Destination(destination), ask))
     }

@@ -1,10 +1,10 @@
 //! Batches of routes over the running gateway: a slice of about a millisecond between the control thread's other work.
 
 use super::Live;
+use super::options::asked;
+use super::options::options_of;
 use super::refusal::in_route;
 use super::refusal::refused;
-use super::routes::select;
-use super::routes::selection;
 use super::routes::spec_of;
 use crate::server::Answer;
 use crate::server::Batch;
@@ -15,6 +15,7 @@ use crate::wire::batch::BatchDone;
 use crate::wire::batch::PathSet;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
+use crate::wire::options::Options;
 use crate::wire::route::Family;
 use crate::wire::route::PathSpec;
 use route::GroupId;
@@ -202,14 +203,17 @@ impl Live {
 
     /// A route's paths as somebody would state them.
     fn path_set(&self, route: &RouteInfo) -> PathSet {
-        let is = select(route.selection);
+        let options = options_of(route.options);
         PathSet {
             paths: route
                 .paths
                 .iter()
                 .map(|path| self.path_spec(path))
                 .collect(),
-            select: (is != Default::default()).then_some(is),
+            options: Options {
+                select: options.select.filter(|is| *is != Default::default()),
+                ..options
+            },
         }
     }
 
@@ -238,7 +242,7 @@ fn route_set(set: &PathSet, [v4, v6]: [Option<Prefix>; 2]) -> Answer<Option<Rout
         return Ok(None);
     };
     let mut spec = spec_of(prefix, &set.paths, None).map_err(|error| in_route(prefix, error))?;
-    spec.selection = set.select.map(selection);
+    spec.options = asked(prefix, &set.options).map_err(|error| in_route(prefix, error))?;
     if matches!(&spec.kind, PathKind::Gateways(gateways) if gateways.is_empty()) {
         return Err(in_route(prefix, refused(&ControlError::NoTarget)));
     }

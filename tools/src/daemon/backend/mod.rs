@@ -19,6 +19,7 @@ mod batch;
 mod flows;
 mod neighbours;
 mod nexthops;
+mod options;
 mod ping;
 mod quiet;
 mod refusal;
@@ -28,6 +29,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use options::asked;
 pub(crate) use routes::spec_of;
 
 use crate::server::Answer;

@@ -59,7 +59,7 @@ fn of_route(error: &RouteError) -> (Reason, String) {
         RouteError::Full { .. } => (Reason::TableFull, error.to_string()),
         RouteError::BadWeight { .. }
         | RouteError::TooManyMembers { .. }
-        | RouteError::Selects { .. }
+        | RouteError::Options { .. }
         | RouteError::Kind(..) => (Reason::Invalid, error.to_string()),
     }
 }

@@ -2,6 +2,8 @@
 
 use super::Live;
 use super::flows::protocol_number;
+use super::options::asked;
+use super::options::options_of;
 use super::refusal::refused;
 use crate::server::Answer;
 use crate::wire::limits::check_deadline;
@@ -17,12 +19,12 @@ use route::ChangeKind;
 use route::Health;
 use route::NhopKey;
 use route::NhopKind;
+use route::OptionsAsked;
 use route::PathInfo;
 use route::PinState;
 use route::PortId;
 use route::Prefix;
 use route::RouteInfo;
-use route::Selection;
 use stack::Now;
 use stack::control::Chosen;
 use stack::control::GatewaySpec;
@@ -37,7 +39,7 @@ impl Live {
     pub(super) fn add(&mut self, ask: &wire::RouteAdd) -> Answer<wire::RouteDone> {
         let now = self.now();
         let mut spec = spec_of(ask.destination, &ask.paths, None)?;
-        spec.selection = ask.select.map(selection);
+        spec.options = asked(ask.destination, &ask.options)?;
         let change = self.control.route_add(&spec, &mut self.host, now);
         change
             .map(|change| self.done(change, now))
@@ -47,7 +49,7 @@ impl Live {
     pub(super) fn change(&mut self, ask: &wire::RouteChange) -> Answer<wire::RouteDone> {
         let now = self.now();
         let mut spec = spec_of(ask.destination, &ask.paths, ask.deadline)?;
-        spec.selection = ask.select.map(selection);
+        spec.options = asked(ask.destination, &ask.options)?;
         let change = self.control.route_change(&spec, &mut self.host, now);
         change
             .map(|change| self.done(change, now))
@@ -207,7 +209,7 @@ impl Live {
             destination: route.prefix,
             group: route.group.0,
             buckets: route.buckets,
-            select: select(route.selection),
+            options: options_of(route.options),
             is_static: !self.control.is_connected(&route.prefix),
             paths: route
                 .paths
@@ -338,26 +340,8 @@ pub(crate) fn spec_of(
         kind,
         mtu,
         deadline_s,
-        selection: None,
+        options: OptionsAsked::default(),
     })
-}
-
-pub(super) const fn selection(select: wire::Select) -> Selection {
-    match select {
-        wire::Select::Tuple => Selection::Tuple,
-        wire::Select::Source => Selection::Source,
-        wire::Select::SourceDestination => Selection::SourceDestination,
-        wire::Select::ModN => Selection::ModN,
-    }
-}
-
-pub(super) const fn select(selection: Selection) -> wire::Select {
-    match selection {
-        Selection::Tuple => wire::Select::Tuple,
-        Selection::Source => wire::Select::Source,
-        Selection::SourceDestination => wire::Select::SourceDestination,
-        Selection::ModN => wire::Select::ModN,
-    }
 }
 
 fn single(path: &wire::PathSpec) -> Answer<stack::control::PathKind> {

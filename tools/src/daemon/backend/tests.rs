@@ -132,7 +132,7 @@ fn via(gateway: &str, weight: Option<u32>) -> PathSpec {
 
 fn add(destination: &str, gateways: &[&str]) -> RouteAdd {
     RouteAdd {
-        select: None,
+        options: Default::default(),
         destination: prefix(destination),
         paths: gateways.iter().map(|gateway| via(gateway, None)).collect(),
     }
@@ -195,7 +195,7 @@ fn a_refused_route_says_why_in_freebsds_words_and_changes_nothing() {
     let (reason, _) = refusal(live.route_add(add("2001:db8::/32", &["192.0.2.11"])));
     assert_eq!(reason, Reason::Invalid);
     let weightless = RouteAdd {
-        select: None,
+        options: Default::default(),
         destination: prefix(SERVICE),
         paths: vec![via("192.0.2.13", Some(0))],
     };
@@ -466,7 +466,7 @@ fn a_flow_is_listed_and_explained() {
 fn flows_of_a_next_hop_that_drains_are_counted_as_left() {
     let (mut rig, _) = rig_with_a_flow();
     let drain = RouteChange {
-        select: None,
+        options: Default::default(),
         destination: prefix(SERVICE),
         paths: vec![via("192.0.2.11", Some(0))],
         deadline: Some(600),

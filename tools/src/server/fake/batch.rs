@@ -102,7 +102,7 @@ pub(super) fn export(
         };
         slice.sets.push(PathSet {
             paths: route.paths.iter().map(spec).collect(),
-            select: None,
+            options: Default::default(),
         });
         slice
             .routes

@@ -1,6 +1,7 @@
 //! Good and bad command lines, with what they mean and what they are told.
 
 use super::*;
+use crate::wire::options::Select;
 use crate::wire::route::FlowOf;
 
 fn good(line: &str) -> Command {
@@ -136,7 +137,7 @@ fn changes_drain_with_a_deadline() {
             destination,
             paths: vec![path],
             deadline: Some(600),
-            select: None,
+            options: Default::default(),
         }
     );
 }
@@ -369,6 +370,22 @@ fn bad_lines_are_told_what_would_be_right() {
 }
 
 #[test]
+fn options_of_a_route_are_said_with_its_gateways() {
+    let line = "add 10.0.0.0/8 192.0.2.1 -sticky src/24 -sticky-timeout 60 -failback return -slow-start 30";
+    let Command::Add(_, ask) = good(line) else {
+        panic!("no add")
+    };
+    assert_eq!(
+        ask.options.to_string(),
+        " -sticky src/24 -sticky-timeout 60 -failback return -slow-start 30"
+    );
+    let message = bad("add 10.0.0.0/8 192.0.2.1 -sticky src/33");
+    assert!(message.contains("write src/0 to src/32"), "{message}");
+    let message = bad("change 10.0.0.0/8 192.0.2.1 -failback soon");
+    assert!(message.contains("stay or return"), "{message}");
+}
+
+#[test]
 fn a_selection_has_one_of_four_names() {
     let names = [
         ("5-tuple", Select::Tuple),
@@ -377,13 +394,13 @@ fn a_selection_has_one_of_four_names() {
         ("mod-n", Select::ModN),
     ];
     for (name, select) in names {
-        assert_eq!(crate::cli::names::select(select), name);
+        assert_eq!(select.name(), name);
         match good(&format!("add 10.0.0.0/8 192.0.2.1 -select {name}")) {
-            Command::Add(_, ask) => assert_eq!(ask.select, Some(select)),
+            Command::Add(_, ask) => assert_eq!(ask.options.select, Some(select)),
             other => panic!("{other:?}"),
         }
         match good(&format!("change 10.0.0.0/8 -select {name} 192.0.2.1")) {
-            Command::Change(_, ask) => assert_eq!(ask.select, Some(select)),
+            Command::Change(_, ask) => assert_eq!(ask.options.select, Some(select)),
             other => panic!("{other:?}"),
         }
     }

@@ -9,7 +9,7 @@ use crate::wire::batch::PathSet;
 fn set(gateways: &[&str]) -> PathSet {
     PathSet {
         paths: gateways.iter().map(|gateway| via(gateway, None)).collect(),
-        select: None,
+        options: Default::default(),
     }
 }
 
@@ -224,18 +224,21 @@ fn what_is_exported_is_what_a_batch_takes() {
             kind,
             ..PathSpec::default()
         }],
-        select: None,
+        options: Default::default(),
     };
     let weighted = PathSet {
         paths: vec![via("192.0.2.12", Some(7)), via("192.0.2.13", Some(0))],
-        select: Some(wire::route::Select::Source),
+        options: wire::options::Options {
+            select: Some(wire::options::Select::Source),
+            ..Default::default()
+        },
     };
     let small = PathSet {
         paths: vec![PathSpec {
             mtu: Some(1400),
             ..via("192.0.2.14", None)
         }],
-        select: None,
+        options: Default::default(),
     };
     let sets = vec![
         weighted,

@@ -16,6 +16,7 @@ use crate::time::Now;
 use arp::NeighIdx;
 use hashbrown::HashMap;
 use route::{BatchSet, BatchSpec, BatchState, NhopKey, Path, Prefix};
+use std::net::IpAddr;
 
 pub use route::BatchDone;
 
@@ -27,8 +28,8 @@ const RESERVE_UNITS: usize = 64;
 pub struct RouteSet {
     /// What they are, with the first route that has them.
     pub spec: RouteSpec,
-    /// The first route of the other family that has them.
-    pub other: Option<Prefix>,
+    /// If that is an IPv4 route: the first IPv6 route that has them too.
+    pub ipv6: Option<Prefix>,
 }
 
 /// A whole table of routes.
@@ -171,9 +172,11 @@ impl Control {
             error: Box::new(error),
         };
         let planned = self.planned(&set.spec).map_err(in_route)?;
-        if let (Some(prefix), Some(gateway)) =
-            (set.other, planned.iter().find_map(|p| p.key.gateway))
-        {
+        let v4 = planned
+            .iter()
+            .filter_map(|p| p.key.gateway)
+            .find(IpAddr::is_ipv4);
+        if let (Some(prefix), Some(gateway)) = (set.ipv6, v4) {
             return Err(ControlError::Family { prefix, gateway });
         }
         let mut paths = Vec::with_capacity(planned.len());

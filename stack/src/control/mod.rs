@@ -75,7 +75,9 @@ pub enum ControlError {
     },
     #[error("no port is called {name}; {ports}")]
     NoSuchPort { name: String, ports: String },
-    #[error("{prefix} and gateway {gateway} are of different families")]
+    #[error(
+        "{prefix} is IPv6 and gateway {gateway} is IPv4: an IPv6 route needs an IPv6 gateway (IPv4 routes may have either)"
+    )]
     Family { prefix: Prefix, gateway: IpAddr },
     #[error("{prefix} is the network of port {port}: change the port's addresses instead")]
     Connected { prefix: Prefix, port: String },

@@ -353,7 +353,8 @@ impl Control {
     ) -> Result<Vec<Planned>, ControlError> {
         let mut planned = Vec::with_capacity(gateways.len());
         for (i, gateway) in gateways.iter().enumerate() {
-            if gateways[..i].iter().any(|g| g.addr == gateway.addr) {
+            let same = |g: &GatewaySpec| g.addr == gateway.addr && g.port == gateway.port;
+            if gateways[..i].iter().any(same) {
                 return Err(ControlError::TwiceNamed(gateway.addr));
             }
             let port = self.port_of(spec.prefix, gateway)?;
@@ -381,7 +382,8 @@ impl Control {
     /// The port by which a gateway is reached.
     fn port_of(&self, prefix: Prefix, gateway: &GatewaySpec) -> Result<&Port, ControlError> {
         let addr = gateway.addr;
-        if prefix.addr().is_ipv4() != addr.is_ipv4() {
+        // RFC 8950: an IPv6 next hop carries IPv4; the other way round nobody has defined anything.
+        if prefix.addr().is_ipv6() && addr.is_ipv4() {
             return Err(ControlError::Family {
                 prefix,
                 gateway: addr,

@@ -70,10 +70,12 @@ impl Scene {
 
     /// Servers, and no route to any.
     pub fn without_routes(servers: usize, setup: Setup, seed: u64) -> Self {
-        let setup = Setup {
-            ports: client_and_rack(GATEWAY_MAC),
-            ..setup
-        };
+        let ports = client_and_rack(GATEWAY_MAC);
+        Self::with_ports(servers, Setup { ports, ..setup }, seed)
+    }
+
+    /// As [`Self::without_routes`], with the ports that `setup` has: clients are behind the first, the rack is the second.
+    pub fn with_ports(servers: usize, setup: Setup, seed: u64) -> Self {
         let mut net = Net::new(setup, seed);
         for server in 0..servers {
             net.add(NodeSpec {

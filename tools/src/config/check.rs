@@ -256,8 +256,8 @@ fn gateway(gateway: &Located<GatewayOf>, route: &Route, config: &Config, problem
         line,
     } = gateway;
     let destination = route.destination.value;
-    if address.is_ipv4() != destination.addr().is_ipv4() {
-        problems.add(*line, format!("{destination} and gateway {address} are of different families: write a gateway of the same"));
+    if destination.addr().is_ipv6() && address.is_ipv4() {
+        problems.add(*line, format!("{destination} is IPv6 and gateway {address} is IPv4: write an IPv6 gateway (IPv4 routes may have either)"));
         return;
     }
     let own = |port: &&Port| {

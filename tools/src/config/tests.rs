@@ -351,8 +351,8 @@ fn routes_are_checked() {
             "flowgate.toml:7: no port has an address in the network of gateway 172.16.0.1: give one such an address; ports: rack (192.0.2.1/24 fd00::1/64)",
         ),
         (
-            "destination = \"10.0.0.0/8\"\ngateways = [\"fd00::2\"]\n",
-            "flowgate.toml:7: 10.0.0.0/8 and gateway fd00::2 are of different families: write a gateway of the same",
+            "destination = \"2001:db8::/32\"\ngateways = [\"192.0.2.2\"]\n",
+            "flowgate.toml:7: 2001:db8::/32 is IPv6 and gateway 192.0.2.2 is IPv4: write an IPv6 gateway (IPv4 routes may have either)",
         ),
         (
             "destination = \"10.0.0.0/8\"\ngateways = [\"192.0.2.1\"]\n",

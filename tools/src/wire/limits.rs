@@ -40,9 +40,39 @@ pub fn check_mtu(destination: Prefix, mtu: Option<u32>) -> Result<(), String> {
     }
 }
 
+/// Checks the MTU of an IPv4 route's IPv6 gateways: IPv6 routes by the same next hop share it.
+///
+/// # Errors
+/// One line that says what would be right.
+pub fn check_shared_mtu(paths: &[PathSpec], mtu: Option<u32>) -> Result<(), String> {
+    let mut gateways = paths.iter().filter_map(|path| path.gateway);
+    match (mtu, gateways.find(std::net::IpAddr::is_ipv6)) {
+        (Some(mtu), Some(gateway)) if mtu < MIN_MTU_V6 => Err(format!(
+            "mtu {mtu} is out of range for the IPv6 gateway {gateway}: write {MIN_MTU_V6} to {MAX_MTU} bytes"
+        )),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv6_gateway_has_the_bounds_of_ipv6_whatever_goes_there() {
+        let path = |gateway: &str| PathSpec {
+            gateway: gateway.parse().ok(),
+            ..PathSpec::default()
+        };
+        let paths = [path("10.0.0.1"), path("fe80::1")];
+        assert_eq!(
+            check_shared_mtu(&paths, Some(576)).unwrap_err(),
+            "mtu 576 is out of range for the IPv6 gateway fe80::1: write 1280 to 65535 bytes"
+        );
+        assert_eq!(check_shared_mtu(&paths, Some(1280)), Ok(()));
+        assert_eq!(check_shared_mtu(&paths[..1], Some(576)), Ok(()));
+        assert_eq!(check_shared_mtu(&paths, None), Ok(()));
+    }
 
     #[test]
     fn mtus_have_the_bounds_of_their_family() {

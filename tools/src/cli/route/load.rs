@@ -84,6 +84,7 @@ pub(super) fn parse(
             _ => file = Some(word),
         }
     }
+    load.ipv4_by_ipv6();
     match file {
         Some(file) => Ok(Load { file, ..load }),
         None => usage("load needs a file, or - for standard input"),
@@ -118,6 +119,14 @@ impl Load {
         match self.options.gateways[usize::from(is_v6)].replace(set) {
             None => Ok(()),
             Some(_) => usage("-gateway was given twice for one family: name all with commas"),
+        }
+    }
+
+    /// With `-4`, IPv6 gateways can only be meant for IPv4 routes (RFC 8950).
+    fn ipv4_by_ipv6(&mut self) {
+        let [v4, v6] = &mut self.options.gateways;
+        if self.options.family == Some(Family::Inet) && v4.is_none() {
+            *v4 = v6.take();
         }
     }
 

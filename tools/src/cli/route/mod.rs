@@ -45,7 +45,7 @@ usage: route [-46nqv] command [[modifiers] args]
 
 DEST is an address, a prefix (10.0.0.0/8, 2001:db8::/32) or 'default'. Several gateways share the
 prefix's flows by their weights (ECMP). GATEWAY is an address; a link-local one needs its port, and that an
-fe80:: address of its own: fe80::1%rack.
+fe80:: address of its own: fe80::1%rack. IPv4 routes may have IPv6 gateways (RFC 8950).
 
 load changes many routes as one, all or nothing. FILE (- is standard input) is text, a route a line as
 export writes it, or an MRT table (TABLE_DUMP_V2), each plain or gzip-compressed:
@@ -54,12 +54,12 @@ export writes it, or an MRT table (TABLE_DUMP_V2), each plain or gzip-compressed
   10.2.0.0/16   -blackhole                       or -reject, or -iface PORT
   10.3.0.0/16                                    by the gateways of -gateway
   -gateway GW,GW...      the gateways of prefixes that stand alone, and of an MRT table instead of its own
-                         next hops; once for each family
+                         next hops; once for each family (with -4, IPv6 gateways are for IPv4)
   -replace               what was added and is not in FILE goes, of the families that FILE has (or -4, -6)
   -peer N                of an MRT table take peer N's routes, not the first of each prefix
 
 modifiers:
-  -4 -inet, -6 -inet6    the family, for 'default', show and flush
+  -4 -inet, -6 -inet6    the family, for 'default', show and flush; behind DEST, that of the gateways
   -net, -host            DEST is a network, is one host
   -netmask MASK, -prefixlen N   the length, where DEST has none
   -weight N              share of the gateway before it, 1 to 16777215; with change, 0 drains it:
@@ -88,6 +88,7 @@ examples:
   route delete 203.0.113.0/24 192.0.2.11
   route get tcp 10.99.0.2:40000 203.0.113.10:80
   route add -6 default fe80::1%uplink
+  route add -inet 10.0.0.0/8 -inet6 fe80::1%uplink
   route monitor --json
   route load table.txt.gz -gateway 192.0.2.11,192.0.2.12 -gateway fd00:2::11 -replace
   route export backup.txt

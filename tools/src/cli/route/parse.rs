@@ -80,6 +80,8 @@ struct Said {
     verbose: bool,
     v4: bool,
     v6: bool,
+    /// What was said behind the destination, and how many gateways stood before it.
+    of_gateways: Option<(Family, usize)>,
     net: bool,
     host: bool,
     length: Option<u8>,
@@ -175,8 +177,8 @@ fn verb(words: &mut Words, said: &mut Said) -> Result<String, Failure> {
 
 fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Failure> {
     match option {
-        "4" | "inet" => said.v4 = true,
-        "6" | "inet6" => said.v6 = true,
+        "4" | "inet" => said.of_family_from_here(Family::Inet),
+        "6" | "inet6" => said.of_family_from_here(Family::Inet6),
         "net" => said.net = true,
         "host" => said.host = true,
         "n" | "static" => {}
@@ -247,16 +249,33 @@ impl Said {
             },
             _ => gateway(&word, &self.defaults)?,
         };
+        if let (Some((family, _)), Some(gateway)) = (self.of_gateways, path.gateway) {
+            agree(family, gateway)?;
+        }
         self.paths.push(path);
         Ok(())
     }
 
-    /// The one family that was told; none and both are no choice.
+    /// `-4` or `-6`: before the destination its family, behind it that of the gateways to come (RFC 8950:
+    /// `add -inet 10.0.0.0/8 -inet6 2001:db8::1`).
+    fn of_family_from_here(&mut self, family: Family) {
+        match family {
+            _ if self.destination.is_some() => {
+                self.of_gateways = Some((family, self.paths.len()));
+            }
+            Family::Inet => self.v4 = true,
+            Family::Inet6 => self.v6 = true,
+        }
+    }
+
+    /// The one family that was told; none and both are no choice. One behind everything is told of everything.
     fn family(&self) -> Option<Family> {
+        let last = |(family, before)| (before == self.paths.len()).then_some(family);
         match (self.v4, self.v6) {
             (true, false) => Some(Family::Inet),
             (false, true) => Some(Family::Inet6),
-            _ => None,
+            (false, false) => self.of_gateways.and_then(last),
+            (true, true) => None,
         }
     }
 
@@ -276,15 +295,7 @@ impl Said {
 
     /// An address of the family that was told.
     fn of_family(&self, address: IpAddr) -> Result<(), Failure> {
-        match (self.family(), Family::of(address)) {
-            (Some(Family::Inet), Family::Inet6) => {
-                usage(format!("{address} is an IPv6 address: leave -4 out"))
-            }
-            (Some(Family::Inet6), Family::Inet) => {
-                usage(format!("{address} is an IPv4 address: leave -6 out"))
-            }
-            _ => Ok(()),
-        }
+        self.family().map_or(Ok(()), |told| agree(told, address))
     }
 
     fn destination(&self) -> Result<Prefix, Failure> {
@@ -439,6 +450,19 @@ impl Said {
             length: Some(prefix.len()),
             ..RouteGet::to(prefix.addr())
         })
+    }
+}
+
+/// An address of the family that was told.
+fn agree(told: Family, address: IpAddr) -> Result<(), Failure> {
+    match (told, Family::of(address)) {
+        (Family::Inet, Family::Inet6) => {
+            usage(format!("{address} is an IPv6 address: leave -4 out"))
+        }
+        (Family::Inet6, Family::Inet) => {
+            usage(format!("{address} is an IPv4 address: leave -6 out"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -248,6 +248,6 @@ fn route_set(set: &PathSet, [v4, v6]: [Option<Prefix>; 2]) -> Answer<Option<Rout
     }
     Ok(Some(RouteSet {
         spec,
-        other: v4.and(v6),
+        ipv6: v4.and(v6),
     }))
 }

@@ -8,6 +8,7 @@ use super::refusal::refused;
 use crate::server::Answer;
 use crate::wire::limits::check_deadline;
 use crate::wire::limits::check_mtu;
+use crate::wire::limits::check_shared_mtu;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use crate::wire::route as wire;
@@ -333,6 +334,7 @@ pub(crate) fn spec_of(
         );
     }
     check_mtu(prefix, mtu)
+        .and_then(|()| check_shared_mtu(paths, mtu))
         .and_then(|()| check_deadline(deadline_s, paths))
         .map_err(|line| CallError::Refused(Reason::Invalid, line))?;
     Ok(RouteSpec {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::wire::options::Select;
 use crate::wire::route::FlowOf;
+use crate::wire::route::path_name;
 
 fn good(line: &str) -> Command {
     parse(Words::of(line))
@@ -241,6 +242,43 @@ fn a_gateway_that_is_not_used_is_told() {
     // FreeBSD's way to say that there is none.
     assert_eq!(warning("add -host 10.5.0.2 127.0.0.1 -blackhole"), None);
     assert_eq!(warning("add 10.0.0.0/8 192.0.2.11"), None);
+}
+
+#[test]
+fn a_family_behind_the_destination_is_that_of_the_gateways() {
+    let by = |line: &str| match good(line) {
+        Command::Add(to, ask) => {
+            let path = &ask.paths[0];
+            let name = path_name(path.kind, path.gateway, path.port.as_deref());
+            assert_eq!(to, Destination(ask.destination));
+            (ask.destination.to_string(), name)
+        }
+        other => panic!("{other:?}"),
+    };
+    let net = |to: &str, by: &str| (to.to_owned(), by.to_owned());
+    for line in [
+        "add -inet 10.0.0.0/8 -inet6 2001:db8::1",
+        "add -4 10.0.0.0/8 2001:db8::1",
+        "add 10.0.0.0/8 -6 2001:db8::1",
+        "add 10.0.0.0/8 2001:db8::1",
+        "-4 add 10.0.0.0/8 2001:db8::1 -4",
+    ] {
+        assert_eq!(by(line), net("10.0.0.0/8", "2001:db8::1"), "{line}");
+    }
+    assert_eq!(
+        by("add -inet default -inet6 fe80::1%rack"),
+        net("0.0.0.0/0", "fe80::1%rack")
+    );
+    let default6 = by("add default -inet6 2001:db8::1");
+    assert_eq!(default6, net("::/0", "2001:db8::1"));
+    assert_eq!(
+        bad("add 10.0.0.0/8 -inet 2001:db8::1"),
+        "2001:db8::1 is an IPv6 address: leave -4 out"
+    );
+    assert_eq!(
+        bad("add -inet6 10.0.0.0/8 2001:db8::1"),
+        "10.0.0.0 is an IPv4 address: leave -6 out"
+    );
 }
 
 #[test]

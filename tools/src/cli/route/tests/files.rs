@@ -32,6 +32,8 @@ fn a_file_is_loaded_and_counted() {
     );
     let (out, ..) = with_file(TABLE, "-6 load FILE -gateway fd00::1 -replace", true);
     let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let (by_ipv6, error, ..) = with_file("10.0.0.0/8", "load FILE -4 -gateway fd00::1", false);
+    assert_eq!((error, &by_ipv6[..15]), (None, "loaded 1 routes"));
     assert_eq!(
         (&value["routes"], &value["deleted"]),
         (&1.into(), &0.into())

@@ -193,7 +193,7 @@ fn a_refused_batch_says_which_route_and_leaves_nothing_behind() {
             vec![set(&["192.0.2.12"])],
             ("2001:db8::/32", 0),
             Reason::Invalid,
-            "2001:db8::/32 and gateway 192.0.2.12",
+            "2001:db8::/32 is IPv6 and gateway 192.0.2.12 is IPv4: ",
         ),
         (
             vec![set(&["192.0.2.12"])],
@@ -245,8 +245,15 @@ fn what_is_exported_is_what_a_batch_takes() {
         alone(PathKind::Blackhole),
         alone(PathKind::Reject),
         small,
+        set(&["fd00:2::12"]),
     ];
-    let others = [("12.0.0.0/8", 1), ("2001:db8::/32", 2), ("13.0.0.0/8", 3)];
+    let others = [
+        ("12.0.0.0/8", 1),
+        ("2001:db8::/32", 2),
+        ("13.0.0.0/8", 3),
+        ("14.0.0.0/8", 4),
+        ("2001:db8:1::/48", 4),
+    ];
     loaded(&mut rig, batch(sets.clone(), 5, &others)).unwrap();
     let (mut after, mut exported) = (None, Vec::new());
     loop {

@@ -28,7 +28,7 @@ fn spec(prefix: &str, gateways: &[&str]) -> RouteSpec {
         kind: PathKind::Gateways(gateways.iter().map(gateway).collect()),
         mtu: None,
         deadline_s: None,
-        selection: None,
+        options: Default::default(),
     }
 }
 

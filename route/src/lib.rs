@@ -37,7 +37,9 @@ mod sync;
 mod view;
 
 pub use config::Config;
-pub use control::{Batch, BatchDone, BatchSet, BatchSpec, BatchState, Control, new};
+pub use control::{
+    Batch, BatchDone, BatchSet, BatchSpec, BatchState, Control, Preview, Sketch, new,
+};
 pub use error::{KindError, MAX_WEIGHT, RouteError};
 pub use ids::{GroupId, NhopGen, NhopIdx, PIN_FIELD_BITS, Pin, PortId, Secs};
 pub use info::{

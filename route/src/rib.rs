@@ -77,6 +77,19 @@ impl Rib {
             })
     }
 
+    /// The longest route that covers all of a prefix and is shorter than it.
+    pub(crate) fn covering(&self, prefix: &Prefix) -> Option<(Prefix, GroupId)> {
+        let lengths = self.lengths(prefix.family()).iter().enumerate();
+        lengths
+            .take(usize::from(prefix.len()))
+            .rev()
+            .filter(|(_, count)| **count > 0)
+            .find_map(|(len, _)| {
+                let shorter = Prefix::masked(prefix.addr(), len as u8);
+                self.get(&shorter).map(|group| (shorter, group))
+            })
+    }
+
     /// The routes that follow a prefix, which need not be there itself, in order.
     pub(crate) fn after(&self, prefix: Prefix) -> impl Iterator<Item = (Prefix, GroupId)> + '_ {
         let behind = (Bound::Excluded(prefix), Bound::Unbounded);

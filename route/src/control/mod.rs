@@ -3,7 +3,7 @@
 //! - `change`: add, change and delete routes. `regroup`: which group each has.
 //! - `state`: next hops die, return and drain; time passes.
 //! - `list`: what there is.
-//! - `batch`: many changes as one, all or nothing.
+//! - `batch`: many changes as one, all or nothing. `preview`: what a change would do.
 //!
 //! A change is published in this order (design section 4): buckets of every group concerned, FIB, stamps, and
 //! last the words of next hops. What is refused is refused before anything is published.
@@ -11,10 +11,12 @@
 mod batch;
 mod change;
 mod list;
+mod preview;
 mod regroup;
 mod state;
 
 pub use batch::{Batch, BatchDone, BatchSet, BatchSpec, BatchState};
+pub use preview::{Preview, Sketch};
 
 use crate::config::Config;
 use crate::error::Full;

@@ -3,6 +3,7 @@
 mod batch;
 mod groups;
 mod limits;
+mod preview;
 mod random;
 mod routes;
 mod selection;

@@ -46,7 +46,7 @@ pub(crate) struct Member {
 }
 
 /// One group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) members: Vec<Member>,
     /// Routes that use it.
@@ -62,7 +62,7 @@ pub(crate) struct Group {
     /// Whether any member may take flows, as published.
     pub(super) alive: bool,
     /// Under which paths new routes find it.
-    shared_as: Option<Paths>,
+    pub(super) shared_as: Option<Paths>,
     /// When remembered owners whose clock was restarted really lost their bucket.
     pub(super) restarted: HashMap<(u32, Pin), Secs>,
     /// When history may be due to be forgotten.
@@ -126,7 +126,10 @@ impl Group {
 }
 
 /// Next hops and weights, in order, and the options: what routes that share a group have in common.
-type Paths = (Box<[(NhopKey, u32)]>, Options);
+pub(super) type Paths = (Box<[(NhopKey, u32)]>, Options);
+
+/// In which order buckets are dealt, by their number.
+pub(super) type OrdersBySize = HashMap<u32, Arc<[u32]>>;
 
 /// Memory that readers may still look at.
 #[derive(Debug)]
@@ -143,8 +146,8 @@ pub(crate) struct GroupCtl {
     free: Vec<GroupId>,
     lines: Buddy,
     default_buckets: u32,
-    by_paths: HashMap<Paths, GroupId>,
-    orders: HashMap<u32, Arc<[u32]>>,
+    pub(super) by_paths: HashMap<Paths, GroupId>,
+    pub(super) orders: OrdersBySize,
     old: Retired<Old>,
     /// Groups by the time at which they may have history to forget.
     pub(super) forgetting: BTreeSet<(Secs, GroupId)>,
@@ -429,7 +432,7 @@ impl GroupCtl {
         }
     }
 
-    fn take_id(&mut self, on: Shared<'_>) -> Result<GroupId, Full> {
+    pub(super) fn take_id(&mut self, on: Shared<'_>) -> Result<GroupId, Full> {
         if self.free.is_empty() {
             self.reclaim(on.qsbr);
         }

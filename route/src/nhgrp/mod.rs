@@ -6,7 +6,7 @@
 //!
 //! - `line`: one bucket as workers read it.
 //! - this file: the arena of lines, the table of groups, and [`GroupRef`], what workers ask.
-//! - `buddy`: which lines are free. `ctl`, `write`, `history`: control's side.
+//! - `buddy`: which lines are free. `ctl`, `write`, `history`: control's side. `preview`: copies to try changes on.
 //!
 //! Workers find a group by two words: where its buckets are, and where its members are. Each is replaced by
 //! one store; the lines that it named are used again after a grace period.
@@ -19,12 +19,14 @@ mod history;
 mod layout;
 mod line;
 mod options;
+mod preview;
 mod selection;
 mod write;
 
 pub(crate) use ctl::{GroupCtl, Member, Shared, Wanted};
 pub(crate) use line::Line;
 pub use options::{Failback, Options, OptionsAsked, Sticky, StickyAsked};
+pub(crate) use preview::{GroupCopy, Orders};
 pub use selection::Selection;
 
 use crate::chunks::Chunks;

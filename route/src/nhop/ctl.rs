@@ -11,7 +11,7 @@ use crate::retire::Retired;
 use hashbrown::{HashMap, HashSet};
 
 /// One identity.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Nhop {
     pub(crate) key: NhopKey,
     pub(crate) generation: NhopGen,
@@ -261,6 +261,37 @@ impl NhopCtl {
             self.retired.put(qsbr.advance(), idx);
         }
         Some((idx, nhop.key, nhop.neigh))
+    }
+
+    /// The place behind the last slot that there has been.
+    pub(crate) fn end(&self) -> u32 {
+        self.places.len() as u32
+    }
+
+    /// Slots that can still be given out.
+    pub(crate) fn room(&self) -> u32 {
+        self.max.saturating_sub(self.used())
+    }
+
+    /// Takes copies of next hops over at their own places, so that pins name the same here and there. Whatever is
+    /// made from now on lies at `end` or behind it.
+    pub(crate) fn adopt(&mut self, slots: &Slots, end: u32, copies: Vec<(NhopIdx, Nhop)>) {
+        let empty = || Place {
+            generation: NhopGen::FIRST,
+            nhop: None,
+        };
+        self.places.resize_with(end as usize, empty);
+        slots.grow(NhopIdx(end.saturating_sub(1)));
+        for (idx, nhop) in copies {
+            let Some(place) = self.places.get_mut(idx.0 as usize) else {
+                continue;
+            };
+            self.by_key.insert(nhop.key, idx);
+            place.generation = nhop.generation;
+            place.nhop = Some(nhop);
+            self.store_attrs(slots, idx);
+            self.publish(slots, idx);
+        }
     }
 
     /// Takes back the slots that every reader has let go of.

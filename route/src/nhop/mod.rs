@@ -11,7 +11,7 @@ mod ctl;
 mod slots;
 mod word;
 
-pub(crate) use ctl::NhopCtl;
+pub(crate) use ctl::{Nhop, NhopCtl};
 pub use slots::NhopAttrs;
 pub(crate) use slots::Slots;
 pub use word::{NhopWord, PinState};

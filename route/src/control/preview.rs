@@ -1,0 +1,245 @@
+//! What a change would do, found by doing it to a copy.
+//!
+//! [`Control::sketch`] copies what a change of one route concerns: the groups of the route, of the route that covers
+//! it and of routes that it could share a group with, and the next hops that these or the new paths name. That takes
+//! control a moment. [`Sketch::try_out`] then runs on any thread: it makes small route tables of the copy and
+//! lets the very code that changes routes change them. So a preview cannot differ from the change: there is one code,
+//! whatever layers a layout may get.
+//!
+//! Not tried: whether there is room for group lines, groups and FIB nodes.
+
+use super::{Control, new};
+use crate::config::Config;
+use crate::error::RouteError;
+use crate::ids::{GroupId, NhopIdx, Pin, Secs};
+use crate::info::Change;
+use crate::nhgrp::{GroupCopy, GroupRef, Options, OptionsAsked, Orders, Wanted};
+use crate::nhop::{Nhop, NhopKey, Path};
+use crate::prefix::Prefix;
+
+/// Room for the FIB nodes of the few routes of a sketch, bytes.
+const FIB_BYTES: usize = 1 << 20;
+
+/// Who else names a next hop, besides the groups that were copied.
+const OTHERS: GroupId = GroupId(u32::MAX);
+
+/// A copy of what a change of one route concerns.
+#[derive(Debug)]
+pub struct Sketch {
+    cfg: Config,
+    now: Secs,
+    prefix: Prefix,
+    /// The route, and the one that covers it, each with the place of its group.
+    routes: Vec<(Prefix, usize)>,
+    groups: Vec<GroupCopy>,
+    nhops: Vec<(NhopIdx, Nhop)>,
+    /// The place behind the last next hop's.
+    end: u32,
+    orders: Orders,
+    /// Whether no further route of the family has room, and how many next hops have.
+    full: bool,
+    room: u32,
+}
+
+/// A change that was tried out.
+#[derive(Debug)]
+pub struct Preview {
+    /// What it would do. Paths by next hops that do not exist yet have places that are nobody's.
+    pub change: Change,
+    prefix: Prefix,
+    end: u32,
+    before: Control,
+    after: Control,
+}
+
+impl Control {
+    /// Copies what a change of `prefix` to `paths` concerns. Deleting names no paths.
+    pub fn sketch(
+        &mut self,
+        prefix: Prefix,
+        paths: &[Path],
+        asked: OptionsAsked,
+        now: Secs,
+    ) -> Sketch {
+        self.at(now);
+        self.nhops.reclaim(&self.view.qsbr);
+        let own = self.rib.get(&prefix).map(|group| (prefix, group));
+        let cover = self.rib.covering(&prefix);
+        let is = own.and_then(|(_, id)| self.groups.get(id));
+        let is = is.map(|group| group.options);
+        let fresh = Some(asked.over(Options::default()));
+        let ways = [is, is.map(|is| asked.over(is)), fresh];
+        let ways = ways.into_iter().flatten();
+        let like = ways.filter_map(|options| self.groups.shared_by(paths, options));
+        let mut ids: Vec<GroupId> = own.iter().chain(&cover).map(|r| r.1).chain(like).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let place = |(prefix, id): (Prefix, GroupId)| Some((prefix, ids.binary_search(&id).ok()?));
+        let routes = own.into_iter().chain(cover).filter_map(place).collect();
+        let copy = |id: &GroupId| self.groups.copy_of(&self.view.groups, *id);
+        let groups: Vec<GroupCopy> = ids.iter().filter_map(copy).collect();
+        let limit = self.cfg.max_routes as usize;
+        Sketch {
+            cfg: self.cfg,
+            now: self.now,
+            prefix,
+            routes,
+            nhops: self.copied_nhops(&groups, paths),
+            groups,
+            end: self.nhops.end(),
+            orders: self.groups.orders(),
+            full: own.is_none() && self.rib.len(prefix.family()) >= limit,
+            room: self.nhops.room(),
+        }
+    }
+
+    /// The next hops that groups and paths name. Of the groups that name them, others than these become one.
+    fn copied_nhops(&self, groups: &[GroupCopy], paths: &[Path]) -> Vec<(NhopIdx, Nhop)> {
+        let members = groups.iter().flat_map(|copy| &copy.group.members);
+        let named = paths.iter().filter_map(|path| self.nhops.idx(&path.key));
+        let mut idxs: Vec<NhopIdx> = members.map(|m| m.is.idx).chain(named).collect();
+        idxs.sort_unstable();
+        idxs.dedup();
+        let copied = |id: &GroupId| groups.iter().any(|copy| copy.id == *id);
+        let copy = |idx: NhopIdx| {
+            let mut nhop = self.nhops.get(idx)?.clone();
+            let others = nhop.groups.iter().any(|id| !copied(id));
+            nhop.groups.clear();
+            nhop.groups.extend(others.then_some(OTHERS));
+            Some((idx, nhop))
+        };
+        idxs.into_iter().filter_map(copy).collect()
+    }
+
+    /// Routes longer than `of` and inside it that follow `after`, in order, up to `max`. None left: empty.
+    pub fn routes_within(&self, of: Prefix, after: Option<Prefix>, max: usize) -> Vec<Prefix> {
+        let inside = |prefix: &Prefix| prefix.len() > of.len() && of.contains(prefix.addr());
+        let behind = self
+            .rib
+            .after(after.unwrap_or(of))
+            .map(|(prefix, _)| prefix);
+        behind.take_while(inside).take(max).collect()
+    }
+}
+
+impl Sketch {
+    /// The route that is to be changed.
+    pub const fn prefix(&self) -> Prefix {
+        self.prefix
+    }
+
+    /// Changes a copy by `change`, which is to change this sketch's route and no other.
+    ///
+    /// # Errors
+    /// As the change itself would be refused.
+    pub fn try_out(
+        self,
+        change: impl FnOnce(&mut Control, Secs) -> Result<Change, RouteError>,
+    ) -> Result<Preview, RouteError> {
+        let (before, mut after) = (self.tables()?, self.tables()?);
+        let change = change(&mut after, self.now)?;
+        self.refuse_full(&after)?;
+        Ok(Preview {
+            change,
+            prefix: self.prefix,
+            end: self.end,
+            before,
+            after,
+        })
+    }
+
+    /// Small route tables that are as the copy is.
+    fn tables(&self) -> Result<Control, RouteError> {
+        let cfg = Config {
+            readers: 0,
+            max_fib_bytes: FIB_BYTES,
+            // What is new lies behind what there is, so there must be places for it.
+            max_nhops: self.cfg.max_nhops.saturating_add(crate::MAX_MEMBERS as u32),
+            ..self.cfg
+        };
+        let (mut control, view) = new(cfg);
+        control.now = self.now;
+        control
+            .nhops
+            .adopt(&view.nhops, self.end, self.nhops.clone());
+        control.groups.learn_orders(self.orders.clone());
+        let mut ids = Vec::with_capacity(self.groups.len());
+        for copy in &self.groups {
+            let on = super::shared(&view);
+            ids.push(control.groups.adopt(on, &mut control.nhops, copy)?);
+        }
+        for (prefix, place) in &self.routes {
+            if let Some(id) = ids.get(*place) {
+                control.rib.set(*prefix, *id);
+            }
+        }
+        Ok(control)
+    }
+
+    /// The copy has room for what the tables may have none for.
+    fn refuse_full(&self, after: &Control) -> Result<(), RouteError> {
+        let refused = |what, limit| {
+            let limit = u64::from(limit);
+            Err(RouteError::Full { what, limit })
+        };
+        if self.full && after.rib.get(&self.prefix).is_some() {
+            return refused("routes", self.cfg.max_routes);
+        }
+        if after.nhops.end() - self.end > self.room {
+            return refused("next hops", self.cfg.max_nhops);
+        }
+        Ok(())
+    }
+}
+
+impl Preview {
+    /// The group that chooses for the route's destinations as it is; `None`: they have no route.
+    pub fn before(&self) -> Option<GroupRef<'_>> {
+        self.before.chooses(&self.prefix)
+    }
+
+    /// The group that would choose for them.
+    pub fn after(&self) -> Option<GroupRef<'_>> {
+        self.after.chooses(&self.prefix)
+    }
+
+    /// The next hop that a group of this preview names by a pin, before the change or after it.
+    pub fn nhop(&self, pin: Pin) -> Option<NhopKey> {
+        let after = self.after.nhops.pinned(pin);
+        after
+            .or_else(|| self.before.nhops.pinned(pin))
+            .map(|nhop| nhop.key)
+    }
+
+    /// Whether there is such a next hop before the change.
+    pub const fn exists(&self, pin: Pin) -> bool {
+        pin.idx().0 < self.end
+    }
+
+    /// Whether no flow can be sent elsewhere by it: the route has all members that it had, and had one alive.
+    pub fn moves_nothing(&self) -> bool {
+        let (Some(before), Some(after)) = (self.before(), self.after()) else {
+            return false;
+        };
+        let members = self.before.members(&self.prefix);
+        let stays = |m: &Wanted| after.has_member(self.before.nhops.pin(m.idx));
+        before.owner(0).is_some() && members.iter().all(stays)
+    }
+}
+
+impl Control {
+    /// The group of a route, or of the one that covers it.
+    fn chooser(&self, prefix: &Prefix) -> Option<GroupId> {
+        let cover = || self.rib.covering(prefix).map(|(_, group)| group);
+        self.rib.get(prefix).or_else(cover)
+    }
+
+    fn chooses(&self, prefix: &Prefix) -> Option<GroupRef<'_>> {
+        self.chooser(prefix).map(|id| self.view.group(id))
+    }
+
+    fn members(&self, prefix: &Prefix) -> Vec<Wanted> {
+        self.chooser(prefix)
+            .map_or_else(Vec::new, |id| self.wanted(id))
+    }
+}

@@ -91,7 +91,8 @@ impl Qsbr {
         self.shared.epoch.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// Whether every reader has been quiescent, or off-line, since `epoch` started. Control only.
+    /// Whether every reader has been quiescent, or off-line, since `epoch` started. Control only, where memory is used
+    /// again for it; others may ask whether readers obey a change.
     pub fn passed(&self, epoch: u64) -> bool {
         fence(Ordering::SeqCst);
         self.shared

@@ -3,12 +3,13 @@
 //! One thread owns it. It writes what workers read (FIB, groups, next-hop words, the published ports) and
 //! never waits for them. The host reports neighbours and health checks; control decides what that means for
 //! next hops. Files: `routes` (add, change, delete, get), `batch` (many routes as one), `health`, `flows`, `report` (status, fills), and
-//! `switch` (ports up and down), and `reader`, by which other threads read flows and counters without control.
+//! `switch` (ports up and down), `moves` (which flows a change of a route moves), and `reader`, by which other threads read flows and counters without control.
 
 mod batch;
 mod flows;
 mod get;
 mod health;
+mod moves;
 mod reader;
 mod report;
 mod routes;
@@ -18,6 +19,10 @@ pub use batch::{BatchDone, BatchEnd, RouteBatch, RouteSet};
 pub use flows::{FlowRow, FlowSide};
 pub use get::{Chosen, RouteGet, Why};
 pub use health::{DownCause, NhopHealth};
+pub use moves::{
+    DUE_LIMIT, Follow, Followed, Forecast, Foresight, LoggedMoves, MoveLog, MoveOf, MovePlan,
+    MoveRow, MoveWhy, Obeyed, RouteOrder,
+};
 pub use reader::Reader;
 pub use report::{Leaving, PortReport, WorkerReport};
 pub use routes::{GatewaySpec, PathKind, RouteSpec};

@@ -54,6 +54,13 @@ pub struct RouteSpec {
     pub options: OptionsAsked,
 }
 
+impl RouteSpec {
+    /// When a next hop that it drains must have lost its flows.
+    pub(super) fn deadline(&self, now: Now) -> Option<Secs> {
+        self.deadline_s.map(|s| now.secs().after(s))
+    }
+}
+
 /// The path of an own address.
 pub(super) fn local_path(port: &Port) -> Path {
     let key = NhopKey {
@@ -96,12 +103,7 @@ impl Control {
         now: Now,
     ) -> Result<Change, ControlError> {
         self.refuse_in_batch()?;
-        if let PathKind::Gateways(gateways) = &spec.kind
-            && gateways.iter().any(|g| g.weight == Some(0))
-        {
-            return Err(ControlError::WeightZero);
-        }
-        self.refuse_connected(spec.prefix)?;
+        self.refuse_add(spec)?;
         let (paths, reserved) = self.paths(spec, host)?;
         let added = self
             .routes
@@ -117,20 +119,12 @@ impl Control {
         now: Now,
     ) -> Result<Change, ControlError> {
         self.refuse_in_batch()?;
-        self.refuse_connected(spec.prefix)?;
-        if self.routes.get(spec.prefix).is_none() {
-            return Err(route::RouteError::NotFound {
-                prefix: spec.prefix,
-            }
-            .into());
-        }
+        self.refuse_change(spec)?;
         let (paths, reserved) = self.paths(spec, host)?;
-        let deadline = spec
-            .deadline_s
-            .map(|s| Secs(now.secs().0.saturating_add(s)));
-        let changed =
-            self.routes
-                .change_with(spec.prefix, &paths, spec.options, deadline, now.secs());
+        let (deadline, now_s) = (spec.deadline(now), now.secs());
+        let changed = self
+            .routes
+            .change_with(spec.prefix, &paths, spec.options, deadline, now_s);
         self.committed(changed, reserved, host, now)
     }
 
@@ -145,18 +139,44 @@ impl Control {
     ) -> Result<Change, ControlError> {
         self.refuse_in_batch()?;
         self.refuse_connected(prefix)?;
-        let port = match iface {
-            Some(name) => Some(
-                self.ports
-                    .named(name)
-                    .ok_or_else(|| self.no_such_port(name))?
-                    .id,
-            ),
-            None => None,
-        };
-        let which = (gateway.is_some() || port.is_some()).then_some(NhopKeyMatch { gateway, port });
+        let which = self.which_path(gateway, iface)?;
         let deleted = self.routes.delete(prefix, which.as_ref(), now.secs());
         self.committed(deleted, Vec::new(), host, now)
+    }
+
+    /// What an add refuses before its paths are looked at.
+    pub(super) fn refuse_add(&self, spec: &RouteSpec) -> Result<(), ControlError> {
+        if let PathKind::Gateways(gateways) = &spec.kind
+            && gateways.iter().any(|g| g.weight == Some(0))
+        {
+            return Err(ControlError::WeightZero);
+        }
+        self.refuse_connected(spec.prefix)
+    }
+
+    /// What a change refuses before its paths are looked at.
+    pub(super) fn refuse_change(&self, spec: &RouteSpec) -> Result<(), ControlError> {
+        let prefix = spec.prefix;
+        self.refuse_connected(prefix)?;
+        if self.routes.get(prefix).is_none() {
+            return Err(route::RouteError::NotFound { prefix }.into());
+        }
+        Ok(())
+    }
+
+    /// Which path of a route a delete means; `None`: its one path.
+    pub(super) fn which_path(
+        &self,
+        gateway: Option<IpAddr>,
+        iface: Option<&str>,
+    ) -> Result<Option<NhopKeyMatch>, ControlError> {
+        let named = |name| {
+            self.ports
+                .named(name)
+                .ok_or_else(|| self.no_such_port(name))
+        };
+        let port = iface.map(named).transpose()?.map(|port| port.id);
+        Ok((gateway.is_some() || port.is_some()).then_some(NhopKeyMatch { gateway, port }))
     }
 
     /// `route flush`: up to `max` of the routes that an operator made. Returns what was deleted; nothing, when
@@ -248,12 +268,7 @@ impl Control {
     /// A next hop that was just made may be on a port that is down, or fail its check already.
     pub(super) fn judge_paths(&mut self, paths: &[PathInfo], now: Now) {
         for path in paths {
-            let port_down = self.ports.get(path.key.port).is_some_and(|p| !p.up);
-            let check_down = path.key.gateway.is_some_and(|g| {
-                self.checks
-                    .values()
-                    .any(|(gateway, up)| *gateway == g && *up == Some(false))
-            });
+            let (port_down, check_down) = self.speaks_against(&path.key);
             if path.health != Health::Dead && (port_down || check_down) {
                 self.set_down(
                     path.idx,
@@ -265,6 +280,14 @@ impl Control {
                 );
             }
         }
+    }
+
+    /// Whether the port of a next hop is down, and whether its check fails.
+    pub(super) fn speaks_against(&self, key: &NhopKey) -> (bool, bool) {
+        let port_down = self.ports.get(key.port).is_some_and(|p| !p.up);
+        let mut checks = self.checks.values();
+        let fails = |g| checks.any(|(gateway, up)| *gateway == g && *up == Some(false));
+        (port_down, key.gateway.is_some_and(fails))
     }
 
     pub(super) fn refuse_connected(&self, prefix: Prefix) -> Result<(), ControlError> {

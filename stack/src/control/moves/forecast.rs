@@ -1,0 +1,313 @@
+//! Going over the flow tables: which flows' next packets a change sends elsewhere.
+
+use super::super::Reader;
+use super::due::{Due, DueList};
+use super::follow::{Follow, Obeyed};
+use super::scope::Scope;
+use super::{DUE_LIMIT, MoveRow, MoveWhy, ROWS_LIMIT};
+use crate::fate::{DropReason, MoveReason};
+use crate::flows::pins_of;
+use crate::routed::bucket_of;
+use crate::time::Now;
+use flowtable::{Dir, EntryView, GroupSecret, Key, Table};
+use hashbrown::HashMap;
+use route::{Change, GroupRef, NhopKind, Pin, PinState, Preview};
+
+/// What a flow's next packet does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// It goes by the pin that is there.
+    Stays,
+    /// It does not.
+    Goes(Pin, MoveWhy),
+}
+
+/// A change that was tried out, and what it does to the flows.
+pub struct Forecast {
+    preview: Preview,
+    scope: Scope,
+    reader: Reader,
+    secret: GroupSecret,
+    found: Found,
+}
+
+/// What was found in the tables.
+#[derive(Default)]
+struct Found {
+    rows: Vec<Row>,
+    by_move: HashMap<(Pin, Pin, MoveWhy), u32>,
+    list: DueList,
+    due: u64,
+    unlisted: u64,
+    staying: u64,
+    already_due: u64,
+}
+
+/// Flows that move alike.
+struct Row {
+    from: Pin,
+    to: Pin,
+    why: MoveWhy,
+    flows: u64,
+    listed: u64,
+    /// Bytes per second of those listed.
+    rate: Option<u64>,
+}
+
+/// What a change would move.
+#[derive(Clone, Debug)]
+pub struct MovePlan {
+    /// Flows whose next packet it sends elsewhere.
+    pub flows: u64,
+    /// Addresses that opened them.
+    pub clients: u64,
+    /// Their bytes per second, once they were measured.
+    pub bytes_per_s: Option<u64>,
+    /// Flows of which clients and bytes were taken; if fewer than `flows`, clients are a lower bound.
+    pub sampled: u64,
+    /// Flows to the same destinations that stay where they are.
+    pub staying: u64,
+    /// Flows that do not go on by their pins with or without the change: their next hop is dead, or was taken away before.
+    pub already_due: u64,
+    /// Flows of `flows` that no row counts, since there are too many rows.
+    pub unlisted: u64,
+    /// By next hops and reason, the most flows first.
+    pub rows: Vec<MoveRow>,
+}
+
+impl Forecast {
+    pub(super) fn new(preview: Preview, scope: Scope, reader: Reader, secret: GroupSecret) -> Self {
+        Self {
+            preview,
+            scope,
+            reader,
+            secret,
+            found: Found::default(),
+        }
+    }
+
+    /// What the change does to the route.
+    pub const fn change(&self) -> &Change {
+        &self.preview.change
+    }
+
+    /// Whether there is such a next hop before the change.
+    pub const fn exists(&self, pin: Pin) -> bool {
+        self.preview.exists(pin)
+    }
+
+    /// Whether no flow can be sent elsewhere by it, whatever the tables hold.
+    pub fn moves_nothing(&self) -> bool {
+        self.preview.moves_nothing()
+    }
+
+    /// How many flows would move, as far as the tables were looked at.
+    pub const fn due(&self) -> u64 {
+        self.found.due
+    }
+
+    /// Goes over all flows. Takes some ten nanoseconds a place of the tables, on the caller's thread.
+    pub fn look(&mut self, now: Now) {
+        let mut found = Found::default();
+        let reader = self.reader.clone();
+        for (tables, at) in [&reader.tables, &reader.host_tables].into_iter().zip(0..) {
+            self.look_into(&tables.v4, now, &mut found, |list| &mut list.v4[at]);
+            self.look_into(&tables.v6, now, &mut found, |list| &mut list.v6[at]);
+        }
+        self.found = found;
+    }
+
+    fn look_into<K: Key>(
+        &self,
+        table: &Table<K>,
+        now: Now,
+        found: &mut Found,
+        list: impl Fn(&mut DueList) -> &mut Vec<Due<K>>,
+    ) {
+        if table.stats().used == 0 {
+            return;
+        }
+        for entry in table.entries().filter(|entry| !entry.expired(now.tick())) {
+            let (a, b) = entry.key.ends();
+            for (dir, to) in [(Dir::Fwd, b), (Dir::Rev, a)] {
+                let pin = pins_of(&entry)[dir as usize];
+                if pin == Pin::NONE || !self.scope.has(to.ip()) {
+                    continue;
+                }
+                match self.verdict(&entry, dir, pin) {
+                    Verdict::Stays => found.staying += 1,
+                    Verdict::AlreadyDue => found.already_due += 1,
+                    Verdict::Due(to, why) => {
+                        if let Some(row) = found.count(pin, to, why) {
+                            list(&mut found.list).push(Due::new(&entry, dir, pin, row));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the change means for a pin.
+    fn verdict<K: Key>(&self, entry: &EntryView<K>, dir: Dir, pin: Pin) -> Verdict {
+        let before = self.next(self.preview.before(), entry, dir, pin);
+        let after = self.next(self.preview.after(), entry, dir, pin);
+        match (before, after) {
+            (Next::Stays, Next::Stays) => Verdict::Stays,
+            (Next::Stays, Next::Goes(to, why)) => Verdict::Due(to, why),
+            // What went nowhere finds a way.
+            (Next::Goes(_, was), Next::Goes(to, why)) if !was.moves() && why.moves() => {
+                Verdict::Due(to, why)
+            }
+            (Next::Goes(..), _) => Verdict::AlreadyDue,
+        }
+    }
+
+    /// What a worker does with the next packet (`stack::path`, `hit`), were `group` the route's.
+    fn next<K: Key>(
+        &self,
+        group: Option<GroupRef<'_>>,
+        entry: &EntryView<K>,
+        dir: Dir,
+        pin: Pin,
+    ) -> Next {
+        let nowhere = |why| Next::Goes(Pin::NONE, MoveWhy::Lost(why));
+        let Some(group) = group else {
+            return nowhere(DropReason::NoRoute);
+        };
+        let why = match self.reader.judge(pin) {
+            PinState::Live if group.has_member(pin) => return Next::Stays,
+            PinState::Live | PinState::Gone => MoveReason::Policy,
+            PinState::Dead => MoveReason::Dead,
+            PinState::Drained => MoveReason::Deadline,
+        };
+        let bucket = bucket_of(&group, &self.secret, &entry.key, dir);
+        let Some(owner) = group.owner(bucket) else {
+            return nowhere(DropReason::NoNexthop);
+        };
+        match self.preview.nhop(owner).map(|key| key.kind) {
+            Some(NhopKind::Blackhole) => nowhere(DropReason::Blackhole),
+            Some(NhopKind::Reject) => nowhere(DropReason::Reject),
+            Some(NhopKind::Local) => Next::Goes(Pin::NONE, MoveWhy::Local),
+            _ if owner == pin => Next::Stays,
+            _ => Next::Goes(owner, MoveWhy::Moved(why)),
+        }
+    }
+
+    /// Looks at the flows that would move once more, `ms` after [`Self::look`]: how many bytes came.
+    pub fn measure(&mut self, ms: u64, now: Now) {
+        let mut bytes = vec![0_u64; self.found.rows.len()];
+        let count = |row: u32, more: u64| {
+            if let Some(sum) = bytes.get_mut(row as usize) {
+                *sum += more;
+            }
+        };
+        self.found.list.measure(&self.reader, now, count);
+        for (row, bytes) in self.found.rows.iter_mut().zip(bytes) {
+            row.rate = Some(bytes.saturating_mul(1000) / ms.max(1));
+        }
+    }
+
+    /// What would move.
+    pub fn plan(&self) -> MovePlan {
+        let found = &self.found;
+        let mut clients = found.list.clients();
+        let by_row = distinct(&mut clients, found.rows.len());
+        clients.sort_unstable_by_key(|(_, client)| *client);
+        clients.dedup_by_key(|(_, client)| *client);
+        let mut rows: Vec<MoveRow> = found
+            .rows
+            .iter()
+            .zip(by_row)
+            .map(|(row, clients)| self.row(row, clients))
+            .collect();
+        let rates = rows.iter().map(|row| row.bytes_per_s);
+        let bytes_per_s = rates.sum::<Option<u64>>();
+        rows.sort_by_key(|row| (std::cmp::Reverse(row.flows), row.from, row.to));
+        MovePlan {
+            flows: found.due,
+            clients: clients.len() as u64,
+            bytes_per_s: bytes_per_s.map(|sum| scaled(sum, found.due, found.due - found.unlisted)),
+            sampled: found.list.len() as u64,
+            staying: found.staying,
+            already_due: found.already_due,
+            unlisted: found.unlisted,
+            rows,
+        }
+    }
+
+    fn row(&self, row: &Row, clients: u64) -> MoveRow {
+        MoveRow {
+            from: self.reader.nhop(row.from),
+            to: self.preview.nhop(row.to),
+            why: row.why,
+            flows: row.flows,
+            clients,
+            bytes_per_s: row.rate.map(|rate| scaled(rate, row.flows, row.listed)),
+        }
+    }
+
+    /// From now on the flows that were found due are followed. `obeyed` says whether every worker obeys the change.
+    pub fn follow(self, obeyed: Obeyed) -> Follow {
+        let rows = self.found.rows.iter().map(|row| self.row(row, 0)).collect();
+        let unfollowed = self.found.due - self.found.list.len() as u64;
+        Follow::new(self.reader, rows, self.found.list, unfollowed, obeyed)
+    }
+}
+
+/// What a change means for one direction of a flow.
+enum Verdict {
+    Stays,
+    AlreadyDue,
+    Due(Pin, MoveWhy),
+}
+
+impl Found {
+    /// Counts a flow that is due. Returns the row under which it is to be remembered, if there is room.
+    fn count(&mut self, from: Pin, to: Pin, why: MoveWhy) -> Option<u32> {
+        self.due += 1;
+        let (rows, many) = (&mut self.rows, self.list.len() >= DUE_LIMIT);
+        let place = match self.by_move.get(&(from, to, why)) {
+            Some(place) => *place,
+            None if rows.len() >= ROWS_LIMIT => {
+                self.unlisted += 1;
+                return None;
+            }
+            None => {
+                let place = rows.len() as u32;
+                rows.push(Row {
+                    from,
+                    to,
+                    why,
+                    flows: 0,
+                    listed: 0,
+                    rate: None,
+                });
+                self.by_move.insert((from, to, why), place);
+                place
+            }
+        };
+        let row = rows.get_mut(place as usize)?;
+        row.flows += 1;
+        row.listed += u64::from(!many);
+        (!many).then_some(place)
+    }
+}
+
+/// How many different clients each row has. Sorts them by row.
+fn distinct(clients: &mut Vec<(u32, std::net::IpAddr)>, rows: usize) -> Vec<u64> {
+    clients.sort_unstable();
+    clients.dedup();
+    let mut counts = vec![0; rows];
+    for (row, _) in clients {
+        if let Some(count) = counts.get_mut(*row as usize) {
+            *count += 1;
+        }
+    }
+    counts
+}
+
+/// What all have, if some of them have so much.
+fn scaled(sum: u64, all: u64, some: u64) -> u64 {
+    let scaled = u128::from(sum) * u128::from(all) / u128::from(some.max(1));
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,529 @@
+//! Before and after a change of a route: the plan is what happens, flow by flow, and nothing else happens.
+
+use flowgate_tests::net::watch::{FlowId, Watch};
+use flowgate_tests::net::{BOTH, Scene, service};
+use flowgate_tests::rack::{Family, server_addr};
+use flowgate_tests::sim::ip;
+use route::{OptionsAsked, Selection};
+use stack::control::{
+    Forecast, GatewaySpec, LoggedMoves, MoveLog, MovePlan, MoveWhy, PathKind, RouteOrder, RouteSpec,
+};
+use stack::fate::{DropReason, MoveReason};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+const SERVERS: usize = 5;
+
+fn spec(prefix: &str, kind: PathKind) -> RouteSpec {
+    RouteSpec {
+        prefix: prefix.parse().expect("a prefix"),
+        kind,
+        mtu: None,
+        deadline_s: None,
+        options: OptionsAsked::default(),
+    }
+}
+
+/// These servers with these weights, of the prefix's family.
+fn via(prefix: &str, members: &[(usize, u32)]) -> RouteSpec {
+    let family = if prefix.contains(':') {
+        Family::V6
+    } else {
+        Family::V4
+    };
+    let gateway = |(server, weight): &(usize, u32)| GatewaySpec {
+        addr: server_addr(*server, family),
+        weight: Some(*weight),
+        port: None,
+    };
+    spec(
+        prefix,
+        PathKind::Gateways(members.iter().map(gateway).collect()),
+    )
+}
+
+fn evenly(prefix: &str, servers: &[usize]) -> RouteSpec {
+    let members: Vec<_> = servers.iter().map(|s| (*s, 1)).collect();
+    via(prefix, &members)
+}
+
+fn delete(prefix: &str, server: Option<usize>) -> RouteOrder {
+    let family = if prefix.contains(':') {
+        Family::V6
+    } else {
+        Family::V4
+    };
+    RouteOrder::Delete {
+        prefix: prefix.parse().expect("a prefix"),
+        gateway: server.map(|s| server_addr(s, family)),
+        iface: None,
+    }
+}
+
+/// Where a flow's packets go: to a server, or nowhere.
+type Place = Option<usize>;
+
+/// A scene, flows in it, and where each is pinned and goes.
+struct Theatre {
+    scene: Scene,
+    flows: Vec<FlowId>,
+    pins: Vec<Place>,
+    now_at: Vec<Place>,
+    log: MoveLog,
+}
+
+impl Theatre {
+    fn new(seed: u64, flows: Vec<FlowId>, routes: &[RouteSpec]) -> Self {
+        let mut theatre = Self {
+            scene: Scene::without_routes(SERVERS, Scene::setup(2), seed),
+            pins: vec![None; flows.len()],
+            now_at: vec![None; flows.len()],
+            flows,
+            log: MoveLog::default(),
+        };
+        for route in routes {
+            theatre
+                .commit(&RouteOrder::Add(route.clone()))
+                .expect("a route");
+        }
+        theatre.send_all();
+        theatre
+    }
+
+    fn forecast(&mut self, order: &RouteOrder) -> Result<Forecast, String> {
+        let now = self.scene.net.sim.now;
+        let control = &mut self.scene.net.sim.gateway.control;
+        let mut foresight = control.foresee(order, now).map_err(|e| e.to_string())?;
+        let mut after = None;
+        loop {
+            let longer = control.routes_within(foresight.prefix(), after, 3);
+            foresight.exclude(&longer);
+            after = longer.last().copied();
+            if after.is_none() {
+                break;
+            }
+        }
+        let mut forecast = foresight.try_out().map_err(|e| e.to_string())?;
+        forecast.look(now);
+        Ok(forecast)
+    }
+
+    fn plan(&mut self, order: &RouteOrder) -> MovePlan {
+        self.forecast(order).expect("a plan").plan()
+    }
+
+    fn commit(&mut self, order: &RouteOrder) -> Result<(), String> {
+        let now = self.scene.net.sim.now;
+        let gw = &mut self.scene.net.sim.gateway;
+        let done = match order {
+            RouteOrder::Add(spec) => gw.control.route_add(spec, &mut gw.host, now),
+            RouteOrder::Change(spec) => gw.control.route_change(spec, &mut gw.host, now),
+            RouteOrder::Delete {
+                prefix,
+                gateway,
+                iface,
+            } => gw
+                .control
+                .route_delete(*prefix, *gateway, iface.as_deref(), &mut gw.host, now),
+        };
+        // A new next hop's address has to be found.
+        self.scene.net.run_for(50);
+        done.map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    /// Sends a packet of each flow and sees where it goes.
+    fn send_all(&mut self) {
+        self.scene.net.watch = Watch::default();
+        let flows = self.flows.clone();
+        flows.iter().for_each(|flow| self.scene.send_udp(flow));
+        self.scene.net.run_until_idle(10_000);
+        let watch = &self.scene.net.watch;
+        self.now_at = self.flows.iter().map(|flow| watch.host_of(flow)).collect();
+        for (pin, at) in self.pins.iter_mut().zip(&self.now_at) {
+            *pin = at.or(*pin);
+        }
+    }
+
+    fn moved(&self) -> u64 {
+        self.scene.net.totals().moved.iter().sum()
+    }
+
+    /// Foresees a change, makes it, and holds what happens against the plan. Returns the plan.
+    fn play(&mut self, order: &RouteOrder, context: &str) -> Result<MovePlan, String> {
+        let forecast = self.forecast(order);
+        let (pins, were_at, moved) = (self.pins.clone(), self.now_at.clone(), self.moved());
+        let made = self.commit(order);
+        let forecast = match (forecast, made) {
+            (Ok(forecast), Ok(())) => forecast,
+            (Err(foreseen), Err(told)) => {
+                assert_eq!(foreseen, told, "{context}");
+                return Err(told);
+            }
+            (forecast, made) => panic!("{context}: {:?} is not {made:?}", forecast.map(|_| ())),
+        };
+        let plan = forecast.plan();
+        if forecast.moves_nothing() {
+            assert_eq!(plan.flows, 0, "{context}");
+        }
+        let obeyed = self.scene.net.sim.gateway.control.obeyed();
+        let now = self.scene.net.sim.now;
+        let prefix = order.prefix();
+        self.scene.net.settle();
+        let start = self
+            .log
+            .add("test", prefix, 7, forecast.follow(obeyed), now);
+        assert_eq!(sums(&start), (plan.flows, 0, 0, plan.flows), "{context}");
+        self.send_all();
+
+        let (mut want, mut unseen) = (Moves::new(), Moves::new());
+        for (i, flow) in self.flows.iter().enumerate() {
+            let family = if flow.dst.is_ipv4() {
+                Family::V4
+            } else {
+                Family::V6
+            };
+            let name = |server: Place| server.map(|s| server_addr(s, family));
+            let (pin, was, is) = (pins[i], were_at[i], self.now_at[i]);
+            if was.is_none() && is.is_some() && is == pin {
+                // The same server, perhaps as another next hop: a move that cannot be seen from outside.
+                *unseen.entry((None, name(is))).or_default() += 1;
+                continue;
+            }
+            let moves = is.is_some() && is != pin;
+            let ends = is.is_none() && was.is_some();
+            if moves || ends {
+                *want.entry((name(pin), name(is))).or_default() += 1;
+            }
+        }
+        let mut told = Moves::new();
+        for row in &plan.rows {
+            let gateway = |key: Option<route::NhopKey>| key.and_then(|key| key.gateway);
+            *told
+                .entry((gateway(row.from), gateway(row.to)))
+                .or_default() += row.flows;
+            assert_eq!(row.to.is_some(), row.why.moves(), "{context}");
+        }
+        if were_at.contains(&None) {
+            // Whom a flow that was lost had been with may be no more.
+            (told, want) = (without_from(told), without_from(want));
+        }
+        for (way, most) in unseen {
+            let seen = want.entry(way).or_default();
+            *seen += told
+                .get(&way)
+                .map_or(0, |told| told.saturating_sub(*seen).min(most));
+        }
+        want.retain(|_, flows| *flows > 0);
+        assert_eq!(told, want, "{context}: {order:?}");
+        let moves = plan.rows.iter().filter(|row| row.why.moves());
+        let moves: u64 = moves.map(|row| row.flows).sum();
+        assert_eq!(self.moved() - moved, moves, "{context}: counted");
+        let end = self
+            .log
+            .look(self.scene.net.sim.now)
+            .pop()
+            .expect("a change");
+        assert_eq!(
+            sums(&end),
+            (plan.flows, plan.flows, 0, 0),
+            "{context}: followed"
+        );
+        assert_eq!(self.log.followed(), 0, "{context}");
+        Ok(plan)
+    }
+
+    fn change(&mut self, spec: RouteSpec) -> MovePlan {
+        self.play(&RouteOrder::Change(spec), "change")
+            .expect("a change")
+    }
+
+    fn add(&mut self, spec: RouteSpec) -> MovePlan {
+        self.play(&RouteOrder::Add(spec), "add").expect("an add")
+    }
+
+    fn delete(&mut self, prefix: &str, server: Option<usize>) -> MovePlan {
+        self.play(&delete(prefix, server), "delete")
+            .expect("a delete")
+    }
+}
+
+/// How many flows go from where to where.
+type Moves = BTreeMap<(Option<IpAddr>, Option<IpAddr>), u64>;
+
+fn without_from(moves: Moves) -> Moves {
+    let mut merged = Moves::new();
+    for ((_, to), flows) in moves {
+        *merged.entry((None, to)).or_default() += flows;
+    }
+    merged
+}
+
+/// Due, moved, expired, left.
+fn sums(seen: &LoggedMoves) -> (u64, u64, u64, u64) {
+    let sum = |of: fn(&stack::control::Followed) -> u64| seen.rows.iter().map(of).sum();
+    assert_eq!(seen.unfollowed, 0);
+    (
+        sum(|r| r.due),
+        sum(|r| r.moved),
+        sum(|r| r.expired),
+        sum(|r| r.left()),
+    )
+}
+
+fn why(plan: &MovePlan) -> Vec<MoveWhy> {
+    let mut all: Vec<_> = plan.rows.iter().map(|row| row.why).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+const POLICY: MoveWhy = MoveWhy::Moved(MoveReason::Policy);
+
+/// The service's prefix in a family.
+fn host(family: Family) -> String {
+    let addr = service(family, 0).ip();
+    format!("{addr}/{}", if addr.is_ipv4() { 32 } else { 128 })
+}
+
+/// 150 flows of each family to the service.
+fn theatre(seed: u64, servers: &[usize]) -> Theatre {
+    let routes: Vec<RouteSpec> = BOTH.iter().map(|f| evenly(&host(*f), servers)).collect();
+    Theatre::new(seed, Scene::udp_flows(0, 150), &routes)
+}
+
+#[test]
+fn a_member_that_goes_takes_its_own_flows_and_one_that_comes_none() {
+    let mut t = theatre(700, &[0, 1, 2, 3]);
+    for family in BOTH {
+        let host = host(family);
+        let with_3 = (0..t.flows.len())
+            .filter(|i| {
+                t.pins[*i] == Some(3) && t.flows[*i].dst.is_ipv4() == (family == Family::V4)
+            })
+            .count() as u64;
+        let plan = t.delete(&host, Some(3));
+        assert_eq!(
+            (plan.flows, plan.clients, plan.sampled),
+            (with_3, with_3, with_3)
+        );
+        assert_eq!((plan.staying, plan.already_due), (150 - with_3, 0));
+        assert!(
+            with_3 > 15 && plan.rows.len() == 3 && why(&plan) == [POLICY],
+            "{plan:?}"
+        );
+        let plan = t.add(evenly(&host, &[3]));
+        assert_eq!((plan.flows, plan.staying), (0, 150));
+        let plan = t.change(via(&host, &[(0, 9)]));
+        assert_eq!((plan.flows, plan.staying), (0, 150));
+        let drain = RouteSpec {
+            deadline_s: Some(600),
+            ..via(&host, &[(1, 0)])
+        };
+        assert_eq!(t.change(drain).flows, 0, "a drain moves nobody");
+        assert_eq!(t.change(via(&host, &[(1, 0)])).flows, 0);
+        let plan = t.change(evenly(&host, &[2, 4]));
+        assert!(plan.flows > 30 && plan.staying > 15 && why(&plan) == [POLICY]);
+    }
+    t.scene.net.assert_drops(&[]);
+    t.scene.finish();
+}
+
+#[test]
+fn routes_above_and_below_take_and_give_back_what_no_longer_one_has() {
+    let to = |i: u32| FlowId {
+        proto: 17,
+        src: SocketAddr::new(ip(&format!("10.3.{}.{}", i / 100, i % 100 + 1)), 3000),
+        dst: SocketAddr::new(ip(&format!("198.51.100.{}", i % 200)), 53),
+    };
+    let routes = [
+        evenly("198.51.100.0/24", &[0, 1]),
+        // Shares its group.
+        evenly("198.51.100.64/26", &[0, 1]),
+        evenly("198.51.100.7/32", &[2]),
+    ];
+    let mut t = Theatre::new(701, (0..200).map(to).collect(), &routes);
+    let plan = t.change(evenly("198.51.100.0/24", &[1, 3]));
+    let concerned = (200 - 64 - 1) as u64;
+    assert_eq!(plan.flows + plan.staying, concerned, "{plan:?}");
+    assert!(plan.flows > 30 && plan.staying > 30);
+    let plan = t.add(evenly("198.51.100.0/28", &[4]));
+    assert_eq!(
+        (plan.flows, plan.staying),
+        (15, 0),
+        "without the host route's"
+    );
+    assert_eq!(
+        t.add(spec("198.51.100.128/25", PathKind::Blackhole)).flows,
+        72
+    );
+    let plan = t.delete("198.51.100.128/25", None);
+    // What a blackhole swallows keeps its pin, and goes on by it.
+    assert_eq!((plan.flows, plan.already_due), (0, 72));
+    let plan = t.delete("198.51.100.0/28", None);
+    assert_eq!(plan.flows + plan.staying, 15);
+    assert_eq!(t.delete("198.51.100.7/32", None).flows, 1);
+    let plan = t.change(spec("198.51.100.64/26", PathKind::Reject));
+    assert_eq!(
+        (plan.flows, why(&plan)),
+        (64, vec![MoveWhy::Lost(DropReason::Reject)])
+    );
+    t.play(&delete("198.51.100.0/24", Some(1)), "one of two")
+        .expect("a delete");
+    let plan = t.delete("198.51.100.0/24", None);
+    assert_eq!(
+        (plan.flows, why(&plan)),
+        (136, vec![MoveWhy::Lost(DropReason::NoRoute)])
+    );
+    let plan = t.add(evenly("198.51.0.0/16", &[2]));
+    assert_eq!(
+        (plan.flows, why(&plan)),
+        (136, vec![POLICY]),
+        "found a way again: {plan:?}"
+    );
+    t.scene.finish();
+}
+
+#[test]
+fn what_moves_for_another_cause_is_told_apart_and_what_stays_silent_expires() {
+    let mut t = theatre(702, &[0, 1, 2]);
+    let host = host(Family::V4);
+    t.flows.truncate(150);
+    let of =
+        |t: &Theatre, server| t.pins[..150].iter().filter(|p| **p == Some(server)).count() as u64;
+    let (with_0, with_1) = (of(&t, 0), of(&t, 1));
+    t.scene.declare(1, true);
+    let plan = t.plan(&delete(&host, Some(0)));
+    assert_eq!((plan.flows, plan.already_due), (with_0, with_1));
+    let plan = t.plan(&delete(&host, Some(1)));
+    assert_eq!(
+        (plan.flows, plan.already_due),
+        (0, with_1),
+        "the dead one's would move anyway"
+    );
+
+    let forecast = t.forecast(&delete(&host, Some(0))).expect("a plan");
+    t.commit(&delete(&host, Some(0))).expect("a delete");
+    let obeyed = t.scene.net.sim.gateway.control.obeyed();
+    let (now, prefix) = (t.scene.net.sim.now, host.parse().expect("a prefix"));
+    t.log.add("delete", prefix, 1, forecast.follow(obeyed), now);
+    t.scene.net.step_ms = 10_000;
+    t.scene.net.run_for(500_000);
+    let end = t.log.look(t.scene.net.sim.now).pop().expect("a change");
+    assert_eq!(sums(&end), (with_0, 0, with_0, 0), "expired unmoved");
+    t.scene.finish();
+}
+
+#[test]
+fn flows_whose_next_hop_comes_back_in_time_have_stayed() {
+    let mut t = theatre(703, &[0, 1, 2]);
+    let host = host(Family::V4);
+    // Elsewhere it goes on, so that it is the same next hop when it comes back.
+    t.add(evenly("198.51.100.0/24", &[0]));
+    let order = delete(&host, Some(0));
+    let forecast = t.forecast(&order).expect("a plan");
+    let due = forecast.due();
+    t.commit(&order).expect("a delete");
+    let obeyed = t.scene.net.sim.gateway.control.obeyed();
+    t.scene.net.settle();
+    let now = t.scene.net.sim.now;
+    t.log
+        .add("delete", order.prefix(), 1, forecast.follow(obeyed), now);
+    t.commit(&RouteOrder::Add(evenly(&host, &[0])))
+        .expect("an add");
+    t.send_all();
+    let end = t.log.look(t.scene.net.sim.now).pop().expect("a change");
+    let stayed: u64 = end.rows.iter().map(|row| row.stayed).sum();
+    assert!(due > 20 && stayed == due, "{end:?}");
+    t.scene.net.assert_moves(&[]);
+    t.scene.finish();
+}
+
+#[test]
+fn rates_are_what_was_sent_between_two_looks() {
+    let mut t = theatre(704, &[0, 1]);
+    let order = delete(&host(Family::V4), Some(1));
+    let mut forecast = t.forecast(&order).expect("a plan");
+    assert_eq!(forecast.plan().bytes_per_s, None);
+    // 12 bytes of text with UDP's and IPv4's headers; the counter's unit is 16 bytes.
+    (0..16).for_each(|_| t.send_all());
+    forecast.measure(500, t.scene.net.sim.now);
+    let plan = forecast.plan();
+    assert_eq!(plan.bytes_per_s, Some(plan.flows * 16 * 40 * 2), "{plan:?}");
+    t.scene.finish();
+}
+
+#[test]
+fn packets_of_a_changed_route_are_judged_by_what_it_tells_flows_apart() {
+    for (seed, way) in (710..).zip(Selection::ALL) {
+        let mut t = theatre(seed, &[0, 1, 2]);
+        for family in BOTH {
+            let selecting = RouteSpec {
+                options: way.into(),
+                ..evenly(&host(family), &[0, 1, 2])
+            };
+            assert_eq!(t.change(selecting).flows, 0, "{way:?}");
+            assert!(t.delete(&host(family), Some(2)).flows > 20, "{way:?}");
+        }
+        t.scene.finish();
+    }
+}
+
+/// A change of one of a few routes that lie in each other.
+fn any_order(rng: &mut fastrand::Rng) -> RouteOrder {
+    let prefixes = [
+        "203.0.113.10/32",
+        "203.0.113.0/24",
+        "203.0.0.0/16",
+        "0.0.0.0/0",
+        "2001:db8:113::10/128",
+        "2001:db8::/32",
+        "::/0",
+    ];
+    let prefix = prefixes[rng.usize(..prefixes.len())];
+    let mut servers: Vec<usize> = (0..SERVERS).collect();
+    rng.shuffle(&mut servers);
+    servers.truncate(rng.usize(1..4));
+    let members: Vec<(usize, u32)> = servers.iter().map(|s| (*s, rng.u32(1..4))).collect();
+    match rng.u8(0..12) {
+        0..=3 => RouteOrder::Add(via(prefix, &members)),
+        4 | 5 => RouteOrder::Change(via(prefix, &members)),
+        6 => RouteOrder::Change(via(prefix, &[(servers[0], rng.u32(0..3))])),
+        7 => RouteOrder::Change(spec(prefix, PathKind::Blackhole)),
+        8 => RouteOrder::Add(spec(prefix, PathKind::Reject)),
+        9 => delete(prefix, None),
+        _ => delete(prefix, Some(servers[0])),
+    }
+}
+
+#[test]
+fn whatever_is_changed_the_plan_is_what_happens() {
+    let mut moved = 0;
+    for seed in 720..728 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let routes = [
+            evenly("0.0.0.0/0", &[0, 1]),
+            evenly("::/0", &[0, 1]),
+            evenly("203.0.113.0/24", &[0, 1, 2]),
+            evenly("2001:db8::/32", &[2, 3, 4]),
+        ];
+        let mut t = Theatre::new(seed, Scene::udp_flows(0, 60), &routes);
+        for step in 0..60 {
+            if rng.u8(..4) == 0 {
+                // Everyone who is sent away by it is gone when the next change is foreseen.
+                let server = rng.usize(..SERVERS);
+                for family in BOTH {
+                    let (now, addr) = (t.scene.net.sim.now, server_addr(server, family));
+                    let control = &mut t.scene.net.sim.gateway.control;
+                    let _ = control.set_gateway_down(addr, rng.bool(), now);
+                }
+                t.scene.net.settle();
+                t.send_all();
+            }
+            let order = any_order(&mut rng);
+            let played = t.play(&order, &format!("seed {seed} step {step}"));
+            moved += played.map_or(0, |plan| plan.flows);
+        }
+        t.scene.finish();
+    }
+    assert!(moved > 1000, "{moved} moves were foreseen");
+}

@@ -84,6 +84,7 @@ enum Wanted {
     Updates,
     Reader,
     Visibility,
+    Forwarding,
     Soak,
     Replay,
     Death,
@@ -102,6 +103,8 @@ pub enum Section {
     Reader,
     /// When a reader obeys a change.
     Visibility,
+    /// What a gateway that forwards loses to updates, and when it obeys a change.
+    Forwarding,
     /// Memory before and after many updates.
     Soak,
     /// The recorded updates.
@@ -112,12 +115,13 @@ pub enum Section {
 
 impl Section {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Lookup,
         Self::Load,
         Self::Updates,
         Self::Reader,
         Self::Visibility,
+        Self::Forwarding,
         Self::Soak,
         Self::Replay,
         Self::Death,
@@ -138,6 +142,7 @@ impl Wanted {
             Self::Updates => section == Section::Updates,
             Self::Reader => section == Section::Reader,
             Self::Visibility => section == Section::Visibility,
+            Self::Forwarding => section == Section::Forwarding,
             Self::Soak => section == Section::Soak,
             Self::Replay => section == Section::Replay,
             Self::Death => section == Section::Death,

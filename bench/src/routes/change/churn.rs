@@ -16,6 +16,30 @@ pub(super) enum Did {
     Added,
 }
 
+/// Something whose routes can be changed one by one.
+pub(super) trait Updates {
+    /// Adds a route.
+    fn add(&mut self, route: &Route) -> Result<(), String>;
+    /// Deletes a route.
+    fn delete(&mut self, route: &Route) -> Result<(), String>;
+    /// What control does now and then.
+    fn tick(&mut self);
+}
+
+impl Updates for Router {
+    fn add(&mut self, route: &Route) -> Result<(), String> {
+        self.add(route)
+    }
+
+    fn delete(&mut self, route: &Route) -> Result<(), String> {
+        self.delete(route)
+    }
+
+    fn tick(&mut self) {
+        self.tick();
+    }
+}
+
 /// A random half of the routes, some of them gone. The other half stays, so that readers can be checked.
 pub(super) struct Churn {
     pool: Vec<Route>,
@@ -49,7 +73,7 @@ impl Churn {
     }
 
     /// One update: an addition if enough are gone, else a removal.
-    pub(super) fn step(&mut self, router: &mut Router) -> Result<Did, String> {
+    pub(super) fn step(&mut self, router: &mut impl Updates) -> Result<Did, String> {
         self.steps += 1;
         if self.steps.is_multiple_of(TICK) {
             router.tick();
@@ -68,7 +92,7 @@ impl Churn {
     }
 
     /// Adds every route that is gone.
-    pub(super) fn restore(&mut self, router: &mut Router) -> Result<(), String> {
+    pub(super) fn restore(&mut self, router: &mut impl Updates) -> Result<(), String> {
         while let Some(index) = self.gone.pop_front() {
             router.add(&self.pool[index])?;
         }

@@ -1,10 +1,10 @@
 //! What one reader loses while control changes routes: phases in turns, again and again.
 
+use super::super::args::Args;
 use super::super::pace::Pace;
 use super::super::report::{Report, UNDISTURBED};
-use super::super::router::Router;
 use super::Bench;
-use super::churn::Churn;
+use super::churn::{Churn, Updates};
 use super::pair::{WARM, together};
 use super::reader::{self, Work};
 use crate::clock;
@@ -45,7 +45,12 @@ impl Phase {
     }
 
     /// Does that for `span`; returns the updates made.
-    fn drive(self, router: &mut Router, churn: &mut Churn, span: Duration) -> Result<u64, String> {
+    fn drive(
+        self,
+        router: &mut impl Updates,
+        churn: &mut Churn,
+        span: Duration,
+    ) -> Result<u64, String> {
         let (began, mut pace, mut updates) = (clock::now(), Pace::new(PROMISED), 0);
         if self == Self::Quiet {
             clock::sleep(span);
@@ -66,50 +71,95 @@ impl Phase {
     }
 }
 
-/// Measures every phase in every run.
+/// What the figures of a section are called.
+pub(super) struct Named {
+    pub(super) section: &'static str,
+    /// What is done, such as lookups.
+    pub(super) done: &'static str,
+    /// The unit of millions of these a second.
+    pub(super) rate: &'static str,
+    pub(super) checked: &'static str,
+}
+
+/// A reader's.
+const READER: Named = Named {
+    section: "reader",
+    done: "lookups",
+    rate: "M/s",
+    checked: "answers checked, none wrong",
+};
+
+/// Measures what a reader loses.
 pub(super) fn measure(bench: &mut Bench<'_>, report: &mut Report) -> Result<(), String> {
-    let (runs, span) = (bench.args.runs, Duration::from_secs_f64(bench.args.phase));
     let (view, phase) = (Arc::clone(&bench.router.view), AtomicU32::new(WARM));
-    let (router, churn, traffic) = (&mut bench.router, &mut bench.churn, &bench.traffic);
-    let control = || {
+    let traffic = &bench.traffic;
+    let read = || reader::run(&view, traffic, &phase);
+    let on = Phases {
+        named: &READER,
+        args: bench.args,
+        cpus: &bench.cpus,
+        phase: &phase,
+    };
+    on.measure(&mut bench.churn, &mut bench.router, read, report)
+}
+
+/// Phases in turns, and what is done in them.
+pub(super) struct Phases<'a> {
+    pub(super) named: &'a Named,
+    pub(super) args: &'a Args,
+    pub(super) cpus: &'a [usize],
+    /// The word that says which phase it is.
+    pub(super) phase: &'a AtomicU32,
+}
+
+impl Phases<'_> {
+    /// Measures every phase in every run: what `read` does while routes of `router` change.
+    pub(super) fn measure(
+        &self,
+        churn: &mut Churn,
+        router: &mut (impl Updates + Send),
+        read: impl FnOnce() -> Vec<Work> + Send,
+        report: &mut Report,
+    ) -> Result<(), String> {
+        let (runs, named) = (self.args.runs, self.named);
+        let control = || self.drive(churn, router);
+        let (updates, works) = together(self.cpus, self.phase, control, read)?;
+        let checked = reader::all_right(&works)?;
+        for one in [Phase::Paced, Phase::Full] {
+            let rates: Vec<f64> = updates.iter().filter(|u| u.0 == one).map(|u| u.1).collect();
+            let what = format!("updates made ({})", one.name());
+            report.runs(named.section, what, &rates, "updates/s");
+        }
+        show(named, runs, &works, report);
+        report.figure(named.section, named.checked, checked as f64, "answers");
+        Ok(())
+    }
+
+    /// Control's side. Returns the updates a second of each phase of each run.
+    fn drive(
+        &self,
+        churn: &mut Churn,
+        router: &mut impl Updates,
+    ) -> Result<Vec<(Phase, f64)>, String> {
+        let span = Duration::from_secs_f64(self.args.phase);
         clock::sleep(span / 2);
         let mut updates = Vec::new();
-        for run in 0..runs {
+        for run in 0..self.args.runs {
             for one in PHASES {
-                phase.store(number(run, one), Release);
+                self.phase.store(number(run, one), Release);
                 let began = clock::now();
                 let number = one.drive(router, churn, span)?;
                 updates.push((one, number as f64 / began.elapsed().as_secs_f64()));
             }
         }
-        phase.store(WARM, Release);
+        self.phase.store(WARM, Release);
         churn.restore(router)?;
         Ok(updates)
-    };
-    let read = || reader::run(&view, traffic, &phase);
-    let (updates, works) = together(&bench.cpus, &phase, control, read)?;
-    let checked = reader::all_right(&works)?;
-    for one in [Phase::Paced, Phase::Full] {
-        let rates: Vec<f64> = updates.iter().filter(|u| u.0 == one).map(|u| u.1).collect();
-        report.runs(
-            "reader",
-            format!("updates made ({})", one.name()),
-            &rates,
-            "updates/s",
-        );
     }
-    show(runs, &works, report);
-    report.figure(
-        "reader",
-        "answers checked, none wrong",
-        checked as f64,
-        "answers",
-    );
-    Ok(())
 }
 
 /// Rates and losses.
-fn show(runs: usize, works: &[Work], report: &mut Report) {
+fn show(named: &Named, runs: usize, works: &[Work], report: &mut Report) {
     let of = |run, phase| works.iter().find(|work| work.phase == number(run, phase));
     let each = |phase, number: &dyn Fn(&Work, &Work) -> f64, against| -> Vec<f64> {
         let one = |run| Some(number(of(run, phase)?, of(run, against)?));
@@ -117,7 +167,8 @@ fn show(runs: usize, works: &[Work], report: &mut Report) {
     };
     for phase in PHASES {
         let mlps = each(phase, &|work, _| work.rate() / 1e6, Phase::Quiet);
-        report.runs("reader", format!("lookups, {}", phase.name()), &mlps, "M/s");
+        let what = format!("{}, {}", named.done, phase.name());
+        report.runs(named.section, what, &mlps, named.rate);
     }
     let lost =
         |rate: fn(&Work) -> f64| move |work: &Work, quiet: &Work| loss(rate(work), rate(quiet));
@@ -125,26 +176,31 @@ fn show(runs: usize, works: &[Work], report: &mut Report) {
         let (wall, cpu) = (lost(Work::rate), lost(Work::cpu_rate));
         let name = phase.name();
         report.runs(
-            "reader",
+            named.section,
             format!("loss, {name}"),
             &each(phase, &wall, Phase::Quiet),
             "%",
         );
         report.runs(
-            "reader",
+            named.section,
             format!("loss by CPU time, {name}"),
             &each(phase, &cpu, Phase::Quiet),
             "%",
         );
         if phase != Phase::Busy {
             let what = format!("loss, {name}, against control busy");
-            report.runs("reader", what, &each(phase, &wall, Phase::Busy), "%");
+            report.runs(named.section, what, &each(phase, &wall, Phase::Busy), "%");
         }
     }
     let share = |work: &Work| 100.0 * work.cpu.as_secs_f64() / work.wall.as_secs_f64();
     let measured = works.iter().filter(|work| work.phase != WARM);
     let least = measured.map(share).fold(100.0, f64::min);
-    report.figure("reader", "the reader's least share of a CPU", least, "%");
+    report.figure(
+        named.section,
+        "the reader's least share of a CPU",
+        least,
+        "%",
+    );
     if least < UNDISTURBED {
         report.warn("other programs took the reader's CPU: believe the losses by CPU time only");
     }
@@ -178,7 +234,7 @@ mod tests {
         };
         let works: Vec<Work> = of_run(0, 1_000_000).chain(of_run(1, 3_000_000)).collect();
         let mut report = empty();
-        show(2, &works, &mut report);
+        show(&READER, 2, &works, &mut report);
         let value = |what: &str| {
             report
                 .change

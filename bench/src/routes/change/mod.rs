@@ -3,6 +3,7 @@
 //! - `load`: the whole table; updates with nobody reading.
 //! - `loss`: what one reader loses to updates.
 //! - `visible`: how soon a reader obeys a change.
+//! - `forwarding`: both, of a whole gateway that forwards.
 //! - `soak`: memory before and after many updates.
 //! - `replay`: the updates that a real router saw.
 //! - `death`: a next hop of many routes dies.
@@ -11,6 +12,7 @@
 
 mod churn;
 mod death;
+mod forwarding;
 mod load;
 mod loss;
 mod pair;
@@ -45,10 +47,11 @@ type Part = (
     fn(&mut Bench<'_>, &mut Report) -> Result<(), String>,
 );
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     (Section::Updates, load::updates),
     (Section::Reader, loss::measure),
     (Section::Visibility, visible::measure),
+    (Section::Forwarding, forwarding::measure),
     (Section::Soak, soak::measure),
     (Section::Replay, replay::measure),
     (Section::Death, death::measure),
@@ -97,7 +100,15 @@ mod tests {
         );
         let mut report = empty();
         measure(&args.expect("flags"), &small(), Heap(|| 0), &mut report).expect("measured");
-        for section in ["load", "updates", "reader", "visibility", "soak", "death"] {
+        for section in [
+            "load",
+            "updates",
+            "reader",
+            "visibility",
+            "forwarding",
+            "soak",
+            "death",
+        ] {
             assert!(
                 report.change.iter().any(|figure| figure.section == section),
                 "{section}"

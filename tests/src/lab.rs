@@ -102,11 +102,11 @@ fn skip(test: &str, reason: &str) {
 }
 
 /// Where a program is; also in the directories for administrators, which an ordinary user's `PATH`
-/// may lack.
+/// may lack, and in that of FRR's daemons, which no `PATH` has.
 fn find_tool(tool: &str) -> Option<std::path::PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<_> = env::split_paths(&path).collect();
-    places.extend(["/usr/sbin", "/sbin"].map(Into::into));
+    places.extend(["/usr/sbin", "/sbin", "/usr/lib/frr"].map(Into::into));
     places
         .into_iter()
         .map(|place| place.join(tool))

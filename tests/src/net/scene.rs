@@ -9,7 +9,7 @@ use crate::sim::{Sent, client_and_rack, ip};
 use route::Prefix;
 use route::Selection;
 use stack::Setup;
-use stack::control::{GatewaySpec, PathKind, RouteSpec};
+use stack::control::{BatchDone, GatewaySpec, PathKind, RouteBatch, RouteSet, RouteSpec};
 use stack::host::{HostCmd, HostLink, HostReply};
 use std::net::{IpAddr, SocketAddr};
 
@@ -227,6 +227,58 @@ impl Scene {
                 .expect("a member is deleted");
         }
         self.net.settle();
+    }
+
+    /// `route load -replace` of a whole table: the service by these servers, and `others` with theirs. The network goes
+    /// on for a millisecond after each slice of so many `units`.
+    ///
+    /// # Panics
+    /// If the gateway refuses it.
+    pub fn replace_table(
+        &mut self,
+        servers: &[Server],
+        others: &[(Prefix, Server)],
+        units: usize,
+    ) -> BatchDone {
+        let batch = self.table(servers, others);
+        let (now, gw) = (self.net.sim.now, &mut self.net.sim.gateway);
+        gw.control.batch_start(batch).expect("a batch begins");
+        let mut now = now;
+        loop {
+            let gw = &mut self.net.sim.gateway;
+            let ended = gw.control.batch_step(units, &mut gw.host, now);
+            self.net.run_for(1);
+            now = self.net.sim.now;
+            if let Some(end) = ended {
+                return end.expect("a table is loaded").0;
+            }
+        }
+    }
+
+    fn table(&self, servers: &[Server], others: &[(Prefix, Server)]) -> RouteBatch {
+        let members: Vec<_> = servers.iter().map(|s| (*s, 1)).collect();
+        let mut batch = RouteBatch {
+            replace_v4: true,
+            replace_v6: true,
+            ..RouteBatch::default()
+        };
+        for (set, family) in (0..).zip(BOTH) {
+            let spec = Self::spec(family, &members, None);
+            batch.routes.push((spec.prefix, set));
+            batch.sets.push(Some(RouteSet { spec, ipv6: None }));
+        }
+        for (prefix, server) in others {
+            let v4 = prefix.addr().is_ipv4();
+            let family = if v4 { Family::V4 } else { Family::V6 };
+            let spec = RouteSpec {
+                prefix: *prefix,
+                ..Self::spec(family, &[(*server, 1)], None)
+            };
+            batch.routes.push((*prefix, batch.sets.len() as u32));
+            batch.sets.push(Some(RouteSet { spec, ipv6: None }));
+        }
+        batch.routes.sort_unstable();
+        batch
     }
 
     /// What all servers' services do from now on.

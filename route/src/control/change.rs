@@ -192,6 +192,7 @@ impl Control {
         self.rib.set(prefix, group);
         self.view.stamps.bump(&prefix);
         let paths = self.paths(group);
+        let warning = warning.or_else(|| self.share_warning(prefix, group));
         Ok(Change {
             kind: ChangeKind::Added,
             prefix,
@@ -345,6 +346,9 @@ impl Control {
         self.deadlines.extend(deadlines.map(|at| (at, prefix)));
         let mut paths = self.paths(now_group);
         paths.retain(|p| concerned.contains(&p.idx));
+        // Who only leaves makes nobody's share smaller.
+        let share = || self.share_warning(prefix, now_group);
+        let warning = warning.or_else(|| share().filter(|_| !concerned.is_empty()));
         Ok(Change {
             kind: ChangeKind::Changed,
             prefix,

@@ -8,6 +8,9 @@ use crate::nhop::Path;
 use crate::prefix::Prefix;
 use std::sync::Arc;
 
+/// Buckets of which one more or less is one percent: who is due so many has its share to within that.
+const EXACT_BUCKETS: u64 = 100;
+
 impl Control {
     /// Returns the route's group afterwards, and who left it.
     pub(super) fn regroup(
@@ -166,6 +169,24 @@ impl Control {
             });
         }
         Ok(wanted)
+    }
+
+    /// A member's buckets are off its share by up to one: that is felt by who is due few.
+    pub(super) fn share_warning(&self, prefix: Prefix, group: GroupId) -> Option<String> {
+        let group = self.groups.get(group)?;
+        let members = group.members.iter().map(|m| m.is).filter(|m| m.weight > 0);
+        let total: u64 = members.clone().map(|m| u64::from(m.weight)).sum();
+        let least = members.clone().min_by_key(|m| m.weight)?;
+        let (buckets, weight) = (u64::from(group.buckets()), u64::from(least.weight));
+        if members.count() < 2 || buckets * weight >= EXACT_BUCKETS * total {
+            return None;
+        }
+        let key = self.nhops.get(least.idx)?.key;
+        let due = (buckets * weight) as f64 / total as f64;
+        Some(format!(
+            "{prefix}: {key} is due {due:.1} of {buckets} buckets, and its share may be off by up to one: raise \
+             buckets in [tables], or name fewer gateways, or weights that differ less"
+        ))
     }
 
     /// Equal keys share one slot, and a slot has one MTU.

@@ -63,8 +63,10 @@ impl Batch {
             None
         } else {
             let warning = control.mtu_warning(&wish.paths);
+            let made = control.group_of_batch(prefix, old, wish)?;
+            let warning = warning.or_else(|| control.share_warning(prefix, made));
             self.warning = self.warning.take().or(warning);
-            Some(control.group_of_batch(prefix, old, wish)?)
+            Some(made)
         };
         self.held.extend(target);
         self.targets.insert((old, set), target);

@@ -321,3 +321,80 @@ fn a_group_of_the_most_members_gives_each_a_bucket() {
     assert!((1..=BUCKETS as u8).all(|host| group.has_member(lab.pin(host))));
     assert!(!group.has_member(Pin::NONE));
 }
+
+#[test]
+fn who_is_due_few_buckets_is_named_with_the_remedy() {
+    let cfg = Config {
+        default_buckets: 4096,
+        ..Config::default()
+    };
+    let mut lab = Lab::with(cfg);
+    let few: Vec<Path> = (1..=40).map(via).collect();
+    assert_eq!(
+        lab.add("10.0.0.0/8", &few).warning,
+        None,
+        "102 buckets each"
+    );
+    let warning = lab.add("10.0.0.0/8", &[via(41)]).warning.unwrap();
+    assert!(warning.contains("99.9 of 4096 buckets"), "{warning}");
+    let warning = lab.add("11.0.0.0/8", &[via(1), weighted(2, 1000)]).warning;
+    let warning = warning.unwrap();
+    assert!(warning.contains("gateway 192.0.2.1 is due"), "{warning}");
+    assert!(warning.contains("due 4.1 of 4096"), "{warning}");
+    assert!(warning.contains("raise buckets in [tables]"), "{warning}");
+    assert_eq!(lab.change("11.0.0.0/8", &[weighted(1, 500)]).warning, None);
+    assert_eq!(lab.add("12.0.0.0/8", &[via(1)]).warning, None, "it has all");
+}
+
+/// Gives every bucket to `host`; whoever had buckets before drains.
+fn hand_on(lab: &mut Lab, host: u8) {
+    let mut paths: Vec<Path> = (1..host).map(|host| weighted(host, 0)).collect();
+    paths.push(via(host));
+    lab.change("10.0.0.0/8", &paths);
+}
+
+#[test]
+fn over_eight_changes_flows_stay_with_their_pins_and_without() {
+    let mut lab = Lab::new();
+    lab.add("10.0.0.0/8", &[via(1)]);
+    lab.add("10.0.0.0/8", &[via(2)]);
+    let mut pins: Vec<Pin> = vec![lab.pin(1), lab.pin(2)];
+    let id = lab.group("10.0.0.1").unwrap().id();
+    for host in 3..=9 {
+        lab.now.0 += 30;
+        hand_on(&mut lab, host);
+        pins.push(lab.pin(host));
+        assert_eq!(lab.owners("10.0.0.1"), vec![Some(host); ALL]);
+        assert_eq!(lab.stateless("10.0.0.1", 300), vec![Some(1); ALL]);
+        let group = lab.group("10.0.0.1").unwrap();
+        assert!(pins.iter().all(|pin| group.has_member(*pin)), "pins hold");
+        for bucket in 0..BUCKETS {
+            let answer = lab.view.group(id).stateless(bucket, lab.now, 300);
+            let place = answer.unwrap().remembered.unwrap();
+            // Packets without a pin keep taking it, so later owners are forgotten first.
+            lab.control.remembered_used(id, bucket, place, lab.now);
+        }
+    }
+}
+
+#[test]
+fn without_packets_a_bucket_remembers_the_last_four_live_owners() {
+    let mut lab = Lab::new();
+    lab.add("10.0.0.0/8", &[via(1)]);
+    lab.add("10.0.0.0/8", &[via(2)]);
+    for host in 3..=9 {
+        lab.now.0 += 10;
+        hand_on(&mut lab, host);
+    }
+    let id = lab.group("10.0.0.1").unwrap().id();
+    let remembered = |lab: &Lab| -> Vec<u32> {
+        let info = lab.control.group_info(id).unwrap();
+        info.members.iter().map(|m| m.remembered).collect()
+    };
+    let all = BUCKETS;
+    assert_eq!(remembered(&lab), [0, 0, 0, 0, all, all, all, all, 0]);
+    assert_eq!(lab.stateless("10.0.0.1", 300), vec![Some(5); ALL]);
+    lab.control.set_health(lab.idx(5), Health::Dead, lab.now);
+    assert_eq!(remembered(&lab), [0, 0, 0, 0, 0, all, all, all, 0]);
+    assert_eq!(lab.stateless("10.0.0.1", 300), vec![Some(6); ALL]);
+}

@@ -47,6 +47,8 @@ pub struct PathInfo {
     pub mtu: u32,
     /// Its neighbour.
     pub neigh: u32,
+    /// If it starts slowly: percent of its time, and the seconds left.
+    pub start: Option<(u8, u32)>,
 }
 
 impl PathInfo {

@@ -46,7 +46,8 @@ pub use info::{
     Change, ChangeKind, Fill, GroupInfo, MemberInfo, NhopKeyMatch, PathInfo, RouteInfo,
 };
 pub use nhgrp::{
-    Answer, Failback, GroupRef, MAX_MEMBERS, Options, OptionsAsked, Selection, Sticky, StickyAsked,
+    Answer, Chosen, Failback, GroupRef, MAX_MEMBERS, Options, OptionsAsked, Recall, Selection,
+    Sticky, StickyAsked,
 };
 pub use nhop::{Admin, Health, NhopAttrs, NhopInfo, NhopKey, NhopKind, NhopWord, Path, PinState};
 pub use prefix::{Family, Prefix, PrefixError};

@@ -24,6 +24,7 @@ pub mod pkt;
 pub mod ports;
 mod routed;
 pub mod time;
+mod vouch;
 pub mod worker;
 
 pub use control::{Control, ControlError, ControlEvent};

@@ -13,11 +13,12 @@ use crate::marks::Marks;
 use crate::parse::{Addrs, IpMeta, Role, Tuple};
 use crate::routed::{PathView, Routed, UNKNOWN_IDLE_S, bucket_of, debts};
 use crate::time::Now;
+use crate::vouch::Vouch;
 use flowtable::{
     Dir, Entry, EntryView, FlowHash, GroupSecret, KeyV4, KeyV6, Observed, PinWord, Seen, SlotNo,
     Table, Writer, flow_hash,
 };
-use route::{Answer, GroupId, GroupRef, NhopAttrs, NhopKind, Pin, PinState, View};
+use route::{Answer, Chosen, GroupId, GroupRef, NhopAttrs, NhopKind, Pin, PinState, Recall, View};
 use std::sync::Arc;
 
 /// The FIB of every port, until ports can be assigned to FIBs.
@@ -255,7 +256,8 @@ fn hit<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>, entry: En
         PinState::Dead => rechoose(flows, s, q, entry, Some(MoveReason::Dead)),
         PinState::Drained => rechoose(flows, s, q, entry, Some(MoveReason::Deadline)),
         PinState::Live => {
-            if flows.stamp(entry, q.dir) != K::stamp(&s.view, q.dst) {
+            let vouch = Vouch::from_word(flows.stamp(entry, q.dir));
+            if !vouch.holds(K::stamp(&s.view, q.dst)) {
                 return revalidate(flows, s, q, entry, pin);
             }
             q.counters.pinned.bump();
@@ -280,9 +282,15 @@ fn revalidate<K: Routed>(
     if !group.has_member(pin) {
         return rechoose(flows, s, q, entry, Some(MoveReason::Policy));
     }
-    q.counters.revalidated.bump();
-    flows.set_stamp(entry, q.dir, stamp);
     let bucket = bucket_of(&group, &s.secret, &q.key, q.dir);
+    let stands_in = Vouch::from_word(flows.stamp(entry, q.dir)).stands_in();
+    let recall = stands_in.then(|| group.recall(bucket, pin));
+    if recall == Some(Recall::Return) {
+        return rechoose(flows, s, q, entry, Some(MoveReason::Failback));
+    }
+    q.counters.revalidated.bump();
+    let vouch = Vouch::new(stamp, recall == Some(Recall::Wait));
+    flows.set_stamp(entry, q.dir, vouch.word());
     if group.owner(bucket) != Some(pin) {
         flows.set_debt(entry, true);
     }
@@ -302,9 +310,10 @@ fn rechoose<K: Routed>(
         Ok(choice) => choice,
         Err(reason) => return Outcome::Unroutable(reason),
     };
-    let Some(owner) = choice.group.owner(choice.bucket) else {
+    let Some(chosen) = choice.group.chosen(choice.bucket) else {
         return Outcome::Unroutable(DropReason::NoNexthop);
     };
+    let owner = chosen.pin;
     let outcome = via(s, owner);
     if !matches!(outcome, Outcome::Via(_)) {
         return outcome;
@@ -314,7 +323,7 @@ fn rechoose<K: Routed>(
     {
         q.counters.moved(why);
     }
-    store(flows, q, entry, &choice, owner);
+    store(flows, q, entry, &choice, chosen);
     outcome
 }
 
@@ -324,9 +333,10 @@ fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outco
         Ok(choice) => choice,
         Err(reason) => return Outcome::Unroutable(reason),
     };
-    let Some(owner) = choice.group.owner(choice.bucket) else {
+    let Some(chosen) = choice.group.chosen(choice.bucket) else {
         return Outcome::Unroutable(DropReason::NoNexthop);
     };
+    let owner = chosen.pin;
     let first = via(s, owner);
     if !matches!(first, Outcome::Via(_)) {
         return first;
@@ -342,12 +352,13 @@ fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outco
     };
     match stored {
         Some(entry) if new => {
-            store(flows, q, entry, &choice, owner);
+            store(flows, q, entry, &choice, chosen);
             first
         }
         Some(entry) => {
             let pin = stateless(q, &choice, idle).map_or(owner, |answer| answer.pin);
-            store(flows, q, entry, &choice, pin);
+            let stands_in = chosen.stands_in && pin == owner;
+            store(flows, q, entry, &choice, Chosen { pin, stands_in });
             via(s, pin)
         }
         None => unpinned(s, q, &choice, idle),
@@ -373,14 +384,17 @@ fn unpinned<K: Routed>(s: &Shared, q: &Query<'_, K>, choice: &Choice<'_>, idle: 
 fn quoted<K: Routed>(flows: &Writer<K>, s: &Shared, q: &Query<'_, K>, entry: Entry) -> Outcome {
     let pin = Pin::from_raw(flows.pin(entry, q.dir).0);
     let live = pin != Pin::NONE && s.view.judge(pin) == PinState::Live;
-    if live && flows.stamp(entry, q.dir) == K::stamp(&s.view, q.dst) {
+    let vouch = Vouch::from_word(flows.stamp(entry, q.dir));
+    if live && vouch.holds(K::stamp(&s.view, q.dst)) {
         return via(s, pin);
     }
     let choice = match choose(s, q) {
         Ok(choice) => choice,
         Err(reason) => return Outcome::Unroutable(reason),
     };
-    if live && choice.group.has_member(pin) {
+    let called_back =
+        || vouch.stands_in() && choice.group.recall(choice.bucket, pin) == Recall::Return;
+    if live && choice.group.has_member(pin) && !called_back() {
         return via(s, pin);
     }
     choice
@@ -413,9 +427,11 @@ fn store<K: Routed>(
     q: &Query<'_, K>,
     entry: Entry,
     choice: &Choice<'_>,
-    pin: Pin,
+    chosen: Chosen,
 ) {
-    flows.set_pin(entry, q.dir, PinWord(pin.raw()), choice.stamp);
+    let pin = chosen.pin;
+    let vouch = Vouch::new(choice.stamp, chosen.stands_in);
+    flows.set_pin(entry, q.dir, PinWord(pin.raw()), vouch.word());
     let idle = flows.idle_timeout(&q.seen.l4);
     let free_to_lose = choice.group.owner(choice.bucket) == Some(pin)
         && stateless(q, choice, idle).is_some_and(|answer| answer.pin == pin);

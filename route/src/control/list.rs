@@ -177,6 +177,7 @@ impl Control {
                 buckets,
                 mtu: nhop.mtu,
                 neigh: nhop.neigh,
+                start: group.started(member.name, self.now),
             })
         };
         group.owned().filter_map(path).collect()

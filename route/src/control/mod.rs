@@ -45,6 +45,8 @@ pub struct Control {
     groups: GroupCtl,
     /// When drained paths leave their routes.
     deadlines: BTreeSet<(Secs, Prefix)>,
+    /// Next hops that came back and have not all of their buckets yet.
+    returning: BTreeSet<NhopIdx>,
     /// The latest time that was handed in.
     now: Secs,
 }
@@ -76,6 +78,7 @@ pub fn new(cfg: Config) -> (Control, Arc<View>) {
             cfg.remember,
         ),
         deadlines: BTreeSet::new(),
+        returning: BTreeSet::new(),
         now: Secs(0),
     };
     (control, view)

@@ -3,7 +3,7 @@
 use super::{Control, shared};
 use crate::ids::{GroupId, NhopIdx, Secs};
 use crate::info::Change;
-use crate::nhgrp::Member;
+use crate::nhgrp::{Died, Member};
 use crate::nhop::{Admin, Health};
 use crate::prefix::Prefix;
 use std::sync::Arc;
@@ -14,8 +14,13 @@ const NOTE_BITS: u32 = 22;
 impl Control {
     /// Notes whether a next hop can be reached. Dead: its buckets in every group are rewritten, then its word
     /// is stored. Otherwise it is published and gets its own buckets back. Returns whether that is new.
+    ///
+    /// One that starts slowly in some group is *returning* until it has all its buckets back there.
     pub fn set_health(&mut self, idx: NhopIdx, health: Health, now: Secs) -> bool {
         self.at(now);
+        if health == Health::Up && self.returning.contains(&idx) && self.is_starting(idx) {
+            return false;
+        }
         self.restate(idx, |control| control.nhops.set_health(idx, health))
     }
 
@@ -30,6 +35,8 @@ impl Control {
     fn restate(&mut self, idx: NhopIdx, set: impl FnOnce(&mut Self) -> bool) -> bool {
         let takes = |control: &Self| control.nhops.get(idx).is_some_and(|n| n.takes_buckets());
         let keeps = |control: &Self| control.nhops.get(idx).is_some_and(|n| n.keeps_flows());
+        let dead = |control: &Self| control.nhops.get(idx).map(|n| n.health) == Some(Health::Dead);
+        let died = Died(dead(self));
         let before = (takes(self), keeps(self));
         if !set(self) {
             return false;
@@ -47,14 +54,56 @@ impl Control {
                 .into_iter()
                 .flat_map(|n| n.groups.iter().copied())
                 .collect();
-            let returned = Some(idx).filter(|_| after.0);
+            let returned = Some((idx, died)).filter(|_| after.0);
             for group in groups {
                 self.groups
                     .resettle(shared(&view), &self.nhops, group, returned, self.now);
             }
+            if after.0 && self.is_starting(idx) {
+                self.nhops.set_health(idx, Health::Returning);
+                self.returning.insert(idx);
+            }
         }
         self.nhops.publish(&view.nhops, idx);
+        self.call_back();
         true
+    }
+
+    /// Whether a next hop has not all of its buckets yet in some group.
+    fn is_starting(&self, idx: NhopIdx) -> bool {
+        let nhop = self.nhops.get(idx);
+        nhop.is_some_and(|n| n.groups.iter().any(|id| self.groups.is_starting(*id, idx)))
+    }
+
+    /// Flows whose own next hop is back look their routes up again. Which prefixes use a group is not known here, so
+    /// every flow does.
+    fn call_back(&mut self) {
+        if self.groups.take_called_back() {
+            self.view.stamps.bump_all();
+        }
+    }
+
+    /// Next hops that start slowly get what is due to them. Returns those that came back and have all their buckets
+    /// now: they are up.
+    pub fn step_starts(&mut self, now: Secs) -> Vec<NhopIdx> {
+        self.at(now);
+        let view = Arc::clone(&self.view);
+        self.groups
+            .step_starts(shared(&view), &self.nhops, self.now);
+        self.call_back();
+        let done = |idx: &NhopIdx| !self.is_starting(*idx);
+        let done: Vec<NhopIdx> = self.returning.iter().copied().filter(done).collect();
+        let mut up = Vec::new();
+        for idx in done {
+            self.returning.remove(&idx);
+            let health = self.nhops.get(idx).map(|n| n.health);
+            if health == Some(Health::Returning) {
+                self.nhops.set_health(idx, Health::Up);
+                self.nhops.publish(&view.nhops, idx);
+                up.push(idx);
+            }
+        }
+        up
     }
 
     /// Workers saw unpinned packets take a remembered owner at `at`, a recent time of which the low 22 bits

@@ -7,6 +7,7 @@ mod preview;
 mod random;
 mod routes;
 mod selection;
+mod start;
 
 use super::{Control, new};
 use crate::config::Config;

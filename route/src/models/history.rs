@@ -2,7 +2,7 @@
 
 use super::explore;
 use crate::ids::{NhopGen, NhopIdx, Pin, Secs};
-use crate::nhgrp::Line;
+use crate::nhgrp::{Line, Owner};
 use loom::thread;
 use std::sync::Arc;
 
@@ -10,11 +10,18 @@ fn pin(n: u32) -> Pin {
     Pin::new(NhopIdx(n), NhopGen::FIRST)
 }
 
+fn own(n: u32) -> Owner {
+    Owner {
+        pin: pin(n),
+        ..Owner::default()
+    }
+}
+
 fn line(owners: &[u32]) -> Arc<Line> {
     let line = Line::default();
     owners
         .iter()
-        .for_each(|n| line.give(pin(*n), true, Secs(*n)));
+        .for_each(|n| line.give(own(*n), true, Secs(*n)));
     Arc::new(line)
 }
 
@@ -39,8 +46,8 @@ fn loom_who_sees_the_new_owner_sees_the_old_one_remembered() {
         assert!(owner == pin(1) || oldest.is_some_and(|(_, p)| p == pin(1)));
     };
     beside(&[1], read, |line| {
-        line.give(pin(2), true, Secs(2));
-        line.give(pin(3), true, Secs(3));
+        line.give(own(2), true, Secs(2));
+        line.give(own(3), true, Secs(3));
     });
 }
 

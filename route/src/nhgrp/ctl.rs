@@ -7,8 +7,9 @@
 
 use super::buddy::{Block, Buddy};
 use super::layout::{self, Layout};
-use super::options::Options;
+use super::options::{Failback, Options};
 use super::selection::{Selection, Shape};
+use super::start::Start;
 use super::{Groups, MAX_MEMBERS};
 use crate::error::Full;
 use crate::ids::{GroupId, NhopIdx, Pin, Secs};
@@ -42,7 +43,7 @@ pub(crate) struct Member {
     pub(crate) is: Wanted,
     pub(crate) pin: Pin,
     /// Its number in the layout.
-    pub(super) name: layout::Member,
+    pub(crate) name: layout::Member,
 }
 
 /// One group.
@@ -67,6 +68,10 @@ pub(crate) struct Group {
     pub(super) restarted: HashMap<(u32, Pin), Secs>,
     /// When history may be due to be forgotten.
     pub(super) forget_at: Option<Secs>,
+    /// Members that have not all of their buckets yet.
+    pub(super) starts: Vec<Start>,
+    /// When they get more.
+    pub(super) step_at: Option<Secs>,
 }
 
 impl Group {
@@ -106,6 +111,7 @@ impl Group {
             order: self.buckets.order,
             selection: self.options.selection,
             takers: self.turns.len() as u16,
+            returns: self.options.failback == Failback::Return,
         }
     }
 
@@ -151,6 +157,10 @@ pub(crate) struct GroupCtl {
     old: Retired<Old>,
     /// Groups by the time at which they may have history to forget.
     pub(super) forgetting: BTreeSet<(Secs, GroupId)>,
+    /// Groups by the time at which members that start slowly get more.
+    pub(super) starting: BTreeSet<(Secs, GroupId)>,
+    /// Whether buckets went back whose flows are to follow.
+    pub(super) called_back: bool,
     /// Seconds for which an owner is remembered.
     pub(super) remember: u32,
 }
@@ -171,6 +181,8 @@ impl GroupCtl {
             orders: HashMap::new(),
             old: Retired::new(),
             forgetting: BTreeSet::new(),
+            starting: BTreeSet::new(),
+            called_back: false,
             remember,
         }
     }
@@ -286,6 +298,7 @@ impl GroupCtl {
         let (layout, old, alive) = (group.layout.clone(), group.buckets, group.alive);
         let (members, restarted) = (group.members.clone(), group.restarted.clone());
         let (options, turns) = (group.options, group.turns.clone());
+        let starts = group.starts.clone();
         let id = self.take_id(on)?;
         let buckets = self
             .take_lines(on, layout.buckets())
@@ -305,9 +318,11 @@ impl GroupCtl {
             group.turns = turns;
             on.groups.publish_shape(id, group.shape());
             (group.members, group.restarted, group.alive) = (members, restarted, alive);
+            group.starts = starts;
         }
         self.publish_members(on, id, pins, &[]);
         self.forget_from(id, now);
+        self.start_from(id, now);
         Ok(id)
     }
 
@@ -375,9 +390,7 @@ impl GroupCtl {
         let Some(group) = self.groups.get_mut(id.0 as usize).and_then(Option::take) else {
             return Vec::new();
         };
-        if let Some(at) = group.forget_at {
-            self.forgetting.remove(&(at, id));
-        }
+        self.unschedule(id, &group);
         let epoch = on.qsbr.advance();
         self.old.put(epoch, Old::Lines(group.buckets));
         group
@@ -389,17 +402,30 @@ impl GroupCtl {
         group.members.iter().map(|m| m.is.idx).collect()
     }
 
+    /// Nothing is due to a group any more that has ended.
+    fn unschedule(&mut self, id: GroupId, group: &Group) {
+        if let Some(at) = group.forget_at {
+            self.forgetting.remove(&(at, id));
+        }
+        if let Some(at) = group.step_at {
+            self.starting.remove(&(at, id));
+        }
+    }
+
+    /// Whether buckets went back since the last call whose flows are to follow: stamps are to be bumped.
+    pub(crate) fn take_called_back(&mut self) -> bool {
+        std::mem::take(&mut self.called_back)
+    }
+
     /// Takes back a group that was never published.
     fn discard(&mut self, id: GroupId) {
         if let Some(group) = self.groups.get_mut(id.0 as usize).and_then(Option::take) {
+            self.unschedule(id, &group);
             self.lines.give(group.buckets);
             group
                 .pins
                 .into_iter()
                 .for_each(|(pins, _)| self.lines.give(pins));
-            if let Some(at) = group.forget_at {
-                self.forgetting.remove(&(at, id));
-            }
             self.free.push(id);
         }
     }
@@ -424,6 +450,8 @@ impl GroupCtl {
             shared_as: None,
             restarted: HashMap::new(),
             forget_at: None,
+            starts: Vec::new(),
+            step_at: None,
         };
         on.groups.publish_shape(id, group.shape());
         on.groups.publish_members(id, 0, 0, false);

@@ -37,6 +37,37 @@ pub(crate) struct Standing {
     pub(crate) stays: bool,
     /// Whether it may take buckets from others.
     pub(crate) takes: bool,
+    /// With a slow start: which part of the buckets that it holds it may own now.
+    pub(crate) start: Option<Part>,
+}
+
+/// What a bucket's owner is to the flows that a death sent away from the bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stance {
+    /// Nothing.
+    #[default]
+    Own,
+    /// It has them, until the one who died is back.
+    StandIn,
+    /// It died and is back.
+    Back,
+}
+
+/// So many of so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) done: u32,
+    pub(crate) of: u32,
+    /// Whether it had died before.
+    pub(crate) died: bool,
+}
+
+impl Part {
+    /// Of `whole` this part, rounded down.
+    pub(crate) fn of(self, whole: u32) -> u32 {
+        let part = u64::from(whole) * u64::from(self.done) / u64::from(self.of.max(1));
+        (part as u32).min(whole)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -51,6 +82,8 @@ struct Name {
 pub(crate) struct Layout {
     claims: Box<[Claims]>,
     owners: Box<[Option<Member>]>,
+    /// For each bucket: the holder, if that has died since it holds it. Until it is back its owner stands in.
+    died: Box<[Option<u16>]>,
     names: Vec<Option<Name>>,
     departures: u64,
     /// The order in which buckets are dealt.
@@ -76,6 +109,7 @@ impl Layout {
         Self {
             claims: vec![Claims::NONE; order.len()].into(),
             owners: vec![None; order.len()].into(),
+            died: vec![None; order.len()].into(),
             names: Vec::new(),
             departures: 0,
             remembered: vec![0; order.len()].into(),
@@ -90,6 +124,7 @@ impl Layout {
         Self {
             claims: vec![claims; order.len()].into(),
             owners: vec![Some(holder); order.len()].into(),
+            died: vec![None; order.len()].into(),
             names: self.names.clone(),
             departures: self.departures,
             remembered: vec![0; order.len()].into(),
@@ -124,6 +159,16 @@ impl Layout {
     /// Who owns a bucket.
     pub(crate) fn owner(&self, bucket: u32) -> Option<Member> {
         self.owners.get(bucket as usize).copied().flatten()
+    }
+
+    /// Whether a bucket's owner stands in for one who died, or is that one, come back.
+    pub(crate) fn stance(&self, bucket: u32) -> Stance {
+        let died = self.died.get(bucket as usize).copied().flatten();
+        match (died.map(usize::from), self.owner(bucket)) {
+            (None, _) => Stance::Own,
+            (Some(died), Some(owner)) if died == owner => Stance::Back,
+            (Some(_), _) => Stance::StandIn,
+        }
     }
 
     /// Buckets that each name owns.
@@ -208,6 +253,25 @@ impl Layout {
         standing.resize(self.names.len(), Standing::default());
         self.settle_holders(&standing);
         self.settle_owners(&standing);
+        self.note_deaths(&standing);
+    }
+
+    fn note_deaths(&mut self, standing: &[Standing]) {
+        let weights: Vec<u32> = standing.iter().map(|s| s.weight).collect();
+        let away = |m: Member| {
+            let Standing {
+                eligible, stays, ..
+            } = standing[m];
+            !eligible && stays || standing[m].start.is_some_and(|part| part.died)
+        };
+        for bucket in 0..self.buckets() {
+            let holder = self.holder(bucket, &weights);
+            let died = &mut self.died[bucket as usize];
+            let before = died.map(usize::from);
+            *died = holder
+                .filter(|m| away(*m) || before == Some(*m))
+                .map(|m| m as u16);
+        }
     }
 
     fn holder(&self, bucket: u32, weights: &[u32]) -> Option<Member> {
@@ -364,11 +428,13 @@ impl Layout {
         if weights.iter().all(|w| *w == 0) {
             return self.nobody_eligible(standing, &all);
         }
+        let mut room = self.room_of_starting(standing, &all);
         let order = Arc::clone(&self.order);
         let mut orphans = Vec::new();
         for bucket in order.iter().copied() {
             let holder = self.holder(bucket, &all).filter(|m| weights[*m] > 0);
             let substitute = self.owner(bucket).filter(|m| weights[*m] > 0);
+            let holder = holder.filter(|m| substitute == Some(*m) || take_room(&mut room[*m]));
             self.owners[bucket as usize] = holder.or(substitute);
             if holder.or(substitute).is_none() {
                 orphans.push(bucket);
@@ -378,6 +444,12 @@ impl Layout {
             return;
         }
         let owners = self.owners.iter().flatten().copied();
+        // Who starts slowly stands in for nobody.
+        let weights: Vec<u32> = weights
+            .iter()
+            .zip(standing)
+            .map(|(weight, s)| s.start.map_or(*weight, |_| 0))
+            .collect();
         let mut tally = Tally::new(self.buckets(), &weights, owners);
         tally.spread(orphans.into_iter(), &weights, |bucket, member| {
             self.owners[bucket as usize] = Some(member);
@@ -387,9 +459,11 @@ impl Layout {
         }
         // Only what somebody stands in for is given, never what one holds itself.
         let mut offers = self.offers(weights.len(), |layout, b| {
+            let holder = layout.holder(b, &all);
+            let starts = holder.is_some_and(|m| standing[m].start.is_some());
             layout
                 .owner(b)
-                .filter(|owner| layout.holder(b, &all) != Some(*owner))
+                .filter(|owner| !starts && holder != Some(*owner))
         });
         tally.fill(
             |m| standing[m].takes,
@@ -400,6 +474,27 @@ impl Layout {
         );
     }
 
+    /// How many more of the buckets that it holds each member may come to own, one at least in all: what it has of
+    /// its own is not taken back.
+    fn room_of_starting(&self, standing: &[Standing], weights: &[u32]) -> Vec<Option<u32>> {
+        if standing.iter().all(|s| s.start.is_none()) {
+            return vec![None; standing.len()];
+        }
+        let (mut held, mut own) = (vec![0; weights.len()], vec![0; weights.len()]);
+        for bucket in 0..self.buckets() {
+            let Some(holder) = self.holder(bucket, weights) else {
+                continue;
+            };
+            held[holder] += 1;
+            own[holder] += u32::from(self.owner(bucket) == Some(holder));
+        }
+        let room = |m: Member| {
+            let most = standing[m].start?.of(held[m]).max(1);
+            Some(most.saturating_sub(own[m]))
+        };
+        (0..standing.len()).map(room).collect()
+    }
+
     /// The dead keep what they own, so that nothing moves when they return; nobody else owns anything.
     fn nobody_eligible(&mut self, standing: &[Standing], weights: &[u32]) {
         let stays = |m: &Member| standing[*m].stays && standing[*m].weight > 0;
@@ -407,6 +502,18 @@ impl Layout {
             let owner = self.owner(bucket).filter(stays);
             let holder = self.holder(bucket, weights).filter(stays);
             self.owners[bucket as usize] = owner.or(holder);
+        }
+    }
+}
+
+/// Whether a member may own one bucket more, which counts from now on.
+fn take_room(room: &mut Option<u32>) -> bool {
+    match room {
+        None => true,
+        Some(0) => false,
+        Some(left) => {
+            *left -= 1;
+            true
         }
     }
 }

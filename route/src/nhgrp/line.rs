@@ -10,6 +10,7 @@
 //! - places close up downwards (copy, then clear), and a reader scans from the last place to the first: an
 //!   entry that moves is met at its old place or at its new one.
 
+use super::layout::Stance;
 use crate::ids::{Pin, Secs};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -24,6 +25,40 @@ const CLOCK_MASK: u32 = (1 << CLOCK_BITS) - 1;
 pub(crate) struct Line(pub(super) [AtomicU64; 8]);
 
 const _: () = assert!(cfg!(loom) || size_of::<Line>() == 64);
+
+/// Set in the owner's word if it stands in for one who died, or is that one, come back.
+const STAND_IN: u64 = 1 << 62;
+const BACK: u64 = 1 << 63;
+
+/// An owner, and what it is to flows that a death sent away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) pin: Pin,
+    pub(crate) stance: Stance,
+}
+
+impl Owner {
+    const fn word(self) -> u64 {
+        self.pin.raw()
+            | match self.stance {
+                Stance::Own => 0,
+                Stance::StandIn => STAND_IN,
+                Stance::Back => BACK,
+            }
+    }
+
+    const fn from_word(word: u64) -> Self {
+        let stance = match (word & STAND_IN, word & BACK) {
+            (0, 0) => Stance::Own,
+            (0, _) => Stance::Back,
+            _ => Stance::StandIn,
+        };
+        Self {
+            pin: Pin::from_raw(word),
+            stance,
+        }
+    }
+}
 
 /// A remembered owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +103,13 @@ impl Line {
     /// Whose it is: none, or a next hop that may have died meanwhile.
     #[inline]
     pub(crate) fn owner(&self) -> Pin {
-        Pin::from_raw(self.0[0].load(Ordering::Acquire))
+        self.owned().pin
+    }
+
+    /// As [`Self::owner`], and what it is to flows that a death sent away: one word.
+    #[inline]
+    pub(crate) fn owned(&self) -> Owner {
+        Owner::from_word(self.0[0].load(Ordering::Acquire))
     }
 
     /// The oldest loss that `counts`, with its place. The owner was loaded before.
@@ -104,12 +145,12 @@ impl Line {
     }
 
     /// Gives the bucket to `owner`. Whoever had it is remembered if `remember` says so. Control only.
-    pub(crate) fn give(&self, owner: Pin, remember: bool, now: Secs) {
+    pub(crate) fn give(&self, owner: Owner, remember: bool, now: Secs) {
         let before = self.owner();
-        if remember && before != Pin::NONE && before != owner {
+        if remember && before != Pin::NONE && before != owner.pin {
             self.push(before, now);
         }
-        self.0[0].store(owner.raw(), Ordering::Release);
+        self.0[0].store(owner.word(), Ordering::Release);
     }
 
     /// Remembers a loss. One that is remembered already keeps its place: it stays the answer it was.
@@ -188,6 +229,13 @@ mod tests {
         Pin::new(NhopIdx(n), NhopGen::FIRST)
     }
 
+    fn own(n: u32) -> Owner {
+        Owner {
+            pin: pin(n),
+            stance: Stance::Own,
+        }
+    }
+
     fn pins(line: &Line) -> Vec<u32> {
         line.remembered().map(|lost| lost.pin().idx().0).collect()
     }
@@ -195,7 +243,7 @@ mod tests {
     #[test]
     fn losses_are_remembered_in_their_order() {
         let line = Line::default();
-        (1..=5).for_each(|n| line.give(pin(n), true, Secs(n * 10)));
+        (1..=5).for_each(|n| line.give(own(n), true, Secs(n * 10)));
         assert_eq!((line.owner(), pins(&line)), (pin(5), vec![1, 2, 3, 4]));
         assert_eq!(line.oldest(|_| true), Some((0, pin(1))));
         assert_eq!(
@@ -208,9 +256,9 @@ mod tests {
     #[test]
     fn a_fifth_loss_displaces_the_one_that_was_used_longest_ago() {
         let line = Line::default();
-        (1..=5).for_each(|n| line.give(pin(n), true, Secs(n * 10)));
+        (1..=5).for_each(|n| line.give(own(n), true, Secs(n * 10)));
         line.restart(0, Secs(60));
-        line.give(pin(6), true, Secs(70));
+        line.give(own(6), true, Secs(70));
         assert_eq!(
             pins(&line),
             [1, 3, 4, 5],
@@ -221,17 +269,17 @@ mod tests {
     #[test]
     fn of_losses_in_the_same_second_the_oldest_stays_the_answer() {
         let line = Line::default();
-        (1..=6).for_each(|n| line.give(pin(n), true, Secs(10)));
+        (1..=6).for_each(|n| line.give(own(n), true, Secs(10)));
         assert_eq!(pins(&line), [1, 2, 3, 5]);
     }
 
     #[test]
     fn a_second_loss_restarts_the_clock_but_not_the_order() {
         let line = Line::default();
-        line.give(pin(1), true, Secs(1));
-        line.give(pin(2), true, Secs(10));
-        line.give(pin(1), true, Secs(20));
-        line.give(pin(2), true, Secs(30));
+        line.give(own(1), true, Secs(1));
+        line.give(own(2), true, Secs(10));
+        line.give(own(1), true, Secs(20));
+        line.give(own(2), true, Secs(30));
         assert_eq!(pins(&line), [1, 2]);
         assert_eq!(line.at_place(0).unwrap().age(Secs(35)), 5);
         assert_eq!(line.at_place(1).unwrap().age(Secs(35)), 15);
@@ -240,8 +288,8 @@ mod tests {
     #[test]
     fn who_is_not_to_be_remembered_is_not_and_the_rest_close_up() {
         let line = Line::default();
-        (1..=4).for_each(|n| line.give(pin(n), true, Secs(n)));
-        line.give(pin(9), false, Secs(9));
+        (1..=4).for_each(|n| line.give(own(n), true, Secs(n)));
+        line.give(own(9), false, Secs(9));
         assert_eq!(pins(&line), [1, 2, 3]);
         assert!(line.retain(|lost| lost.pin() != pin(2)));
         assert_eq!(pins(&line), [1, 3]);
@@ -255,5 +303,19 @@ mod tests {
         assert_eq!(lost.age(Secs(0x0100_0003)), 5);
         assert_eq!(lost.age(Secs(0x00ff_fffd)), 0, "a reader a second behind");
         assert_eq!(lost.pin(), pin(1));
+    }
+
+    #[test]
+    fn an_owner_s_word_says_what_it_is_to_flows_that_a_death_sent_away() {
+        let line = Line::default();
+        for stance in [Stance::Own, Stance::StandIn, Stance::Back] {
+            let owner = Owner {
+                pin: pin(7),
+                stance,
+            };
+            line.give(owner, true, Secs(1));
+            assert_eq!((line.owned(), line.owner()), (owner, pin(7)));
+        }
+        assert_eq!(pins(&line), [], "nobody lost it");
     }
 }

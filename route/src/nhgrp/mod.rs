@@ -6,7 +6,8 @@
 //!
 //! - `line`: one bucket as workers read it.
 //! - this file: the arena of lines, the table of groups, and [`GroupRef`], what workers ask.
-//! - `buddy`: which lines are free. `ctl`, `write`, `history`: control's side. `preview`: copies to try changes on.
+//! - `buddy`: which lines are free. `ctl`, `write`, `history`, `start`: control's side. `preview`: copies to try
+//!   changes on.
 //!
 //! Workers find a group by two words: where its buckets are, and where its members are. Each is replaced by
 //! one store; the lines that it named are used again after a grace period.
@@ -21,13 +22,18 @@ mod line;
 mod options;
 mod preview;
 mod selection;
+mod start;
 mod write;
 
 pub(crate) use ctl::{GroupCtl, Member, Shared, Wanted};
+pub(crate) use layout::Stance;
 pub(crate) use line::Line;
+#[cfg(all(test, loom))]
+pub(crate) use line::Owner;
 pub use options::{Failback, Options, OptionsAsked, Sticky, StickyAsked};
 pub(crate) use preview::{GroupCopy, Orders};
 pub use selection::Selection;
+pub(crate) use write::Died;
 
 use crate::chunks::Chunks;
 use crate::ids::{GroupId, Pin, Secs};
@@ -123,6 +129,26 @@ pub struct Answer {
     pub remembered: Option<u8>,
 }
 
+/// A next hop chosen for a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Which.
+    pub pin: Pin,
+    /// Whether it stands in for a dead one whose flows return once that is back: the flow is to remember this.
+    pub stands_in: bool,
+}
+
+/// What becomes of a flow that is with a stand-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recall {
+    /// Its own next hop is back: it chooses again.
+    Return,
+    /// Its own next hop may come back yet.
+    Wait,
+    /// The bucket is another's now, or flows are to stay: it is where it belongs.
+    Never,
+}
+
 impl GroupRef<'_> {
     /// Which group.
     pub const fn id(&self) -> GroupId {
@@ -161,11 +187,35 @@ impl GroupRef<'_> {
     /// buckets behind it. `None` if no member may take flows.
     #[inline]
     pub fn owner(&self, bucket: u32) -> Option<Pin> {
-        let own = self.line(bucket)?.owner();
-        if self.is_live(own) {
-            Some(own)
-        } else {
-            self.next_owner(bucket)
+        self.chosen(bucket).map(|chosen| chosen.pin)
+    }
+
+    /// As [`Self::owner`], and whether the flow is to be called back.
+    #[inline]
+    pub fn chosen(&self, bucket: u32) -> Option<Chosen> {
+        let own = self.line(bucket)?.owned();
+        if self.is_live(own.pin) {
+            return Some(Chosen {
+                pin: own.pin,
+                stands_in: self.shape.returns && own.stance == Stance::StandIn,
+            });
+        }
+        self.next_owner(bucket).map(|pin| Chosen {
+            pin,
+            stands_in: self.shape.returns,
+        })
+    }
+
+    /// With [`Failback::Return`]: what flows do that chose a stand-in of this bucket and still have `pin`.
+    pub fn recall(&self, bucket: u32, pin: Pin) -> Recall {
+        let own = self.line(bucket).map(Line::owned).unwrap_or_default();
+        match own.stance {
+            Stance::Back if self.shape.returns && own.pin != pin && self.is_live(own.pin) => {
+                Recall::Return
+            }
+            Stance::StandIn if self.shape.returns => Recall::Wait,
+            _ if !self.is_live(own.pin) => Recall::Wait,
+            _ => Recall::Never,
         }
     }
 

@@ -61,6 +61,7 @@ impl GroupCtl {
             buckets,
             pins: None,
             forget_at: None,
+            step_at: None,
             ..group.clone()
         };
         on.groups.publish_shape(id, adopted.shape());

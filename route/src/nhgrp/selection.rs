@@ -61,6 +61,7 @@ impl Selection {
 
 const ORDER_SHIFT: u32 = 32;
 const SELECTION_SHIFT: u32 = 40;
+const RETURNS: u64 = 1 << 42;
 const TAKERS_SHIFT: u32 = 48;
 
 /// A group's first word: where its buckets are, and how one is chosen.
@@ -74,6 +75,8 @@ pub(super) struct Shape {
     pub(super) selection: Selection,
     /// With [`Selection::ModN`]: how many members take turns.
     pub(super) takers: u16,
+    /// Whether flows that a death sent away come back.
+    pub(super) returns: bool,
 }
 
 impl Shape {
@@ -82,6 +85,7 @@ impl Shape {
             | (self.order as u64) << ORDER_SHIFT
             | self.selection.bits() << SELECTION_SHIFT
             | (self.takers as u64) << TAKERS_SHIFT
+            | if self.returns { RETURNS } else { 0 }
     }
 
     pub(super) const fn from_word(word: u64) -> Self {
@@ -90,6 +94,7 @@ impl Shape {
             order: (word >> ORDER_SHIFT) as u8,
             selection: Selection::from_bits(word >> SELECTION_SHIFT),
             takers: (word >> TAKERS_SHIFT) as u16,
+            returns: word & RETURNS != 0,
         }
     }
 }
@@ -107,6 +112,7 @@ mod tests {
                 order: 16,
                 selection,
                 takers: 1024,
+                returns: selection == Selection::Source,
             };
             assert_eq!(Shape::from_word(shape.word()), shape);
             assert_eq!(Selection::named(selection.name()), Some(selection));

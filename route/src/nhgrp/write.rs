@@ -8,8 +8,9 @@
 
 use super::buddy::Block;
 use super::ctl::{Group, GroupCtl, Member, Shared, Wanted};
-use super::layout::Standing;
-use super::options::Options;
+use super::layout::{self, Stance, Standing};
+use super::line::Owner;
+use super::options::{Failback, Options};
 use super::selection::Selection;
 use crate::error::Full;
 use crate::ids::{GroupId, NhopIdx, Pin, Secs};
@@ -18,6 +19,10 @@ use crate::sync::Ordering;
 
 /// Member pins a line.
 const PINS: usize = 8;
+
+/// Whether a next hop that returns had died.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Died(pub(crate) bool);
 
 impl GroupCtl {
     /// Makes `wanted` the members of a group that no other route uses. Returns who left.
@@ -39,7 +44,7 @@ impl GroupCtl {
             .filter(|m| !is_wanted(m.is.idx))
             .copied()
             .collect();
-        let takers = takers(group, wanted);
+        let (takers, starters) = (takers(group, wanted), starters(group, wanted));
         let stay = (!leaving.is_empty()).then_some(wanted.len());
         let (room, last) = self.take_room(on, wanted.len() + leaving.len(), stay)?;
         if wanted.len() > 1 {
@@ -50,6 +55,7 @@ impl GroupCtl {
         }
         self.unshare(id);
         self.join(nhops, id, wanted);
+        self.start(id, &starters, false, now);
         self.publish_members(on, id, room, &leaving);
         self.settle(on, nhops, id, &|idx| takers.contains(&idx), now);
         if let Some(last) = last {
@@ -79,16 +85,33 @@ impl GroupCtl {
         self.settle(on, nhops, id, &|_| false, now);
     }
 
-    /// Rewrites a group's buckets after a next hop's state changed. `returned` may take its buckets back.
+    /// Rewrites a group's buckets after a next hop's state changed. `returned` may take its buckets back, and comes
+    /// from the dead or from a drain.
     pub(crate) fn resettle(
         &mut self,
         on: Shared<'_>,
         nhops: &NhopCtl,
         id: GroupId,
-        returned: Option<NhopIdx>,
+        returned: Option<(NhopIdx, Died)>,
         now: Secs,
     ) {
-        self.settle(on, nhops, id, &|idx| returned == Some(idx), now);
+        let back = returned.map(|(idx, _)| idx);
+        if let Some((idx, Died(died))) = returned {
+            self.start(id, &[idx], died, now);
+        }
+        self.settle(on, nhops, id, &|idx| back == Some(idx), now);
+    }
+
+    fn start(&mut self, id: GroupId, who: &[NhopIdx], died: bool, now: Secs) {
+        let Some(group) = self.get_mut(id) else {
+            return;
+        };
+        for idx in who {
+            let member = group.member(*idx).filter(|m| m.is.weight > 0);
+            if let Some(name) = member.map(|m| m.name) {
+                group.start(name, died, now);
+            }
+        }
     }
 
     /// Lines for so many member pins.
@@ -170,7 +193,7 @@ impl GroupCtl {
         }
     }
 
-    fn settle(
+    pub(super) fn settle(
         &mut self,
         on: Shared<'_>,
         nhops: &NhopCtl,
@@ -181,7 +204,12 @@ impl GroupCtl {
         let Some(group) = self.get_mut(id) else {
             return;
         };
-        let standing = standing(group, nhops, takes);
+        let over = end_starts(group, nhops, now);
+        let mut standing = standing(group, nhops, takes, now);
+        for name in over {
+            // Its share of what others stand in for is due to it too by now.
+            standing[name].takes = true;
+        }
         let alive = standing.iter().any(|s| s.eligible && s.weight > 0);
         // A search for a live owner must not be called vain while there may be one.
         if alive && !group.alive {
@@ -195,13 +223,15 @@ impl GroupCtl {
         });
         group.layout.settle(&standing);
         take_turns(on, id, group, &standing);
-        let remembers = write_buckets(on, nhops, group, now);
+        let written = write_buckets(on, nhops, group, now);
         if !alive && group.alive {
             publish_alive(on, id, group, false);
         }
-        if remembers {
+        self.called_back |= written.called_back;
+        if written.remembers {
             self.forget_from(id, now);
         }
+        self.start_from(id, now);
     }
 }
 
@@ -239,7 +269,31 @@ fn takers(group: &Group, wanted: &[Wanted]) -> Vec<NhopIdx> {
     wanted.iter().filter(takes).map(|w| w.idx).collect()
 }
 
-fn standing(group: &Group, nhops: &NhopCtl, takes: &dyn Fn(NhopIdx) -> bool) -> Vec<Standing> {
+/// Who starts slowly, if others have flows: those who join, and those who had no weight.
+fn starters(group: &Group, wanted: &[Wanted]) -> Vec<NhopIdx> {
+    if group.members.is_empty() {
+        return Vec::new();
+    }
+    let had = |w: &Wanted| group.member(w.idx).is_some_and(|m| m.is.weight > 0);
+    let starts = wanted.iter().filter(|w| w.weight > 0 && !had(w));
+    starts.map(|w| w.idx).collect()
+}
+
+fn end_starts(group: &mut Group, nhops: &NhopCtl, now: Secs) -> Vec<layout::Member> {
+    let takes = |m: &&Member| {
+        let nhop = nhops.get(m.is.idx);
+        m.is.weight > 0 && nhop.is_some_and(|n| n.takes_buckets())
+    };
+    let taking: Vec<_> = group.members.iter().filter(takes).map(|m| m.name).collect();
+    group.end_starts(|name| taking.contains(&name), now)
+}
+
+fn standing(
+    group: &Group,
+    nhops: &NhopCtl,
+    takes: &dyn Fn(NhopIdx) -> bool,
+    now: Secs,
+) -> Vec<Standing> {
     let names = group.members.iter().map(|m| m.name + 1).max().unwrap_or(0);
     let mut standing = vec![Standing::default(); names];
     for member in &group.members {
@@ -249,23 +303,24 @@ fn standing(group: &Group, nhops: &NhopCtl, takes: &dyn Fn(NhopIdx) -> bool) -> 
             eligible: nhop.is_some_and(|n| n.takes_buckets()),
             stays: nhop.is_some_and(|n| n.admin == Admin::In),
             takes: takes(member.is.idx),
+            start: group.part(member.name, now),
         };
     }
     standing
 }
 
-/// Stores every owner that changed, and forgets whoever does not keep its flows. Returns whether any bucket
-/// remembers anyone.
-fn write_buckets(on: Shared<'_>, nhops: &NhopCtl, group: &mut Group, now: Secs) -> bool {
-    let pin_of = |name| {
-        group
-            .members
-            .iter()
-            .find(|m| m.name == name)
-            .map_or(Pin::NONE, |m| m.pin)
-    };
-    let names = group.members.iter().map(|m| m.name + 1).max().unwrap_or(0);
-    let pins: Vec<Pin> = (0..names).map(pin_of).collect();
+/// What came of writing a group's buckets.
+#[derive(Default)]
+struct Written {
+    /// Any bucket remembers anyone.
+    remembers: bool,
+    /// Buckets went back whose flows are to follow.
+    called_back: bool,
+}
+
+/// Stores every owner that changed, and forgets whoever does not keep its flows.
+fn write_buckets(on: Shared<'_>, nhops: &NhopCtl, group: &mut Group, now: Secs) -> Written {
+    let pins = pins_by_name(group);
     let mut keeping: Vec<Pin> = group
         .members
         .iter()
@@ -274,26 +329,51 @@ fn write_buckets(on: Shared<'_>, nhops: &NhopCtl, group: &mut Group, now: Secs) 
         .collect();
     keeping.sort_unstable();
     let keeps = |pin: Pin| keeping.binary_search(&pin).is_ok();
-    let mut remembers = false;
+    let returns = group.options.failback == Failback::Return;
+    let mut written = Written::default();
     for bucket in 0..group.layout.buckets() {
         let Some(line) = on.groups.line(group.buckets.base + bucket) else {
             continue;
         };
-        let owner = match group.turns.as_slice() {
-            [] => group.layout.owner(bucket),
-            turns => Some(turns[bucket as usize % turns.len()]),
-        };
-        let owner = owner.and_then(|name| pins.get(name));
-        let (owner, before) = (owner.copied().unwrap_or(Pin::NONE), line.owner());
+        let (owner, before) = (owner_of(group, &pins, bucket), line.owned());
         if owner != before {
-            // Who only takes turns leaves nothing behind: that is what it is compared for.
-            let remember = group.turns.is_empty() && keeps(before);
+            let goes_back = before.stance == Stance::StandIn && owner.stance == Stance::Back;
+            let called_back = returns && goes_back;
+            written.called_back |= called_back;
+            // Who only takes turns leaves nothing behind: that is what it is compared for. And whose flows are called
+            // back keeps none of them.
+            let remember = group.turns.is_empty() && keeps(before.pin) && !called_back;
             line.give(owner, remember, now);
-            group.restarted.remove(&(bucket, before));
+        }
+        if owner.pin != before.pin {
+            group.restarted.remove(&(bucket, before.pin));
         }
         line.retain(|lost| keeps(lost.pin()));
-        remembers |= line.at_place(0).is_some();
+        written.remembers |= line.at_place(0).is_some();
     }
     group.restarted.retain(|(_, pin), _| keeps(*pin));
-    remembers
+    written
+}
+
+fn pins_by_name(group: &Group) -> Vec<Pin> {
+    let names = group.members.iter().map(|m| m.name + 1).max().unwrap_or(0);
+    let mut pins = vec![Pin::NONE; names];
+    for member in &group.members {
+        pins[member.name] = member.pin;
+    }
+    pins
+}
+
+fn owner_of(group: &Group, pins: &[Pin], bucket: u32) -> Owner {
+    let (owner, stance) = match group.turns.as_slice() {
+        [] => (group.layout.owner(bucket), group.layout.stance(bucket)),
+        turns => (Some(turns[bucket as usize % turns.len()]), Stance::Own),
+    };
+    Owner {
+        pin: owner
+            .and_then(|name| pins.get(name))
+            .copied()
+            .unwrap_or_default(),
+        stance,
+    }
 }

@@ -5,8 +5,9 @@ use crate::parse::{Addrs, Tuple};
 use crate::path::FIB;
 use crate::routed::bucket_of;
 use crate::time::Now;
+use crate::vouch::Vouch;
 use flowtable::{Dir, Key, KeyV4, KeyV6, Table, flow_hash};
-use route::{GroupId, PathInfo, Pin, PinState, RouteInfo};
+use route::{GroupId, PathInfo, Pin, PinState, Recall, RouteInfo};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -115,9 +116,15 @@ impl Control {
         let bucket = bucket_of(&group, &self.group_secret, key, dir);
         let entry = table.find(slot, flow_hash(table.secret(), key), key);
         let pin = entry
+            .as_ref()
             .map(|e| Pin::from_raw(e.pins[dir as usize].0))
             .filter(|p| *p != Pin::NONE);
-        let kept = pin.is_some_and(|p| self.view.judge(p) == PinState::Live && group.has_member(p));
+        let vouch = entry.map(|e| Vouch::from_word(e.stamps[dir as usize]));
+        let stands_in = vouch.is_some_and(Vouch::stands_in);
+        let kept = pin.is_some_and(|p| {
+            let called_back = stands_in && group.recall(bucket, p) == Recall::Return;
+            self.view.judge(p) == PinState::Live && group.has_member(p) && !called_back
+        });
         let answer = group.stateless(bucket, now.secs(), GET_IDLE_S);
         let owner = group.owner(bucket);
         let (taken, why) = match (pin, &answer) {

@@ -158,6 +158,13 @@ impl Control {
         }
     }
 
+    /// Next hops that start slowly get more buckets; who came back and has all of its own is told.
+    pub(super) fn step_starts(&mut self, now: Now) {
+        for idx in self.routes.step_starts(now.secs()) {
+            self.tell_health(idx, Down::default());
+        }
+    }
+
     fn tell_health(&mut self, idx: NhopIdx, down: Down) {
         let Some(info) = self.routes.nhop_info(idx) else {
             return;

@@ -313,6 +313,7 @@ impl Control {
         }
         self.refresh_history(now);
         self.end_drains(now);
+        self.step_starts(now);
         if self.batch.is_none() {
             for change in self.routes.tick(now.secs()) {
                 self.after_change(host, change);

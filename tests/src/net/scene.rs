@@ -7,7 +7,7 @@ use crate::frames::{mac_dst, tcp_segment, udp};
 use crate::rack::{CLIENTS, Family, GATEWAY_MAC, RACK, Server, server_addr, server_mac};
 use crate::sim::{Sent, client_and_rack, ip};
 use route::Prefix;
-use route::Selection;
+use route::{OptionsAsked, Selection};
 use stack::Setup;
 use stack::control::{BatchDone, GatewaySpec, PathKind, RouteBatch, RouteSet, RouteSpec};
 use stack::host::{HostCmd, HostLink, HostReply};
@@ -169,16 +169,21 @@ impl Scene {
 
     /// `route change -select` of the service's routes in both families, with all servers.
     pub fn select(&mut self, selection: Selection) {
+        self.options(selection.into());
+    }
+
+    /// `route change` with options, of the service's routes in both families, with all servers.
+    pub fn options(&mut self, options: OptionsAsked) {
         for family in BOTH {
             let members: Vec<_> = (0..self.servers).map(|s| (s, 1)).collect();
             let spec = RouteSpec {
-                options: selection.into(),
+                options,
                 ..Self::spec(family, &members, None)
             };
             let (now, gw) = (self.net.sim.now, &mut self.net.sim.gateway);
             gw.control
                 .route_change(&spec, &mut gw.host, now)
-                .expect("a selection is changed");
+                .expect("options are changed");
         }
         self.net.settle();
     }

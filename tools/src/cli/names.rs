@@ -5,6 +5,7 @@ use crate::wire::route::Health;
 use crate::wire::route::Path;
 use crate::wire::route::PathKind;
 use crate::wire::route::Route;
+use crate::wire::route::Starting;
 use route::Prefix;
 use std::net::IpAddr;
 
@@ -16,6 +17,18 @@ pub(crate) fn state(admin: Admin, health: Health) -> &'static str {
         (Health::Up, Admin::Draining) => "draining",
         (Health::Up, Admin::Drained) => "drained",
         (Health::Up, Admin::In) => "up",
+    }
+}
+
+/// As [`state`], and how far a slow start is: `returning 40 %, 18 s left`.
+pub(crate) fn path_state(path: &Path) -> String {
+    let state = state(path.admin, path.health);
+    match path.starting {
+        Some(Starting { percent, left }) => {
+            let state = if state == "up" { "starting" } else { state };
+            format!("{state} {percent} %, {left} s left")
+        }
+        None => state.to_owned(),
     }
 }
 
@@ -168,6 +181,19 @@ fn civil(mut days: u64) -> (u64, usize, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_start_is_told_with_the_state() {
+        let path = |health: &str| -> Path {
+            let text = format!(
+                r#"{{"kind": "gateway", "gateway": "10.0.0.1", "weight": 1, "mtu": 0, "nexthop": 1, "generation": 1,
+                "admin": "in", "health": "{health}", "buckets": 1, "starting": {{"percent": 40, "left": 18}}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        assert_eq!(path_state(&path("up")), "starting 40 %, 18 s left");
+        assert_eq!(path_state(&path("returning")), "returning 40 %, 18 s left");
+    }
 
     #[test]
     fn moments_are_dates() {

@@ -142,6 +142,7 @@ fn path(spec: &PathSpec, nexthop: u32) -> Path {
         health: Health::Up,
         deadline: None,
         buckets: 1024 * weight,
+        starting: None,
     }
 }
 

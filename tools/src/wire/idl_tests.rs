@@ -94,7 +94,8 @@ fn set(names: &[String]) -> BTreeSet<String> {
 fn path() -> Path {
     serde_json::from_value(json!({
         "kind": "gateway", "gateway": "10.0.0.1", "port": "p", "weight": 1, "mtu": 1500, "nexthop": 1,
-        "generation": 1, "admin": "in", "health": "up", "deadline": 3, "buckets": 1
+        "generation": 1, "admin": "in", "health": "up", "deadline": 3, "buckets": 1,
+        "starting": {"percent": 40, "left": 18}
     }))
     .unwrap()
 }
@@ -146,6 +147,7 @@ fn assert_types(description: &Description) {
     };
     check("PathSet", keys(&paths));
     check("Path", keys(&path()));
+    check("Starting", keys(&path().starting.unwrap()));
     check("RouteDone", keys(&done()));
     let route = Route {
         destination: done().destination,

@@ -227,6 +227,18 @@ pub struct Path {
     pub deadline: Option<u32>,
     /// How many of the group's buckets it owns.
     pub buckets: u32,
+    /// How far its slow start is, if it has not all of its buckets yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starting: Option<Starting>,
+}
+
+/// A slow start under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Starting {
+    /// Percent of its time, 0 to 99.
+    pub percent: u8,
+    /// Seconds until it has all of its buckets.
+    pub left: u32,
 }
 
 impl Path {

@@ -9,9 +9,10 @@ use crate::fate::{DropReason, MoveReason};
 use crate::flows::pins_of;
 use crate::routed::bucket_of;
 use crate::time::Now;
+use crate::vouch::Vouch;
 use flowtable::{Dir, EntryView, GroupSecret, Key, Table};
 use hashbrown::HashMap;
-use route::{Change, GroupRef, NhopKind, Pin, PinState, Preview};
+use route::{Change, GroupRef, NhopKind, Pin, PinState, Preview, Recall};
 
 /// What a flow's next packet does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,13 +175,18 @@ impl Forecast {
         let Some(group) = group else {
             return nowhere(DropReason::NoRoute);
         };
+        let bucket = bucket_of(&group, &self.secret, &entry.key, dir);
+        let called_back = || {
+            let stands_in = Vouch::from_word(entry.stamps[dir as usize]).stands_in();
+            stands_in && group.recall(bucket, pin) == Recall::Return
+        };
         let why = match self.reader.judge(pin) {
+            PinState::Live if group.has_member(pin) && called_back() => MoveReason::Failback,
             PinState::Live if group.has_member(pin) => return Next::Stays,
             PinState::Live | PinState::Gone => MoveReason::Policy,
             PinState::Dead => MoveReason::Dead,
             PinState::Drained => MoveReason::Deadline,
         };
-        let bucket = bucket_of(&group, &self.secret, &entry.key, dir);
         let Some(owner) = group.owner(bucket) else {
             return nowhere(DropReason::NoNexthop);
         };

@@ -93,7 +93,7 @@ fn print_group(out: &mut dyn Write, group: &Group) -> io::Result<()> {
                 &member.buckets.to_string(),
                 &member.name(),
                 member.port.as_deref().unwrap_or("-"),
-                names::state(member.admin, member.health),
+                &names::path_state(member),
             ],
         )
     })

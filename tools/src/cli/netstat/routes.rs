@@ -68,7 +68,7 @@ fn line(
     wide: bool,
 ) -> io::Result<()> {
     let wide = wide.then(|| {
-        let state = names::state(path.admin, path.health).to_owned();
+        let state = names::path_state(path);
         [
             path.nexthop.to_string(),
             path.mtu.to_string(),

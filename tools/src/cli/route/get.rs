@@ -93,7 +93,7 @@ fn print_member(out: &mut dyn Write, route: &Route, path: &Path) -> io::Result<(
         path.weight,
         path.buckets,
         route.buckets,
-        names::state(path.admin, path.health)
+        names::path_state(path)
     )
 }
 

@@ -236,6 +236,9 @@ impl Live {
             health: health(path.health),
             deadline: path.deadline.map(|at| at.0.saturating_sub(now.secs().0)),
             buckets: path.buckets,
+            starting: path
+                .start
+                .map(|(percent, left)| wire::Starting { percent, left }),
         }
     }
 

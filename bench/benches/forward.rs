@@ -89,6 +89,7 @@ fn frames(size: usize) -> Vec<Vec<u8>> {
 fn port(id: u16, name: &str, mac: Mac, addr: &str, len: u8) -> Port {
     let addr = addr.parse().expect("an address");
     Port {
+        fib: route::FibId(0),
         id: PortId(id),
         name: name.into(),
         layer: Layer::L2(mac),

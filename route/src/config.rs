@@ -1,11 +1,13 @@
 //! Limits of the route tables.
 
-use crate::ids::NhopIdx;
+use crate::ids::{FibId, NhopIdx};
 use crate::nhgrp::MAX_BUCKETS;
 
 /// Limits and defaults. Memory is taken as it is needed, up to these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// FIBs, 1 to 16. Each takes less than 2 MB while it is empty.
+    pub fibs: u8,
     /// Most next hops, at most 2^20 - 1.
     pub max_nhops: u32,
     /// Most next-hop groups, at most 2^20 - 1. Routes with equal next hops share one until they are changed.
@@ -16,9 +18,9 @@ pub struct Config {
     /// Most 64-byte lines that groups occupy (one a bucket, and one for every eight members), rounded down to
     /// a power of two.
     pub max_lines: u32,
-    /// Most routes, a family.
+    /// Most routes, a family, all FIBs together.
     pub max_routes: u32,
-    /// Most bytes that the nodes of a family's FIB take.
+    /// Most bytes that the nodes of a family's table take, in each FIB.
     pub max_fib_bytes: usize,
     /// Places for QSBR readers: workers and the host.
     pub readers: usize,
@@ -36,6 +38,7 @@ const MOST_REMEMBER: u32 = (1 << 22) - 1;
 impl Default for Config {
     fn default() -> Self {
         Self {
+            fibs: 1,
             max_nhops: 65_535,
             max_groups: 65_535,
             default_buckets: 4096,
@@ -52,6 +55,7 @@ impl Default for Config {
 impl Config {
     /// The same, within what the words can hold.
     pub(crate) fn bounded(mut self) -> Self {
+        self.fibs = self.fibs.clamp(1, FibId::MOST);
         self.max_nhops = self.max_nhops.clamp(1, NhopIdx::MAX.0);
         self.max_groups = self.max_groups.clamp(1, NhopIdx::MAX.0);
         self.default_buckets = self

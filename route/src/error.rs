@@ -1,5 +1,6 @@
 //! Why a change of routes is refused. Each message is one line that also says what would be right.
 
+use crate::ids::FibId;
 use crate::nhop::NhopKey;
 use crate::prefix::Prefix;
 
@@ -16,6 +17,16 @@ pub enum RouteError {
         prefix: Prefix,
         /// The path.
         key: NhopKey,
+    },
+    /// There is no such FIB.
+    #[error(
+        "FIB {fib} is out of range: FIBs go from 0 to {last} (fibs in [gateway] says how many there are)"
+    )]
+    NoFib {
+        /// The FIB asked for.
+        fib: FibId,
+        /// The last that there is.
+        last: u8,
     },
     /// There is no such route.
     #[error("{prefix} is not in table: add it first")]

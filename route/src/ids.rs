@@ -11,6 +11,21 @@ const FIELD: u64 = (1 << PIN_FIELD_BITS) - 1;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortId(pub u16);
 
+/// Which of several tables of routes, as FreeBSD numbers them; 0 is the one that is always there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FibId(pub u8);
+
+impl FibId {
+    /// Most FIBs.
+    pub const MOST: u8 = 16;
+}
+
+impl std::fmt::Display for FibId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Coarse time: seconds since the gateway started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Secs(pub u32);

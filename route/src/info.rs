@@ -1,6 +1,6 @@
 //! What control tells about routes: listings, the effect of a change, how full its tables are.
 
-use crate::ids::{GroupId, NhopGen, NhopIdx, Pin, PortId, Secs};
+use crate::ids::{FibId, GroupId, NhopGen, NhopIdx, Pin, PortId, Secs};
 use crate::nhgrp::Options;
 use crate::nhop::{Admin, Health, NhopKey, NhopKind};
 use crate::prefix::Prefix;
@@ -130,6 +130,8 @@ pub struct GroupInfo {
 pub struct Fill {
     /// Which table.
     pub name: &'static str,
+    /// Of which FIB, if each has one.
+    pub fib: FibId,
     /// Entries (or bytes) in use, with those that readers may still look at.
     pub used: u64,
     /// What it can hold.

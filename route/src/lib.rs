@@ -41,7 +41,7 @@ pub use control::{
     Batch, BatchDone, BatchSet, BatchSpec, BatchState, Control, Preview, Sketch, new,
 };
 pub use error::{KindError, MAX_WEIGHT, RouteError};
-pub use ids::{GroupId, NhopGen, NhopIdx, PIN_FIELD_BITS, Pin, PortId, Secs};
+pub use ids::{FibId, GroupId, NhopGen, NhopIdx, PIN_FIELD_BITS, Pin, PortId, Secs};
 pub use info::{
     Change, ChangeKind, Fill, GroupInfo, MemberInfo, NhopKeyMatch, PathInfo, RouteInfo,
 };
@@ -52,4 +52,4 @@ pub use nhgrp::{
 pub use nhop::{Admin, Health, NhopAttrs, NhopInfo, NhopKey, NhopKind, NhopWord, Path, PinState};
 pub use prefix::{Family, Prefix, PrefixError};
 pub use qsbr::{Qsbr, Reader};
-pub use view::View;
+pub use view::{FibView, View};

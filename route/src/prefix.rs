@@ -1,5 +1,6 @@
 //! Prefixes: an address and how many of its leading bits count. Never with host bits set.
 
+use crate::ids::FibId;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -40,9 +41,12 @@ impl fmt::Display for Family {
     }
 }
 
-/// A network. Ordered IPv4 before IPv6, then by address, then by length.
+/// A network, in a FIB. Ordered by FIB, IPv4 before IPv6, then by address, then by length.
+///
+/// Its text has no FIB: what is read is of FIB 0, and whoever writes says the FIB beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix {
+    fib: FibId,
     addr: IpAddr,
     len: u8,
 }
@@ -106,16 +110,29 @@ impl Prefix {
             IpAddr::V4(a) => IpAddr::V4((a.to_bits() & mask4(len)).into()),
             IpAddr::V6(a) => IpAddr::V6((a.to_bits() & mask6(len)).into()),
         };
-        Self { addr, len }
+        let fib = FibId(0);
+        Self { fib, addr, len }
     }
 
     /// The network that is just this address.
     #[must_use]
     pub const fn host(addr: IpAddr) -> Self {
         Self {
+            fib: FibId(0),
             addr,
             len: Family::of(&addr).bits(),
         }
+    }
+
+    /// The same network in a FIB.
+    #[must_use]
+    pub const fn in_fib(self, fib: FibId) -> Self {
+        Self { fib, ..self }
+    }
+
+    /// Its FIB.
+    pub const fn fib(&self) -> FibId {
+        self.fib
     }
 
     /// Its first address.
@@ -142,7 +159,7 @@ impl Prefix {
         self.len == self.family().bits()
     }
 
-    /// Whether `addr` lies in it.
+    /// Whether `addr` lies in it, whatever the FIB.
     pub fn contains(&self, addr: IpAddr) -> bool {
         Family::of(&addr) == self.family() && Self::masked(addr, self.len).addr == self.addr
     }
@@ -276,7 +293,11 @@ mod tests {
             "::/0",
             "2001:db8::/32",
         ];
-        let nets: Vec<_> = text.iter().map(|t| parse(t).unwrap()).collect();
-        assert!(nets.is_sorted());
+        let mut nets: Vec<_> = text.iter().map(|t| parse(t).unwrap()).collect();
+        let second: Vec<_> = nets.iter().map(|net| net.in_fib(FibId(1))).collect();
+        nets.extend(second);
+        assert!(nets.is_sorted(), "and before that, by FIB");
+        assert_eq!(nets[6].to_string(), nets[0].to_string());
+        assert_ne!(nets[6], nets[0]);
     }
 }

@@ -5,7 +5,7 @@
 //! with an old route. What a lookup leads to stays valid until the reader is next quiescent.
 
 use crate::fib::Fib;
-use crate::ids::{GroupId, NhopIdx, Pin};
+use crate::ids::{FibId, GroupId, NhopIdx, Pin};
 use crate::nhgrp::{GroupRef, Groups};
 use crate::nhop::{NhopAttrs, NhopWord, PinState, Slots};
 use crate::qsbr::Qsbr;
@@ -15,61 +15,146 @@ use std::sync::Arc;
 /// The routes as workers see them.
 #[derive(Debug)]
 pub struct View {
-    pub(crate) fib4: Arc<Fib<u32>>,
-    pub(crate) fib6: Arc<Fib<u128>>,
+    /// By FIB.
+    pub(crate) fibs: Vec<FibTables>,
     pub(crate) stamps: Stamps,
     pub(crate) groups: Groups,
     pub(crate) nhops: Slots,
     pub(crate) qsbr: Qsbr,
 }
 
-impl View {
+/// The tables of one FIB.
+#[derive(Debug)]
+pub(crate) struct FibTables {
+    pub(crate) v4: Arc<Fib<u32>>,
+    pub(crate) v6: Arc<Fib<u128>>,
+}
+
+/// One FIB as workers see it. One that there is not has no routes.
+#[derive(Clone, Copy, Debug)]
+pub struct FibView<'v> {
+    fib: FibId,
+    tables: Option<&'v FibTables>,
+    stamps: &'v Stamps,
+}
+
+impl FibView<'_> {
     /// The stamp of an IPv4 destination (host order): to be read before its lookup.
     #[inline]
-    pub fn stamp4(&self, dst: u32) -> u32 {
-        self.stamps.read4(dst)
+    pub fn stamp4(self, dst: u32) -> u32 {
+        self.stamps.read4(self.fib, dst)
     }
 
     /// The stamp of an IPv6 destination: to be read before its lookup.
     #[inline]
-    pub fn stamp6(&self, dst: u128) -> u32 {
-        self.stamps.read6(dst)
+    pub fn stamp6(self, dst: u128) -> u32 {
+        self.stamps.read6(self.fib, dst)
     }
 
     /// The group of the longest IPv4 prefix that covers `dst` (host order).
     #[inline]
-    pub fn lookup4(&self, dst: u32) -> Option<GroupId> {
-        self.fib4.lookup(dst)
+    pub fn lookup4(self, dst: u32) -> Option<GroupId> {
+        self.tables?.v4.lookup(dst)
     }
 
     /// The group of the longest IPv6 prefix that covers `dst`.
     #[inline]
-    pub fn lookup6(&self, dst: u128) -> Option<GroupId> {
-        self.fib6.lookup(dst)
+    pub fn lookup6(self, dst: u128) -> Option<GroupId> {
+        self.tables?.v6.lookup(dst)
     }
 
     /// The groups of a burst of IPv4 destinations (host order): as [`Self::lookup4`] of each, in a fraction of
     /// the time. `groups` is as long as `dsts`; what is beyond the shorter of them is left alone.
-    pub fn lookup4_burst(&self, dsts: &[u32], groups: &mut [Option<GroupId>]) {
-        self.fib4.lookup_burst(dsts, groups);
+    pub fn lookup4_burst(self, dsts: &[u32], groups: &mut [Option<GroupId>]) {
+        match self.tables {
+            Some(tables) => tables.v4.lookup_burst(dsts, groups),
+            None => groups.fill(None),
+        }
     }
 
     /// As [`Self::lookup4_burst`], for IPv6.
-    pub fn lookup6_burst(&self, dsts: &[u128], groups: &mut [Option<GroupId>]) {
-        self.fib6.lookup_burst(dsts, groups);
+    pub fn lookup6_burst(self, dsts: &[u128], groups: &mut [Option<GroupId>]) {
+        match self.tables {
+            Some(tables) => tables.v6.lookup_burst(dsts, groups),
+            None => groups.fill(None),
+        }
     }
 
     /// As [`Self::lookup4_burst`], without vector instructions whatever the processor has: for tests and
     /// benchmarks.
     #[doc(hidden)]
-    pub fn lookup4_burst_portable(&self, dsts: &[u32], groups: &mut [Option<GroupId>]) {
-        self.fib4.lookup_burst_portable(dsts, groups);
+    pub fn lookup4_burst_portable(self, dsts: &[u32], groups: &mut [Option<GroupId>]) {
+        match self.tables {
+            Some(tables) => tables.v4.lookup_burst_portable(dsts, groups),
+            None => groups.fill(None),
+        }
     }
 
     /// As [`Self::lookup4_burst_portable`], for IPv6.
     #[doc(hidden)]
+    pub fn lookup6_burst_portable(self, dsts: &[u128], groups: &mut [Option<GroupId>]) {
+        match self.tables {
+            Some(tables) => tables.v6.lookup_burst_portable(dsts, groups),
+            None => groups.fill(None),
+        }
+    }
+}
+
+impl View {
+    /// One FIB.
+    #[inline]
+    pub fn fib(&self, fib: FibId) -> FibView<'_> {
+        FibView {
+            fib,
+            tables: self.fibs.get(usize::from(fib.0)),
+            stamps: &self.stamps,
+        }
+    }
+
+    /// [`FibView::stamp4`] of FIB 0.
+    #[inline]
+    pub fn stamp4(&self, dst: u32) -> u32 {
+        self.fib(FibId(0)).stamp4(dst)
+    }
+
+    /// [`FibView::stamp6`] of FIB 0.
+    #[inline]
+    pub fn stamp6(&self, dst: u128) -> u32 {
+        self.fib(FibId(0)).stamp6(dst)
+    }
+
+    /// [`FibView::lookup4`] of FIB 0.
+    #[inline]
+    pub fn lookup4(&self, dst: u32) -> Option<GroupId> {
+        self.fib(FibId(0)).lookup4(dst)
+    }
+
+    /// [`FibView::lookup6`] of FIB 0.
+    #[inline]
+    pub fn lookup6(&self, dst: u128) -> Option<GroupId> {
+        self.fib(FibId(0)).lookup6(dst)
+    }
+
+    /// [`FibView::lookup4_burst`] of FIB 0.
+    pub fn lookup4_burst(&self, dsts: &[u32], groups: &mut [Option<GroupId>]) {
+        self.fib(FibId(0)).lookup4_burst(dsts, groups);
+    }
+
+    /// [`FibView::lookup6_burst`] of FIB 0.
+    pub fn lookup6_burst(&self, dsts: &[u128], groups: &mut [Option<GroupId>]) {
+        self.fib(FibId(0)).lookup6_burst(dsts, groups);
+    }
+
+    /// [`FibView::lookup4_burst_portable`] of FIB 0.
+    #[doc(hidden)]
+    pub fn lookup4_burst_portable(&self, dsts: &[u32], groups: &mut [Option<GroupId>]) {
+        self.fib(FibId(0)).lookup4_burst_portable(dsts, groups);
+    }
+
+    /// [`FibView::lookup6_burst_portable`] of FIB 0.
+    #[doc(hidden)]
     pub fn lookup6_burst_portable(&self, dsts: &[u128], groups: &mut [Option<GroupId>]) {
-        self.fib6.lookup_burst_portable(dsts, groups);
+        self.fib(FibId(0)).lookup6_burst_portable(dsts, groups);
     }
 
     /// A group that a lookup gave, as it is now.

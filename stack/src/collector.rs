@@ -40,7 +40,8 @@ pub fn datagram_hash(seed: u64, meta: &IpMeta) -> u64 {
 fn hash_key(seed: u64, key: &Key) -> u64 {
     let mut hasher = SipHasher13::new_with_keys(seed, !seed);
     hash_addrs(&mut hasher, &key.addrs);
-    hasher.write_u64(u64::from(key.proto) << 32 | u64::from(key.id));
+    let fib = u64::from(key.fib.0) << 40;
+    hasher.write_u64(fib | u64::from(key.proto) << 32 | u64::from(key.id));
     hasher.finish()
 }
 

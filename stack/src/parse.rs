@@ -8,6 +8,7 @@
 
 use crate::fate::DropReason;
 use flowtable::L4;
+use route::FibId;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// IANA protocol numbers that the path treats by name.
@@ -157,6 +158,8 @@ pub struct IpMeta {
     pub fragment: Option<Fragment>,
     /// What the flow table learns from it.
     pub l4: L4,
+    /// The FIB of the port it came by: whoever takes it in says which.
+    pub fib: FibId,
 }
 
 impl Default for IpMeta {
@@ -172,6 +175,7 @@ impl Default for IpMeta {
             dont_fragment: false,
             fragment: None,
             l4: L4::Other,
+            fib: FibId(0),
         }
     }
 }

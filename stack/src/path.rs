@@ -18,11 +18,10 @@ use flowtable::{
     Dir, Entry, EntryView, FlowHash, GroupSecret, KeyV4, KeyV6, Observed, PinWord, Seen, SlotNo,
     Table, Writer, flow_hash,
 };
-use route::{Answer, Chosen, GroupId, GroupRef, NhopAttrs, NhopKind, Pin, PinState, Recall, View};
+use route::{
+    Answer, Chosen, FibId, GroupId, GroupRef, NhopAttrs, NhopKind, Pin, PinState, Recall, View,
+};
 use std::sync::Arc;
-
-/// The FIB of every port, until ports can be assigned to FIBs.
-pub const FIB: u8 = 0;
 
 /// What the flow cache says of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,9 +122,10 @@ impl Path {
             dport,
             proto,
         } = meta.tuple;
+        let fib = meta.fib.0;
         match addrs {
             Addrs::V4 { src, dst } => {
-                let (key, dir) = KeyV4::new(FIB, proto, src, sport, dst, dport);
+                let (key, dir) = KeyV4::new(fib, proto, src, sport, dst, dport);
                 let hash = flow_hash(self.flows4.table().secret(), &key);
                 let query = Query {
                     slot,
@@ -141,7 +141,7 @@ impl Path {
                 answer(&mut self.flows4, &self.shared, &query)
             }
             Addrs::V6 { src, dst } => {
-                let (key, dir) = KeyV6::new(FIB, proto, src, sport, dst, dport);
+                let (key, dir) = KeyV6::new(fib, proto, src, sport, dst, dport);
                 let hash = flow_hash(self.flows6.table().secret(), &key);
                 let query = Query {
                     slot,
@@ -161,20 +161,21 @@ impl Path {
 
     /// The next hop of a packet that has no flow entry and gets none: ICMP errors and echo replies of
     /// our own, and the question whether a destination is ours.
-    pub fn route_only(&self, tuple: &Tuple, now: Now) -> Outcome {
+    pub fn route_only(&self, fib: FibId, tuple: &Tuple, now: Now) -> Outcome {
         let Tuple {
             addrs,
             sport,
             dport,
             proto,
         } = *tuple;
+        let fib = fib.0;
         match addrs {
             Addrs::V4 { src, dst } => {
-                let (key, dir) = KeyV4::new(FIB, proto, src, sport, dst, dport);
+                let (key, dir) = KeyV4::new(fib, proto, src, sport, dst, dport);
                 plain(&self.shared, &key, dir, now)
             }
             Addrs::V6 { src, dst } => {
-                let (key, dir) = KeyV6::new(FIB, proto, src, sport, dst, dport);
+                let (key, dir) = KeyV6::new(fib, proto, src, sport, dst, dport);
                 plain(&self.shared, &key, dir, now)
             }
         }
@@ -257,7 +258,7 @@ fn hit<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>, entry: En
         PinState::Drained => rechoose(flows, s, q, entry, Some(MoveReason::Deadline)),
         PinState::Live => {
             let vouch = Vouch::from_word(flows.stamp(entry, q.dir));
-            if !vouch.holds(K::stamp(&s.view, q.dst)) {
+            if !vouch.holds(q.key.stamp(&s.view, q.dst)) {
                 return revalidate(flows, s, q, entry, pin);
             }
             q.counters.pinned.bump();
@@ -274,8 +275,8 @@ fn revalidate<K: Routed>(
     entry: Entry,
     pin: Pin,
 ) -> Outcome {
-    let stamp = K::stamp(&s.view, q.dst);
-    let Some(id) = K::lookup(&s.view, q.dst) else {
+    let stamp = q.key.stamp(&s.view, q.dst);
+    let Some(id) = q.key.lookup(&s.view, q.dst) else {
         return Outcome::Unroutable(DropReason::NoRoute);
     };
     let group = s.view.group(id);
@@ -385,7 +386,7 @@ fn quoted<K: Routed>(flows: &Writer<K>, s: &Shared, q: &Query<'_, K>, entry: Ent
     let pin = Pin::from_raw(flows.pin(entry, q.dir).0);
     let live = pin != Pin::NONE && s.view.judge(pin) == PinState::Live;
     let vouch = Vouch::from_word(flows.stamp(entry, q.dir));
-    if live && vouch.holds(K::stamp(&s.view, q.dst)) {
+    if live && vouch.holds(q.key.stamp(&s.view, q.dst)) {
         return via(s, pin);
     }
     let choice = match choose(s, q) {
@@ -405,8 +406,8 @@ fn quoted<K: Routed>(flows: &Writer<K>, s: &Shared, q: &Query<'_, K>, entry: Ent
 
 /// Reads the stamp, then looks the route up, then finds the flow's bucket.
 fn choose<'v, K: Routed>(s: &'v Shared, q: &Query<'_, K>) -> Result<Choice<'v>, DropReason> {
-    let stamp = K::stamp(&s.view, q.dst);
-    let id = K::lookup(&s.view, q.dst).ok_or(DropReason::NoRoute)?;
+    let stamp = q.key.stamp(&s.view, q.dst);
+    let id = q.key.lookup(&s.view, q.dst).ok_or(DropReason::NoRoute)?;
     let group = s.view.group(id);
     let bucket = bucket_of(&group, &s.secret, &q.key, q.dir);
     Ok(Choice {
@@ -452,7 +453,7 @@ fn via(s: &Shared, pin: Pin) -> Outcome {
 }
 
 fn plain<K: Routed>(s: &Shared, key: &K, dir: Dir, now: Now) -> Outcome {
-    let Some(id) = K::lookup(&s.view, key.dst(dir)) else {
+    let Some(id) = key.lookup(&s.view, key.dst(dir)) else {
         return Outcome::Unroutable(DropReason::NoRoute);
     };
     let group = s.view.group(id);

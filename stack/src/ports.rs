@@ -1,7 +1,7 @@
 //! Ports as everyone sees them: published by control as one object, loaded by a worker once a burst.
 
 use arp::Mac;
-use route::{PortId, Prefix};
+use route::{FibId, PortId, Prefix};
 use std::net::IpAddr;
 
 /// What a frame on a port looks like.
@@ -53,6 +53,8 @@ pub struct Port {
     pub id: PortId,
     /// Its name, as the configuration and `-iface` have it.
     pub name: String,
+    /// The FIB of what comes in by it, of its own addresses and of its networks.
+    pub fib: FibId,
     /// What its frames look like.
     pub layer: Layer,
     /// Largest IP packet it takes, bytes.
@@ -149,11 +151,20 @@ impl Ports {
         self.0.iter().find(|p| p.name == name)
     }
 
-    /// The port on which `addr` is on-link, by the longest network.
-    pub fn reaching(&self, addr: &IpAddr) -> Option<&Port> {
+    /// The ports of a FIB.
+    pub fn of_fib(&self, fib: FibId) -> impl Iterator<Item = &Port> {
+        self.0.iter().filter(move |port| port.fib == fib)
+    }
+
+    /// The FIB of a port; FIB 0 if there is none.
+    pub fn fib_of(&self, id: PortId) -> FibId {
+        self.get(id).map_or(FibId(0), |port| port.fib)
+    }
+
+    /// The port of a FIB on which `addr` is on-link, by the longest network.
+    pub fn reaching(&self, fib: FibId, addr: &IpAddr) -> Option<&Port> {
         let matches = self
-            .0
-            .iter()
+            .of_fib(fib)
             .flat_map(|port| port.addrs.iter().map(move |a| (port, a)));
         matches
             .filter(|(_, a)| a.network().is_some_and(|net| net.contains(*addr)))
@@ -161,16 +172,47 @@ impl Ports {
             .map(|(port, _)| port)
     }
 
-    /// Whether `addr` is one of our own.
-    pub fn is_own(&self, addr: &IpAddr) -> bool {
-        self.0
-            .iter()
-            .any(|p| p.addrs.iter().any(|a| a.addr == *addr))
+    /// The port of a FIB that has `addr` as one of its own.
+    pub fn owning(&self, fib: FibId, addr: &IpAddr) -> Option<&Port> {
+        self.of_fib(fib)
+            .find(|p| p.addrs.iter().any(|a| a.addr == *addr))
     }
 
-    /// An own address to answer from when a packet came in by `port`: one of that port, else any of the family.
+    /// Whether `addr` is one of our own in a FIB.
+    pub fn is_own(&self, fib: FibId, addr: &IpAddr) -> bool {
+        self.owning(fib, addr).is_some()
+    }
+
+    /// By which FIB packets of our own sockets go: by that of the port whose address they are from, the lowest if
+    /// several have it.
+    pub fn fib_from(&self, source: &IpAddr) -> FibId {
+        let own = |p: &&Port| p.addrs.iter().any(|a| a.addr == *source);
+        let fibs = self.0.iter().filter(own).map(|port| port.fib);
+        fibs.min().unwrap_or_default()
+    }
+
+    /// Our address for packets of our own to `dst`: of the port that it is next to, in the lowest FIB that has one,
+    /// else any of its family, of a low FIB before a high one.
+    pub fn source_for(&self, dst: &IpAddr) -> Option<IpAddr> {
+        let mut fibs: Vec<FibId> = self.0.iter().map(|port| port.fib).collect();
+        fibs.sort_unstable();
+        let near = |fib: &FibId| self.reaching(*fib, dst).and_then(|port| port.own_addr(dst));
+        let any = |fib: &FibId| self.of_fib(*fib).find_map(|port| port.own_addr(dst));
+        fibs.iter()
+            .find_map(near)
+            .or_else(|| fibs.iter().find_map(any))
+    }
+
+    /// An own address to answer from when a packet came in by `port`: one of that port, else one of its FIB, else any
+    /// of the family.
     pub fn answer_from(&self, port: PortId, like: &IpAddr) -> Option<IpAddr> {
         let there = self.get(port).and_then(|p| p.own_addr(like));
-        there.or_else(|| self.0.iter().find_map(|p| p.own_addr(like)))
+        let near = || {
+            self.of_fib(self.fib_of(port))
+                .find_map(|p| p.own_addr(like))
+        };
+        there
+            .or_else(near)
+            .or_else(|| self.0.iter().find_map(|p| p.own_addr(like)))
     }
 }

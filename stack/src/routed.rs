@@ -3,7 +3,7 @@
 use crate::flows::pins_of;
 use crate::time::Now;
 use flowtable::{Dir, EntryView, GroupSecret, Key, KeyV4, KeyV6, bucket_hash};
-use route::{GroupId, GroupRef, Pin, Selection, View};
+use route::{FibId, GroupId, GroupRef, Pin, Selection, View};
 use std::net::IpAddr;
 
 /// Idle timeout assumed where the class of the next packet is not known.
@@ -13,8 +13,10 @@ pub(crate) const UNKNOWN_IDLE_S: u32 = 300;
 pub(crate) trait Routed: Key {
     /// An address of its family.
     type Addr: Copy;
-    fn stamp(view: &View, dst: Self::Addr) -> u32;
-    fn lookup(view: &View, dst: Self::Addr) -> Option<GroupId>;
+    /// The stamp of a destination in the key's FIB.
+    fn stamp(&self, view: &View, dst: Self::Addr) -> u32;
+    /// The group for a destination in the key's FIB.
+    fn lookup(&self, view: &View, dst: Self::Addr) -> Option<GroupId>;
     /// Where packets of the key's direction `dir` go.
     fn dst(&self, dir: Dir) -> Self::Addr;
 }
@@ -36,11 +38,11 @@ pub(crate) fn bucket_of<K: Key>(
 
 impl Routed for KeyV4 {
     type Addr = u32;
-    fn stamp(view: &View, dst: u32) -> u32 {
-        view.stamp4(dst)
+    fn stamp(&self, view: &View, dst: u32) -> u32 {
+        view.fib(FibId(self.fib())).stamp4(dst)
     }
-    fn lookup(view: &View, dst: u32) -> Option<GroupId> {
-        view.lookup4(dst)
+    fn lookup(&self, view: &View, dst: u32) -> Option<GroupId> {
+        view.fib(FibId(self.fib())).lookup4(dst)
     }
     fn dst(&self, dir: Dir) -> u32 {
         match end(self, dir.flip()) {
@@ -52,11 +54,11 @@ impl Routed for KeyV4 {
 
 impl Routed for KeyV6 {
     type Addr = u128;
-    fn stamp(view: &View, dst: u128) -> u32 {
-        view.stamp6(dst)
+    fn stamp(&self, view: &View, dst: u128) -> u32 {
+        view.fib(FibId(self.fib())).stamp6(dst)
     }
-    fn lookup(view: &View, dst: u128) -> Option<GroupId> {
-        view.lookup6(dst)
+    fn lookup(&self, view: &View, dst: u128) -> Option<GroupId> {
+        view.fib(FibId(self.fib())).lookup6(dst)
     }
     fn dst(&self, dir: Dir) -> u128 {
         match end(self, dir.flip()) {
@@ -83,7 +85,7 @@ pub(crate) struct PathView<'a> {
 
 /// Whether a pin that is about to be forgotten differs from what a packet without one would get.
 fn differs<K: Routed>(s: &PathView<'_>, key: &K, dir: Dir, pin: Pin, now: Now) -> bool {
-    let Some(id) = K::lookup(s.view, key.dst(dir)) else {
+    let Some(id) = key.lookup(s.view, key.dst(dir)) else {
         return false;
     };
     let group = s.view.group(id);

@@ -40,6 +40,7 @@ pub fn port(id: u16, name: &str, layer: Layer, addrs: &[(&str, u8)]) -> Port {
     Port {
         id: route::PortId(id),
         name: name.to_owned(),
+        fib: route::FibId(0),
         layer,
         mtu: 1500,
         up: true,

@@ -129,6 +129,7 @@ fn routes(threads: usize, neighbour: u32) -> (route::Control, Arc<route::View>) 
 /// An Ethernet port on the gateway's network.
 fn port() -> Port {
     Port {
+        fib: route::FibId(0),
         id: PORT,
         name: "wan".into(),
         layer: Layer::L2(Mac(PORT_MAC)),

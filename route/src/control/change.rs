@@ -35,6 +35,7 @@ impl Control {
         now: Secs,
     ) -> Result<Change, RouteError> {
         self.at(now);
+        self.check_fib(prefix.fib())?;
         check_paths(prefix, paths, 1)?;
         match self.rib.get(&prefix) {
             None => self.add_route(prefix, paths, asked.over(Options::default())),

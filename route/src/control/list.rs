@@ -1,7 +1,7 @@
 //! What there is: routes, groups, next hops, fills.
 
-use super::Control;
-use crate::ids::{GroupId, NhopIdx, Pin};
+use super::{Control, FibWriters};
+use crate::ids::{FibId, GroupId, NhopIdx, Pin};
 use crate::info::{Fill, GroupInfo, MemberInfo, PathInfo, RouteInfo};
 use crate::nhgrp::{Member, Options};
 use crate::nhop::{NhopInfo, NhopKey, NhopKind};
@@ -16,14 +16,19 @@ impl Control {
             .map(|group| self.route_info(prefix, group))
     }
 
-    /// The route of the longest prefix that contains `addr`.
+    /// The route of FIB 0's longest prefix that contains `addr`.
     pub fn lookup(&self, addr: IpAddr) -> Option<RouteInfo> {
+        self.lookup_in(FibId(0), addr)
+    }
+
+    /// The route of a FIB's longest prefix that contains `addr`.
+    pub fn lookup_in(&self, fib: FibId, addr: IpAddr) -> Option<RouteInfo> {
         self.rib
-            .lookup(addr)
+            .lookup(fib, addr)
             .map(|(prefix, group)| self.route_info(prefix, group))
     }
 
-    /// Every route: IPv4, then IPv6, by address, then length.
+    /// Every route: by FIB, IPv4, then IPv6, by address, then length.
     pub fn routes(&self) -> impl Iterator<Item = RouteInfo> + '_ {
         self.rib
             .iter()
@@ -36,7 +41,26 @@ impl Control {
             .map(|(prefix, group)| self.route_info(prefix, group))
     }
 
+    /// Routes of one FIB in that order, behind a prefix of it or from the first.
+    pub fn routes_of(
+        &self,
+        fib: FibId,
+        after: Option<Prefix>,
+    ) -> impl Iterator<Item = RouteInfo> + '_ {
+        self.prefixes_of(fib, after)
+            .map(|(prefix, group)| self.route_info(prefix, group))
+    }
+
     /// The same, prefixes and groups alone.
+    pub fn prefixes_of(
+        &self,
+        fib: FibId,
+        after: Option<Prefix>,
+    ) -> impl Iterator<Item = (Prefix, GroupId)> + '_ {
+        self.rib.of_fib(fib, after)
+    }
+
+    /// As [`Self::routes_after`], prefixes and groups alone.
     pub fn prefixes_after(
         &self,
         after: Option<Prefix>,
@@ -121,24 +145,23 @@ impl Control {
     pub fn fills(&self) -> Vec<Fill> {
         let routes = |family| (self.rib.len(family) as u64, u64::from(self.cfg.max_routes));
         let nhops = (u64::from(self.nhops.used()), u64::from(self.nhops.max()));
-        let fib4 = (self.fib4.bytes() as u64, self.fib4.limit() as u64);
-        let fib6 = (self.fib6.bytes() as u64, self.fib6.limit() as u64);
-        [
+        let all = [
             ("IPv4 routes", routes(Family::V4), "tables.routes"),
             ("IPv6 routes", routes(Family::V6), "tables.routes"),
             ("next hops", nhops, "tables.next-hops"),
             ("next-hop groups", self.groups.fill(), "tables.groups"),
             ("group lines", self.groups.line_fill(), "tables.group-lines"),
-            ("IPv4 FIB bytes", fib4, "tables.fib-bytes"),
-            ("IPv6 FIB bytes", fib6, "tables.fib-bytes"),
-        ]
-        .map(|(name, (used, limit), setting)| Fill {
+        ];
+        let fill = |(name, (used, limit), setting)| Fill {
             name,
+            fib: FibId(0),
             used,
             limit,
             setting,
-        })
-        .into()
+        };
+        let fibs = (0..).map(FibId).zip(&self.fibs);
+        let of_fibs = fibs.flat_map(|(fib, tables)| tables.fills(fib));
+        all.into_iter().map(fill).chain(of_fibs).collect()
     }
 
     fn route_info(&self, prefix: Prefix, group: GroupId) -> RouteInfo {
@@ -181,5 +204,21 @@ impl Control {
             })
         };
         group.owned().filter_map(path).collect()
+    }
+}
+
+impl FibWriters {
+    fn fills(&self, fib: FibId) -> [Fill; 2] {
+        let fill = |name, used, limit| Fill {
+            name,
+            fib,
+            used: used as u64,
+            limit: limit as u64,
+            setting: "tables.fib-bytes",
+        };
+        [
+            fill("IPv4 FIB bytes", self.v4.bytes(), self.v4.limit()),
+            fill("IPv6 FIB bytes", self.v6.bytes(), self.v6.limit()),
+        ]
     }
 }

@@ -19,16 +19,16 @@ pub use batch::{Batch, BatchDone, BatchSet, BatchSpec, BatchState};
 pub use preview::{Preview, Sketch};
 
 use crate::config::Config;
-use crate::error::Full;
+use crate::error::{Full, RouteError};
 use crate::fib::{FibFull, FibWriter};
-use crate::ids::{GroupId, NhopIdx, Secs};
+use crate::ids::{FibId, GroupId, NhopIdx, Secs};
 use crate::nhgrp::{GroupCtl, Groups, Shared};
 use crate::nhop::{NhopCtl, NhopKey, Slots};
 use crate::prefix::Prefix;
 use crate::qsbr::Qsbr;
 use crate::rib::Rib;
 use crate::stamp::Stamps;
-use crate::view::View;
+use crate::view::{FibTables, View};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,8 +38,8 @@ use std::sync::Arc;
 pub struct Control {
     view: Arc<View>,
     cfg: Config,
-    fib4: FibWriter<u32>,
-    fib6: FibWriter<u128>,
+    /// By FIB.
+    fibs: Vec<FibWriters>,
     rib: Rib,
     nhops: NhopCtl,
     groups: GroupCtl,
@@ -54,11 +54,9 @@ pub struct Control {
 /// Empty route tables: control's side, and what workers read.
 pub fn new(cfg: Config) -> (Control, Arc<View>) {
     let cfg = cfg.bounded();
-    let (fib4, read4) = FibWriter::new(cfg.max_fib_bytes);
-    let (fib6, read6) = FibWriter::new(cfg.max_fib_bytes);
+    let (fibs, read) = (0..cfg.fibs).map(|_| fib(cfg.max_fib_bytes)).unzip();
     let view = Arc::new(View {
-        fib4: read4,
-        fib6: read6,
+        fibs: read,
         stamps: Stamps::new(),
         groups: Groups::new(cfg.max_groups, cfg.max_lines),
         nhops: Slots::new(cfg.max_nhops),
@@ -67,9 +65,8 @@ pub fn new(cfg: Config) -> (Control, Arc<View>) {
     let control = Control {
         view: Arc::clone(&view),
         cfg,
-        fib4,
-        fib6,
-        rib: Rib::new(),
+        fibs,
+        rib: Rib::new(cfg.fibs),
         nhops: NhopCtl::new(cfg.max_nhops),
         groups: GroupCtl::new(
             cfg.max_groups,
@@ -82,6 +79,30 @@ pub fn new(cfg: Config) -> (Control, Arc<View>) {
         now: Secs(0),
     };
     (control, view)
+}
+
+/// Control's side of the tables of one FIB.
+#[derive(Debug)]
+struct FibWriters {
+    v4: FibWriter<u32>,
+    v6: FibWriter<u128>,
+}
+
+impl FibWriters {
+    fn reclaim(&mut self, qsbr: &Qsbr) {
+        self.v4.reclaim(qsbr);
+        self.v6.reclaim(qsbr);
+    }
+}
+
+fn fib(max_bytes: usize) -> (FibWriters, FibTables) {
+    let (v4, read4) = FibWriter::new(max_bytes);
+    let (v6, read6) = FibWriter::new(max_bytes);
+    let tables = FibTables {
+        v4: read4,
+        v6: read6,
+    };
+    (FibWriters { v4, v6 }, tables)
 }
 
 /// Next hops that ended: slot, identity, neighbour.
@@ -106,6 +127,22 @@ impl Control {
         self.now = self.now.max(now);
     }
 
+    /// How many FIBs there are.
+    pub fn fibs(&self) -> u8 {
+        self.rib.fibs()
+    }
+
+    /// Refuses a FIB that there is not.
+    ///
+    /// # Errors
+    /// If it is out of range.
+    pub fn check_fib(&self, fib: FibId) -> Result<(), RouteError> {
+        let last = self.fibs().saturating_sub(1);
+        (fib.0 <= last)
+            .then_some(())
+            .ok_or(RouteError::NoFib { fib, last })
+    }
+
     /// Points a prefix at a group: one store that readers see.
     fn set_fib(&mut self, prefix: &Prefix, group: GroupId) -> Result<(), Full> {
         self.reclaim_fib();
@@ -114,12 +151,10 @@ impl Control {
 
     /// As [`Self::set_fib`], without looking what readers have let go of.
     fn store_in_fib(&mut self, prefix: &Prefix, group: GroupId) -> Result<(), Full> {
-        let set = match prefix.addr() {
-            IpAddr::V4(addr) => self.fib4.set(addr.to_bits(), prefix.len(), group),
-            IpAddr::V6(addr) => self.fib6.set(addr.to_bits(), prefix.len(), group),
-        };
-        let limit = self.cfg.max_fib_bytes as u64;
-        set.map_err(|FibFull| fib_full(limit))
+        self.in_fib(prefix, |fib| match prefix.addr() {
+            IpAddr::V4(addr) => fib.v4.set(addr.to_bits(), prefix.len(), group),
+            IpAddr::V6(addr) => fib.v6.set(addr.to_bits(), prefix.len(), group),
+        })
     }
 
     fn remove_fib(&mut self, prefix: &Prefix) -> Result<(), Full> {
@@ -129,16 +164,27 @@ impl Control {
 
     /// As [`Self::remove_fib`], without looking what readers have let go of.
     fn remove_from_fib(&mut self, prefix: &Prefix) -> Result<(), Full> {
-        let removed = match prefix.addr() {
-            IpAddr::V4(addr) => self.fib4.remove(addr.to_bits(), prefix.len()),
-            IpAddr::V6(addr) => self.fib6.remove(addr.to_bits(), prefix.len()),
-        };
-        removed.map_err(|FibFull| fib_full(self.cfg.max_fib_bytes as u64))
+        self.in_fib(prefix, |fib| match prefix.addr() {
+            IpAddr::V4(addr) => fib.v4.remove(addr.to_bits(), prefix.len()),
+            IpAddr::V6(addr) => fib.v6.remove(addr.to_bits(), prefix.len()),
+        })
+    }
+
+    /// Works on a prefix's FIB, which was checked.
+    fn in_fib(
+        &mut self,
+        prefix: &Prefix,
+        work: impl FnOnce(&mut FibWriters) -> Result<(), FibFull>,
+    ) -> Result<(), Full> {
+        let fib = self.fibs.get_mut(usize::from(prefix.fib().0));
+        let limit = self.cfg.max_fib_bytes as u64;
+        fib.map_or(Err(FibFull), work)
+            .map_err(|FibFull| fib_full(limit))
     }
 
     fn reclaim_fib(&mut self) {
-        self.fib4.reclaim(&self.view.qsbr);
-        self.fib6.reclaim(&self.view.qsbr);
+        let qsbr = &self.view.qsbr;
+        self.fibs.iter_mut().for_each(|fib| fib.reclaim(qsbr));
     }
 
     /// Makes everything usable again that every reader has let go of.

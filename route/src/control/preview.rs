@@ -113,7 +113,9 @@ impl Control {
 
     /// Routes longer than `of` and inside it that follow `after`, in order, up to `max`. None left: empty.
     pub fn routes_within(&self, of: Prefix, after: Option<Prefix>, max: usize) -> Vec<Prefix> {
-        let inside = |prefix: &Prefix| prefix.len() > of.len() && of.contains(prefix.addr());
+        let inside = |prefix: &Prefix| {
+            prefix.fib() == of.fib() && prefix.len() > of.len() && of.contains(prefix.addr())
+        };
         let behind = self
             .rib
             .after(after.unwrap_or(of))

@@ -1,6 +1,7 @@
 //! Control and view together: what an operator does, and what a worker sees of it.
 
 mod batch;
+mod fibs;
 mod groups;
 mod limits;
 mod preview;

@@ -1,6 +1,7 @@
 //! A new stamp never comes with an old route.
 
 use super::explore;
+use crate::ids::FibId;
 use crate::stamp::Stamps;
 use crate::sync::{AtomicU32, Ordering};
 use loom::thread;
@@ -24,7 +25,7 @@ fn loom_who_sees_the_new_stamp_sees_the_new_route() {
             thread::spawn(move || {
                 let mut last = 0;
                 for _ in 0..2 {
-                    let stamp = world.stamps.read4(0);
+                    let stamp = world.stamps.read4(FibId(0), 0);
                     let route = world.route.load(Ordering::Acquire);
                     assert!(route >= stamp, "stamp {stamp} with route {route}");
                     assert!(stamp >= last, "a stamp went back");
@@ -37,6 +38,6 @@ fn loom_who_sees_the_new_stamp_sees_the_new_route() {
         world.route.store(2, Ordering::Release);
         world.stamps.bump(&"0.0.0.0/0".parse().unwrap());
         reader.join().unwrap();
-        assert_eq!(world.stamps.read4(0), 2);
+        assert_eq!(world.stamps.read4(FibId(0), 0), 2);
     });
 }

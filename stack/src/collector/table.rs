@@ -6,6 +6,7 @@
 
 use super::Known;
 use crate::parse::{Addrs, IpMeta};
+use route::FibId;
 use std::ops::{Index, IndexMut};
 
 /// No datagram, or no piece.
@@ -39,6 +40,8 @@ pub(super) struct Key {
     /// 0 for IPv6 (RFC 8200 §4.5).
     pub(super) proto: u8,
     pub(super) id: u32,
+    /// Datagrams of two FIBs may have all else in common.
+    pub(super) fib: FibId,
 }
 
 impl Key {
@@ -48,6 +51,7 @@ impl Key {
             addrs: meta.addrs,
             proto,
             id,
+            fib: meta.fib,
         }
     }
 }
@@ -130,6 +134,7 @@ impl Table {
         let nobody = Key {
             addrs: Addrs::default(),
             proto: 0,
+            fib: FibId(0),
             id: 0,
         };
         let slab = (0..capacity).map(|i| {

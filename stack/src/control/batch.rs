@@ -15,7 +15,7 @@ use crate::link::NO_NEIGH;
 use crate::time::Now;
 use arp::NeighIdx;
 use hashbrown::HashMap;
-use route::{BatchSet, BatchSpec, BatchState, NhopKey, Path, Prefix};
+use route::{BatchSet, BatchSpec, BatchState, FibId, NhopKey, Path, Prefix};
 use std::net::IpAddr;
 
 pub use route::BatchDone;
@@ -35,6 +35,8 @@ pub struct RouteSet {
 /// A whole table of routes.
 #[derive(Debug, Default)]
 pub struct RouteBatch {
+    /// The FIB whose routes they are.
+    pub fib: FibId,
     /// The different sets of paths; `None`: no route has it.
     pub sets: Vec<Option<RouteSet>>,
     /// Which set each prefix has: ascending by prefix, none twice.
@@ -63,12 +65,14 @@ impl Control {
     /// If there is one under way, or it names a connected route.
     pub fn batch_start(&mut self, batch: RouteBatch) -> Result<(), ControlError> {
         self.refuse_in_batch()?;
+        self.routes.check_fib(batch.fib)?;
         let routes = &batch.routes;
         let named = |prefix: &&Prefix| routes.binary_search_by_key(prefix, |r| &r.0).is_ok();
         if let Some(prefix) = self.connected.iter().find(named) {
             return self.refuse_connected(*prefix);
         }
         let spec = BatchSpec {
+            fib: batch.fib,
             sets: Vec::with_capacity(batch.sets.len()),
             routes: batch.routes,
             replace_v4: batch.replace_v4,

@@ -2,12 +2,11 @@
 
 use super::{Control, ControlError};
 use crate::parse::{Addrs, Tuple};
-use crate::path::FIB;
 use crate::routed::bucket_of;
 use crate::time::Now;
 use crate::vouch::Vouch;
 use flowtable::{Dir, Key, KeyV4, KeyV6, Table, flow_hash};
-use route::{GroupId, PathInfo, Pin, PinState, Recall, RouteInfo};
+use route::{FibId, GroupId, PathInfo, Pin, PinState, Recall, RouteInfo};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -60,16 +59,20 @@ pub struct RouteGet {
 }
 
 impl Control {
-    /// `route get`: the route to a destination, and for a 5-tuple the next hop it takes and why.
+    /// `route get`: the route to a destination in a FIB, and for a 5-tuple the next hop it takes and why.
     pub fn route_get(
         &self,
+        fib: FibId,
         dst: IpAddr,
         tuple: Option<&Tuple>,
         now: Now,
     ) -> Result<RouteGet, ControlError> {
-        let route = self.routes.lookup(dst).ok_or(ControlError::NoRoute(dst))?;
+        self.routes.check_fib(fib)?;
+        let route = self.routes.lookup_in(fib, dst);
+        let route = route.ok_or(ControlError::NoRoute(dst))?;
         let chosen = tuple.map(|t| self.chosen(&route, t, now));
-        let source = self.ports.reaching(&dst).and_then(|p| p.own_addr(&dst));
+        let near = self.ports.reaching(fib, &dst);
+        let source = near.and_then(|p| p.own_addr(&dst));
         let first_port = route.paths.first().map(|p| p.key.port);
         let source = source.or_else(|| first_port.and_then(|p| self.ports.answer_from(p, &dst)));
         Ok(RouteGet {
@@ -87,15 +90,16 @@ impl Control {
             dport,
             proto,
         } = *tuple;
+        let fib = route.prefix.fib().0;
         match addrs {
             Addrs::V4 { src, dst } => {
-                let (key, dir) = KeyV4::new(FIB, proto, src, sport, dst, dport);
+                let (key, dir) = KeyV4::new(fib, proto, src, sport, dst, dport);
                 let slot =
                     flowtable::owner_slot4(self.tables.v4.secret(), proto, src, sport, dst, dport);
                 self.chosen_in(&self.tables.v4, route, &key, dir, slot, now)
             }
             Addrs::V6 { src, dst } => {
-                let (key, dir) = KeyV6::new(FIB, proto, src, sport, dst, dport);
+                let (key, dir) = KeyV6::new(fib, proto, src, sport, dst, dport);
                 let slot =
                     flowtable::owner_slot6(self.tables.v6.secret(), proto, src, sport, dst, dport);
                 self.chosen_in(&self.tables.v6, route, &key, dir, slot, now)

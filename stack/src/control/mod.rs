@@ -40,7 +40,9 @@ use arc_swap::ArcSwap;
 use flowtable::GroupSecret;
 use hashbrown::{HashMap, HashSet};
 use health::Down;
-use route::{Change, NhopGen, NhopIdx, NhopKey, Pin, PortId, Prefix, RouteError, Secs, View};
+use route::{
+    Change, FibId, NhopGen, NhopIdx, NhopKey, Pin, PortId, Prefix, RouteError, Secs, View,
+};
 use rtrb::Producer;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -53,8 +55,15 @@ use switch::Switch;
 pub enum ControlError {
     #[error(transparent)]
     Route(#[from] RouteError),
-    #[error("Network is unreachable: no port has an address in the network of {gateway}; {ports}")]
-    NoPort { gateway: IpAddr, ports: String },
+    #[error(
+        "Network is unreachable: no port{of} has an address in the network of {gateway}; {ports}",
+        of = of_fib(*.fib)
+    )]
+    NoPort {
+        fib: FibId,
+        gateway: IpAddr,
+        ports: String,
+    },
     #[error(
         "{gateway} is our own address on port {port}: name the address of the next router or server"
     )]
@@ -112,6 +121,14 @@ pub enum ControlError {
     InBatch { percent: usize },
     #[error("{prefix}: {error}")]
     InRoute { prefix: Prefix, error: Box<Self> },
+}
+
+/// " of FIB 1"; nothing for the one that goes without saying.
+fn of_fib(fib: FibId) -> String {
+    match fib {
+        FibId(0) => String::new(),
+        fib => format!(" of FIB {fib}"),
+    }
 }
 
 /// Something that `route monitor` shows.
@@ -277,9 +294,11 @@ impl Control {
             for addr in &port.addrs {
                 let full = if addr.addr.is_ipv4() { 32 } else { 128 };
                 if let Ok(own) = Prefix::new(addr.addr, full) {
+                    let own = own.in_fib(port.fib);
                     self.install_connected(own, routes::local_path(port), now)?;
                 }
                 if let Some(net) = addr.network().filter(|_| addr.len < full) {
+                    let net = net.in_fib(port.fib);
                     self.install_connected(net, routes::iface_path(port), now)?;
                 }
             }
@@ -378,6 +397,11 @@ impl Control {
         }
     }
 
+    /// How many FIBs there are.
+    pub fn fibs(&self) -> u8 {
+        self.routes.fibs()
+    }
+
     /// "ports: tun0 (10.0.0.1/24), rack (192.0.2.1/24)", for messages.
     fn port_names(&self) -> String {
         let all: Vec<String> = self
@@ -390,7 +414,8 @@ impl Control {
                     .iter()
                     .map(|a| format!("{}/{}", a.addr, a.len))
                     .collect();
-                format!("{} ({})", p.name, addrs.join(" "))
+                let (name, addrs, fib) = (&p.name, addrs.join(" "), of_fib(p.fib));
+                format!("{name} ({addrs}){fib}")
             })
             .collect();
         format!("ports: {}", all.join(", "))

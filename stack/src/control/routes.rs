@@ -7,8 +7,8 @@ use crate::link::NO_NEIGH;
 use crate::ports::{Layer, Port};
 use crate::time::Now;
 use route::{
-    Change, GroupId, Health, NhopKey, NhopKeyMatch, NhopKind, OptionsAsked, Path, PathInfo, Prefix,
-    RouteInfo, Secs,
+    Change, FibId, GroupId, Health, NhopKey, NhopKeyMatch, NhopKind, OptionsAsked, Path, PathInfo,
+    Prefix, RouteInfo, Secs,
 };
 use std::net::IpAddr;
 
@@ -170,32 +170,30 @@ impl Control {
         gateway: Option<IpAddr>,
         iface: Option<&str>,
     ) -> Result<Option<NhopKeyMatch>, ControlError> {
-        let named = |name| {
-            self.ports
-                .named(name)
-                .ok_or_else(|| self.no_such_port(name))
-        };
-        let port = iface.map(named).transpose()?.map(|port| port.id);
+        let port = iface.map(|name| self.port_named(name)).transpose()?;
+        let port = port.map(|port| port.id);
         Ok((gateway.is_some() || port.is_some()).then_some(NhopKeyMatch { gateway, port }))
     }
 
-    /// `route flush`: up to `max` of the routes that an operator made. Returns what was deleted; nothing, when
+    /// `route flush`: up to `max` of the routes that an operator made in a FIB, of these families. Returns what was
+    /// deleted; nothing, when
     /// none is left.
     ///
     /// # Errors
     /// While a batch is under way.
     pub fn route_flush(
         &mut self,
-        v4: bool,
-        v6: bool,
+        fib: FibId,
+        (v4, v6): (bool, bool),
         max: usize,
         host: &mut dyn HostLink,
         now: Now,
     ) -> Result<Vec<Change>, ControlError> {
         self.refuse_in_batch()?;
+        self.routes.check_fib(fib)?;
         let doomed: Vec<RouteInfo> = self
             .routes
-            .routes()
+            .routes_of(fib, None)
             .filter(|r| !self.connected.contains(&r.prefix))
             .filter(|r| if r.prefix.addr().is_ipv4() { v4 } else { v6 })
             .take(max)
@@ -215,17 +213,22 @@ impl Control {
         Ok(changes)
     }
 
-    /// The routes that follow a prefix, or all: IPv4, then IPv6, by address, then length.
-    pub fn routes_after(&self, after: Option<Prefix>) -> impl Iterator<Item = RouteInfo> + '_ {
-        self.routes.routes_after(after)
+    /// The routes of a FIB that follow a prefix of it, or all: IPv4, then IPv6, by address, then length.
+    pub fn routes_of(
+        &self,
+        fib: FibId,
+        after: Option<Prefix>,
+    ) -> impl Iterator<Item = RouteInfo> + '_ {
+        self.routes.routes_of(fib, after)
     }
 
     /// The same, prefixes and groups alone.
-    pub fn prefixes_after(
+    pub fn prefixes_of(
         &self,
+        fib: FibId,
         after: Option<Prefix>,
     ) -> impl Iterator<Item = (Prefix, GroupId)> + '_ {
-        self.routes.prefixes_after(after)
+        self.routes.prefixes_of(fib, after)
     }
 
     /// Every route, in order.
@@ -291,6 +294,7 @@ impl Control {
     }
 
     pub(super) fn refuse_connected(&self, prefix: Prefix) -> Result<(), ControlError> {
+        self.routes.check_fib(prefix.fib())?;
         if !self.connected.contains(&prefix) {
             return Ok(());
         }
@@ -354,10 +358,7 @@ impl Control {
             PathKind::Blackhole => Ok(single(NhopKind::Blackhole)),
             PathKind::Reject => Ok(single(NhopKind::Reject)),
             PathKind::Iface(name) => {
-                let port = self
-                    .ports
-                    .named(name)
-                    .ok_or_else(|| self.no_such_port(name))?;
+                let port = self.port_named(name)?;
                 let Path { key, mtu, .. } = iface_path(port);
                 Ok(vec![Planned::alone(
                     key,
@@ -412,31 +413,27 @@ impl Control {
                 gateway: addr,
             });
         }
-        if let Some(own) = self
-            .ports
-            .0
-            .iter()
-            .find(|p| p.addrs.iter().any(|a| a.addr == addr))
-        {
+        let named = gateway.port.as_deref().map(|name| self.port_named(name));
+        let named = named.transpose()?;
+        // A port that is named may be of another FIB: the route leaks there.
+        let fib = named.map_or_else(|| prefix.fib(), |port| port.fib);
+        if let Some(own) = self.ports.owning(fib, &addr) {
             return Err(ControlError::OwnGateway {
                 gateway: addr,
                 port: own.name.clone(),
             });
         }
-        self.refuse_no_host(addr)?;
-        let Some(name) = &gateway.port else {
+        self.refuse_no_host(fib, addr)?;
+        let Some(port) = named else {
             return self
                 .ports
-                .reaching(&addr)
+                .reaching(fib, &addr)
                 .ok_or_else(|| ControlError::NoPort {
+                    fib,
                     gateway: addr,
                     ports: self.port_names(),
                 });
         };
-        let port = self
-            .ports
-            .named(name)
-            .ok_or_else(|| self.no_such_port(name))?;
         if !port.on_link(&addr) && !crate::ports::is_link_local(&addr) {
             return Err(ControlError::OffLink {
                 gateway: addr,
@@ -453,12 +450,17 @@ impl Control {
         Ok(port)
     }
 
+    fn port_named(&self, name: &str) -> Result<&Port, ControlError> {
+        let port = self.ports.named(name);
+        port.ok_or_else(|| self.no_such_port(name))
+    }
+
     /// The first and the last address of an IPv4 network are nobody's.
-    fn refuse_no_host(&self, gateway: IpAddr) -> Result<(), ControlError> {
+    fn refuse_no_host(&self, fib: FibId, gateway: IpAddr) -> Result<(), ControlError> {
         let IpAddr::V4(v4) = gateway else {
             return Ok(());
         };
-        for port in &self.ports.0 {
+        for port in self.ports.of_fib(fib) {
             let near = port.addrs.iter().filter_map(|own| own.network());
             for network in near.filter(|n| n.len() < 31 && n.contains(gateway)) {
                 let host = u32::MAX.checked_shr(network.len().into()).unwrap_or(0);

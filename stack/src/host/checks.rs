@@ -111,7 +111,7 @@ impl Checks {
                 self.next_port + 1
             };
             let server = running.state.check.server;
-            let Some(source) = source_for(ports, &server.ip()) else {
+            let Some(source) = ports.source_for(&server.ip()) else {
                 continue;
             };
             let mut socket = tcp::Socket::new(
@@ -188,12 +188,6 @@ impl Running {
         let down = self.failed_in_a_row >= self.state.check.tries;
         (down && self.state.up.replace(false) != Some(false)).then_some(false)
     }
-}
-
-/// Our address on the port by which `dst` is reached, else any of its family.
-pub(super) fn source_for(ports: &Ports, dst: &IpAddr) -> Option<IpAddr> {
-    let near = ports.reaching(dst).and_then(|p| p.own_addr(dst));
-    near.or_else(|| ports.0.iter().find_map(|p| p.own_addr(dst)))
 }
 
 #[cfg(test)]

@@ -369,6 +369,8 @@ impl Host {
             return self.lost(pkt);
         };
         pkt.meta = meta;
+        pkt.meta.fib = self.ports.load().fib_from(&meta.addrs.src());
+        let meta = pkt.meta;
         let seen = Seen {
             l4: meta.l4,
             bytes: u32::from(meta.len),
@@ -462,7 +464,10 @@ impl Host {
 
     /// Own packets to a neighbour that failed are lost; the socket sends again.
     fn neigh_failed(&mut self, pkt: &Pkt) -> bool {
-        let Outcome::Via(hop) = self.path.route_only(&pkt.meta.tuple, self.now) else {
+        let Outcome::Via(hop) = self
+            .path
+            .route_only(pkt.meta.fib, &pkt.meta.tuple, self.now)
+        else {
             return true;
         };
         let ports = Arc::clone(self.ports.load());

@@ -4,7 +4,6 @@
 //! [`PingOutcome`]. It is over when all requests have ended, when it is stopped, or when that end is gone or full: the host
 //! waits for nobody. Everything is bounded: [`PINGS`] at once, [`WAITING`] requests of one without an answer.
 
-use super::checks::source_for;
 use super::echo::{self, ECHO_HEADER, EchoError, Said};
 use crate::parse::IpMeta;
 use crate::pkt::{Pkt, Pool};
@@ -110,7 +109,7 @@ impl Pings {
         if self.all.len() >= PINGS {
             return Err(PingRefusal::TooMany);
         }
-        let source = spec.source.or_else(|| source_for(ports, &spec.addr));
+        let source = spec.source.or_else(|| ports.source_for(&spec.addr));
         let source = source.ok_or(PingRefusal::NoSource)?;
         self.last_id += 1;
         let ident = self.free_ident();

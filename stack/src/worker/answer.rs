@@ -71,6 +71,7 @@ impl Worker {
         match parse::read(pkt.bytes()) {
             Ok(meta) => {
                 pkt.meta = meta;
+                pkt.meta.fib = self.burst_ports.fib_of(port);
                 // Its way is that of its own addresses, whatever it quotes.
                 pkt.meta.tuple = parse::Tuple {
                     addrs: meta.addrs,
@@ -86,7 +87,8 @@ impl Worker {
 
     /// Sends a packet of our own by the route to its destination, without a flow entry.
     pub(super) fn originate(&mut self, pkt: Pkt) {
-        match self.path.route_only(&pkt.meta.tuple, self.now) {
+        let fib = pkt.meta.fib;
+        match self.path.route_only(fib, &pkt.meta.tuple, self.now) {
             Outcome::Via(hop) => self.ip_output(pkt, hop),
             Outcome::Local => self.drop_pkt(pkt, DropReason::NoRoute),
             Outcome::Unroutable(reason) => self.drop_pkt(pkt, reason),

@@ -50,7 +50,8 @@ impl Worker {
     fn only_if_local(&mut self, pkt: Pkt) {
         let expired = pkt.meta.ttl <= 1;
         let source = martian::link_local_source(&pkt.meta.addrs);
-        match self.path.route_only(&pkt.meta.tuple, self.now) {
+        let fib = pkt.meta.fib;
+        match self.path.route_only(fib, &pkt.meta.tuple, self.now) {
             Outcome::Local => self.ip_local_deliver(pkt),
             // RFC 4007 §9, RFC 3927 §2.7: what is valid on one link only stays there.
             _ if source => self.drop_with(pkt, DropReason::IpBadSource, Error::BeyondScope),

@@ -5,7 +5,7 @@ use crate::collector::datagram_hash;
 use crate::fate::DropReason;
 use crate::icmp;
 use crate::martian::{self, Dest};
-use crate::parse::{self, Addrs};
+use crate::parse::{self, Addrs, IpMeta};
 use crate::pkt::{LinkCast, Pkt};
 use crate::ports::Layer;
 use arp::{Kind, Mac};
@@ -17,8 +17,8 @@ impl Worker {
     /// A frame was received on one of our own queues.
     pub(super) fn arrive(&mut self, mut pkt: Pkt) {
         self.count_rx(pkt.in_port, pkt.len() as u64);
-        let layer = match self.burst_ports.get(pkt.in_port) {
-            Some(port) if port.up => port.layer,
+        let (layer, fib) = match self.burst_ports.get(pkt.in_port) {
+            Some(port) if port.up => (port.layer, port.fib),
             _ => return self.drop_pkt(pkt, DropReason::PortDown),
         };
         let read = match layer {
@@ -36,11 +36,11 @@ impl Worker {
             }
         };
         match read.and_then(|meta| check_addresses(&meta.addrs, pkt.cast).map(|()| meta)) {
-            Ok(meta) if self.burst_ports.is_own(&meta.addrs.src()) => {
+            Ok(meta) if self.burst_ports.is_own(fib, &meta.addrs.src()) => {
                 self.drop_pkt(pkt, DropReason::IpOwnSource);
             }
             Ok(meta) => {
-                pkt.meta = meta;
+                pkt.meta = IpMeta { fib, ..meta };
                 // The link may have padded the frame; beyond the datagram nothing is ours (RFC 1812 §5.2.2).
                 pkt.truncate(usize::from(meta.len));
                 self.hand_over(pkt);

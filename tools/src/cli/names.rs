@@ -9,6 +9,14 @@ use crate::wire::route::Starting;
 use route::Prefix;
 use std::net::IpAddr;
 
+/// A FIB as messages name it, behind some words; nothing for the one that goes without saying.
+pub(crate) fn in_fib(words: &str, fib: u8) -> String {
+    match fib {
+        0 => String::new(),
+        _ => format!("{words}{fib}"),
+    }
+}
+
 /// A next hop's state in one word: `dead` and `returning` before what an operator asked for.
 pub(crate) fn state(admin: Admin, health: Health) -> &'static str {
     match (health, admin) {

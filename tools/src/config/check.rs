@@ -12,11 +12,13 @@ use super::Route;
 use crate::wire::limits::MIN_MTU_V6;
 use crate::wire::limits::check_mtu;
 use crate::wire::route::PathKind;
+use route::FibId;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// Checks everything, and adds what is wrong.
 pub(super) fn config(config: &Config, problems: &mut Problems) {
+    fibs(config, problems);
     names(&config.ports, problems);
     networks(&config.ports, problems);
     own_addresses(&config.ports, problems);
@@ -42,6 +44,36 @@ pub(super) fn config(config: &Config, problems: &mut Problems) {
     }
 }
 
+/// FIBs must be there.
+fn fibs(config: &Config, problems: &mut Problems) {
+    let count = config.gateway.fibs.unwrap_or(1);
+    let of_ports = config
+        .ports
+        .iter()
+        .map(|port| (port.fib.value, port.fib.line));
+    let of_routes = config.routes.iter().map(|route| &route.destination);
+    let of_routes = of_routes.map(|to| (to.value.fib().0, to.line));
+    for (fib, line) in of_ports.chain(of_routes) {
+        if fib >= count {
+            problems.add(
+                line,
+                format!(
+                    "fib = {fib}: there are {count}, from 0: write fibs = {} under [gateway]",
+                    fib + 1
+                ),
+            );
+        }
+    }
+}
+
+/// The ports of a FIB.
+fn ports_of(config: &Config, fib: FibId) -> impl Iterator<Item = &Port> {
+    config
+        .ports
+        .iter()
+        .filter(move |port| port.fib.value == fib.0)
+}
+
 fn names(ports: &[Port], problems: &mut Problems) {
     let mut seen = HashMap::new();
     for Located { value: name, line } in ports.iter().map(|port| &port.name) {
@@ -62,7 +94,7 @@ fn names(ports: &[Port], problems: &mut Problems) {
     }
 }
 
-/// No network on two ports: nobody could say by which one its hosts are reached.
+/// No network on two ports of a FIB: nobody could say by which one its hosts are reached.
 fn networks(ports: &[Port], problems: &mut Problems) {
     let mut seen = HashMap::new();
     for port in ports {
@@ -72,7 +104,7 @@ fn networks(ports: &[Port], problems: &mut Problems) {
             line,
         } in &port.addresses
         {
-            let network = address.network();
+            let network = address.network().in_fib(FibId(port.fib.value));
             match seen.insert(network, name) {
                 Some(other) if other != name && !network.is_host() => problems.add(
                     *line,
@@ -86,17 +118,18 @@ fn networks(ports: &[Port], problems: &mut Problems) {
     }
 }
 
-/// No address twice, wherever it stands.
+/// No address twice in a FIB, wherever it stands; the kernel has one table for the addresses that it is given.
 fn own_addresses(ports: &[Port], problems: &mut Problems) {
     let mut seen = HashMap::new();
-    let all = ports
-        .iter()
-        .flat_map(|port| port.addresses.iter().chain(&port.host_addresses));
-    for Located {
-        value: Address { address, length },
-        line,
-    } in all
-    {
+    let all = ports.iter().flat_map(|port| {
+        let all = port.addresses.iter().chain(&port.host_addresses);
+        all.map(|address| (port.fib.value, address))
+    });
+    for (fib, of_port) in all {
+        let Located {
+            value: Address { address, length },
+            line,
+        } = of_port;
         if address.is_unspecified() || address.is_multicast() || address.is_loopback() {
             problems.add(
                 *line,
@@ -106,7 +139,7 @@ fn own_addresses(ports: &[Port], problems: &mut Problems) {
         if let Some(network) = is_no_host(*address, *length) {
             problems.add(*line, format!("{address}/{length} is the {network} address of its network: write a host's, such as {}", first_host(*address, *length)));
         }
-        if let Some(first) = seen.insert(*address, *line) {
+        if let Some(first) = seen.insert((fib, *address), *line) {
             problems.add(
                 *line,
                 format!("{address} is an address already, in line {first}: write another"),
@@ -184,10 +217,11 @@ fn route(route: &Route, config: &Config, problems: &mut Problems) {
         value: destination,
         line,
     } = &route.destination;
-    let connected = config.ports.iter().find(|port| {
+    let fib = destination.fib();
+    let connected = ports_of(config, fib).find(|port| {
         port.addresses
             .iter()
-            .any(|address| address.value.network() == *destination)
+            .any(|address| address.value.network().in_fib(fib) == *destination)
     });
     if let Some(port) = connected {
         let name = &port.name.value;
@@ -197,9 +231,7 @@ fn route(route: &Route, config: &Config, problems: &mut Problems) {
         let mut own = port.addresses.iter().map(|own| own.value.address);
         destination.is_host() && own.any(|own| own == destination.addr())
     };
-    if let Some(port) = config
-        .ports
-        .iter()
+    if let Some(port) = ports_of(config, fib)
         .find(own)
         .filter(|_| connected.is_none())
     {
@@ -265,7 +297,12 @@ fn gateway(gateway: &Located<GatewayOf>, route: &Route, config: &Config, problem
             .iter()
             .any(|own| own.value.address == *address)
     };
-    if let Some(port) = config.ports.iter().find(own) {
+    let of = |name: &String| config.ports.iter().find(|p| p.name.value == *name);
+    let fib = port
+        .as_ref()
+        .and_then(of)
+        .map_or_else(|| destination.fib(), |p| FibId(p.fib.value));
+    if let Some(port) = ports_of(config, fib).find(own) {
         problems.add(
             *line,
             format!(
@@ -280,7 +317,7 @@ fn gateway(gateway: &Located<GatewayOf>, route: &Route, config: &Config, problem
         None if is_link_local(*address) => {
             problems.add(*line, format!("{address} is link-local: say on which port: \"{address}%PORT\""));
         }
-        None if reaches(config, *address) => {}
+        None if reaches(config, fib, *address) => {}
         None => problems.add(
             *line,
             format!("no port has an address in the network of gateway {address}: give one such an address; ports: {}", port_list(config)),
@@ -292,8 +329,8 @@ fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
-fn reaches(config: &Config, gateway: IpAddr) -> bool {
-    let mut own = config.ports.iter().flat_map(|port| &port.addresses);
+fn reaches(config: &Config, fib: FibId, gateway: IpAddr) -> bool {
+    let mut own = ports_of(config, fib).flat_map(|port| &port.addresses);
     own.any(|address| address.value.network().contains(gateway))
 }
 

@@ -62,6 +62,8 @@ pub struct Gateway {
     pub workers: Option<usize>,
     /// CPUs to pin the workers to, in turn; empty: the system decides.
     pub cpus: Vec<usize>,
+    /// FIBs, 1 to 16; 1 when left out.
+    pub fibs: Option<u8>,
     /// Workers spin instead of sleeping.
     pub busy_poll: bool,
 }
@@ -144,6 +146,8 @@ pub struct Port {
     pub name: Located<String>,
     /// TUN or TAP.
     pub kind: PortType,
+    /// The FIB of what comes in by it.
+    pub fib: Located<u8>,
     /// Queues of the device; one for each worker.
     pub queues: Option<Located<usize>>,
     /// The gateway's own addresses, with the networks that are on-link.
@@ -177,7 +181,7 @@ impl Address {
 /// `[[route]]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The prefix.
+    /// The prefix, in its FIB.
     pub destination: Located<Prefix>,
     /// What it leads to.
     pub kind: PathKind,

@@ -26,6 +26,7 @@ use crate::wire::route::Family;
 use crate::wire::route::MAX_WEIGHT;
 use crate::wire::route::PathKind;
 use flowtable::State;
+use route::FibId;
 use route::Prefix;
 use std::net::IpAddr;
 use std::path::Path;
@@ -105,6 +106,7 @@ fn gateway(mut section: Section<'_>) -> Gateway {
         .number("workers", 1..=256)
         .map(|number| number.value);
     let busy_poll = section.bool("busy-poll", false);
+    let fibs = section.number("fibs", 1..=FibId::MOST).map(|n| n.value);
     let mut cpus = Vec::new();
     for Element { line, value } in section.list("cpus") {
         match integer(value).and_then(|cpu| usize::try_from(cpu).ok()) {
@@ -126,6 +128,7 @@ fn gateway(mut section: Section<'_>) -> Gateway {
     Gateway {
         workers,
         cpus,
+        fibs,
         busy_poll,
     }
 }
@@ -205,6 +208,7 @@ fn port(mut section: Section<'_>) -> Option<Port> {
     let has_type = section.has("type");
     let name = section.text("name", "a name, such as \"rack\"");
     let kind = section.choice("type", &[("tun", PortType::Tun), ("tap", PortType::Tap)]);
+    let fib = fib(&mut section);
     let queues = section.number("queues", 1..=256);
     let addresses = addresses(&mut section, "addresses");
     let host_addresses = self::addresses(&mut section, "host-addresses");
@@ -227,6 +231,7 @@ fn port(mut section: Section<'_>) -> Option<Port> {
     Some(Port {
         name: name?,
         kind: kind?.value,
+        fib,
         queues,
         addresses,
         host_addresses,
@@ -234,6 +239,13 @@ fn port(mut section: Section<'_>) -> Option<Port> {
         up,
         mac,
     })
+}
+
+/// A FIB; 0 when left out.
+fn fib(section: &mut Section<'_>) -> Located<u8> {
+    let line = section.line;
+    let fib = section.number("fib", 0..=FibId::MOST - 1);
+    fib.unwrap_or(Located { value: 0, line })
 }
 
 fn addresses(section: &mut Section<'_>, key: &'static str) -> Vec<Located<Address>> {
@@ -264,6 +276,7 @@ fn address(text: &str) -> Option<Address> {
 fn route(mut section: Section<'_>) -> Option<Route> {
     let line = section.line;
     let destination = section.text("destination", "a prefix, such as \"203.0.113.0/24\"");
+    let fib = fib(&mut section);
     let listed = section.list("gateways");
     let gateways: Vec<_> = listed
         .iter()
@@ -282,7 +295,10 @@ fn route(mut section: Section<'_>) -> Option<Route> {
         let example = "write destination = \"203.0.113.0/24\", say";
         section.problem(line, format!("a route without a destination: {example}"));
     }
-    let destination = destination.and_then(|text| prefix(&section, text, &gateways));
+    let mut destination = destination.and_then(|text| prefix(&section, text, &gateways));
+    if let Some(destination) = &mut destination {
+        destination.value = destination.value.in_fib(FibId(fib.value));
+    }
     section.finish();
     // What could not be read has been told; half a route would only be told off for what it lacks.
     if gateways.len() < listed.len() || is_special && special.is_none() {

@@ -101,7 +101,7 @@ fn unknown_keys_are_told_with_the_nearest_name() {
         [
             "flowgate.toml:2: unknown key worker in [gateway]: write workers",
             "flowgate.toml:3: unknown key busypoll in [gateway]: write busy-poll",
-            "flowgate.toml:4: unknown key colour in [gateway]: its keys are workers, busy-poll, cpus",
+            "flowgate.toml:4: unknown key colour in [gateway]: its keys are workers, busy-poll, fibs, cpus",
         ]
     );
     assert_eq!(
@@ -321,6 +321,29 @@ fn what_run_would_refuse_is_refused_with_its_line() {
             "{lines:?}"
         );
     }
+}
+
+#[test]
+fn fibs_are_read_and_must_be_there() {
+    let two = "[gateway]\nfibs = 2\n";
+    let port = |name: &str, fib: u8| {
+        format!(
+            "[[port]]\nname = \"{name}\"\ntype = \"tap\"\nfib = {fib}\naddresses = [\"192.0.2.1/24\"]\n"
+        )
+    };
+    let route = "[[route]]\ndestination = \"10.0.0.0/8\"\nfib = 1\ngateways = [\"192.0.2.2\"]\n";
+    let config = good(&format!("{two}{}{}{route}", port("a", 0), port("b", 1)));
+    assert_eq!(config.gateway.fibs, Some(2));
+    assert_eq!(config.ports[1].fib.value, 1);
+    assert_eq!(config.routes[0].destination.value.fib().0, 1);
+    let lines = wrong(&format!("{two}{}{route}", port("a", 0)));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("no port has an address in the network of gateway 192.0.2.2"));
+    let lines = wrong(&format!("{two}{}", port("a", 2)));
+    assert_eq!(
+        lines,
+        ["flowgate.toml:6: fib = 2: there are 2, from 0: write fibs = 3 under [gateway]"]
+    );
 }
 
 #[test]

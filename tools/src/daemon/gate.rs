@@ -179,6 +179,7 @@ mod tests {
         let port = Port {
             id: route::PortId(0),
             name: "uplink".into(),
+            fib: route::FibId(0),
             layer: Layer::L3,
             mtu: 1500,
             up: true,

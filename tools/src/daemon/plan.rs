@@ -12,6 +12,7 @@ use crate::wire::route::PathSpec;
 use arp::Mac;
 use flowtable::KeyV6;
 use flowtable::bucket_hash;
+use route::FibId;
 use route::PortId;
 use stack::Control;
 use stack::Host;
@@ -202,6 +203,7 @@ impl<'a> Plan<'a> {
             .max()
             .unwrap_or(0);
         route::Config {
+            fibs: self.config.gateway.fibs.unwrap_or(defaults.fibs),
             max_nhops: tables.next_hops,
             max_groups: tables.groups,
             default_buckets: tables.buckets,
@@ -352,6 +354,7 @@ fn port(id: PortId, config: &config::Port, device: String, secrets: &Secrets) ->
     Port {
         id,
         name: device,
+        fib: FibId(config.fib.value),
         layer,
         mtu: config.mtu.value,
         up: config.up,

@@ -100,6 +100,7 @@ fn ports(device: &str, has_v6: bool, mtu: u32) -> Ports {
             .collect()
     };
     let port = |id, name: &str, layer, addrs| Port {
+        fib: route::FibId(0),
         id: PortId(id),
         name: name.to_owned(),
         layer,

@@ -22,7 +22,6 @@ use crate::wire::nexthop::NexthopSet;
 use crate::wire::nexthop::NexthopsSet;
 use crate::wire::ping::Ping;
 use crate::wire::ping::PingResult;
-use crate::wire::route::Family;
 use crate::wire::route::News;
 use crate::wire::route::Route;
 use crate::wire::route::RouteAdd;
@@ -30,6 +29,7 @@ use crate::wire::route::RouteAnswer;
 use crate::wire::route::RouteChange;
 use crate::wire::route::RouteDelete;
 use crate::wire::route::RouteDone;
+use crate::wire::route::RouteFamily;
 use crate::wire::route::RouteGet;
 use crate::wire::stats::Counters;
 use crate::wire::stats::CountersOf;
@@ -77,11 +77,11 @@ pub trait Backend: Send {
     /// The longest match; with a 5-tuple the next hop that it takes.
     fn route_get(&mut self, ask: RouteGet) -> Answer<RouteAnswer>;
 
-    /// Up to `max` routes that follow `after`, in the table's order: IPv4, IPv6; by address, by length.
-    fn routes(&mut self, family: Option<Family>, after: Option<Prefix>, max: usize) -> Vec<Route>;
+    /// Up to `max` routes of a FIB that follow `after`, in the table's order: IPv4, IPv6; by address, by length.
+    fn routes(&mut self, of: RouteFamily, after: Option<Prefix>, max: usize) -> Vec<Route>;
 
     /// Deletes up to `max` static routes; none left: empty.
-    fn route_flush(&mut self, family: Option<Family>, max: usize) -> Answer<Vec<RouteDone>>;
+    fn route_flush(&mut self, of: RouteFamily, max: usize) -> Answer<Vec<RouteDone>>;
 
     /// The right to gather a batch of routes; one has it at a time.
     fn batch_begin(&mut self) -> Answer<Ticket>;
@@ -90,7 +90,7 @@ pub trait Backend: Send {
     fn batch_commit(&mut self, batch: Batch) -> Answer<mpsc::Receiver<BatchNews>>;
 
     /// Looks at up to `max` routes that follow `after`, in the table's order, and returns the static ones.
-    fn route_export(&mut self, family: Option<Family>, after: Option<Prefix>, max: usize) -> Slice;
+    fn route_export(&mut self, of: RouteFamily, after: Option<Prefix>, max: usize) -> Slice;
 
     /// The neighbours that match, by port, then address.
     fn neighbours(&mut self, filter: NeighbourFilter) -> Pending<Vec<Neighbour>>;

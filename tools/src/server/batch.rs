@@ -54,6 +54,8 @@ pub struct Batch {
     pub routes: Vec<(Prefix, u32)>,
     /// Families of which the batch is all.
     pub replace: Vec<Family>,
+    /// The FIB whose routes they are; the prefixes do not say it.
+    pub fib: u8,
 }
 
 /// What is told of a batch under way.
@@ -102,6 +104,7 @@ pub(super) fn begin(
         ticket,
         batch: Batch {
             replace: ask.replace,
+            fib: ask.fib,
             ..Batch::default()
         },
         paths: 0,
@@ -241,8 +244,7 @@ impl Batch {
 pub(super) fn export(ask: RouteFamily, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
     let mut after = None;
     loop {
-        let slice =
-            control.call(move |backend| backend.route_export(ask.family, after, EXPORT_SLICE))?;
+        let slice = control.call(move |backend| backend.route_export(ask, after, EXPORT_SLICE))?;
         let (mut routes, mut set_before) = (String::new(), None);
         for (prefix, set) in slice.routes {
             write_route(&mut routes, prefix, set, &mut set_before);

@@ -55,6 +55,7 @@ impl Fake {
         };
         let paths = vec![gateway("192.0.2.11", 1), gateway("192.0.2.12", 3)];
         fake.route_add(RouteAdd {
+            fib: 0,
             options: Default::default(),
             destination: prefix("203.0.113.0/24"),
             paths,
@@ -115,6 +116,7 @@ fn neighbour(address: &str, expires: Option<u64>, state: NeighbourState) -> Neig
 
 fn route(destination: Prefix, paths: Vec<Path>) -> Route {
     Route {
+        fib: 0,
         destination,
         group: 3,
         buckets: 4096,
@@ -181,6 +183,7 @@ impl Backend for Fake {
             None => self.routes.push(route(destination, paths.clone())),
         }
         let done = RouteDone {
+            fib: 0,
             destination,
             paths,
             warning: None,
@@ -203,6 +206,7 @@ impl Backend for Fake {
                 .for_each(|p| *p = new.clone());
         }
         let done = RouteDone {
+            fib: 0,
             destination,
             paths: changed,
             warning: None,
@@ -227,6 +231,7 @@ impl Backend for Fake {
         old.paths.retain(|p| !named(p));
         self.routes.retain(|route| !route.paths.is_empty());
         let done = RouteDone {
+            fib: 0,
             destination,
             paths,
             warning: None,
@@ -262,7 +267,7 @@ impl Backend for Fake {
         })
     }
 
-    fn routes(&mut self, _: Option<Family>, after: Option<Prefix>, max: usize) -> Vec<Route> {
+    fn routes(&mut self, _: RouteFamily, after: Option<Prefix>, max: usize) -> Vec<Route> {
         let at = self
             .routes
             .iter()
@@ -275,9 +280,10 @@ impl Backend for Fake {
             .collect()
     }
 
-    fn route_flush(&mut self, _: Option<Family>, max: usize) -> Answer<Vec<RouteDone>> {
+    fn route_flush(&mut self, _: RouteFamily, max: usize) -> Answer<Vec<RouteDone>> {
         let some = self.routes.drain(..max.min(self.routes.len()));
         let done = some.map(|r| RouteDone {
+            fib: 0,
             destination: r.destination,
             paths: r.paths,
             warning: None,
@@ -305,8 +311,8 @@ impl Backend for Fake {
         batch::commit(self, &batch)
     }
 
-    fn route_export(&mut self, family: Option<Family>, after: Option<Prefix>, max: usize) -> Slice {
-        batch::export(self, family, after, max)
+    fn route_export(&mut self, of: RouteFamily, after: Option<Prefix>, max: usize) -> Slice {
+        batch::export(self, of.family, after, max)
     }
 
     fn neighbours(&mut self, filter: NeighbourFilter) -> Pending<Vec<Neighbour>> {

@@ -224,7 +224,7 @@ fn route_list(ask: RouteFamily, control: &Handle, out: &mut Replies<'_>) -> Resu
         if ended {
             return None;
         }
-        let slice = control.call(move |backend| backend.routes(ask.family, after, ROUTE_SLICE));
+        let slice = control.call(move |backend| backend.routes(ask, after, ROUTE_SLICE));
         after = slice
             .as_ref()
             .ok()
@@ -244,8 +244,7 @@ fn route_list(ask: RouteFamily, control: &Handle, out: &mut Replies<'_>) -> Resu
 fn route_flush(ask: RouteFamily, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
     out.expect_more()?;
     loop {
-        let deleted =
-            control.call(move |backend| backend.route_flush(ask.family, ROUTE_SLICE))??;
+        let deleted = control.call(move |backend| backend.route_flush(ask, ROUTE_SLICE))??;
         if deleted.is_empty() {
             return out.last(&Flushed { deleted });
         }

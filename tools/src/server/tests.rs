@@ -101,6 +101,7 @@ fn a_route_is_added_listed_and_deleted() {
     let gateway_ = Gateway::start(Fake::small());
     let mut client = gateway_.client();
     let add = RouteAdd {
+        fib: 0,
         options: Default::default(),
         destination: prefix("10.0.0.0/8"),
         paths: vec![gateway("192.0.2.13", 1)],
@@ -381,6 +382,7 @@ fn a_monitor_sees_what_changes_after_it_began() {
     let mut monitor = gateway_.client();
     let changer = gateway_.client();
     let add = RouteAdd {
+        fib: 0,
         options: Default::default(),
         destination: prefix("10.0.0.0/8"),
         paths: vec![gateway("192.0.2.13", 1)],
@@ -499,11 +501,13 @@ fn a_monitor_that_does_not_read_is_ended_and_costs_nobody_anything() {
     let (control, thread) = control::spawn(Fake::small(), Waker::new().unwrap()).unwrap();
     let events = control.monitor().unwrap();
     let add = RouteAdd {
+        fib: 0,
         options: Default::default(),
         destination: prefix("10.0.0.0/8"),
         paths: vec![gateway("192.0.2.13", 1)],
     };
     let delete = RouteDelete {
+        fib: 0,
         destination: prefix("10.0.0.0/8"),
         gateway: None,
         port: None,

@@ -7,6 +7,7 @@
 use super::options::Options;
 use super::route::Family;
 use super::route::PathSpec;
+use super::route::is_first_fib;
 use route::Prefix;
 use serde::Deserialize;
 use serde::Serialize;
@@ -19,6 +20,9 @@ pub struct BatchBegin {
     /// Families of which the batch is to be all: the operator's other routes go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replace: Vec<Family>,
+    /// The FIB whose routes they are; 0 when left out.
+    #[serde(default, skip_serializing_if = "is_first_fib")]
+    pub fib: u8,
 }
 
 /// What `RouteBatchBegin` answers.

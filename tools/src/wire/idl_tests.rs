@@ -103,6 +103,7 @@ fn path() -> Path {
 fn done() -> RouteDone {
     let destination = "10.0.0.0/8".parse().unwrap();
     RouteDone {
+        fib: 1,
         destination,
         paths: vec![path()],
         warning: Some("w".into()),
@@ -150,6 +151,7 @@ fn assert_types(description: &Description) {
     check("Starting", keys(&path().starting.unwrap()));
     check("RouteDone", keys(&done()));
     let route = Route {
+        fib: 1,
         destination: done().destination,
         group: 1,
         buckets: 1,
@@ -311,6 +313,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     asks(
         "RouteAdd",
         keys(&RouteAdd {
+            fib: 1,
             options: Options {
                 select: Some(Select::Tuple),
                 ..Options::default()
@@ -322,6 +325,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     asks(
         "RouteChange",
         keys(&RouteChange {
+            fib: 1,
             options: Options {
                 select: Some(Select::Tuple),
                 ..Options::default()
@@ -335,17 +339,18 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     asks(
         "RouteDelete",
         keys(&RouteDelete {
+            fib: 1,
             destination,
             gateway,
             port: Some("p".into()),
         }),
     );
     let family = Some(Family::Inet);
-    asks("RouteList", keys(&RouteFamily { family }));
-    asks("RouteFlush", keys(&RouteFamily { family }));
-    asks("RouteExport", keys(&RouteFamily { family }));
+    asks("RouteList", keys(&RouteFamily { family, fib: 1 }));
+    asks("RouteFlush", keys(&RouteFamily { family, fib: 1 }));
+    asks("RouteExport", keys(&RouteFamily { family, fib: 1 }));
     let replace = vec![Family::Inet];
-    asks("RouteBatchBegin", keys(&BatchBegin { replace }));
+    asks("RouteBatchBegin", keys(&BatchBegin { replace, fib: 1 }));
     let piece = BatchAdd {
         batch: 1,
         sets: vec![PathSet::default()],

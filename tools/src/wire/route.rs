@@ -76,6 +76,9 @@ pub struct RouteAdd {
     /// The prefix.
     #[serde(with = "text")]
     pub destination: Prefix,
+    /// The FIB; 0 when left out.
+    #[serde(default, skip_serializing_if = "is_first_fib")]
+    pub fib: u8,
     /// Its paths; paths of a prefix that is in the table already join those it has.
     #[serde(deserialize_with = "text::object::list")]
     pub paths: Vec<PathSpec>,
@@ -91,6 +94,9 @@ pub struct RouteChange {
     /// The prefix.
     #[serde(with = "text")]
     pub destination: Prefix,
+    /// The FIB; 0 when left out.
+    #[serde(default, skip_serializing_if = "is_first_fib")]
+    pub fib: u8,
     /// Present members only: their weights change. Otherwise: the whole new set.
     #[serde(deserialize_with = "text::object::list")]
     pub paths: Vec<PathSpec>,
@@ -109,6 +115,9 @@ pub struct RouteDelete {
     /// The prefix.
     #[serde(with = "text")]
     pub destination: Prefix,
+    /// The FIB; 0 when left out.
+    #[serde(default, skip_serializing_if = "is_first_fib")]
+    pub fib: u8,
     /// The member's gateway; needed when the route has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<IpAddr>,
@@ -139,6 +148,9 @@ pub struct FlowOf {
 pub struct RouteGet {
     /// Where a packet would go.
     pub destination: IpAddr,
+    /// The FIB; 0 when left out.
+    #[serde(default, skip_serializing_if = "is_first_fib")]
+    pub fib: u8,
     /// With it a prefix is meant: its route, or the longest one that covers all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<u8>,
@@ -159,6 +171,7 @@ impl RouteGet {
     pub fn to(destination: IpAddr) -> Self {
         Self {
             destination,
+            fib: 0,
             length: None,
             port: None,
             flow: None,
@@ -166,13 +179,29 @@ impl RouteGet {
     }
 }
 
-/// Parameters of `RouteList` and `RouteFlush`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Parameters of `RouteList`, `RouteFlush` and `RouteExport`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteFamily {
     /// One family only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<Family>,
+    /// The FIB; 0 when left out.
+    #[serde(default, skip_serializing_if = "is_first_fib")]
+    pub fib: u8,
+}
+
+impl From<Option<Family>> for RouteFamily {
+    /// Of FIB 0.
+    fn from(family: Option<Family>) -> Self {
+        Self { family, fib: 0 }
+    }
+}
+
+/// Whether a FIB goes without saying.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+pub(crate) fn is_first_fib(fib: &u8) -> bool {
+    *fib == 0
 }
 
 /// Whether a next hop takes new flows.
@@ -273,6 +302,9 @@ pub struct Route {
     /// The prefix.
     #[serde(with = "text")]
     pub destination: Prefix,
+    /// The FIB; 0 when left out.
+    #[serde(default, skip_serializing_if = "is_first_fib")]
+    pub fib: u8,
     /// Its next-hop group.
     pub group: u32,
     /// The group's buckets.
@@ -291,6 +323,9 @@ pub struct RouteDone {
     /// The prefix.
     #[serde(with = "text")]
     pub destination: Prefix,
+    /// The FIB; 0 when left out.
+    #[serde(default, skip_serializing_if = "is_first_fib")]
+    pub fib: u8,
     /// The paths concerned.
     pub paths: Vec<Path>,
     /// What the caller should know.

@@ -19,7 +19,7 @@ mod plan;
 
 use super::{Control, Ended};
 use crate::error::RouteError;
-use crate::ids::{GroupId, NhopIdx, Secs};
+use crate::ids::{FibId, GroupId, NhopIdx, Secs};
 use crate::info::Change;
 use crate::nhgrp::OptionsAsked;
 use crate::nhop::{NhopKey, Path};
@@ -41,9 +41,11 @@ pub struct BatchSet {
 /// What is to be.
 #[derive(Debug, Default)]
 pub struct BatchSpec {
+    /// The FIB whose routes it changes.
+    pub fib: FibId,
     /// The different sets of paths.
     pub sets: Vec<BatchSet>,
-    /// Which set each prefix gets: ascending by prefix, none twice.
+    /// Which set each prefix of that FIB gets: ascending by prefix, none twice.
     pub routes: Vec<(Prefix, u32)>,
     /// Whether other IPv4 routes go.
     pub replace_v4: bool,

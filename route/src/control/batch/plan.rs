@@ -5,7 +5,7 @@ use crate::control::Control;
 use crate::control::change::check_paths;
 use crate::control::regroup::idxs;
 use crate::error::RouteError;
-use crate::ids::GroupId;
+use crate::ids::{FibId, GroupId};
 use crate::nhgrp::Options;
 use crate::nhop::NhopKey;
 use crate::prefix::{Family, Prefix};
@@ -14,6 +14,9 @@ use std::net::IpAddr;
 impl Batch {
     /// Compares routes of the batch with those that there are.
     pub(super) fn compare(&mut self, control: &mut Control, units: usize) {
+        if let Err(error) = control.check_fib(self.spec.fib) {
+            return self.refuse(error);
+        }
         let end = self.spec.routes.len().min(self.next + units);
         let mut last = None;
         for at in self.next..end {
@@ -76,7 +79,7 @@ impl Batch {
     /// Looks for routes that the batch does not name and that are to go.
     pub(super) fn find_doomed(&mut self, control: &Control, units: usize) {
         let (v4, v6) = (self.spec.replace_v4, self.spec.replace_v6);
-        let slice = control.rib_slice(self.behind, (v4, v6), units);
+        let slice = control.rib_slice(self.spec.fib, self.behind, (v4, v6), units);
         for &(prefix, old) in &slice {
             self.behind = Some(prefix);
             if self.is_doomed(&prefix) {
@@ -125,9 +128,10 @@ impl Batch {
 }
 
 impl Control {
-    /// Up to `max` routes of these families (IPv4, IPv6) that follow a prefix, in order.
+    /// Up to `max` routes of a FIB, of these families (IPv4, IPv6), that follow a prefix, in order.
     fn rib_slice(
         &self,
+        fib: FibId,
         after: Option<Prefix>,
         (v4, v6): (bool, bool),
         max: usize,
@@ -136,17 +140,11 @@ impl Control {
             return Vec::new();
         }
         // IPv6 follows the last prefix that IPv4 has.
-        let last4 = Prefix::host(IpAddr::from([255; 4]));
+        let last4 = Prefix::host(IpAddr::from([255; 4])).in_fib(fib);
         let of_families = |(prefix, _): &(Prefix, GroupId)| v6 || prefix.addr().is_ipv4();
-        match after.or_else(|| (!v4).then_some(last4)) {
-            Some(after) => self
-                .rib
-                .after(after)
-                .take_while(of_families)
-                .take(max)
-                .collect(),
-            None => self.rib.iter().take_while(of_families).take(max).collect(),
-        }
+        let after = after.or_else(|| (!v4).then_some(last4));
+        let routes = self.rib.of_fib(fib, after).take_while(of_families);
+        routes.take(max).collect()
     }
 
     /// Whether a group is what a set asks for.

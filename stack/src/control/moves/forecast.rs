@@ -128,7 +128,9 @@ impl Forecast {
         if table.stats().used == 0 {
             return;
         }
-        for entry in table.entries().filter(|entry| !entry.expired(now.tick())) {
+        let fib = self.scope.prefix().fib().0;
+        let of_fib = table.entries().filter(|entry| entry.key.fib() == fib);
+        for entry in of_fib.filter(|entry| !entry.expired(now.tick())) {
             let (a, b) = entry.key.ends();
             for (dir, to) in [(Dir::Fwd, b), (Dir::Rev, a)] {
                 let pin = pins_of(&entry)[dir as usize];

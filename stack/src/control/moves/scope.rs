@@ -34,7 +34,7 @@ impl Scope {
         }
     }
 
-    /// Whether the change concerns packets to this address.
+    /// Whether the change concerns packets to this address, in its FIB.
     pub(super) fn has(&self, addr: IpAddr) -> bool {
         if !self.prefix.contains(addr) {
             return false;

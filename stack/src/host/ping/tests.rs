@@ -13,6 +13,7 @@ fn ports() -> Ports {
     Ports(vec![Port {
         id: PortId(0),
         name: "rack".into(),
+        fib: route::FibId(0),
         layer: Layer::L3,
         mtu: 1500,
         up: true,

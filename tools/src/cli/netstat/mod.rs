@@ -10,6 +10,7 @@ use super::exit::usage;
 use super::session::Session;
 use super::words::Words;
 use crate::wire::route::Family;
+use crate::wire::route::RouteFamily;
 use crate::wire::stats::CountersOf;
 use crate::wire::stats::PROTOCOLS;
 
@@ -18,7 +19,8 @@ pub(crate) const HELP: &str = "\
 netstat: what a running flowgate has and has counted
 
 usage:
-  netstat -r [-4|-6] [-n] [-W]    the routing table; -W adds next hop, MTU, weight and state
+  netstat -r [-4|-6] [-n] [-W] [-F FIB]
+                                  the routing table; -W adds next hop, MTU, weight and state
   netstat -s [-s] [-p PROTOCOL]   the counters of a protocol, or of all; twice: only those that are not 0
   netstat -i                      the ports
   netstat -o                      the next hops
@@ -48,7 +50,7 @@ exit status: 0 done; 1 refused; 64 usage; 69 no flowgate at the socket
 /// What a command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
-    Routes { family: Option<Family>, wide: bool },
+    Routes { of: RouteFamily, wide: bool },
     Counters { of: CountersOf, skip_zero: bool },
     Interfaces,
     Nexthops,
@@ -61,7 +63,7 @@ enum Command {
 /// What is to be printed, and the exit status with it.
 pub(crate) fn run(words: Words, session: &mut Session<'_>) -> Result<(), Failure> {
     match parse(words)? {
-        Command::Routes { family, wide } => routes::run(family, wide, session),
+        Command::Routes { of, wide } => routes::run(of, wide, session),
         Command::Counters { of, skip_zero } => counters::run(of, skip_zero, session),
         Command::Interfaces => interfaces::run(session),
         Command::Nexthops => nexthops::run(false, session),
@@ -80,6 +82,7 @@ struct Said {
     /// How often `-s` stood there.
     times: u32,
     protocol: Option<String>,
+    fib: Option<u8>,
 }
 
 /// A block of `-s`; icmp6 is counted with icmp.
@@ -123,6 +126,7 @@ impl Said {
                 "inet6" => self.v6 = true,
                 other => return usage(format!("-f {other}: write inet or inet6")),
             },
+            'F' => self.fib = Some(words.parse("-F", "a FIB's number, from 0")?),
             'p' => self.protocol = Some(protocol(words.value("-p")?)?),
             _ => return usage(format!("unknown option -{option}: see netstat --help")),
         }
@@ -137,7 +141,11 @@ impl Said {
             wide,
             times,
             protocol,
+            fib,
         } = self;
+        if fib.is_some() && what != Some('r') {
+            return usage("-F goes with -r");
+        }
         // Both are all.
         let family = match (v4, v6) {
             (true, false) => Some(Family::Inet),
@@ -151,7 +159,11 @@ impl Said {
         match (what, protocol) {
             (Some('s') | None, Some(protocol)) => Ok(Command::counters(Some(protocol), times)),
             (Some('s'), None) => Ok(Command::counters(of_family, times)),
-            (Some('r'), None) => Ok(Command::Routes { family, wide }),
+            (Some('r'), None) => {
+                let fib = fib.unwrap_or(0);
+                let of = RouteFamily { family, fib };
+                Ok(Command::Routes { of, wide })
+            }
             (Some('i'), None) => Ok(Command::Interfaces),
             (Some('o'), None) => Ok(Command::Nexthops),
             (Some('O'), None) => Ok(Command::Groups),

@@ -13,16 +13,19 @@ use std::io::Write;
 
 /// Prints the table; `wide` adds next hop, MTU, weight and state.
 pub(in crate::cli) fn run(
-    family: Option<Family>,
+    ask: RouteFamily,
     wide: bool,
     session: &mut Session<'_>,
 ) -> Result<(), Failure> {
-    let ask = RouteFamily { family };
     if session.json {
         return session.print_reply("RouteList", &ask);
     }
     let mut headed = None;
-    let head = |out: &mut dyn Write| writeln!(out, "Routing tables");
+    let fib = match ask.fib {
+        0 => String::new(),
+        fib => format!(" (fib: {fib})"),
+    };
+    let head = |out: &mut dyn Write| writeln!(out, "Routing tables{fib}");
     session.pages("RouteList", &ask, head, |out, page: Routes| {
         for route in &page.routes {
             let family = Family::of(route.destination.addr());

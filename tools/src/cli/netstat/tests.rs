@@ -99,7 +99,10 @@ GrpIdx      NhIdx   Weight    Slots Gateway                     Netif State
 
 #[test]
 fn words_become_commands() {
-    let routes = |family, wide| Command::Routes { family, wide };
+    let routes = |family: Option<Family>, wide| Command::Routes {
+        of: family.into(),
+        wide,
+    };
     assert_eq!(parse(Words::of("-rn")).unwrap(), routes(None, false));
     assert_eq!(
         parse(Words::of("-4 -nrW")).unwrap(),
@@ -109,6 +112,12 @@ fn words_become_commands() {
         parse(Words::of("-r -f inet6")).unwrap(),
         routes(Some(Family::Inet6), false)
     );
+    let of = RouteFamily {
+        family: Some(Family::Inet),
+        fib: 2,
+    };
+    let of_fib = Command::Routes { of, wide: false };
+    assert_eq!(parse(Words::of("-4rn -F 2")).unwrap(), of_fib);
     let of = CountersOf {
         protocol: Some("ip6".into()),
     };
@@ -125,7 +134,7 @@ fn words_become_commands() {
 fn both_families_are_all() {
     for line in ["-rn -4 -6", "-r46", "-r -f inet6 -f inet"] {
         let all = Command::Routes {
-            family: None,
+            of: RouteFamily::default(),
             wide: false,
         };
         assert_eq!(parse(Words::of(line)).unwrap(), all, "{line}");
@@ -140,6 +149,8 @@ fn bad_lines_are_told_what_would_be_right() {
             "say what to show: -r, -s, -i, -o or -O (flowgate's flows: 'flowgate flow list')",
         ),
         ("-r -p ip", "-p goes with -s"),
+        ("-i -F 1", "-F goes with -r"),
+        ("-r -F all", "-F all: write a FIB's number, from 0"),
         ("-z", "unknown option -z: see netstat --help"),
         ("-r -i", "-r and -i: ask for one at a time"),
         ("-rs", "-r and -s: ask for one at a time"),

@@ -1,5 +1,6 @@
 //! `route export`: the operator's routes as text that `route load` reads.
 
+use super::parse::fib;
 use crate::cli::exit::Failure;
 use crate::cli::exit::usage;
 use crate::cli::session::Session;
@@ -17,17 +18,18 @@ use std::io::Write;
 /// The words of `route export`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Export {
-    family: Option<Family>,
+    of: RouteFamily,
     file: Option<String>,
 }
 
 /// Reads the words behind `export`.
-pub(super) fn parse(words: &mut Words, family: Option<Family>) -> Result<Export, Failure> {
-    let mut export = Export { family, file: None };
+pub(super) fn parse(words: &mut Words, of: RouteFamily) -> Result<Export, Failure> {
+    let mut export = Export { of, file: None };
     while let Some(word) = words.next() {
         match word.as_str() {
-            "-4" | "-inet" => export.family = Some(Family::Inet),
-            "-6" | "-inet6" => export.family = Some(Family::Inet6),
+            "-4" | "-inet" => export.of.family = Some(Family::Inet),
+            "-6" | "-inet6" => export.of.family = Some(Family::Inet6),
+            "-fib" => export.of.fib = fib(words)?,
             "-n" | "-q" | "-v" => {}
             "-" => export.file = None,
             option if option.starts_with('-') => {
@@ -44,9 +46,7 @@ pub(super) fn parse(words: &mut Words, family: Option<Family>) -> Result<Export,
 
 /// Carries it out. A file is there under its name when it is whole.
 pub(super) fn run(export: &Export, session: &mut Session<'_>) -> Result<(), Failure> {
-    let ask = RouteFamily {
-        family: export.family,
-    };
+    let ask = export.of;
     if session.json {
         return session.print_reply("RouteExport", &ask);
     }

@@ -65,7 +65,7 @@ fn print(out: &mut dyn Write, to: &str, answer: &RouteAnswer) -> io::Result<()> 
             .iter()
             .try_for_each(|path| print_member(out, route, path))?,
     }
-    writeln!(out, "        fib: 0")?;
+    writeln!(out, "        fib: {}", route.fib)?;
     if let Some(path) = chosen.or_else(|| route.paths.first()) {
         print_path(out, route, path)?;
     }

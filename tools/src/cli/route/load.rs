@@ -2,6 +2,7 @@
 //!
 //! The file is read here, not by the gateway, and sent in pieces; only the commit at the end changes anything.
 
+use super::parse::fib;
 use super::progress::Progress;
 use super::refused;
 use crate::cli::exit::Failure;
@@ -24,6 +25,7 @@ use crate::wire::batch::BatchOf;
 use crate::wire::batch::PathSet;
 use crate::wire::batch::write_route;
 use crate::wire::route::Family;
+use crate::wire::route::RouteFamily;
 use route::Prefix;
 use serde::Serialize;
 use std::fs::File;
@@ -39,6 +41,7 @@ const PATH: usize = 128;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Load {
     file: String,
+    fib: u8,
     options: Options,
     replace: bool,
     pub(super) quiet: bool,
@@ -60,18 +63,15 @@ struct Loaded {
 }
 
 /// Reads the words behind `load`.
-pub(super) fn parse(
-    words: &mut Words,
-    family: Option<Family>,
-    quiet: bool,
-) -> Result<Load, Failure> {
-    let (mut file, mut load) = (None, Load::new(family, quiet));
+pub(super) fn parse(words: &mut Words, of: RouteFamily, quiet: bool) -> Result<Load, Failure> {
+    let (mut file, mut load) = (None, Load::new(of, quiet));
     while let Some(word) = words.next() {
         match word.as_str() {
             "-4" | "-inet" => load.options.family = Some(Family::Inet),
             "-6" | "-inet6" => load.options.family = Some(Family::Inet6),
             "-q" => load.quiet = true,
             "-n" | "-v" => {}
+            "-fib" => load.fib = fib(words)?,
             "-replace" => load.replace = true,
             "-gateway" => load.gateway(&words.value("-gateway")?)?,
             "-peer" => {
@@ -92,13 +92,14 @@ pub(super) fn parse(
 }
 
 impl Load {
-    fn new(family: Option<Family>, quiet: bool) -> Self {
+    fn new(of: RouteFamily, quiet: bool) -> Self {
         let options = Options {
-            family,
+            family: of.family,
             ..Options::default()
         };
         Self {
             file: String::new(),
+            fib: of.fib,
             options,
             replace: false,
             quiet,
@@ -227,7 +228,11 @@ fn perform(load: &Load, session: &Session<'_>, progress: &mut Progress) -> Resul
     // A gateway that is not there is told before a long file is read.
     let mut client = session.client()?;
     let file = load.read(progress)?;
-    let done = send(&mut client, &file, load.replaced(&file), progress)
+    let begin = BatchBegin {
+        replace: load.replaced(&file),
+        fib: load.fib,
+    };
+    let done = send(&mut client, &file, &begin, progress)
         .map_err(|error| load.refused(error, &file.routes))?;
     let (ipv4, ipv6) = file.counts();
     Ok(Loaded {
@@ -247,10 +252,10 @@ fn perform(load: &Load, session: &Session<'_>, progress: &mut Progress) -> Resul
 fn send(
     client: &mut Client,
     file: &RouteFile,
-    replace: Vec<Family>,
+    begin: &BatchBegin,
     progress: &mut Progress,
 ) -> Result<BatchDone, Error> {
-    let BatchBegun { batch } = client.call("RouteBatchBegin", &BatchBegin { replace })?;
+    let BatchBegun { batch } = client.call("RouteBatchBegin", begin)?;
     let mut pieces = Pieces {
         file,
         batch,
@@ -334,14 +339,18 @@ impl Pieces<'_> {
 
 /// Carries out `route flush`: a batch without routes that is all of its families.
 pub(super) fn flush(
-    family: Option<Family>,
+    of: RouteFamily,
     quiet: bool,
     session: &mut Session<'_>,
 ) -> Result<(), Failure> {
     let mut progress = Progress::new(quiet);
-    let replace = family.map_or_else(|| vec![Family::Inet, Family::Inet6], |one| vec![one]);
+    let both = || vec![Family::Inet, Family::Inet6];
+    let begin = BatchBegin {
+        replace: of.family.map_or_else(both, |one| vec![one]),
+        fib: of.fib,
+    };
     let mut client = session.client()?;
-    let begun: Result<BatchBegun, Error> = client.call("RouteBatchBegin", &BatchBegin { replace });
+    let begun: Result<BatchBegun, Error> = client.call("RouteBatchBegin", &begin);
     let done =
         begun.and_then(|begun| commit(&mut client, begun.batch, 0, "flushing", &mut progress));
     progress.clear();

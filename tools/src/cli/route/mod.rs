@@ -11,6 +11,7 @@ mod parse;
 mod progress;
 
 use super::exit::Failure;
+use super::names;
 use super::netstat::routes;
 use super::session::Session;
 use super::words::Words;
@@ -59,6 +60,7 @@ export writes it, or an MRT table (TABLE_DUMP_V2), each plain or gzip-compressed
   -peer N                of an MRT table take peer N's routes, not the first of each prefix
 
 modifiers:
+  -fib N                 the table of routes, from 0 (which it is when left out); also before the command
   -4 -inet, -6 -inet6    the family, for 'default', show and flush; behind DEST, that of the gateways
   -net, -host            DEST is a network, is one host
   -netmask MASK, -prefixlen N   the length, where DEST has none
@@ -90,6 +92,7 @@ examples:
   route add -6 default fe80::1%uplink
   route add -inet 10.0.0.0/8 -inet6 fe80::1%uplink
   route monitor --json
+  route -fib 1 add default 10.2.0.1
   route load table.txt.gz -gateway 192.0.2.11,192.0.2.12 -gateway fd00:2::11 -replace
   route export backup.txt
 
@@ -148,14 +151,12 @@ fn carry_out(
         }
         Command::Get(ask) => get::run(&ask, None, session),
         Command::Exact(ask, prefix) => get::run(&ask, Some(prefix), session),
-        Command::Show(family) => routes::run(family, true, session),
-        Command::Flush(family) if session.json || verbose => {
-            flush(RouteFamily { family }, quiet, session)
-        }
-        Command::Flush(family) => load::flush(family, quiet, session),
+        Command::Show(of) => routes::run(of, true, session),
+        Command::Flush(of) if session.json || verbose => flush(of, quiet, session),
+        Command::Flush(of) => load::flush(of, quiet, session),
         Command::Load(load) => load::run(&load, session),
         Command::Export(export) => export::run(&export, session),
-        Command::Monitor => monitor::run(session),
+        Command::Monitor(fib) => monitor::run(fib, session),
     }
 }
 
@@ -214,10 +215,11 @@ fn shown_gateway(name: &str) -> Option<String> {
 }
 
 fn print_done(out: &mut dyn Write, what: &str, done: &RouteDone) -> std::io::Result<()> {
+    let fib = names::in_fib(" fib ", done.fib);
     for path in &done.paths {
         match shown_gateway(&path.name()) {
-            Some(gateway) => writeln!(out, "{what}: gateway {gateway}")?,
-            None => writeln!(out, "{what}")?,
+            Some(gateway) => writeln!(out, "{what}: gateway {gateway}{fib}")?,
+            None => writeln!(out, "{what}{fib}")?,
         }
     }
     match &done.warning {

@@ -15,12 +15,16 @@ use serde_json::json;
 use std::io;
 use std::io::Write;
 
-pub(super) fn run(session: &mut Session<'_>) -> Result<(), Failure> {
+/// Tells of all FIBs, or of one; of what has no FIB in any case.
+pub(super) fn run(fib: Option<u8>, session: &mut Session<'_>) -> Result<(), Failure> {
     let mut client = session.client()?;
     // Nothing may change for days.
     client.patience(None)?;
     let mut written = Ok(());
     client.call_more("RouteMonitor", &json!({}), |event: Event, raw: &Value| {
+        if fib.is_some_and(|fib| fib_of(&event.news).is_some_and(|of| of != fib)) {
+            return true;
+        }
         let line = if session.json {
             writeln!(session.out, "{raw}")
         } else {
@@ -30,6 +34,15 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<(), Failure> {
         written.is_ok()
     })?;
     Ok(written?)
+}
+
+fn fib_of(news: &News) -> Option<u8> {
+    match news {
+        News::RouteAdded(done) | News::RouteChanged(done) | News::RouteDeleted(done) => {
+            Some(done.fib)
+        }
+        News::RoutesChanged { .. } | News::Nexthop { .. } | News::Port { .. } => None,
+    }
 }
 
 fn print(out: &mut dyn Write, event: &Event, size: usize) -> io::Result<()> {
@@ -90,8 +103,10 @@ fn message(
     let flags = names::flag_words(host, true, path);
     writeln!(
         out,
-        "{what}: len {size}, weight {}, nhop# {}, errno 0, flags:{flags}",
-        path.weight, path.nexthop
+        "{what}: len {size}, weight {}, nhop# {}, errno 0, flags:{flags}{}",
+        path.weight,
+        path.nexthop,
+        names::in_fib(", fib ", done.fib)
     )?;
     let destination = names::network(done.destination);
     if host {
@@ -139,6 +154,7 @@ mod tests {
         let path = serde_json::from_value::<Path>(path).unwrap();
         let destination = "10.0.0.0/8".parse().unwrap();
         let done = RouteDone {
+            fib: 0,
             destination,
             paths: vec![path.clone()],
             warning: None,
@@ -151,6 +167,7 @@ mod tests {
         );
         let destination = "10.0.0.1/32".parse().unwrap();
         let done = RouteDone {
+            fib: 0,
             destination,
             paths: vec![path.clone(), path],
             warning: None,

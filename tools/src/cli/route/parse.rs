@@ -22,6 +22,7 @@ use crate::wire::route::PathSpec;
 use crate::wire::route::RouteAdd;
 use crate::wire::route::RouteChange;
 use crate::wire::route::RouteDelete;
+use crate::wire::route::RouteFamily;
 use crate::wire::route::RouteGet;
 use crate::wire::route::check_weight;
 use route::Prefix;
@@ -49,11 +50,12 @@ pub(super) enum Command {
     Get(RouteGet),
     /// The route of this very prefix.
     Exact(RouteGet, Prefix),
-    Show(Option<Family>),
-    Flush(Option<Family>),
+    Show(RouteFamily),
+    Flush(RouteFamily),
     Load(Load),
     Export(Export),
-    Monitor,
+    /// Of all FIBs, or of one.
+    Monitor(Option<u8>),
 }
 
 /// A destination as FreeBSD's messages name it: `net 10.0.0.0`, `host 10.0.0.1`, `net default`.
@@ -76,6 +78,7 @@ impl fmt::Display for Destination {
 /// What the words have said so far.
 #[derive(Debug, Default)]
 struct Said {
+    fib_said: Option<u8>,
     quiet: bool,
     verbose: bool,
     v4: bool,
@@ -105,10 +108,10 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
     let of_files = match verb.as_str() {
         "load" => Some(Command::Load(load::parse(
             &mut words,
-            said.family(),
+            said.table(),
             said.quiet,
         )?)),
-        "export" => Some(Command::Export(export::parse(&mut words, said.family())?)),
+        "export" => Some(Command::Export(export::parse(&mut words, said.table())?)),
         _ => None,
     };
     if let Some(command) = of_files {
@@ -132,13 +135,13 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
         "change" => said.change()?,
         "delete" | "del" => said.delete()?,
         "get" => said.get()?,
-        "show" if said.plain.is_empty() => Command::Show(said.family()),
+        "show" if said.plain.is_empty() => Command::Show(said.table()),
         "show" => said.show()?,
         "flush" | "monitor" if !said.plain.is_empty() => {
             return usage(format!("{verb} takes no {}", said.plain.join(" ")));
         }
-        "flush" => Command::Flush(said.family()),
-        _ => Command::Monitor,
+        "flush" => Command::Flush(said.table()),
+        _ => Command::Monitor(said.fib_said),
     };
     Ok(Line {
         command,
@@ -146,6 +149,11 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
         verbose,
         warning,
     })
+}
+
+/// What follows `-fib`; whether the gateway has so many it says itself.
+pub(super) fn fib(words: &mut Words) -> Result<u8, Failure> {
+    words.parse("-fib", "a FIB's number, from 0")
 }
 
 /// The options before the command, and the command.
@@ -161,6 +169,10 @@ fn verb(words: &mut Words, said: &mut Said) -> Result<String, Failure> {
             let known = "add, change, delete, get, show, flush, load, export and monitor";
             return usage(format!("bad keyword: {word}: the commands are {known}"));
         };
+        if options == "fib" {
+            said.fib_said = Some(fib(words)?);
+            continue;
+        }
         for option in options.chars() {
             match option {
                 'n' | 'd' => {}
@@ -205,10 +217,7 @@ fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Fail
         "reject" => said.kind = Some(PathKind::Reject),
         "proto" => said.protocol = Some(words.value("-proto")?),
         "src" => said.source = Some(words.value("-src")?),
-        "fib" => match words.value("-fib")?.as_str() {
-            "0" => {}
-            other => return usage(format!("-fib {other}: this gateway has one table, 0")),
-        },
+        "fib" => said.fib_said = Some(fib(words)?),
         _ if Options::WORDS.contains(&option) => {
             let value = words.value(&format!("-{option}"))?;
             said.options.read(option, &value).or_else(usage)?;
@@ -291,6 +300,18 @@ impl Said {
         Some(format!(
             "gateway {unused} is not used: {word} drops what goes there"
         ))
+    }
+
+    fn fib(&self) -> u8 {
+        self.fib_said.unwrap_or(0)
+    }
+
+    /// The table that was told.
+    fn table(&self) -> RouteFamily {
+        RouteFamily {
+            family: self.family(),
+            fib: self.fib(),
+        }
     }
 
     /// An address of the family that was told.
@@ -376,6 +397,7 @@ impl Said {
             Destination(destination),
             RouteAdd {
                 destination,
+                fib: self.fib(),
                 paths,
                 options: self.options,
             },
@@ -388,6 +410,7 @@ impl Said {
         check_deadline(self.deadline, &paths).or_else(usage)?;
         let ask = RouteChange {
             destination,
+            fib: self.fib(),
             paths,
             deadline: self.deadline,
             options: self.options,
@@ -404,6 +427,7 @@ impl Said {
         };
         let ask = RouteDelete {
             destination,
+            fib: self.fib(),
             gateway: path.gateway,
             port: path.port,
         };
@@ -422,7 +446,10 @@ impl Said {
             [protocol, source, destination] => (Some(*protocol), Some(*source), *destination),
             _ => return usage("get takes a destination, or a flow: get tcp SRC:PORT DST:PORT"),
         };
-        let ask = tuple::query(protocol, source, destination)?;
+        let ask = RouteGet {
+            fib: self.fib(),
+            ..tuple::query(protocol, source, destination)?
+        };
         self.of_family(ask.destination)?;
         Ok(Command::Get(ask))
     }
@@ -448,6 +475,7 @@ impl Said {
         }
         Ok(RouteGet {
             length: Some(prefix.len()),
+            fib: self.fib(),
             ..RouteGet::to(prefix.addr())
         })
     }

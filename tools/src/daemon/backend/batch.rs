@@ -5,6 +5,8 @@ use super::options::asked;
 use super::options::options_of;
 use super::refusal::in_route;
 use super::refusal::refused;
+use super::routes::behind;
+use super::routes::is_of;
 use super::routes::spec_of;
 use crate::server::Answer;
 use crate::server::Batch;
@@ -18,6 +20,8 @@ use crate::wire::message::Reason;
 use crate::wire::options::Options;
 use crate::wire::route::Family;
 use crate::wire::route::PathSpec;
+use crate::wire::route::RouteFamily;
+use route::FibId;
 use route::GroupId;
 use route::NhopKind;
 use route::PathInfo;
@@ -81,15 +85,22 @@ impl Live {
 
     pub(super) fn commit_batch(&mut self, batch: Batch) -> Answer<mpsc::Receiver<BatchNews>> {
         let mut sets = Vec::with_capacity(batch.sets.len());
+        let fib = FibId(batch.fib);
         for (set, firsts) in batch.sets.iter().zip(&batch.firsts) {
-            sets.push(route_set(set, *firsts)?);
+            let firsts = firsts.map(|first| first.map(|prefix| prefix.in_fib(fib)));
+            sets.push(route_set(set, firsts)?);
         }
-        let replaces = |family| batch.replace.contains(&family);
+        let routes = batch.routes.into_iter();
+        let replace = batch.replace;
+        let replaces = |family| replace.contains(&family);
         let start = self.control.batch_start(RouteBatch {
+            fib,
             sets,
             replace_v4: replaces(Family::Inet),
             replace_v6: replaces(Family::Inet6),
-            routes: batch.routes,
+            routes: routes
+                .map(|(prefix, set)| (prefix.in_fib(fib), set))
+                .collect(),
         });
         start.map_err(|error| refused(&error))?;
         let (sender, news) = mpsc::channel();
@@ -162,27 +173,19 @@ impl Live {
 
     pub(super) fn export_routes(
         &self,
-        family: Option<Family>,
+        of: RouteFamily,
         after: Option<Prefix>,
         max: usize,
     ) -> Slice {
-        // IPv6 follows the last prefix that IPv4 has.
-        let last4 = Prefix::host(IpAddr::from([255; 4]));
-        let after = match family {
-            Some(Family::Inet6) => Some(after.unwrap_or(last4)),
-            _ => after,
-        };
         let mut slice = Slice::default();
         let (mut known, mut paths) = (HashMap::<GroupId, u32>::new(), 0);
-        let of_family = |(prefix, _): &(Prefix, GroupId)| {
-            family.is_none_or(|family| family == Family::of(prefix.addr()))
-        };
-        let routes = self.control.prefixes_after(after);
+        let of_family = |(prefix, _): &(Prefix, GroupId)| is_of(of, *prefix);
+        let routes = self.control.prefixes_of(FibId(of.fib), behind(of, after));
         for (prefix, group) in routes.take_while(of_family).take(max) {
             if paths >= EXPORT_PATHS {
                 break;
             }
-            slice.last = Some(prefix);
+            slice.last = Some(prefix.in_fib(FibId(0)));
             if self.control.is_connected(&prefix) {
                 continue;
             }
@@ -196,7 +199,7 @@ impl Live {
                 slice.sets.push(set);
                 slice.sets.len() as u32 - 1
             });
-            slice.routes.push((prefix, set));
+            slice.routes.push((prefix.in_fib(FibId(0)), set));
         }
         slice
     }
@@ -208,7 +211,7 @@ impl Live {
             paths: route
                 .paths
                 .iter()
-                .map(|path| self.path_spec(path))
+                .map(|path| self.path_spec(route.prefix.fib(), path))
                 .collect(),
             options: Options {
                 select: options.select.filter(|is| *is != Default::default()),
@@ -217,7 +220,7 @@ impl Live {
         }
     }
 
-    fn path_spec(&self, path: &PathInfo) -> PathSpec {
+    fn path_spec(&self, fib: FibId, path: &PathInfo) -> PathSpec {
         let port = self.control.ports().get(path.key.port);
         let has_port = matches!(path.key.kind, NhopKind::Gateway | NhopKind::Iface);
         let own_mtu = port
@@ -225,7 +228,8 @@ impl Live {
             .map_or(NO_PORT_MTU, |port| port.mtu);
         let is_local =
             matches!(path.key.gateway, Some(IpAddr::V6(v6)) if v6.is_unicast_link_local());
-        let named = path.key.kind == NhopKind::Iface || is_local;
+        let leaks = port.is_some_and(|port| port.fib != fib);
+        let named = path.key.kind == NhopKind::Iface || is_local || leaks;
         PathSpec {
             kind: super::routes::kind(path.key.kind),
             gateway: path.key.gateway,

@@ -197,19 +197,19 @@ impl Backend for Live {
 
     fn routes(
         &mut self,
-        family: Option<wire::route::Family>,
+        of: wire::route::RouteFamily,
         after: Option<Prefix>,
         max: usize,
     ) -> Vec<wire::route::Route> {
-        self.list_routes(family, after, max)
+        self.list_routes(of, after, max)
     }
 
     fn route_flush(
         &mut self,
-        family: Option<wire::route::Family>,
+        of: wire::route::RouteFamily,
         max: usize,
     ) -> Answer<Vec<wire::route::RouteDone>> {
-        self.flush_routes(family, max)
+        self.flush_routes(of, max)
     }
 
     fn batch_begin(&mut self) -> Answer<Ticket> {
@@ -222,11 +222,11 @@ impl Backend for Live {
 
     fn route_export(
         &mut self,
-        family: Option<wire::route::Family>,
+        of: wire::route::RouteFamily,
         after: Option<Prefix>,
         max: usize,
     ) -> Slice {
-        self.export_routes(family, after, max)
+        self.export_routes(of, after, max)
     }
 
     fn neighbours(

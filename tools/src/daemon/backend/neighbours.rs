@@ -11,6 +11,7 @@ use crate::wire::neighbour as wire;
 use crate::wire::neighbour::NeighbourState;
 use crate::wire::route::Family;
 use arp::NeighState;
+use route::FibId;
 use route::PortId;
 use stack::ControlError;
 use stack::host::HostCmd;
@@ -18,6 +19,7 @@ use stack::host::HostReply;
 use stack::ports::Layer;
 use stack::ports::Port;
 use stack::ports::Ports;
+use std::net::IpAddr;
 use std::sync::mpsc;
 
 impl Live {
@@ -131,7 +133,7 @@ impl Live {
             Some(name) => ports
                 .named(name)
                 .ok_or_else(|| CallError::Refused(Reason::NotFound, no_such_port(name, ports)))?,
-            None => ports.reaching(&ask.address).ok_or_else(|| {
+            None => in_any_fib(ports, &ask.address).ok_or_else(|| {
                 let (address, ports) = (ask.address, listed(ports));
                 let message =
                     format!("no port has an address in the network of {address}; {ports}");
@@ -149,6 +151,12 @@ impl Live {
             )),
         }
     }
+}
+
+/// The port that an address is next to, in the lowest FIB that has one.
+fn in_any_fib<'p>(ports: &'p Ports, addr: &IpAddr) -> Option<&'p Port> {
+    let fibs = (0..FibId::MOST).map(FibId);
+    fibs.into_iter().find_map(|fib| ports.reaching(fib, addr))
 }
 
 impl Live {

@@ -12,6 +12,7 @@ use crate::server::ready;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use crate::wire::ping as wire;
+use route::FibId;
 use route::NhopKind;
 use route::RouteInfo;
 use stack::ControlError;
@@ -61,7 +62,7 @@ impl Live {
     fn ping_spec(&self, ask: &wire::Ping) -> Answer<PingSpec> {
         let addr = ask.address;
         self.check_pingable(addr)?;
-        let got = self.control.route_get(addr, None, self.now());
+        let got = self.control.route_get(FibId(0), addr, None, self.now());
         let got = got.map_err(|_| no_route(format!("no route covers {addr}")))?;
         let mtu = mtu_of(&got.route)?;
         let most = largest_ping(&addr, mtu);
@@ -85,13 +86,13 @@ impl Live {
     fn check_pingable(&self, addr: IpAddr) -> Answer<()> {
         let ports = self.control.ports();
         let v4_broadcast = addr == IpAddr::from([255; 4]);
-        let line = if ports.is_own(&addr) {
+        let line = if ports.is_own(FibId(0), &addr) {
             format!("{addr} is the gateway's own address: nothing would be sent")
         } else if addr.is_unspecified() || addr.is_multicast() || v4_broadcast {
             format!("{addr} is not one host's address: write a unicast one")
         } else if ports.0.iter().any(|port| port.is_broadcast(&addr)) {
             format!("{addr} is a network's broadcast address: write one host's")
-        } else if stack::ports::is_link_local(&addr) && ports.reaching(&addr).is_none() {
+        } else if stack::ports::is_link_local(&addr) && ports.reaching(FibId(0), &addr).is_none() {
             format!("{addr} is valid on one link only, and no port has a link-local address")
         } else {
             return Ok(());

@@ -57,7 +57,8 @@ fn of_route(error: &RouteError) -> (Reason, String) {
         ),
         RouteError::Ambiguous { .. } => (Reason::Ambiguous, error.to_string()),
         RouteError::Full { .. } => (Reason::TableFull, error.to_string()),
-        RouteError::BadWeight { .. }
+        RouteError::NoFib { .. }
+        | RouteError::BadWeight { .. }
         | RouteError::TooManyMembers { .. }
         | RouteError::Options { .. }
         | RouteError::Kind(..) => (Reason::Invalid, error.to_string()),

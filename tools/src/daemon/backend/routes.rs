@@ -17,6 +17,7 @@ use crate::wire::route::PathKind;
 use route::Admin;
 use route::Change;
 use route::ChangeKind;
+use route::FibId;
 use route::Health;
 use route::NhopKey;
 use route::NhopKind;
@@ -39,7 +40,7 @@ use std::net::IpAddr;
 impl Live {
     pub(super) fn add(&mut self, ask: &wire::RouteAdd) -> Answer<wire::RouteDone> {
         let now = self.now();
-        let mut spec = spec_of(ask.destination, &ask.paths, None)?;
+        let mut spec = spec_of(ask.destination.in_fib(FibId(ask.fib)), &ask.paths, None)?;
         spec.options = asked(ask.destination, &ask.options)?;
         let change = self.control.route_add(&spec, &mut self.host, now);
         change
@@ -49,7 +50,11 @@ impl Live {
 
     pub(super) fn change(&mut self, ask: &wire::RouteChange) -> Answer<wire::RouteDone> {
         let now = self.now();
-        let mut spec = spec_of(ask.destination, &ask.paths, ask.deadline)?;
+        let mut spec = spec_of(
+            ask.destination.in_fib(FibId(ask.fib)),
+            &ask.paths,
+            ask.deadline,
+        )?;
         spec.options = asked(ask.destination, &ask.options)?;
         let change = self.control.route_change(&spec, &mut self.host, now);
         change
@@ -60,9 +65,10 @@ impl Live {
     pub(super) fn delete(&mut self, ask: &wire::RouteDelete) -> Answer<wire::RouteDone> {
         let (now, port) = (self.now(), ask.port.as_deref());
         let host = &mut self.host;
+        let prefix = ask.destination.in_fib(FibId(ask.fib));
         let change = self
             .control
-            .route_delete(ask.destination, ask.gateway, port, host, now);
+            .route_delete(prefix, ask.gateway, port, host, now);
         change
             .map(|change| self.done(change, now))
             .map_err(|error| refused(&error))
@@ -70,23 +76,15 @@ impl Live {
 
     pub(super) fn list_routes(
         &mut self,
-        family: Option<wire::Family>,
+        of: wire::RouteFamily,
         after: Option<Prefix>,
         max: usize,
     ) -> Vec<wire::Route> {
-        // IPv6 follows the last prefix that IPv4 has.
-        let last4 = Prefix::host(IpAddr::from([255; 4]));
-        let after = match family {
-            Some(wire::Family::Inet6) => Some(after.unwrap_or(last4)),
-            _ => after,
-        };
         let now = self.now();
-        let of_family = |route: &RouteInfo| {
-            family.is_none_or(|family| family == wire::Family::of(route.prefix.addr()))
-        };
+        let of_family = |route: &RouteInfo| is_of(of, route.prefix);
         let routes = self
             .control
-            .routes_after(after)
+            .routes_of(FibId(of.fib), behind(of, after))
             .take_while(of_family)
             .take(max);
         routes.map(|route| self.route(route, now)).collect()
@@ -94,15 +92,16 @@ impl Live {
 
     pub(super) fn flush_routes(
         &mut self,
-        family: Option<wire::Family>,
+        of: wire::RouteFamily,
         max: usize,
     ) -> Answer<Vec<wire::RouteDone>> {
         let now = self.now();
-        let (v4, v6) = (
-            family != Some(wire::Family::Inet6),
-            family != Some(wire::Family::Inet),
+        let families = (
+            of.family != Some(wire::Family::Inet6),
+            of.family != Some(wire::Family::Inet),
         );
-        let changes = self.control.route_flush(v4, v6, max, &mut self.host, now);
+        let (fib, host) = (FibId(of.fib), &mut self.host);
+        let changes = self.control.route_flush(fib, families, max, host, now);
         let changes = changes.map_err(|error| refused(&error))?;
         Ok(changes
             .into_iter()
@@ -123,7 +122,10 @@ impl Live {
         if let Some(port) = &ask.port {
             self.on_link(port, ask.destination)?;
         }
-        let got = self.control.route_get(ask.destination, tuple.as_ref(), now);
+        let fib = FibId(ask.fib);
+        let got = self
+            .control
+            .route_get(fib, ask.destination, tuple.as_ref(), now);
         let got = got.map_err(|error| refused(&error))?;
         let choice = got.chosen.map(|chosen| self.choice(chosen, now));
         let route = self.route(got.route, now);
@@ -147,7 +149,7 @@ impl Live {
         }
         let mut covering = (0..=length)
             .rev()
-            .map(|length| Prefix::masked(destination, length));
+            .map(|length| Prefix::masked(destination, length).in_fib(FibId(ask.fib)));
         let route = covering.find_map(|prefix| self.control.route_exact(prefix));
         let no_route = || refused(&stack::ControlError::NoRoute(destination));
         Ok(wire::RouteAnswer {
@@ -195,7 +197,8 @@ impl Live {
 
     fn done(&self, change: Change, now: Now) -> wire::RouteDone {
         wire::RouteDone {
-            destination: change.prefix,
+            destination: change.prefix.in_fib(FibId(0)),
+            fib: change.prefix.fib().0,
             paths: change
                 .paths
                 .iter()
@@ -207,11 +210,12 @@ impl Live {
 
     fn route(&self, route: RouteInfo, now: Now) -> wire::Route {
         wire::Route {
-            destination: route.prefix,
+            destination: route.prefix.in_fib(FibId(0)),
             group: route.group.0,
             buckets: route.buckets,
             options: options_of(route.options),
             is_static: !self.control.is_connected(&route.prefix),
+            fib: route.prefix.fib().0,
             paths: route
                 .paths
                 .iter()
@@ -297,6 +301,20 @@ impl Live {
             health: health(of.health),
         }
     }
+}
+
+/// Where a listing goes on: behind a prefix, which IPv6 follows IPv4's last.
+pub(super) fn behind(of: wire::RouteFamily, after: Option<Prefix>) -> Option<Prefix> {
+    let last4 = Prefix::host(IpAddr::from([255; 4]));
+    let begin = (of.family == Some(wire::Family::Inet6)).then_some(last4);
+    let after = after.or(begin);
+    after.map(|prefix| prefix.in_fib(FibId(of.fib)))
+}
+
+/// Whether a prefix is of the family that is listed.
+pub(super) fn is_of(of: wire::RouteFamily, prefix: Prefix) -> bool {
+    of.family
+        .is_none_or(|family| family == wire::Family::of(prefix.addr()))
 }
 
 const fn has_port(kind: NhopKind) -> bool {

@@ -15,6 +15,7 @@ use crate::wire::stats::Leaving;
 use crate::wire::stats::Status;
 use crate::wire::stats::Table;
 use crate::wire::stats::Worker;
+use route::FibId;
 use stack::Now;
 use stack::control::Bounds;
 use stack::control::Reader;
@@ -157,9 +158,13 @@ fn route_table(fill: &route::Fill) -> Table {
         "IPv6 FIB bytes" => "fib-bytes-v6",
         other => other,
     };
+    let fib = match fill.fib {
+        FibId(0) => String::new(),
+        fib => format!("-fib{fib}"),
+    };
     // Refusals are told to who asked, and change nothing: they are not counted.
     table(
-        &name.replace(' ', "-"),
+        &(name.replace(' ', "-") + &fib),
         fill.used,
         fill.limit,
         "adds are refused",

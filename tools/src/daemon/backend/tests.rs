@@ -45,6 +45,7 @@ use std::net::Ipv4Addr;
 
 mod asks;
 mod batch;
+mod fibs;
 mod limits;
 mod ping;
 
@@ -72,6 +73,7 @@ fn port(id: u16, name: &str, layer: Layer, addrs: &[(&str, u8)]) -> Port {
     Port {
         id: PortId(id),
         name: name.into(),
+        fib: route::FibId(0),
         layer,
         mtu: 1500,
         up: true,
@@ -80,6 +82,10 @@ fn port(id: u16, name: &str, layer: Layer, addrs: &[(&str, u8)]) -> Port {
 }
 
 fn rig() -> Rig {
+    with_fibs(1)
+}
+
+fn with_fibs(fibs: u8) -> Rig {
     let rack = [("192.0.2.1", 24), ("fd00:2::1", 64)];
     let ports = Ports(vec![
         port(
@@ -91,6 +97,10 @@ fn rig() -> Rig {
         port(1, "rack", Layer::L2(Mac([2, 0, 0, 0, 0, 1])), &rack),
     ]);
     let setup = Setup {
+        route: route::Config {
+            fibs,
+            ..route::Config::default()
+        },
         ports,
         flows_v4: 4096,
         flows_v6: 4096,
@@ -132,6 +142,7 @@ fn via(gateway: &str, weight: Option<u32>) -> PathSpec {
 
 fn add(destination: &str, gateways: &[&str]) -> RouteAdd {
     RouteAdd {
+        fib: 0,
         options: Default::default(),
         destination: prefix(destination),
         paths: gateways.iter().map(|gateway| via(gateway, None)).collect(),
@@ -140,6 +151,7 @@ fn add(destination: &str, gateways: &[&str]) -> RouteAdd {
 
 fn delete(destination: &str, gateway: Option<&str>) -> RouteDelete {
     RouteDelete {
+        fib: 0,
         destination: prefix(destination),
         gateway: gateway.map(|gateway| gateway.parse().unwrap()),
         port: None,
@@ -179,7 +191,7 @@ fn a_refused_route_says_why_in_freebsds_words_and_changes_nothing() {
     let live = &mut rig.live;
     live.route_add(add(SERVICE, &["192.0.2.11", "192.0.2.12"]))
         .unwrap();
-    let before = live.routes(None, None, 100);
+    let before = live.routes(None.into(), None, 100);
 
     let again = refusal(live.route_add(add(SERVICE, &["192.0.2.11"])));
     assert_eq!(
@@ -195,6 +207,7 @@ fn a_refused_route_says_why_in_freebsds_words_and_changes_nothing() {
     let (reason, _) = refusal(live.route_add(add("2001:db8::/32", &["192.0.2.11"])));
     assert_eq!(reason, Reason::Invalid);
     let weightless = RouteAdd {
+        fib: 0,
         options: Default::default(),
         destination: prefix(SERVICE),
         paths: vec![via("192.0.2.13", Some(0))],
@@ -213,7 +226,7 @@ fn a_refused_route_says_why_in_freebsds_words_and_changes_nothing() {
     assert_eq!(reason, Reason::Ambiguous);
     let (reason, _) = refusal(live.route_delete(delete("192.0.2.0/24", None)));
     assert_eq!(reason, Reason::Invalid);
-    assert_eq!(live.routes(None, None, 100), before);
+    assert_eq!(live.routes(None.into(), None, 100), before);
 }
 
 #[test]
@@ -253,10 +266,10 @@ fn routes_are_listed_by_family_and_go_on_behind_the_last() {
     live.route_add(add(SERVICE, &["192.0.2.11"])).unwrap();
     live.route_add(add("2001:db8:113::10/128", &["fd00:2::11"]))
         .unwrap();
-    let all = live.routes(None, None, 100);
+    let all = live.routes(None.into(), None, 100);
     let mut pages: Vec<wire::route::Route> = Vec::new();
     while pages.len() < all.len() {
-        let page = live.routes(None, pages.last().map(|route| route.destination), 2);
+        let page = live.routes(None.into(), pages.last().map(|route| route.destination), 2);
         assert!(!page.is_empty() && page.len() <= 2);
         pages.extend(page);
     }
@@ -265,8 +278,8 @@ fn routes_are_listed_by_family_and_go_on_behind_the_last() {
         let mut wanted = all.clone();
         wanted.retain(|route| Family::of(route.destination.addr()) == family);
         assert!(wanted.len() >= 3);
-        assert_eq!(live.routes(Some(family), None, 100), wanted);
-        let behind = live.routes(Some(family), Some(wanted[0].destination), 100);
+        assert_eq!(live.routes(Some(family).into(), None, 100), wanted);
+        let behind = live.routes(Some(family).into(), Some(wanted[0].destination), 100);
         assert_eq!(behind, wanted[1..]);
     }
     assert_eq!(all.iter().filter(|route| route.is_static).count(), 2);
@@ -276,7 +289,7 @@ fn routes_are_listed_by_family_and_go_on_behind_the_last() {
 fn a_flush_deletes_what_an_operator_made_and_monitors_are_told() {
     let mut rig = rig();
     let live = &mut rig.live;
-    let connected = live.routes(None, None, 100);
+    let connected = live.routes(None.into(), None, 100);
     live.route_add(add(SERVICE, &["192.0.2.11", "192.0.2.12"]))
         .unwrap();
     live.route_add(add("2001:db8::/32", &["fd00:2::11"]))
@@ -284,14 +297,19 @@ fn a_flush_deletes_what_an_operator_made_and_monitors_are_told() {
     let mut news = Vec::new();
     live.poll(&mut news);
     assert!(matches!(news[0], News::RouteAdded(_)), "{news:?}");
-    assert_eq!(live.route_flush(Some(Family::Inet6), 10).unwrap().len(), 1);
     assert_eq!(
-        live.route_flush(None, 10).unwrap().len(),
+        live.route_flush(Some(Family::Inet6).into(), 10)
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        live.route_flush(None.into(), 10).unwrap().len(),
         2,
         "one for each gateway"
     );
-    assert!(live.route_flush(None, 10).unwrap().is_empty());
-    assert_eq!(live.routes(None, None, 100), connected);
+    assert!(live.route_flush(None.into(), 10).unwrap().is_empty());
+    assert_eq!(live.routes(None.into(), None, 100), connected);
     news.clear();
     live.poll(&mut news);
     let gone = |news: &News| matches!(news, News::RouteDeleted(_));
@@ -466,6 +484,7 @@ fn a_flow_is_listed_and_explained() {
 fn flows_of_a_next_hop_that_drains_are_counted_as_left() {
     let (mut rig, _) = rig_with_a_flow();
     let drain = RouteChange {
+        fib: 0,
         options: Default::default(),
         destination: prefix(SERVICE),
         paths: vec![via("192.0.2.11", Some(0))],

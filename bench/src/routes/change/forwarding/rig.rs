@@ -74,6 +74,7 @@ fn port(id: u16, name: &str, mac: Mac, addrs: &[(&str, u8)]) -> Port {
         Some(PortAddr { addr, len: *len })
     };
     Port {
+        fib: route::FibId(0),
         id: PortId(id),
         name: name.into(),
         layer: Layer::L2(mac),

@@ -135,6 +135,7 @@ fn changes_drain_with_a_deadline() {
     assert_eq!(
         ask,
         RouteChange {
+            fib: 0,
             destination,
             paths: vec![path],
             deadline: Some(600),
@@ -154,6 +155,7 @@ fn deletes_name_a_member_or_none() {
     assert_eq!(
         delete("delete 10.0.0.0/8"),
         RouteDelete {
+            fib: 0,
             destination,
             gateway: None,
             port: None
@@ -162,6 +164,7 @@ fn deletes_name_a_member_or_none() {
     assert_eq!(
         delete("del 10.0.0.0/8 192.0.2.1"),
         RouteDelete {
+            fib: 0,
             destination,
             gateway,
             port: None
@@ -171,6 +174,7 @@ fn deletes_name_a_member_or_none() {
     assert_eq!(
         delete("del 10.0.0.0/8 -iface rack"),
         RouteDelete {
+            fib: 0,
             destination,
             gateway: None,
             port
@@ -282,13 +286,54 @@ fn a_family_behind_the_destination_is_that_of_the_gateways() {
 }
 
 #[test]
+fn a_fib_is_told_before_or_behind_the_command() {
+    for line in [
+        "-fib 3 add 10.0.0.0/8 192.0.2.1",
+        "-n -fib 3 add 10.0.0.0/8 192.0.2.1",
+        "add -fib 3 10.0.0.0/8 192.0.2.1",
+        "add 10.0.0.0/8 192.0.2.1 -fib 3",
+    ] {
+        match good(line) {
+            Command::Add(_, ask) => assert_eq!(ask.fib, 3, "{line}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let of = |family| RouteFamily { family, fib: 3 };
+    assert_eq!(good("-fib 3 show"), Command::Show(of(None)));
+    let v6 = of(Some(Family::Inet6));
+    assert_eq!(good("flush -fib 3 -6"), Command::Flush(v6));
+    assert_eq!(good("monitor -fib 0"), Command::Monitor(Some(0)));
+    for line in ["get -fib 3 10.0.0.1", "-fib 3 get 10.0.0.0/8"] {
+        match good(line) {
+            Command::Get(ask) => assert_eq!(ask.fib, 3, "{line}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    match (
+        good("-fib 3 delete 10.0.0.0/8"),
+        good("change -fib 3 10.0.0.0/8 192.0.2.1"),
+    ) {
+        (Command::Delete(_, gone), Command::Change(_, other)) => {
+            assert_eq!((gone.fib, other.fib), (3, 3));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(good("-fib 3 load FILE"), good("load FILE -fib 3"));
+    assert_ne!(good("load FILE"), good("load FILE -fib 3"));
+    assert_eq!(good("-fib 3 export"), good("export -fib 3"));
+}
+
+#[test]
 fn the_other_commands_take_a_family() {
-    assert_eq!(good("-46 show"), Command::Show(None));
-    assert_eq!(good("show -6 -4"), Command::Show(None));
-    assert_eq!(good("show"), Command::Show(None));
-    assert_eq!(good("-n show -6"), Command::Show(Some(Family::Inet6)));
-    assert_eq!(good("-n4 flush"), Command::Flush(Some(Family::Inet)));
-    assert_eq!(good("monitor"), Command::Monitor);
+    assert_eq!(good("-46 show"), Command::Show(None.into()));
+    assert_eq!(good("show -6 -4"), Command::Show(None.into()));
+    assert_eq!(good("show"), Command::Show(None.into()));
+    assert_eq!(
+        good("-n show -6"),
+        Command::Show(Some(Family::Inet6).into())
+    );
+    assert_eq!(good("-n4 flush"), Command::Flush(Some(Family::Inet).into()));
+    assert_eq!(good("monitor"), Command::Monitor(None));
 }
 
 #[test]
@@ -398,8 +443,8 @@ fn bad_lines_are_told_what_would_be_right() {
             "10.0.0.1 and ::1 are of different families",
         ),
         (
-            "add -fib 2 10.0.0.0/8 192.0.2.1",
-            "-fib 2: this gateway has one table, 0",
+            "add -fib x 10.0.0.0/8 192.0.2.1",
+            "-fib x: write a FIB's number, from 0",
         ),
     ];
     for (line, message) in cases {

@@ -25,6 +25,7 @@ fn batch(sets: Vec<PathSet>, hosts: u32, others: &[(&str, u32)]) -> Batch {
         firsts[*set as usize][family].get_or_insert(*prefix);
     }
     Batch {
+        fib: 0,
         sets,
         firsts,
         routes,
@@ -70,7 +71,10 @@ fn other_calls_are_answered_between_slices_and_other_changes_are_refused() {
                 refusal(rig.live.route_delete(delete(SERVICE, None))).0,
                 Reason::Busy
             );
-            assert_eq!(refusal(rig.live.route_flush(None, 9)).0, Reason::Busy);
+            assert_eq!(
+                refusal(rig.live.route_flush(None.into(), 9)).0,
+                Reason::Busy
+            );
             let second = batch(vec![set(&["192.0.2.12"])], 1, &[]);
             assert_eq!(refusal(rig.live.batch_commit(second)).0, Reason::Busy);
         }
@@ -174,7 +178,7 @@ fn neighbours_are_reserved_once_a_next_hop_and_given_back_with_its_last_route() 
 fn a_refused_batch_says_which_route_and_leaves_nothing_behind() {
     let mut rig = rig();
     rig.live.route_add(add(SERVICE, &["192.0.2.11"])).unwrap();
-    let before = rig.live.routes(None, None, 100);
+    let before = rig.live.routes(None.into(), None, 100);
     let none = PathSet::default();
     for (sets, others, wanted, line) in [
         (
@@ -211,7 +215,7 @@ fn a_refused_batch_says_which_route_and_leaves_nothing_behind() {
         let (reason, told) = refusal(loaded(&mut rig, batch(sets, 10, &[others])));
         assert_eq!(reason, wanted, "{told}");
         assert!(told.starts_with(line), "{told}");
-        assert_eq!(rig.live.routes(None, None, 100), before);
+        assert_eq!(rig.live.routes(None.into(), None, 100), before);
         assert_eq!(reserved(&mut rig), ["192.0.2.11"], "{told}");
     }
 }
@@ -257,7 +261,7 @@ fn what_is_exported_is_what_a_batch_takes() {
     loaded(&mut rig, batch(sets.clone(), 5, &others)).unwrap();
     let (mut after, mut exported) = (None, Vec::new());
     loop {
-        let slice = rig.live.route_export(None, after, 2);
+        let slice = rig.live.route_export(None.into(), after, 2);
         let named = slice
             .routes
             .iter()

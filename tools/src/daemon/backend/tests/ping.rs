@@ -96,6 +96,7 @@ fn nobody_who_answers_is_a_timeout() {
 fn what_cannot_be_pinged_is_refused_in_one_line() {
     let mut rig = rig();
     let blackhole = RouteAdd {
+        fib: 0,
         options: Default::default(),
         destination: prefix("172.16.0.0/12"),
         paths: vec![PathSpec {

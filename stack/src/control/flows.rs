@@ -4,7 +4,7 @@ use super::{Control, ControlError};
 use crate::flows::{FlowFilter, FlushJob};
 use crate::links::WorkerCmd;
 use flowtable::{Class, Dir, State};
-use route::{NhopIdx, NhopKey, Pin, PinState};
+use route::{FibId, NhopIdx, NhopKey, Pin, PinState};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub struct FlowSide {
 /// A flow as `flow list` shows it. `sides[0]` is from `ends.0` to `ends.1`.
 #[derive(Clone, Debug)]
 pub struct FlowRow {
+    /// The FIB of the port that it came in by.
+    pub fib: FibId,
     /// Transport protocol.
     pub proto: u8,
     /// The two ends; the first is the one with the smaller address.

@@ -14,7 +14,7 @@ use crate::time::Now;
 use crate::worker::SlotMap;
 use flowtable::{Dir, EntryView, Key, SLOTS, Stats, Table};
 use hashbrown::HashMap;
-use route::{NhopGen, NhopIdx, NhopKey, Pin, PinState, PortId, View};
+use route::{FibId, NhopGen, NhopIdx, NhopKey, Pin, PinState, PortId, View};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -58,6 +58,7 @@ impl Reader {
         let idle = idle_ms(entry, now);
         let lives = u64::from(entry.timeout_s) * 1000;
         FlowRow {
+            fib: FibId(entry.key.fib()),
             proto: entry.key.proto(),
             ends: entry.key.ends(),
             opener: entry.opener,

@@ -102,7 +102,7 @@ fn print(out: &mut dyn Write, flow: &Flow) -> io::Result<()> {
             &both(|direction| direction.packets),
             &both(|direction| direction.bytes),
             &flow.worker.to_string(),
-            &flow.slot.to_string(),
+            &(flow.slot.to_string() + &names::in_fib(" fib ", flow.fib)),
         ],
     )
 }

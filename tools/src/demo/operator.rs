@@ -178,6 +178,7 @@ mod tests {
             reverse: direction(reverse),
             worker: 0,
             slot: 0,
+            fib: 0,
         }
     }
 

@@ -543,6 +543,7 @@ fn flow(protocol: &str, at: u32) -> Flow {
         bytes: packets * 100,
     };
     Flow {
+        fib: 0,
         protocol: protocol.into(),
         client: ([10, 99, 0, 2], 40_000 + u16::try_from(at % 20_000).unwrap()).into(),
         server: ([203, 0, 113, 10], 80).into(),

@@ -3,6 +3,7 @@
 use super::message::CallError;
 use super::message::Reason;
 use super::route::PathKind;
+use super::route::is_first_fib;
 use super::route::path_name;
 use super::text;
 use flowtable::State;
@@ -127,6 +128,9 @@ pub struct Flow {
     pub worker: u16,
     /// Its owner slot.
     pub slot: u16,
+    /// The FIB of the port that it came in by.
+    #[serde(default, skip_serializing_if = "is_first_fib")]
+    pub fib: u8,
 }
 
 /// A page of `FlowList`.

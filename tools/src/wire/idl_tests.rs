@@ -208,7 +208,7 @@ fn assert_types(description: &Description) {
     check("FlowDirection", keys(&direction));
     let flow = json!({
         "protocol": "tcp", "client": "10.0.0.1:1", "server": "10.0.0.2:2", "state": "s", "class": "c", "idle": 1,
-        "expires": 1, "forward": direction, "reverse": direction, "worker": 0, "slot": 0
+        "expires": 1, "forward": direction, "reverse": direction, "worker": 0, "slot": 0, "fib": 1
     });
     check("Flow", keys(&serde_json::from_value::<Flow>(flow).unwrap()));
     let table = FlowTable {

@@ -137,6 +137,7 @@ fn flow(row: &FlowRow, reader: &Reader) -> wire::Flow {
         reverse: direction(reverse, reader),
         worker: u16::try_from(row.worker).unwrap_or(u16::MAX),
         slot: row.slot,
+        fib: row.fib.0,
     }
 }
 

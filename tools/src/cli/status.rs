@@ -129,7 +129,7 @@ fn print_leaving(out: &mut dyn Write, style: Style, nexthop: &Leaving) -> io::Re
     let from = nexthop
         .destination
         .as_ref()
-        .map(|destination| format!(" from {destination}"));
+        .map(|to| format!(" from {to}{}", names::in_fib(" of FIB ", nexthop.fib)));
     let deadline = nexthop.deadline.map(|seconds| {
         format!(
             ", which must move in {}",

@@ -504,6 +504,7 @@ impl Backend for Fake {
         let leaving = Leaving {
             name: "192.0.2.12".into(),
             destination: Some("203.0.113.0/24".into()),
+            fib: 0,
             admin: Admin::Draining,
             health: Health::Up,
             flows: 2,

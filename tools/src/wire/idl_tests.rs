@@ -275,6 +275,7 @@ fn assert_types(description: &Description) {
     let leaving = Leaving {
         name: "n".into(),
         destination: Some("d".into()),
+        fib: 1,
         admin: Admin::In,
         health: Health::Up,
         flows: 0,
@@ -448,6 +449,7 @@ fn every_event_has_fields_that_are_described() {
         up: true,
     };
     let many = News::RoutesChanged {
+        fib: 1,
         added: 1,
         changed: 1,
         deleted: 1,

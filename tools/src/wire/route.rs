@@ -410,6 +410,9 @@ pub enum News {
     RouteDeleted(RouteDone),
     /// So many routes were changed as one that each is not told.
     RoutesChanged {
+        /// In which FIB; 0 when left out.
+        #[serde(default, skip_serializing_if = "is_first_fib")]
+        fib: u8,
         /// Prefixes that are new.
         added: u64,
         /// Prefixes that have other paths.

@@ -4,6 +4,7 @@ use super::route::Admin;
 use super::route::Health;
 use super::route::Path;
 use super::route::PathKind;
+use super::route::is_first_fib;
 use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -182,6 +183,9 @@ pub struct Leaving {
     /// The prefix whose group it leaves; absent when it leaves all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
+    /// That prefix's FIB.
+    #[serde(default, skip_serializing_if = "is_first_fib")]
+    pub fib: u8,
     /// Whether it takes new flows.
     pub admin: Admin,
     /// Whether it answers.

@@ -68,6 +68,8 @@ impl BatchSpec {
 /// What a batch did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BatchDone {
+    /// The FIB that it changed.
+    pub fib: FibId,
     /// Prefixes that are new.
     pub added: u64,
     /// Prefixes that have other paths.
@@ -137,6 +139,10 @@ pub struct Batch {
 impl Batch {
     /// A batch of which nothing is done yet.
     pub fn new(spec: BatchSpec) -> Self {
+        let done = BatchDone {
+            fib: spec.fib,
+            ..BatchDone::default()
+        };
         Self {
             spec,
             phase: Phase::Compare,
@@ -145,7 +151,7 @@ impl Batch {
             targets: HashMap::new(),
             held: Vec::new(),
             ops: Vec::new(),
-            done: BatchDone::default(),
+            done,
             refused: None,
             told: None,
             ended: Vec::new(),

@@ -39,6 +39,7 @@ fn run(lab: &mut Lab, spec: BatchSpec, units: usize) -> Result<BatchDone, RouteE
 
 const fn done(added: u64, changed: u64, deleted: u64) -> BatchDone {
     BatchDone {
+        fib: crate::ids::FibId(0),
         added,
         changed,
         deleted,

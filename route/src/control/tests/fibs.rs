@@ -146,7 +146,10 @@ fn a_batch_replaces_the_routes_of_its_fib_alone() {
         });
         while batch.step(&mut lab.control, 2, lab.now) != BatchState::Ended {}
         let (done, _) = batch.outcome().unwrap();
-        assert_eq!((done.added, done.changed, done.deleted), (0, 1, 2));
+        assert_eq!(
+            (done.fib, done.added, done.changed, done.deleted),
+            (fib, 0, 1, 2)
+        );
         assert_eq!(host(&lab, fib, "11.0.0.1"), Some(owner));
         assert_eq!(host(&lab, fib, "10.0.0.1"), None);
         let other = if fib == F1 { (FibId(0), 1) } else { (F1, 3) };

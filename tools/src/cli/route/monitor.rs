@@ -41,7 +41,8 @@ fn fib_of(news: &News) -> Option<u8> {
         News::RouteAdded(done) | News::RouteChanged(done) | News::RouteDeleted(done) => {
             Some(done.fib)
         }
-        News::RoutesChanged { .. } | News::Nexthop { .. } | News::Port { .. } => None,
+        News::RoutesChanged { fib, .. } => Some(*fib),
+        News::Nexthop { .. } | News::Port { .. } => None,
     }
 }
 
@@ -56,12 +57,14 @@ fn print(out: &mut dyn Write, event: &Event, size: usize) -> io::Result<()> {
         News::RouteChanged(done) => route(out, "RTM_CHANGE: Change Metrics or flags", size, done),
         News::RouteDeleted(done) => route(out, "RTM_DELETE: Delete Route", size, done),
         News::RoutesChanged {
+            fib,
             added,
             changed,
             deleted,
         } => writeln!(
             out,
-            "RTM_BATCH: many routes as one: len {size}, added {added}, changed {changed}, deleted {deleted}"
+            "RTM_BATCH: many routes as one: len {size}, added {added}, changed {changed}, deleted {deleted}{}",
+            names::in_fib(", fib ", *fib)
         ),
         News::Nexthop {
             nexthop,

@@ -109,6 +109,7 @@ impl Live {
         match event {
             ControlEvent::Route(change) => Some(self.route_news(change)),
             ControlEvent::Batch(done) => Some(News::RoutesChanged {
+                fib: done.fib.0,
                 added: done.added,
                 changed: done.changed,
                 deleted: done.deleted,

@@ -214,6 +214,7 @@ fn leaving(one: &stack::control::Leaving, reader: &Reader) -> Leaving {
     Leaving {
         name: path_name(kind(key.kind), key.gateway, Some(&port)),
         destination: one.destination.map(|prefix| prefix.to_string()),
+        fib: one.destination.map_or(0, |prefix| prefix.fib().0),
         admin: if drains {
             admin(route::Admin::Draining)
         } else {

@@ -134,6 +134,7 @@ fn monitors_are_told_of_each_of_few_routes_and_of_many_as_one() {
     );
     let many = tell(5000);
     let one = News::RoutesChanged {
+        fib: 0,
         added: 4997,
         changed: 0,
         deleted: 0,

@@ -2,66 +2,59 @@
 //!
 //! A single lookup waits for each load and guesses where it ends. In lockstep the loads of all lanes are under
 //! way together, and no branch depends on one address. With AVX-512 eight lanes are one register; without,
-//! the same steps are taken lane by lane. Only 64 bits of an address take part: the few lanes that are still at a
-//! node then (IPv6 prefixes longer than /62), or are of no use from the start (IPv6 addresses that are not global
-//! unicast), are walked singly.
+//! the same steps are taken lane by lane, with the instruction that counts bits where there is one. Only 64 bits
+//! of an address take part: the few lanes that are still at a node then (IPv6 prefixes longer than /60) are
+//! walked singly.
 
-use super::{Addr, Fib, NODE, STRIDE};
+use super::{Addr, Fib, NODE, STRIDE, direct, levels};
 use crate::ids::GroupId;
 use crate::sync::Ordering;
+use std::hint::select_unpredictable;
 
 /// Lanes of the blocks that a burst is cut into, the widest first.
 const WIDE: usize = 64;
 const MIDDLE: usize = 32;
 const NARROW: usize = 16;
 
-/// How a block of lanes is looked up: keys in, entries out.
-trait Way {
-    fn walk<const N: usize>(&self, keys: &[u64; N]) -> [u32; N];
+/// How a block of lanes is looked up.
+pub(super) trait Way: Copy {
+    fn block<A: Addr, const N: usize>(
+        self,
+        fib: &Fib<A>,
+        addrs: &[A; N],
+        groups: &mut [Option<GroupId>; N],
+    );
 }
 
 /// Lane by lane, on any machine.
-struct Portable<'a, A: Addr>(&'a Fib<A>);
+#[derive(Clone, Copy)]
+pub(super) struct Portable;
 
-impl<A: Addr> Way for Portable<'_, A> {
+impl Way for Portable {
     #[inline]
-    fn walk<const N: usize>(&self, keys: &[u64; N]) -> [u32; N] {
-        let mut entries = keys.map(|key| self.0.root_entry(key));
-        let mut rest = keys.map(|key| key << A::KEY_ROOT);
+    fn block<A: Addr, const N: usize>(
+        self,
+        fib: &Fib<A>,
+        addrs: &[A; N],
+        groups: &mut [Option<GroupId>; N],
+    ) {
+        let nodes = fib.arena.nodes();
+        let keys = addrs.map(A::key);
+        let mut entries = keys.map(|key| fib.direct_entry(key, nodes));
+        let mut rest = keys.map(|key| key << direct::<A>());
         for _ in 0..levels::<A>() {
             if entries.iter().fold(0, |any, entry| any | entry) & NODE == 0 {
                 break;
             }
-            for (entry, rest) in entries.iter_mut().zip(&mut rest) {
-                let is_node = *entry & NODE != 0;
-                // A lane that has ended reads the first node, and keeps what it has.
-                let block = if is_node { *entry & !NODE } else { 0 };
-                let next = self.0.arena.entry(block, (*rest >> (64 - STRIDE)) as u32);
-                *entry = if is_node { next } else { *entry };
-                *rest <<= STRIDE;
+            for (entry, rest) in entries.iter_mut().zip(&rest) {
+                // A lane that has ended reads some word, and keeps what it has.
+                let next = nodes.in_node(*entry, rest >> (64 - STRIDE));
+                *entry = select_unpredictable(*entry & NODE != 0, next, *entry);
             }
+            rest.iter_mut().for_each(|rest| *rest <<= STRIDE);
         }
-        entries
+        fib.finish(addrs, &entries, groups);
     }
-}
-
-/// Eight lanes a register.
-#[cfg(all(target_arch = "x86_64", not(loom)))]
-struct Vector<'a, A: Addr>(&'a Fib<A>, super::simd::Avx512);
-
-#[cfg(all(target_arch = "x86_64", not(loom)))]
-impl<A: Addr> Way for Vector<'_, A> {
-    #[inline]
-    fn walk<const N: usize>(&self, keys: &[u64; N]) -> [u32; N] {
-        let mut entries = [0; N];
-        self.1.walk(self.0, levels::<A>(), keys, &mut entries);
-        entries
-    }
-}
-
-/// Levels of nodes that 64 bits lead through.
-const fn levels<A: Addr>() -> u32 {
-    (64 - A::KEY_ROOT) / STRIDE
 }
 
 impl<A: Addr> Fib<A> {
@@ -69,66 +62,72 @@ impl<A: Addr> Fib<A> {
     pub(crate) fn lookup_burst(&self, addrs: &[A], groups: &mut [Option<GroupId>]) {
         #[cfg(all(target_arch = "x86_64", not(loom)))]
         if let Some(avx512) = super::simd::Avx512::detect() {
-            return self.burst(&Vector(self, avx512), addrs, groups);
+            return self.burst(avx512, addrs, groups);
         }
         self.lookup_burst_portable(addrs, groups);
     }
 
     /// As [`Self::lookup_burst`], without vector instructions.
     pub(crate) fn lookup_burst_portable(&self, addrs: &[A], groups: &mut [Option<GroupId>]) {
-        self.burst(&Portable(self), addrs, groups);
+        self.burst(Portable, addrs, groups);
     }
 
-    fn burst(&self, way: &impl Way, addrs: &[A], groups: &mut [Option<GroupId>]) {
-        let mut groups = groups.iter_mut();
-        let mut rest = addrs;
-        while rest.len() > MIDDLE {
-            rest = self.block::<WIDE>(way, rest, &mut groups);
+    fn burst(&self, way: impl Way, addrs: &[A], groups: &mut [Option<GroupId>]) {
+        let lanes = addrs.len().min(groups.len());
+        let (whole, addrs) = addrs[..lanes].as_chunks::<WIDE>();
+        let (whole_groups, groups) = groups[..lanes].as_chunks_mut::<WIDE>();
+        for (addrs, groups) in whole.iter().zip(whole_groups) {
+            way.block(self, addrs, groups);
         }
-        while rest.len() > NARROW {
-            rest = self.block::<MIDDLE>(way, rest, &mut groups);
-        }
-        while !rest.is_empty() {
-            rest = self.block::<NARROW>(way, rest, &mut groups);
+        match addrs.len() {
+            0 => {}
+            1..=NARROW => self.part::<NARROW>(way, addrs, groups),
+            len if len <= MIDDLE => self.part::<MIDDLE>(way, addrs, groups),
+            _ => self.part::<WIDE>(way, addrs, groups),
         }
     }
 
-    /// Looks up to `N` addresses up; lanes too many look the zero address up. Returns those that are left.
-    #[inline]
-    fn block<'a, 'b, const N: usize>(
+    /// Looks at most `N` addresses up; lanes too many look the zero address up.
+    fn part<const N: usize>(&self, way: impl Way, addrs: &[A], groups: &mut [Option<GroupId>]) {
+        if let (Some(addrs), Some(groups)) = (addrs.first_chunk(), groups.first_chunk_mut()) {
+            return way.block::<A, N>(self, addrs, groups);
+        }
+        let (mut padded, mut found) = ([A::default(); N], [None; N]);
+        for (lane, addr) in padded.iter_mut().zip(addrs) {
+            *lane = *addr;
+        }
+        way.block(self, &padded, &mut found);
+        for (group, found) in groups.iter_mut().zip(found) {
+            *group = found;
+        }
+    }
+
+    /// What entries mean. Inlined into code for the instructions that the machine has.
+    #[inline(always)]
+    pub(super) fn finish<const N: usize>(
         &self,
-        way: &impl Way,
-        addrs: &'b [A],
-        groups: &mut impl Iterator<Item = &'a mut Option<GroupId>>,
-    ) -> &'b [A] {
-        let (now, rest) = addrs.split_at(addrs.len().min(N));
-        let mut keys = [0; N];
-        for (key, addr) in keys.iter_mut().zip(now) {
-            *key = addr.key().unwrap_or(0);
-        }
-        self.finish(now, &way.walk(&keys), groups);
-        rest
-    }
-
-    fn finish<'a>(
-        &self,
-        addrs: &[A],
-        entries: &[u32],
-        groups: &mut impl Iterator<Item = &'a mut Option<GroupId>>,
+        addrs: &[A; N],
+        entries: &[u32; N],
+        groups: &mut [Option<GroupId>; N],
     ) {
-        for ((addr, entry), group) in addrs.iter().zip(entries).zip(groups) {
-            *group = if entry & NODE == 0 && addr.key().is_some() {
-                self.group(*entry)
-            } else {
-                self.lookup(*addr)
-            };
+        // After the entries, as a single lookup does.
+        let default = self.default.load(Ordering::Acquire);
+        for (group, entry) in groups.iter_mut().zip(entries) {
+            let leaf = if *entry == 0 { default } else { *entry };
+            *group = (leaf != 0).then_some(GroupId(leaf));
+        }
+        if entries.iter().fold(0, |any, entry| any | entry) & NODE != 0 {
+            self.finish_long(addrs, entries, groups);
         }
     }
 
-    /// The direct table's entry for an address that begins with `key`.
-    #[inline]
-    fn root_entry(&self, key: u64) -> u32 {
-        let entry = self.root.get((key >> (64 - A::KEY_ROOT)) as usize);
-        entry.map_or(0, |entry| entry.load(Ordering::Acquire))
+    /// Lanes that 64 bits did not lead to an end.
+    #[cold]
+    fn finish_long(&self, addrs: &[A], entries: &[u32], groups: &mut [Option<GroupId>]) {
+        for ((addr, entry), group) in addrs.iter().zip(entries).zip(groups) {
+            if entry & NODE != 0 {
+                *group = self.group(self.walk_on(*addr, *entry));
+            }
+        }
     }
 }

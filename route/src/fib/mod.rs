@@ -1,16 +1,16 @@
 //! FIB: longest-prefix match that readers walk while control changes it.
 //!
-//! A direct table of the first 18 bits (IPv4) or 20 bits (IPv6 global unicast; 10 of the rest), then nodes of 6
-//! bits each. A node is a block
-//! of 32-bit words in one arena: a bitmap of 64 bits that marks where a run of equal entries starts, then one
-//! entry a run. An entry is a group (leaf) or the index of a deeper node. A reader takes one table entry, then
-//! per node the bitmap, a popcount and the entry. A burst is looked up in lockstep (`burst`).
+//! A direct table of the first bits (18 of IPv4, 16 of IPv6; for IPv6 then a direct page of 8 more), then nodes
+//! of 6 bits each. A node is a block of 32-bit words in one arena: a bitmap of 64 bits that marks where a run of
+//! equal entries starts, then one entry a run. An entry is a group (leaf) or the index of a deeper node. A page is
+//! a block of one entry a child. A reader takes one entry of the table, one of the page if there is any, then per
+//! node the bitmap, a popcount and the entry. A burst is looked up in lockstep (`burst`).
 //!
-//! *Change.* Only nodes on the path of a prefix are touched. A node whose bitmap stays is changed entry by
-//! entry in place; else a copy is made and one store of the entry that leads to it publishes it. The old block
-//! is used again after every reader has passed a quiescent point. A reader therefore sees, for each address,
-//! the route before or the route after a change, never a third. The default route is one word of its own (an
-//! empty leaf means "see there"), so that it changes in one store.
+//! *Change.* Only nodes on the path of a prefix are touched. A page, and a node whose bitmap stays, is changed
+//! entry by entry in place; else a copy is made and one store of the entry that leads to it publishes it. The
+//! old block is used again after every reader has passed a quiescent point. A reader therefore sees, for each
+//! address, the route before or the route after a change, never a third. The default route is one word of its
+//! own (an empty leaf means "see there"), so that it changes in one store.
 //!
 //! *Concurrency.* [`Fib`] is read by anyone; [`FibWriter`] is control's. All words are atomics: following a
 //! stale index could at worst read a wrong word, never memory that is not there, and grace periods exclude it.
@@ -27,8 +27,8 @@ pub(crate) use writer::{FibFull, FibWriter};
 
 use crate::ids::GroupId;
 use crate::sync::{AtomicU32, Ordering};
-use arena::Arena;
-use std::ops::Range;
+use arena::{Arena, Nodes};
+use std::hint::select_unpredictable;
 
 /// Bits that a node consumes.
 const STRIDE: u32 = 6;
@@ -39,113 +39,66 @@ const HEAD: u32 = 2;
 /// Set in an entry that leads to a node; the rest is its index. Clear: the rest is a group.
 const NODE: u32 = 1 << 31;
 
-/// An address that the FIB can look up. Bits are left-aligned in 128.
-pub(crate) trait Addr: Copy + Eq + std::fmt::Debug {
-    /// Entries of the direct table.
-    const SLOTS: usize;
-    /// The longest prefix that a slot stands for.
-    const ROOT_MAX: u32;
-    /// Bits of a key that name a slot among the first ones of the direct table.
-    const KEY_ROOT: u32;
-    /// The address.
-    fn aligned(self) -> u128;
-    /// 64 bits by which a burst finds its way, if it can: the first `KEY_ROOT` of them name the slot.
-    fn key(self) -> Option<u64>;
-    /// Where the walk of an address begins: its slot, and the bits that stands for.
-    fn start(bits: u128) -> (usize, u32);
-    /// The prefix that a slot stands for.
-    fn home(slot: usize) -> (u128, u32);
-    /// The slots below a prefix that is no longer than they are.
-    fn slots(bits: u128, len: u32) -> [Range<usize>; 2];
-}
+/// An address that the FIB can look up.
+pub(crate) trait Addr: Copy + Eq + Default + bytemuck::Pod + std::fmt::Debug {
+    /// Bits of the direct table.
+    const ROOT: u32;
+    /// Bits of the pages below it; 0 is no pages.
+    const PAGE: u32;
 
-const V4_ROOT: u32 = 18;
+    /// The address, left-aligned in 128 bits.
+    fn aligned(self) -> u128;
+    /// Its first 64 bits: by them a burst finds its way.
+    fn key(self) -> u64;
+}
 
 #[expect(clippy::use_self, reason = "a count of bits, not an address")]
 impl Addr for u32 {
-    const SLOTS: usize = 1 << V4_ROOT;
-    const ROOT_MAX: u32 = V4_ROOT;
-    const KEY_ROOT: u32 = V4_ROOT;
+    const ROOT: u32 = 18;
+    const PAGE: u32 = 0;
 
     fn aligned(self) -> u128 {
         u128::from(self) << 96
     }
 
     #[inline]
-    fn key(self) -> Option<u64> {
-        Some(u64::from(self) << 32)
-    }
-
-    #[inline]
-    fn start(bits: u128) -> (usize, u32) {
-        ((bits >> (128 - V4_ROOT)) as usize, V4_ROOT)
-    }
-
-    fn home(slot: usize) -> (u128, u32) {
-        ((slot as u128) << (128 - V4_ROOT), V4_ROOT)
-    }
-
-    fn slots(bits: u128, len: u32) -> [Range<usize>; 2] {
-        [below(Self::start(bits).0, V4_ROOT - len), 0..0]
+    fn key(self) -> u64 {
+        u64::from(self) << 32
     }
 }
 
-/// Bits of a slot of global unicast, 2000::/3: nearly every prefix there is. Its first three are not stored.
-const GLOBAL_ROOT: u32 = 20;
-const GLOBAL: u128 = 1 << 125;
-const GLOBAL_LEN: u32 = 3;
-const GLOBAL_SLOTS: usize = 1 << (GLOBAL_ROOT - GLOBAL_LEN);
-/// Bits of any other slot.
-const OTHER_ROOT: u32 = 10;
-
-const fn is_global(bits: u128) -> bool {
-    bits >> (128 - GLOBAL_LEN) == GLOBAL >> (128 - GLOBAL_LEN)
-}
-
+/// Nearly all IPv6 prefixes lie in some 60 blocks of 16 bits, few are shorter than 24 bits, and half are of 48: a
+/// table of 16 bits and pages of 8 are small, and four nodes lead from there to 48.
 impl Addr for u128 {
-    const SLOTS: usize = GLOBAL_SLOTS + (1 << OTHER_ROOT);
-    const ROOT_MAX: u32 = GLOBAL_ROOT;
-    const KEY_ROOT: u32 = GLOBAL_ROOT - GLOBAL_LEN;
+    const ROOT: u32 = 16;
+    const PAGE: u32 = 8;
 
     fn aligned(self) -> u128 {
         self
     }
 
     #[inline]
-    fn key(self) -> Option<u64> {
-        is_global(self).then_some((self >> (64 - GLOBAL_LEN)) as u64)
-    }
-
-    #[inline]
-    fn start(bits: u128) -> (usize, u32) {
-        if is_global(bits) {
-            let slot = (bits >> (128 - GLOBAL_ROOT)) as usize & (GLOBAL_SLOTS - 1);
-            return (slot, GLOBAL_ROOT);
-        }
-        let slot = (bits >> (128 - OTHER_ROOT)) as usize;
-        (GLOBAL_SLOTS + slot, OTHER_ROOT)
-    }
-
-    fn home(slot: usize) -> (u128, u32) {
-        match slot.checked_sub(GLOBAL_SLOTS) {
-            None => (GLOBAL | (slot as Self) << (128 - GLOBAL_ROOT), GLOBAL_ROOT),
-            Some(slot) => ((slot as Self) << (128 - OTHER_ROOT), OTHER_ROOT),
-        }
-    }
-
-    fn slots(bits: u128, len: u32) -> [Range<usize>; 2] {
-        let first = Self::start(bits).0;
-        if is_global(bits) && len >= GLOBAL_LEN {
-            return [below(first, GLOBAL_ROOT - len), 0..0];
-        }
-        let others = below(first, OTHER_ROOT - len);
-        let covers_global = len < GLOBAL_LEN && (bits ^ GLOBAL) >> (128 - len) == 0;
-        [others, if covers_global { 0..GLOBAL_SLOTS } else { 0..0 }]
+    fn key(self) -> u64 {
+        (self >> 64) as u64
     }
 }
 
-const fn below(first: usize, bits: u32) -> Range<usize> {
-    first..first + (1 << bits)
+/// Bits of the direct table and the pages.
+const fn direct<A: Addr>() -> u32 {
+    A::ROOT + A::PAGE
+}
+
+/// Nodes that the first 64 bits of an address lead through: all that there are, for IPv4.
+const fn levels<A: Addr>() -> u32 {
+    let (in_key, all) = (
+        64 - direct::<A>(),
+        size_of::<A>() as u32 * 8 - direct::<A>(),
+    );
+    if all < in_key {
+        all.div_ceil(STRIDE)
+    } else {
+        in_key / STRIDE
+    }
 }
 
 /// The reader's side.
@@ -160,7 +113,7 @@ pub(crate) struct Fib<A: Addr> {
 impl<A: Addr> Fib<A> {
     fn new(limit_words: usize) -> Self {
         Self {
-            root: (0..A::SLOTS).map(|_| AtomicU32::new(0)).collect(),
+            root: (0..1 << A::ROOT).map(|_| AtomicU32::new(0)).collect(),
             arena: Arena::new(limit_words),
             default: AtomicU32::new(0),
             _family: std::marker::PhantomData,
@@ -176,17 +129,42 @@ impl<A: Addr> Fib<A> {
     /// The entry that an address ends at.
     #[inline]
     fn walk(&self, addr: A) -> u32 {
-        let bits = addr.aligned();
-        let (slot, used) = A::start(bits);
-        let mut rest = bits << used;
-        let root = self.root.get(slot);
-        let mut entry = root.map_or(0, |entry| entry.load(Ordering::Acquire));
+        let (key, nodes) = (addr.key(), self.arena.nodes());
+        let mut entry = self.direct_entry(key, nodes);
+        let mut rest = key << direct::<A>();
+        for _ in 0..levels::<A>() {
+            if entry & NODE == 0 {
+                return entry;
+            }
+            entry = nodes.in_node(entry, rest >> (64 - STRIDE));
+            rest <<= STRIDE;
+        }
+        self.walk_on(addr, entry)
+    }
+
+    /// The rest of the way, beyond what a key leads to.
+    #[cold]
+    fn walk_on(&self, addr: A, mut entry: u32) -> u32 {
+        let mut rest = addr.aligned() << (direct::<A>() + levels::<A>() * STRIDE);
         while entry & NODE != 0 {
-            let child = (rest >> (128 - STRIDE)) as u32;
-            entry = self.arena.entry(entry & !NODE, child);
+            let child = (rest >> (128 - STRIDE)) as u64;
+            entry = self.arena.nodes().in_node(entry, child);
             rest <<= STRIDE;
         }
         entry
+    }
+
+    /// The entry of the direct table, or of the page below it.
+    #[inline(always)]
+    fn direct_entry(&self, key: u64, nodes: Nodes<'_>) -> u32 {
+        let root = self.root.get((key >> (64 - A::ROOT)) as usize);
+        let entry = root.map_or(0, |entry| entry.load(Ordering::Acquire));
+        if A::PAGE == 0 {
+            return entry;
+        }
+        // A leaf's lane reads some word too, and keeps what it has: no branch depends on the address.
+        let below = nodes.in_page(entry, key << A::ROOT >> (64 - A::PAGE));
+        select_unpredictable(entry & NODE != 0, below, entry)
     }
 
     /// What a leaf means.

@@ -226,41 +226,74 @@ fn a_flood_of_host_routes_is_found_and_leaves_nothing_behind() {
     }
 }
 
-#[test]
-fn a_full_arena_refuses_and_keeps_what_was_there() {
-    let (mut writer, fib) = FibWriter::<u32>::new(1);
-    let mut added = Vec::new();
+/// Host routes until one is refused; with `churn`, half of them are taken away again and no memory comes back, so
+/// that the arena ends in the middle of a change. All that was not refused must be there, and nothing else.
+fn fill<A: Num>(limit: usize, churn: bool) {
+    let (mut writer, fib) = FibWriter::<A>::new(limit);
+    let mut added = BTreeMap::new();
+    let mut rng = fastrand::Rng::with_seed(limit as u64);
+    let mut random = move || A::from_aligned(rng.u128(..) & mask(A::WIDTH as u8));
+    let halves = [0, 1 << 127].map(A::from_aligned);
+    for half in halves {
+        writer.set(half, 1, GroupId(1_000_000)).unwrap();
+    }
     let refused = (0..200_000u32).find(|i| {
-        let addr = i.wrapping_mul(0x9e37_79b1);
-        let full = writer.set(addr, 32, GroupId(i + 1)).is_err();
-        if !full {
-            added.push((addr, i + 1));
+        let addr = random();
+        let full = writer.set(addr, A::WIDTH as u8, GroupId(i + 1)).is_err();
+        let removed = churn && i % 2 == 0 && writer.remove(addr, A::WIDTH as u8).is_ok();
+        if !full && !removed {
+            added.insert(addr, i + 1);
         }
         full
     });
     assert!(refused.is_some());
-    for (addr, group) in added {
-        assert_eq!(fib.lookup(addr), Some(GroupId(group)));
+    // What was refused left nothing that a change of a shorter prefix could bring to light.
+    for half in halves {
+        writer.set(half, 1, GroupId(1_000_001)).unwrap();
+    }
+    for (addr, group) in &added {
+        assert_eq!(fib.lookup(*addr), Some(GroupId(*group)), "{addr:x?}");
+    }
+    for addr in (0..2000).map(|_| random()) {
+        let want = added.get(&addr).copied().unwrap_or(1_000_001);
+        assert_eq!(fib.lookup(addr), Some(GroupId(want)), "{addr:x?}");
     }
 }
 
 #[test]
-fn a_reader_beside_updates_sees_the_old_or_the_new_route_never_a_third() {
-    let (mut writer, fib) = FibWriter::<u32>::new(LIMIT);
-    // Address 10.1.2.3 is covered by 10/8 (1), at times by 10.1/16 (2) and 10.1.2.3/32 (3); its neighbours
-    // come and go, so that nodes are copied, moved and reused all the time.
+fn a_full_arena_refuses_and_keeps_what_was_there() {
+    fill::<u32>(1 << 10, false);
+    fill::<u32>(1 << 10, true);
+    for limit in (2..60).map(|step| 500 * step) {
+        fill::<u128>(limit, false);
+        fill::<u128>(limit, true);
+    }
+}
+
+/// Address 10.1.2.3, or 0a01:0203::, is covered by a prefix of the first of `lens` (1), at times by one of the
+/// second (2) and of the third (3); its neighbours come and go, so that nodes are copied, moved and reused all
+/// the time. Returns how often a reader saw each, singly and in bursts.
+fn read_beside_updates<A: Num>(lens: [u8; 3], neighbours: u128) -> [u64; 4] {
+    const BITS: u128 = 0x0a01_0203 << 96;
+    let (mut writer, fib) = FibWriter::<A>::new(LIMIT);
     let qsbr = Arc::new(Qsbr::new(1));
     let stop = Arc::new(AtomicBool::new(false));
-    writer.set(0x0a00_0000, 8, GroupId(1)).unwrap();
+    let prefix = |bits: u128, len: u8| (A::from_aligned(bits & mask(len)), len);
+    let nested = lens.map(|len| prefix(BITS, len));
+    writer.set(nested[0].0, nested[0].1, GroupId(1)).unwrap();
     let reader = {
         let (fib, qsbr, stop) = (Arc::clone(&fib), Arc::clone(&qsbr), Arc::clone(&stop));
         std::thread::spawn(move || {
-            let me = qsbr.reader(0);
+            let (me, addr) = (qsbr.reader(0), A::from_aligned(BITS));
             let mut seen = [0u64; 4];
+            let mut groups = [None; 80];
             while !stop.load(Ordering::Relaxed) {
                 me.quiescent();
-                for _ in 0..32 {
-                    match fib.lookup(0x0a01_0203) {
+                fib.lookup_burst(&[addr; 64], &mut groups[..64]);
+                fib.lookup_burst_portable(&[addr; 8], &mut groups[64..72]);
+                groups[72..].fill_with(|| fib.lookup(addr));
+                for group in groups {
+                    match group {
                         Some(GroupId(group @ 1..=3)) => seen[group as usize] += 1,
                         other => panic!("a third answer: {other:?}"),
                     }
@@ -271,21 +304,33 @@ fn a_reader_beside_updates_sees_the_old_or_the_new_route_never_a_third() {
     };
     let mut rng = fastrand::Rng::with_seed(7);
     for _ in 0..60_000 {
-        let neighbour = 0x0a01_0200 + rng.u32(..256);
+        let beside = (0x0a01_0200 + rng.u128(..neighbours)) << 96;
+        let neighbour = prefix(if beside == BITS { 0 } else { beside }, 32);
         match rng.u8(..6) {
-            0 => writer.set(0x0a01_0000, 16, GroupId(2)).unwrap(),
-            1 => writer.remove(0x0a01_0000, 16).unwrap(),
-            2 => writer.set(0x0a01_0203, 32, GroupId(3)).unwrap(),
-            3 => writer.remove(0x0a01_0203, 32).unwrap(),
-            4 if neighbour != 0x0a01_0203 => writer.set(neighbour, 32, GroupId(9)).unwrap(),
-            _ if neighbour != 0x0a01_0203 => writer.remove(neighbour, 32).unwrap(),
-            _ => {}
+            0 => writer.set(nested[1].0, nested[1].1, GroupId(2)).unwrap(),
+            1 => writer.remove(nested[1].0, nested[1].1).unwrap(),
+            2 => writer.set(nested[2].0, nested[2].1, GroupId(3)).unwrap(),
+            3 => writer.remove(nested[2].0, nested[2].1).unwrap(),
+            4 => writer.set(neighbour.0, neighbour.1, GroupId(9)).unwrap(),
+            _ => writer.remove(neighbour.0, neighbour.1).unwrap(),
         }
         writer.reclaim(&qsbr);
     }
     stop.store(true, Ordering::Relaxed);
-    let seen = reader.join().unwrap();
-    assert!(seen[1] + seen[2] + seen[3] > 0);
+    reader.join().unwrap()
+}
+
+#[test]
+fn a_reader_beside_updates_sees_the_old_or_the_new_route_never_a_third() {
+    for seen in [
+        read_beside_updates::<u32>([8, 16, 32], 256),
+        read_beside_updates::<u128>([8, 16, 48], 256),
+        // Few neighbours: the page itself comes and goes.
+        read_beside_updates::<u128>([8, 20, 24], 2),
+        read_beside_updates::<u128>([17, 25, 128], 6),
+    ] {
+        assert!(seen[1] + seen[2] + seen[3] > 0);
+    }
 }
 
 /// Run by hand: `FLOWGATE_BGP=prefixes.txt cargo test -p flowgate-route --release real_table -- --ignored --nocapture`
@@ -296,6 +341,7 @@ fn real_table_loads_and_answers_at_every_border() {
     let (mut v4, fib4) = FibWriter::<u32>::new(256 << 20);
     let (mut v6, fib6) = FibWriter::<u128>::new(256 << 20);
     let text = std::fs::read_to_string(path).unwrap();
+    let qsbr = Qsbr::new(0);
     for (i, line) in text.lines().enumerate() {
         let (addr, len) = line.split_once('/').unwrap();
         let (group, len) = (GroupId(1 + i as u32 % 500), len.parse().unwrap());
@@ -303,6 +349,8 @@ fn real_table_loads_and_answers_at_every_border() {
             std::net::IpAddr::V4(a) => v4.set(a.to_bits(), len, group).unwrap(),
             std::net::IpAddr::V6(a) => v6.set(a.to_bits(), len, group).unwrap(),
         }
+        v4.reclaim(&qsbr);
+        v6.reclaim(&qsbr);
     }
     for (i, line) in text.lines().enumerate() {
         let (addr, len) = line.split_once('/').unwrap();
@@ -318,7 +366,13 @@ fn real_table_loads_and_answers_at_every_border() {
             std::net::IpAddr::V6(a) => assert!(fib6.lookup(a.to_bits()).is_some()),
         }
     }
-    println!("{} + {} bytes", v4.bytes(), v6.bytes());
+    println!(
+        "{} + {} bytes, touched {} + {}",
+        v4.bytes(),
+        v6.bytes(),
+        v4.touched(),
+        v6.touched()
+    );
 }
 
 /// A full arena refuses the next prefix and loses nothing; removals always find room.

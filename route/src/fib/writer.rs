@@ -6,6 +6,7 @@ use super::{Addr, Fib, NODE, STRIDE};
 use crate::ids::GroupId;
 use crate::qsbr::Qsbr;
 use crate::sync::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The arena is full: nothing was changed that readers see.
@@ -21,9 +22,13 @@ pub(crate) struct FibWriter<A: Addr> {
     free_nodes: Vec<NodeNo>,
     /// Group of each prefix that ends in the direct table, under its [`heap_number`]; 0 is none.
     short: Box<[u32]>,
-    /// The node below each slot of the direct table, if there is one (number plus one; 0 is none).
+    /// The node or page below each slot of the direct table, if there is one (number plus one; 0 is none).
     below: Box<[u32]>,
 }
+
+/// Children of a node, and of a page.
+const CHILDREN: usize = 1 << STRIDE;
+const PAGE_CHILDREN: usize = 256;
 
 /// A prefix's way through the nodes: slot, then (node, child) down to the node it ends in.
 struct Way {
@@ -44,8 +49,8 @@ impl<A: Addr> FibWriter<A> {
             blocks: Blocks::default(),
             nodes: Vec::new(),
             free_nodes: Vec::new(),
-            short: vec![0; 2 << A::ROOT_MAX].into_boxed_slice(),
-            below: vec![0; A::SLOTS].into_boxed_slice(),
+            short: vec![0; 2 << A::ROOT].into_boxed_slice(),
+            below: vec![0; 1 << A::ROOT].into_boxed_slice(),
         };
         (writer, fib)
     }
@@ -79,7 +84,9 @@ impl<A: Addr> FibWriter<A> {
     ) -> Result<(), FibFull> {
         self.change(addr, len, group).inspect_err(|FibFull| {
             // What could not be laid out was not published, and what was is laid out in place.
-            let _ = self.change(addr, len, known);
+            if self.get(addr, len) != known {
+                let _ = self.change(addr, len, known);
+            }
         })
     }
 
@@ -112,7 +119,7 @@ impl<A: Addr> FibWriter<A> {
 
     fn get(&self, addr: A, len: u8) -> Option<u32> {
         let len = u32::from(len);
-        if len <= A::start(addr.aligned()).1 {
+        if len <= A::ROOT {
             return Some(self.short[heap_number(addr.aligned(), len)]).filter(|g| *g != 0);
         }
         let way = way(addr, len);
@@ -133,7 +140,7 @@ impl<A: Addr> FibWriter<A> {
                     .store(group.unwrap_or(0), Ordering::Release);
                 Ok(())
             }
-            _ if len <= A::start(addr.aligned()).1 => self.change_short(addr, len, group),
+            _ if len <= A::ROOT => self.change_short(addr, len, group),
             _ => self.change_long(addr, len, group),
         }
     }
@@ -141,12 +148,12 @@ impl<A: Addr> FibWriter<A> {
     /// A prefix that ends in the direct table: slot by slot.
     fn change_short(&mut self, addr: A, len: u32, group: Option<u32>) -> Result<(), FibFull> {
         self.short[heap_number(addr.aligned(), len)] = group.unwrap_or(0);
-        for slot in A::slots(addr.aligned(), len).into_iter().flatten() {
+        for slot in slots::<A>(addr.aligned(), len) {
             let best = self.best_short(slot);
             match self.below[slot].checked_sub(1) {
                 Some(node) => {
                     self.inherit(node, best)?;
-                    self.publish_slot(slot, NODE | self.nodes[node as usize].block);
+                    self.publish_slot(slot, self.nodes[node as usize].entry());
                 }
                 None => self.publish_slot(slot, best),
             }
@@ -156,8 +163,7 @@ impl<A: Addr> FibWriter<A> {
 
     /// The longest prefix of the direct table that covers a slot, the default route aside.
     fn best_short(&self, slot: usize) -> u32 {
-        let (bits, len) = A::home(slot);
-        let mut number = heap_number(bits, len);
+        let mut number = (1 << A::ROOT) + slot;
         while number > 1 {
             if self.short[number] != 0 {
                 return self.short[number];
@@ -179,9 +185,29 @@ impl<A: Addr> FibWriter<A> {
         let path = self.walk(&way);
         let last = path[path.len() - 1];
         self.nodes[last as usize].set(way.bits, way.value, group);
-        let laid = self.lay_path(&way, &path);
+        if self.lay_path(&way, &path).is_err() {
+            self.drop_new(&way, &path);
+            return Err(FibFull);
+        }
         self.prune(&way, &path);
-        laid
+        Ok(())
+    }
+
+    /// Forgets the nodes of a way that could not be laid out: those from the first that no reader can reach.
+    fn drop_new(&mut self, way: &Way, path: &[NodeNo]) {
+        let reached = |level: &usize| match level.checked_sub(1) {
+            None => self.fib.root[way.slot].load(Ordering::Relaxed) & NODE != 0,
+            Some(above) => self.leading_to(path[above], way.turns[above]).is_some(),
+        };
+        let first = (0..path.len()).take_while(reached).count();
+        for &node in &path[first..] {
+            self.free_node(node);
+        }
+        match first.checked_sub(1) {
+            _ if first == path.len() => {}
+            None => self.below[way.slot] = 0,
+            Some(above) => self.nodes[path[above] as usize].remove_child(way.turns[above]),
+        }
     }
 
     /// The nodes on the way, made where there are none.
@@ -190,7 +216,7 @@ impl<A: Addr> FibWriter<A> {
             Some(node) => node,
             None => {
                 let inherited = self.best_short(way.slot);
-                let node = self.new_node(inherited);
+                let node = self.new_node(inherited, A::PAGE > 0);
                 self.below[way.slot] = node + 1;
                 node
             }
@@ -200,8 +226,9 @@ impl<A: Addr> FibWriter<A> {
             node = match self.nodes[node as usize].child(turn) {
                 Some(child) => child,
                 None => {
-                    let inherited = self.nodes[node as usize].painted()[usize::from(turn)];
-                    let child = self.new_node(inherited);
+                    let parent = &self.nodes[node as usize];
+                    let stride = if parent.is_page { A::PAGE } else { STRIDE };
+                    let child = self.new_node(parent.best(turn, stride), false);
                     self.nodes[node as usize].add_child(turn, child);
                     child
                 }
@@ -211,8 +238,8 @@ impl<A: Addr> FibWriter<A> {
         path
     }
 
-    fn new_node(&mut self, inherited: u32) -> NodeNo {
-        let shadow = Shadow::inheriting(inherited);
+    fn new_node(&mut self, inherited: u32, is_page: bool) -> NodeNo {
+        let shadow = Shadow::inheriting(inherited, is_page);
         if let Some(node) = self.free_nodes.pop() {
             self.nodes[node as usize] = shadow;
             return node;
@@ -229,10 +256,10 @@ impl<A: Addr> FibWriter<A> {
             if !moved {
                 return Ok(());
             }
-            moved = self.lay_shallow(path[level])?;
+            moved = self.lead_to(path[level], way.turns[level], path[level + 1])?;
         }
         if moved {
-            self.publish_slot(way.slot, NODE | self.nodes[path[0] as usize].block);
+            self.publish_slot(way.slot, self.nodes[path[0] as usize].entry());
         }
         Ok(())
     }
@@ -246,39 +273,79 @@ impl<A: Addr> FibWriter<A> {
         Ok(())
     }
 
+    /// After the block of `child` moved: changes the one entry that leads to it, or lays out the parent that has
+    /// none yet. Returns whether the parent's block moved.
+    fn lead_to(&mut self, parent: NodeNo, turn: u8, child: NodeNo) -> Result<bool, FibFull> {
+        let Some(index) = self.leading_to(parent, turn) else {
+            return self.lay_shallow(parent);
+        };
+        let entry = self.nodes[child as usize].entry();
+        self.fib.arena.publish(index, &[entry]);
+        Ok(false)
+    }
+
+    /// Where the entry is that leads from a node to a deeper one.
+    fn leading_to(&self, node: NodeNo, turn: u8) -> Option<u32> {
+        let shadow = &self.nodes[node as usize];
+        match (shadow.words, shadow.is_page) {
+            (0, _) => None,
+            (_, true) => self.fib.arena.node_at(shadow.block + u32::from(turn)),
+            (_, false) => self.fib.arena.deeper(shadow.block, turn),
+        }
+    }
+
     /// Lays out a node after its children, which may inherit something else now. Returns whether its block moved.
     fn lay(&mut self, node: NodeNo) -> Result<bool, FibFull> {
-        let painted = self.nodes[node as usize].painted();
-        for at in 0..self.nodes[node as usize].children().len() {
-            let (child, below) = self.nodes[node as usize].children()[at];
-            self.inherit(below, painted[usize::from(child)])?;
+        let shadow = &self.nodes[node as usize];
+        if shadow.is_page {
+            self.pass_on(node, &shadow.painted::<PAGE_CHILDREN>())?;
+        } else {
+            self.pass_on(node, &shadow.painted::<CHILDREN>())?;
         }
         self.lay_shallow(node)
+    }
+
+    /// Gives each child of a node the best group above it. What moves is led to at once, so that readers are
+    /// right also if the arena ends here.
+    fn pass_on(&mut self, node: NodeNo, groups: &[u32]) -> Result<(), FibFull> {
+        for at in 0..self.nodes[node as usize].children().len() {
+            let (turn, child) = self.nodes[node as usize].children()[at];
+            let had = self.nodes[child as usize].block;
+            self.inherit(child, groups[usize::from(turn)])?;
+            if self.nodes[child as usize].block != had {
+                self.lead_to(node, turn, child)?;
+            }
+        }
+        Ok(())
     }
 
     /// Lays out one node: in place if its runs stay, else in a new block. Returns whether its block moved.
     fn lay_shallow(&mut self, node: NodeNo) -> Result<bool, FibFull> {
         let shadow = &self.nodes[node as usize];
-        let layout = shadow.layout(|child| self.nodes[child as usize].block);
-        let (old, had) = (shadow.block, usize::from(shadow.entries));
-        if had > 0 && self.fib.arena.bitmap(old) == layout.bitmap {
-            for (rank, entry) in layout.entries().iter().enumerate() {
-                if self.fib.arena.at(old, rank as u32) != *entry {
-                    self.fib.arena.publish(old, rank as u32, *entry);
-                }
-            }
+        let entry_of = |child: NodeNo| self.nodes[child as usize].entry();
+        if shadow.is_page {
+            let row: [u32; PAGE_CHILDREN] = shadow.row(entry_of);
+            return self.put(node, &row, shadow.words > 0);
+        }
+        let layout = shadow.layout(entry_of);
+        let words = layout.words();
+        let stays = shadow.words > 0 && self.fib.arena.has_bitmap(shadow.block, words);
+        self.put(node, words, stays)
+    }
+
+    /// Stores a node's words where they are, or in a new block. Returns whether it is a new one.
+    fn put(&mut self, node: NodeNo, words: &[u32], stays: bool) -> Result<bool, FibFull> {
+        let shadow = &mut self.nodes[node as usize];
+        if stays {
+            self.fib.arena.publish(shadow.block, words);
             return Ok(false);
         }
-        let block = self
-            .blocks
-            .make(&self.fib.arena, layout.bitmap, layout.entries())
-            .ok_or(FibFull)?;
-        if had > 0 {
-            self.blocks.retire(old, had);
+        let block = self.blocks.make(&self.fib.arena, words).ok_or(FibFull)?;
+        if shadow.words > 0 {
+            self.blocks.retire(shadow.block, shadow.words);
         }
-        let shadow = &mut self.nodes[node as usize];
         shadow.block = block;
-        shadow.entries = layout.len as u8;
+        shadow.words = words.len() as u16;
         Ok(true)
     }
 
@@ -315,19 +382,18 @@ impl<A: Addr> FibWriter<A> {
     /// After the node at `level` may have moved: entries above it, up to the direct table.
     fn republish(&mut self, way: &Way, path: &[NodeNo], level: usize) -> Result<(), FibFull> {
         for above in (0..level).rev() {
-            if !self.lay_shallow(path[above])? {
+            if !self.lead_to(path[above], way.turns[above], path[above + 1])? {
                 return Ok(());
             }
         }
-        self.publish_slot(way.slot, NODE | self.nodes[path[0] as usize].block);
+        self.publish_slot(way.slot, self.nodes[path[0] as usize].entry());
         Ok(())
     }
 
     fn free_node(&mut self, node: NodeNo) {
         let shadow = std::mem::take(&mut self.nodes[node as usize]);
-        if shadow.entries > 0 {
-            self.blocks
-                .retire(shadow.block, usize::from(shadow.entries));
+        if shadow.words > 0 {
+            self.blocks.retire(shadow.block, shadow.words);
         }
         self.free_nodes.push(node);
     }
@@ -340,17 +406,25 @@ const fn heap_number(bits: u128, len: u32) -> usize {
     (1 << len) + value as usize
 }
 
+/// The slots below a prefix that is no longer than they are.
+fn slots<A: Addr>(bits: u128, len: u32) -> Range<usize> {
+    let first = (bits >> (128 - A::ROOT)) as usize;
+    first..first + (1 << (A::ROOT - len))
+}
+
 fn way<A: Addr>(addr: A, len: u32) -> Way {
-    let (slot, used) = A::start(addr.aligned());
-    let (mut rest, mut left) = (addr.aligned() << used, len - used);
+    let bits = addr.aligned();
+    let (mut rest, mut left) = (bits << A::ROOT, len - A::ROOT);
     let mut turns = Vec::new();
-    while left > STRIDE {
-        turns.push((rest >> (128 - STRIDE)) as u8);
-        rest <<= STRIDE;
-        left -= STRIDE;
+    let mut stride = if A::PAGE > 0 { A::PAGE } else { STRIDE };
+    while left > stride {
+        turns.push((rest >> (128 - stride)) as u8);
+        rest <<= stride;
+        left -= stride;
+        stride = STRIDE;
     }
     Way {
-        slot,
+        slot: (bits >> (128 - A::ROOT)) as usize,
         turns,
         bits: left,
         value: (rest >> (128 - left)) as u32,

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `ids`, `prefix` | indices, pins, seconds; networks |
 //! | `rib`, `control` | control's truth, and the operations on it |
+//! | `saved` | groups as they are kept over a restart |
 //! | `nhop` | next hops: slots, words, generations |
 //! | `nhgrp` | groups: consistent buckets with weights and history |
 //! | `fib` | longest-prefix match, changed in place |
@@ -32,13 +33,14 @@ mod prefix;
 mod qsbr;
 mod retire;
 mod rib;
+mod saved;
 mod stamp;
 mod sync;
 mod view;
 
 pub use config::Config;
 pub use control::{
-    Batch, BatchDone, BatchSet, BatchSpec, BatchState, Control, Preview, Sketch, new,
+    Batch, BatchDone, BatchSet, BatchSpec, BatchState, Control, Preview, Saving, Sketch, new,
 };
 pub use error::{KindError, MAX_WEIGHT, RouteError};
 pub use ids::{FibId, GroupId, NhopGen, NhopIdx, PIN_FIELD_BITS, Pin, PortId, Secs};
@@ -52,4 +54,5 @@ pub use nhgrp::{
 pub use nhop::{Admin, Health, NhopAttrs, NhopInfo, NhopKey, NhopKind, NhopWord, Path, PinState};
 pub use prefix::{Family, Prefix, PrefixError};
 pub use qsbr::{Qsbr, Reader};
+pub use saved::{MAX_SAVED_ROUTES, SavedGroup, SavedName, SavedRun};
 pub use view::{FibView, View};

@@ -291,3 +291,52 @@ fn begin_ping(gateway: &Gateway<'_>, to: IpAddr) -> Process {
     assert!(eventually(begins), "no place for a ping is ever free");
     begun.expect("it began")
 }
+
+/// The server that each of many flows would get, none of which has a pin.
+fn choices(gateway: &Gateway<'_>) -> Vec<String> {
+    let service = plan::service(Family::V4);
+    let choice = |port: u16| {
+        let answer = gateway.ask(&format!("route get tcp 10.99.0.9:{port} {service}:80"));
+        let path = &answer["choice"]["path"]["gateway"];
+        path.as_str().expect("a gateway").to_owned()
+    };
+    (20_000..20_060).map(choice).collect()
+}
+
+#[test]
+fn a_restarted_gateway_chooses_as_before_and_without_its_state_otherwise() {
+    let name = "a_restarted_gateway_chooses_as_before_and_without_its_state_otherwise";
+    if !enter(name, &[FLOWGATE, "ip"]) {
+        return;
+    }
+    let lab = Lab::new(LabSpec {
+        servers: 3,
+        ..LabSpec::default()
+    });
+    let gateway = Gateway::start(&lab, &[1, 2, 3]);
+    // Who leaves is forgotten, so flows without pins follow it to the few buckets that it has when it returns.
+    gateway.route("change", 1, "-weight 30");
+    gateway.route("delete", 2, "");
+    gateway.route("add", 2, "");
+    gateway.route("change", 1, "-weight 1");
+    let before = choices(&gateway);
+    let state = gateway.config.with_extension("state");
+    gateway.signal(Signal::SIGTERM);
+    assert_eq!(gateway.finish().status.code(), Some(0));
+    assert!(state.exists());
+    let gateway = Gateway::start(&lab, &[1, 2, 3]);
+    assert_eq!(choices(&gateway), before);
+    gateway.signal(Signal::SIGTERM);
+    gateway.finish();
+    // A file that was cut is put aside, and the gateway starts with other choices.
+    let text = std::fs::read_to_string(&state).expect("a state");
+    std::fs::write(&state, &text[..text.len() / 2]).expect("a shorter state");
+    let gateway = Gateway::start(&lab, &[1, 2, 3]);
+    assert_ne!(choices(&gateway), before, "the state makes no difference");
+    assert!(
+        gateway
+            .log()
+            .contains("the groups of an earlier gateway are not known")
+    );
+    assert!(state.with_extension("state.bad").exists());
+}

@@ -182,9 +182,11 @@ impl Control {
         let warning = self.mtu_warning(paths);
         let wanted = self.intern(prefix, &[], paths, None)?;
         let idxs = idxs(&wanted);
-        let group = self.group_for(&wanted, options).inspect_err(|_| {
-            self.end_unnamed(&idxs);
-        })?;
+        let group = self
+            .group_of_new(prefix, &wanted, options)
+            .inspect_err(|_| {
+                self.end_unnamed(&idxs);
+            })?;
         if let Err(full) = self.set_fib(&prefix, group) {
             self.release(group);
             self.end_unnamed(&idxs);
@@ -321,6 +323,7 @@ impl Control {
 
     fn delete_route(&mut self, prefix: Prefix, group: GroupId) -> Result<Ended, RouteError> {
         self.remove_fib(&prefix)?;
+        self.kept.forget(&prefix);
         self.rib.remove(&prefix);
         self.view.stamps.bump(&prefix);
         let left = self.release(group);

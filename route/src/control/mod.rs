@@ -2,7 +2,7 @@
 //!
 //! - `change`: add, change and delete routes. `regroup`: which group each has.
 //! - `state`: next hops die, return and drain; time passes.
-//! - `list`: what there is.
+//! - `list`: what there is. `keep`: groups over a restart.
 //! - `batch`: many changes as one, all or nothing. `preview`: what a change would do.
 //!
 //! A change is published in this order (design section 4): buckets of every group concerned, FIB, stamps, and
@@ -10,12 +10,14 @@
 
 mod batch;
 mod change;
+mod keep;
 mod list;
 mod preview;
 mod regroup;
 mod state;
 
 pub use batch::{Batch, BatchDone, BatchSet, BatchSpec, BatchState};
+pub use keep::Saving;
 pub use preview::{Preview, Sketch};
 
 use crate::config::Config;
@@ -27,6 +29,7 @@ use crate::nhop::{NhopCtl, NhopKey, Slots};
 use crate::prefix::Prefix;
 use crate::qsbr::Qsbr;
 use crate::rib::Rib;
+use crate::saved::Kept;
 use crate::stamp::Stamps;
 use crate::view::{FibTables, View};
 use std::collections::BTreeSet;
@@ -47,6 +50,8 @@ pub struct Control {
     deadlines: BTreeSet<(Secs, Prefix)>,
     /// Next hops that came back and have not all of their buckets yet.
     returning: BTreeSet<NhopIdx>,
+    /// What an earlier gateway saved, for routes that had it.
+    kept: Kept,
     /// The latest time that was handed in.
     now: Secs,
 }
@@ -76,6 +81,7 @@ pub fn new(cfg: Config) -> (Control, Arc<View>) {
         ),
         deadlines: BTreeSet::new(),
         returning: BTreeSet::new(),
+        kept: Kept::default(),
         now: Secs(0),
     };
     (control, view)

@@ -16,6 +16,7 @@ use crate::info::Change;
 use crate::nhgrp::{GroupCopy, GroupRef, Options, OptionsAsked, Orders, Wanted};
 use crate::nhop::{Nhop, NhopKey, Path};
 use crate::prefix::Prefix;
+use crate::saved::{Kept, SavedGroup};
 
 /// Room for the FIB nodes of the few routes of a sketch, bytes.
 const FIB_BYTES: usize = 1 << 20;
@@ -36,6 +37,8 @@ pub struct Sketch {
     /// The place behind the last next hop's.
     end: u32,
     orders: Orders,
+    /// What was saved of the route's group, and how long ago.
+    kept: (Vec<SavedGroup>, u32),
     /// Whether no further route of the family has room, and how many next hops have.
     full: bool,
     room: u32,
@@ -88,6 +91,7 @@ impl Control {
             groups,
             end: self.nhops.end(),
             orders: self.groups.orders(),
+            kept: (self.kept.of(&prefix), self.kept.age(self.now)),
             full: own.is_none() && self.rib.len(prefix.family()) >= limit,
             room: self.nhops.room(),
         }
@@ -165,6 +169,8 @@ impl Sketch {
             .nhops
             .adopt(&view.nhops, self.end, self.nhops.clone());
         control.groups.learn_orders(self.orders.clone());
+        let (saved, elapsed) = self.kept.clone();
+        control.kept = Kept::new(saved, elapsed, self.now);
         let mut ids = Vec::with_capacity(self.groups.len());
         for copy in &self.groups {
             let on = super::shared(&view);

@@ -133,6 +133,7 @@ impl Control {
         }
         let view = Arc::clone(&self.view);
         self.groups.forget(shared(&view), self.now);
+        self.expire_kept(self.now);
         self.reclaim();
         changes
     }

@@ -3,6 +3,7 @@
 mod batch;
 mod fibs;
 mod groups;
+mod keep;
 mod limits;
 mod preview;
 mod random;

@@ -161,6 +161,8 @@ pub(crate) struct GroupCtl {
     pub(super) starting: BTreeSet<(Secs, GroupId)>,
     /// Whether buckets went back whose flows are to follow.
     pub(super) called_back: bool,
+    /// How many changes there were.
+    version: u64,
     /// Seconds for which an owner is remembered.
     pub(super) remember: u32,
 }
@@ -183,6 +185,7 @@ impl GroupCtl {
             forgetting: BTreeSet::new(),
             starting: BTreeSet::new(),
             called_back: false,
+            version: 0,
             remember,
         }
     }
@@ -241,6 +244,7 @@ impl GroupCtl {
 
     /// A route uses the group from now on.
     pub(crate) fn use_group(&mut self, id: GroupId) {
+        self.touch();
         if let Some(group) = self.get_mut(id) {
             group.routes += 1;
         }
@@ -274,14 +278,41 @@ impl GroupCtl {
             self.discard(id);
             return Err(full);
         }
-        if let Some(paths) = paths(nhops, wanted) {
-            let paths = (paths, options);
-            self.by_paths.entry(paths.clone()).or_insert(id);
-            if let Some(group) = self.get_mut(id) {
-                group.shared_as = Some(paths);
-            }
-        }
+        self.share(nhops, id, wanted, options);
         Ok(id)
+    }
+
+    /// New routes with these next hops share the group, if there is no other.
+    pub(super) fn share(
+        &mut self,
+        nhops: &NhopCtl,
+        id: GroupId,
+        wanted: &[Wanted],
+        options: Options,
+    ) {
+        let Some(paths) = paths(nhops, wanted) else {
+            return;
+        };
+        let paths = (paths, options);
+        self.by_paths.entry(paths.clone()).or_insert(id);
+        if let Some(group) = self.get_mut(id) {
+            group.shared_as = Some(paths);
+        }
+    }
+
+    /// Takes back an id that no group got.
+    pub(super) fn give_id(&mut self, id: GroupId) {
+        self.free.push(id);
+    }
+
+    /// Changes with every change of a group.
+    pub(crate) const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// A group has changed, or what uses it.
+    pub(super) fn touch(&mut self) {
+        self.version += 1;
     }
 
     /// Copies a group, history and all, for a route that is about to differ from the others.
@@ -379,6 +410,7 @@ impl GroupCtl {
         nhops: &mut NhopCtl,
         id: GroupId,
     ) -> Vec<NhopIdx> {
+        self.touch();
         let Some(group) = self.get_mut(id) else {
             return Vec::new();
         };
@@ -418,7 +450,7 @@ impl GroupCtl {
     }
 
     /// Takes back a group that was never published.
-    fn discard(&mut self, id: GroupId) {
+    pub(super) fn discard(&mut self, id: GroupId) {
         if let Some(group) = self.groups.get_mut(id.0 as usize).and_then(Option::take) {
             self.unschedule(id, &group);
             self.lines.give(group.buckets);
@@ -430,7 +462,7 @@ impl GroupCtl {
         }
     }
 
-    fn install(
+    pub(super) fn install(
         &mut self,
         on: Shared<'_>,
         id: GroupId,
@@ -503,7 +535,7 @@ impl GroupCtl {
         self.old.put(on.qsbr.advance(), Old::Lines(block));
     }
 
-    fn order(&mut self, buckets: u32) -> Arc<[u32]> {
+    pub(super) fn order(&mut self, buckets: u32) -> Arc<[u32]> {
         Arc::clone(
             self.orders
                 .entry(buckets)

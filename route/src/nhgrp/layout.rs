@@ -13,6 +13,7 @@
 use super::claims::Claims;
 use super::deal::Tally;
 use crate::nhop::NhopKey;
+use crate::saved::{SavedGroup, SavedName};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -149,6 +150,53 @@ impl Layout {
             (Reverse(self.remembered[*b as usize].max(1)), contested)
         });
         offered
+    }
+
+    /// The layout that was saved. Everyone in it is away, until joined.
+    pub(super) fn restored(order: Arc<[u32]>, saved: &SavedGroup) -> Self {
+        let mut layout = Self::new(order);
+        // Behind the members are those who left, the first first; members that do not join leave last.
+        let members = saved.names.iter().filter(|n| n.weight.is_some()).count();
+        let count = saved.names.len();
+        let name = |(place, name): (usize, &SavedName)| {
+            let left = (place + count - members) % count + 1;
+            let (key, left) = (name.key, Some(left as u64));
+            Some(Name { key, left })
+        };
+        layout.names = saved.names.iter().enumerate().map(name).collect();
+        layout.departures = count as u64;
+        let mut bucket = 0;
+        for run in &saved.runs {
+            for _ in 0..run.buckets {
+                let claims = &mut layout.claims[bucket];
+                run.claims
+                    .iter()
+                    .rev()
+                    .for_each(|c| claims.claim((*c).into()));
+                layout.owners[bucket] = run.owner.map(usize::from);
+                bucket += 1;
+            }
+        }
+        layout
+    }
+
+    /// Names and what they stand for: members, then those who have left, the first first.
+    pub(super) fn saved_names(&self) -> Vec<(Member, NhopKey)> {
+        let names = self.names.iter().enumerate();
+        let mut named: Vec<(Option<u64>, Member, NhopKey)> = names
+            .filter_map(|(number, name)| name.as_ref().map(|n| (n.left, number, n.key)))
+            .collect();
+        named.sort_unstable();
+        named
+            .into_iter()
+            .map(|(_, number, key)| (number, key))
+            .collect()
+    }
+
+    /// Who has a claim on a bucket: the latest first.
+    pub(super) fn claims_of(&self, bucket: u32) -> impl Iterator<Item = Member> + '_ {
+        let claims = self.claims.get(bucket as usize);
+        claims.into_iter().flat_map(Claims::iter)
     }
 
     /// Number of buckets.

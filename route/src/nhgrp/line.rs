@@ -204,6 +204,14 @@ impl Line {
         }
     }
 
+    /// Makes an unpublished line what it was in an earlier life. Control only.
+    pub(crate) fn restore(&self, owner: Owner, lost: &[Lost]) {
+        self.0[0].store(owner.word(), Ordering::Relaxed);
+        for (word, lost) in self.0.iter().skip(1).take(PLACES).zip(lost) {
+            word.store(lost.0, Ordering::Relaxed);
+        }
+    }
+
     /// Makes an unpublished line a copy of another. Control only.
     pub(crate) fn copy_from(&self, other: &Self) {
         for (to, from) in self.0.iter().zip(&other.0) {

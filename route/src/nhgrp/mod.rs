@@ -17,6 +17,7 @@ mod claims;
 mod ctl;
 mod deal;
 mod history;
+mod keep;
 mod layout;
 mod line;
 mod options;

@@ -228,6 +228,7 @@ impl GroupCtl {
             publish_alive(on, id, group, false);
         }
         self.called_back |= written.called_back;
+        self.touch();
         if written.remembers {
             self.forget_from(id, now);
         }

@@ -123,6 +123,26 @@ impl Control {
         self.bounds
     }
 
+    /// Changes whenever a group does: what was saved before is old.
+    pub const fn layouts(&self) -> u64 {
+        self.routes.layouts()
+    }
+
+    /// Reads about `units` destinations' worth more of the groups, for the next gateway. Returns them once all are read.
+    pub fn save_step(
+        &self,
+        saving: &mut route::Saving,
+        units: u32,
+    ) -> Option<Vec<route::SavedGroup>> {
+        saving.step(&self.routes, units)
+    }
+
+    /// Takes the groups that an earlier gateway saved `elapsed` seconds ago, for routes that are made from now on. Returns
+    /// how many are whole.
+    pub fn restore(&mut self, groups: Vec<route::SavedGroup>, elapsed: u32, now: Now) -> usize {
+        self.routes.restore(groups, elapsed, now.secs())
+    }
+
     /// The fills of the route tables.
     pub fn route_fills(&self) -> Vec<route::Fill> {
         self.routes.fills()

@@ -43,6 +43,8 @@ pub struct Config {
     pub timeouts: Vec<(State, u32)>,
     /// `[secrets]` `group-secret-file`; beside the configuration when left out.
     pub group_secret_file: PathBuf,
+    /// `[state]` `state-file`; beside the configuration when left out.
+    pub state_file: PathBuf,
     /// `[[port]]`, in their order, which numbers them.
     pub ports: Vec<Port>,
     /// `[[route]]`

@@ -74,6 +74,10 @@ pub(super) fn config(path: &Path, text: &str, problems: &mut Problems) -> Option
             .section("secrets")
             .and_then(|section| secrets(path, section))
             .unwrap_or_else(|| path.with_extension("group-secret")),
+        state_file: root
+            .section("state")
+            .and_then(|section| state(path, section))
+            .unwrap_or_else(|| path.with_extension("state")),
         ports: ports(&mut root),
         routes: root
             .sections("route")
@@ -192,12 +196,24 @@ fn timeouts(mut section: Section<'_>) -> Vec<(State, u32)> {
     read
 }
 
+fn secrets(path: &Path, section: Section<'_>) -> Option<PathBuf> {
+    let example = "a path, such as \"/var/lib/flowgate/group-secret\"";
+    file(path, section, "group-secret-file", example)
+}
+
+fn state(path: &Path, section: Section<'_>) -> Option<PathBuf> {
+    let example = "a path, such as \"/var/lib/flowgate/state\"";
+    file(path, section, "state-file", example)
+}
+
 /// A relative path is meant from the configuration's directory.
-fn secrets(path: &Path, mut section: Section<'_>) -> Option<PathBuf> {
-    let file = section.text(
-        "group-secret-file",
-        "a path, such as \"/var/lib/flowgate/group-secret\"",
-    );
+fn file(
+    path: &Path,
+    mut section: Section<'_>,
+    key: &'static str,
+    example: &'static str,
+) -> Option<PathBuf> {
+    let file = section.text(key, example);
     section.finish();
     let directory = path.parent().unwrap_or_else(|| Path::new(""));
     file.map(|file| directory.join(file.value))

@@ -49,6 +49,7 @@ fn the_example_is_right() {
     assert_eq!(config.routes[3].kind, PathKind::Blackhole);
     assert_eq!(config.health[0].address, config.health[0].gateway.value);
     assert_eq!(config.group_secret_file, Path::new("flowgate.group-secret"));
+    assert_eq!(config.state_file, Path::new("flowgate.state"));
 }
 
 #[test]
@@ -69,6 +70,7 @@ fn what_the_example_shows_in_comments_is_the_default() {
     assert_eq!(all.icmp, config.icmp);
     assert_eq!(all.health, config.health);
     assert_eq!(all.group_secret_file, config.group_secret_file);
+    assert_eq!(all.state_file, config.state_file);
     let defaults = flowtable::Timeouts::default();
     assert_eq!(all.timeouts.len(), State::COUNT);
     for (state, seconds) in all.timeouts {

@@ -11,6 +11,7 @@
 
 use super::backend::About;
 use super::backend::Live;
+use super::state::Keeper;
 use crate::server::ServeError;
 use crate::server::Server;
 use crate::server::SocketSpec;
@@ -30,6 +31,7 @@ use stack::io::run;
 use stack::io::run::RunConfig;
 use stack::io::run::Running;
 use std::io;
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 /// What a gateway is made of.
@@ -44,6 +46,8 @@ pub(crate) struct Parts {
     pub(crate) watch: Option<DeviceWatch>,
     pub(crate) socket: SocketSpec,
     pub(crate) clock: Clock,
+    /// Where groups are kept for the next start; `None`: nowhere.
+    pub(crate) state_file: Option<PathBuf>,
 }
 
 /// Why a gateway does not start: one line.
@@ -80,6 +84,7 @@ pub(crate) fn start(
         watch,
         socket,
         clock,
+        state_file,
     } = parts;
     let wakers = Wakers::new(setup.workers)?;
     let now = Now(clock.ms());
@@ -100,8 +105,11 @@ pub(crate) fn start(
         kinds,
         cpus: run.cpus,
     };
-    let live = Live::new(control, running.host.clone(), clock, about);
+    let mut live = Live::new(control, running.host.clone(), clock, about);
     gate.running = Some(running);
+    if let Some(file) = state_file {
+        live.keep_state(Keeper::start(file)?);
+    }
     let (handle, thread) = control::spawn(live, wakers.control)?;
     gate.control = Some((handle.clone(), thread));
     gate.server = Some(Server::start(&socket, handle)?);
@@ -124,7 +132,9 @@ impl Drop for Gate {
         if let Some((handle, thread)) = self.control.take() {
             handle.stop();
             // It has said so itself if it panicked.
-            let _ = thread.join();
+            if let Ok(live) = thread.join() {
+                live.end();
+            }
         }
         drop(self.server.take());
         if let Some(running) = self.running.take() {
@@ -202,6 +212,7 @@ mod tests {
                 group: None,
             },
             clock: Clock::start(),
+            state_file: None,
         }
     }
 

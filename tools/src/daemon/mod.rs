@@ -7,6 +7,7 @@
 //! | `secrets` | the installation's group secret in its file, the table secret of this start |
 //! | [`gate`] | the running gateway: its threads, control, socket; the demo's too |
 //! | [`backend`] | what the control socket's calls do |
+//! | `state` | groups kept over a restart, in their file |
 //! | `signals` | SIGTERM, SIGINT and SIGHUP, read by the main thread |
 //! | `log` | `tracing` on standard error |
 //!
@@ -20,6 +21,7 @@ mod plan;
 mod preflight;
 mod secrets;
 mod signals;
+mod state;
 
 use crate::cli::RunArgs;
 use crate::cli::exit::Exit;
@@ -117,9 +119,13 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
         watch,
         socket,
         clock,
+        state_file: Some(plan.state_file().to_owned()),
     };
     plan.say();
-    let gate = gate::start(parts, |control, host, now| plan.install(control, host, now));
+    let gate = gate::start(parts, |control, host, now| {
+        state::restore(plan.state_file(), control, now);
+        plan.install(control, host, now)
+    });
     let gate = gate.map_err(|error| refused_start(&error))?;
     tracing::info!(socket = %path.display(), pid = std::process::id(), "serving");
     Ok(gate)

@@ -110,6 +110,11 @@ impl<'a> Plan<'a> {
         format!("{}:{line}: {message}", self.file.display())
     }
 
+    /// Where groups are kept over a restart.
+    pub(super) fn state_file(&self) -> &'a Path {
+        &self.config.state_file
+    }
+
     /// Where the group secret is.
     pub(super) fn secret_file(&self) -> &'a Path {
         &self.config.group_secret_file

@@ -64,6 +64,7 @@ pub(crate) fn start(wires: Wires, program: &Path) -> Result<(Running, SocketOper
             group: None,
         },
         clock,
+        state_file: None,
     };
     let gate = gate::start(parts, |_, _, _| Ok(())).map_err(|error| error.to_string())?;
     let operator = SocketOperator::connect(program, &socket)?;

@@ -115,6 +115,10 @@ struct Op {
 /// No group: the prefix has no route.
 const NONE: GroupId = GroupId(0);
 
+/// What routes have in common that get the same group: the group that they have, the set, and, if they are new, which
+/// group they had before a restart.
+type TargetKey = (GroupId, u32, Option<u32>);
+
 /// A batch under way.
 #[derive(Debug)]
 pub struct Batch {
@@ -125,7 +129,7 @@ pub struct Batch {
     /// Where the search for doomed routes is.
     behind: Option<Prefix>,
     /// The group that routes of a group get with a set; `None`: the one they have.
-    targets: HashMap<(GroupId, u32), Option<GroupId>>,
+    targets: HashMap<TargetKey, Option<GroupId>>,
     /// Groups that the batch holds on to by one use.
     held: Vec<GroupId>,
     ops: Vec<Op>,

@@ -1,6 +1,6 @@
 //! Planning a batch: what differs from what there is, and the groups that it takes.
 
-use super::{Batch, BatchSet, NONE, Op, Phase};
+use super::{Batch, BatchSet, NONE, Op, Phase, TargetKey};
 use crate::control::Control;
 use crate::control::change::check_paths;
 use crate::control::regroup::idxs;
@@ -22,13 +22,16 @@ impl Batch {
         for at in self.next..end {
             let (prefix, set) = self.spec.routes[at];
             let old = control.rib.get(&prefix).unwrap_or(NONE);
+            // A new route gets the group that it had before a restart, and no other's.
+            let kept = control.kept.named(&prefix).filter(|_| old == NONE);
             let target = match last {
-                Some((key, target)) if key == (old, set) => Ok(target),
-                _ => self.target(control, prefix, old, set),
+                Some((key, target)) if key == (old, set, kept) => Ok(target),
+                _ => self.target(control, prefix, (old, set, kept)),
             };
             match target {
                 Ok(target) => {
-                    last = Some(((old, set), target));
+                    last = Some(((old, set, kept), target));
+                    control.kept.forget(&prefix);
                     let change = target.map(|new| Op { prefix, old, new });
                     self.ops.extend(change);
                 }
@@ -53,10 +56,10 @@ impl Batch {
         &mut self,
         control: &mut Control,
         prefix: Prefix,
-        old: GroupId,
-        set: u32,
+        key: TargetKey,
     ) -> Result<Option<GroupId>, RouteError> {
-        if let Some(target) = self.targets.get(&(old, set)) {
+        let (old, set, _) = key;
+        if let Some(target) = self.targets.get(&key) {
             return Ok(*target);
         }
         let none = BatchSet::default();
@@ -72,7 +75,7 @@ impl Batch {
             Some(made)
         };
         self.held.extend(target);
-        self.targets.insert((old, set), target);
+        self.targets.insert(key, target);
         Ok(target)
     }
 
@@ -182,7 +185,7 @@ impl Control {
                 self.copy_with(old, &wanted, options(is))
             }
             Some((_, is)) => self.group_for(&wanted, options(is)),
-            None => self.group_for(&wanted, options(Options::default())),
+            None => self.group_of_new(prefix, &wanted, options(Options::default())),
         };
         made.inspect_err(|_| {
             self.end_unnamed(&idxs(&wanted));

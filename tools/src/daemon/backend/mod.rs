@@ -30,8 +30,11 @@ mod status;
 mod tests;
 
 pub(crate) use options::asked;
+pub(super) use options::options_of;
+pub(super) use routes::kind;
 pub(crate) use routes::spec_of;
 
+use super::state::Keeper;
 use crate::server::Answer;
 use crate::server::Backend;
 use crate::server::Batch;
@@ -83,6 +86,7 @@ pub(crate) struct Live {
     /// Neighbours that moved, addresses of ours that others use.
     moved: Quiet,
     conflicts: Quiet,
+    keeper: Option<Keeper>,
 }
 
 impl Live {
@@ -97,6 +101,19 @@ impl Live {
             batches: batch::Batches::default(),
             moved: Quiet::default(),
             conflicts: Quiet::default(),
+            keeper: None,
+        }
+    }
+
+    /// Groups are kept for the next start from now on.
+    pub(in crate::daemon) fn keep_state(&mut self, keeper: Keeper) {
+        self.keeper = Some(keeper);
+    }
+
+    /// The gateway ends: what is to be kept is written.
+    pub(crate) fn end(mut self) {
+        if let Some(keeper) = self.keeper.take() {
+            keeper.end(&self.control);
         }
     }
 
@@ -307,6 +324,9 @@ impl Backend for Live {
             news.extend(self.told(event));
         }
         self.log_left_out(now);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.turn(&self.control, now);
+        }
         self.flushing.retain(|flushing| !flushing.tell_if_done());
         if is_loading {
             Duration::ZERO

@@ -34,7 +34,7 @@ pub(crate) fn asked(destination: Prefix, options: &Options) -> Answer<OptionsAsk
 }
 
 /// What a group has: its selection always, the rest where it is not as by default.
-pub(super) fn options_of(options: route::Options) -> Options {
+pub(in crate::daemon) fn options_of(options: route::Options) -> Options {
     Options {
         select: Some(select(options.selection)),
         sticky: options.sticky.map(|sticky| Sticky {

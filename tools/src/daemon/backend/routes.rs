@@ -437,7 +437,7 @@ pub(super) const fn pin_state(state: PinState) -> &'static str {
     }
 }
 
-pub(super) const fn kind(kind: NhopKind) -> PathKind {
+pub(in crate::daemon) const fn kind(kind: NhopKind) -> PathKind {
     match kind {
         NhopKind::Gateway => PathKind::Gateway,
         NhopKind::Iface => PathKind::Interface,

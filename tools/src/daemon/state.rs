@@ -1,0 +1,237 @@
+//! Groups over a restart: their file, who writes it, and reading it at the start.
+//!
+//! The file is lines of JSON: a head, then a group a line. It is written by a thread of its own, beside the old one
+//! and then in its place, so that whoever reads it finds all of one or all of the other. Control reads its groups out in
+//! slices of a millisecond, at most once in [`EVERY_MS`] and only if they have changed.
+//!
+//! A file that cannot be read is put aside under another name and told in one line; the gateway starts without it.
+
+mod lines;
+#[cfg(test)]
+mod tests;
+
+use lines::Head;
+use lines::read_group;
+use lines::write_group;
+use route::SavedGroup;
+use route::Saving;
+use stack::Control;
+use stack::Now;
+use stack::ports::Ports;
+use std::fs;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::BufWriter;
+use std::io::Read;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::TrySendError;
+use std::thread::JoinHandle;
+
+/// Milliseconds between two writings, at least.
+const EVERY_MS: u64 = 5000;
+
+/// Destinations' worth of reading a turn: below a millisecond.
+const UNITS: u32 = 8192;
+
+/// Largest file, bytes: some ten thousand groups with long histories.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// What the writing thread is given.
+struct Job {
+    groups: Vec<SavedGroup>,
+    ports: Ports,
+}
+
+/// Keeps groups in their file while the gateway runs.
+pub(super) struct Keeper {
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    /// What is being read, and the state of all groups when that began.
+    saving: Option<(u64, Saving)>,
+    /// The state of all groups that is written, or on its way.
+    written: Option<u64>,
+    next: Now,
+}
+
+impl Keeper {
+    /// Starts the thread that writes.
+    ///
+    /// # Errors
+    /// No thread can be made.
+    pub(super) fn start(file: PathBuf) -> io::Result<Self> {
+        let (jobs, inbox) = mpsc::sync_channel::<Job>(1);
+        let thread = std::thread::Builder::new()
+            .name("fg-state".into())
+            .spawn(move || {
+                let mut failing = false;
+                for job in inbox {
+                    failing = write(&file, &job, failing);
+                }
+            })?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+            saving: None,
+            written: None,
+            next: Now(EVERY_MS),
+        })
+    }
+
+    /// Control's turn: a slice of reading, if there is something new to keep.
+    pub(super) fn turn(&mut self, control: &Control, now: Now) {
+        let layouts = control.layouts();
+        if self.saving.is_none() {
+            if self.written == Some(layouts) || now < self.next {
+                return;
+            }
+            self.saving = Some((layouts, Saving::default()));
+        }
+        let Some((at, saving)) = &mut self.saving else {
+            return;
+        };
+        let at = *at;
+        let Some(groups) = control.save_step(saving, UNITS) else {
+            return;
+        };
+        self.saving = None;
+        self.next = Now(now.0 + EVERY_MS);
+        let job = Job {
+            groups,
+            ports: control.ports().clone(),
+        };
+        if let Some(jobs) = &self.jobs
+            && !matches!(jobs.try_send(job), Err(TrySendError::Full(_)))
+        {
+            self.written = Some(at);
+        }
+    }
+
+    /// Writes the groups as they are, and waits for that.
+    pub(super) fn end(mut self, control: &Control) {
+        let mut saving = Saving::default();
+        let groups = loop {
+            if let Some(groups) = control.save_step(&mut saving, u32::MAX) {
+                break groups;
+            }
+        };
+        let ports = control.ports().clone();
+        if let Some(jobs) = self.jobs.take() {
+            // An error says that the thread has ended, which it has told.
+            let _ = jobs.send(Job { groups, ports });
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Writes the file. Returns whether that failed, which is told once.
+fn write(file: &Path, job: &Job, failing: bool) -> bool {
+    match replace(file, job) {
+        Ok(()) => false,
+        Err(error) => {
+            if !failing {
+                let file = file.display();
+                tracing::warn!(
+                    %file, %error,
+                    "cannot keep groups for the next start: make the directory writable, or name another place with \
+                     state-file in [state]"
+                );
+            }
+            true
+        }
+    }
+}
+
+/// Beside the old file, then in its place.
+fn replace(file: &Path, job: &Job) -> io::Result<()> {
+    let beside = with_ending(file, "new");
+    let open = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)?;
+    let mut out = BufWriter::new(open);
+    let head = Head::now(job.groups.len());
+    writeln!(out, "{}", head.text())?;
+    for group in &job.groups {
+        writeln!(out, "{}", write_group(group, &job.ports))?;
+    }
+    out.into_inner()?.sync_all()?;
+    fs::rename(&beside, file)
+}
+
+fn with_ending(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+/// Gives control what an earlier gateway kept. What is wrong is told, and keeps nobody from starting.
+pub(super) fn restore(file: &Path, control: &mut Control, now: Now) {
+    let at = file.display();
+    match read(file, control.ports()) {
+        Ok(None) => {}
+        Ok(Some((groups, elapsed))) => {
+            let all = groups.len();
+            let whole = control.restore(groups, elapsed, now);
+            tracing::info!(file = %at, groups = whole, seconds = elapsed, "groups kept by an earlier gateway");
+            if whole < all {
+                tracing::warn!(file = %at, "{} kept groups are not whole and were left out", all - whole);
+            }
+        }
+        Err(why) => {
+            let aside = with_ending(file, "bad");
+            let put = fs::rename(file, &aside);
+            let left = match &put {
+                Ok(()) => format!("it is {} now", aside.display()),
+                Err(error) => format!("it cannot be put aside: {error}"),
+            };
+            tracing::warn!(file = %at, "{why}: the groups of an earlier gateway are not known, {left}");
+        }
+    }
+}
+
+/// The groups in a file, and for how many seconds they are there; `None`: there is no file.
+fn read(file: &Path, ports: &Ports) -> Result<Option<(Vec<SavedGroup>, u32)>, String> {
+    let open = match open(file) {
+        Ok(Some(open)) => open,
+        Ok(None) => return Err("it is no regular file, or larger than 256 MiB".into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("it cannot be read: {error}")),
+    };
+    let mut lines = BufReader::new(open.take(MOST_BYTES)).lines();
+    let mut next = || lines.next().transpose().map_err(|error| error.to_string());
+    let head = next()?.as_deref().and_then(Head::of);
+    let head = head.ok_or("its first line is not that of a file of groups")?;
+    let mut groups = Vec::new();
+    while let Some(line) = next()? {
+        let place = groups.len() + 2;
+        let group = read_group(&line, ports).map_err(|why| format!("line {place}: {why}"))?;
+        groups.push(group);
+    }
+    if groups.len() != head.groups {
+        let (has, all) = (groups.len(), head.groups);
+        return Err(format!("it is cut short: {has} of {all} groups are there"));
+    }
+    Ok(Some((groups, head.elapsed())))
+}
+
+/// A regular file of a size that can be; nothing else is opened: a pipe, or a device, could last for ever.
+fn open(file: &Path) -> io::Result<Option<File>> {
+    let is = fs::metadata(file)?;
+    if !is.is_file() || is.len() > MOST_BYTES {
+        return Ok(None);
+    }
+    File::open(file).map(Some)
+}

@@ -1,0 +1,116 @@
+use super::lines::read_group;
+use super::lines::write_group;
+use super::*;
+use crate::testing::Directory;
+use route::NhopKey;
+use route::NhopKind;
+use route::PortId;
+use route::SavedName;
+use route::SavedRun;
+use stack::ports::Layer;
+use stack::ports::Port;
+
+fn ports(names: &[&str]) -> Ports {
+    let port = |(id, name): (u16, &&str)| Port {
+        id: PortId(id),
+        name: (*name).into(),
+        layer: Layer::L3,
+        mtu: 1500,
+        up: true,
+        fib: route::FibId(0),
+        addrs: Vec::new(),
+    };
+    Ports((0..).zip(names).map(port).collect())
+}
+
+fn group(port: u16) -> SavedGroup {
+    let name = |host: u8, weight| SavedName {
+        key: NhopKey {
+            kind: NhopKind::Gateway,
+            port: PortId(port),
+            gateway: Some([192, 0, 2, host].into()),
+        },
+        weight,
+    };
+    SavedGroup {
+        routes: vec![
+            "10.0.0.0/8".parse().unwrap(),
+            route::Prefix::masked([10, 1, 0, 0].into(), 16).in_fib(route::FibId(3)),
+        ],
+        uses: 2,
+        options: route::Options {
+            slow_start: 9,
+            ..route::Options::default()
+        },
+        names: vec![name(1, Some(3)), name(2, Some(1)), name(3, None)],
+        runs: vec![
+            SavedRun {
+                buckets: 3,
+                claims: vec![0, 2],
+                owner: Some(0),
+                remembered: vec![(1, 77)],
+            },
+            SavedRun {
+                buckets: 1,
+                claims: vec![1],
+                owner: None,
+                remembered: Vec::new(),
+            },
+        ],
+    }
+}
+
+#[test]
+fn a_group_is_read_as_it_was_written_by_the_names_of_ports() {
+    assert!(group(1).is_whole());
+    let line = write_group(&group(1), &ports(&["uplink", "rack"]));
+    assert_eq!(read_group(&line, &ports(&["uplink", "rack"])), Ok(group(1)));
+    assert_eq!(read_group(&line, &ports(&["rack", "uplink"])), Ok(group(0)));
+    // By a port that is no more no route can lead.
+    let lost = read_group(&line, &ports(&["uplink"])).unwrap();
+    assert!(lost.is_whole() && lost.names.iter().all(|n| n.key.port.0 > 1000));
+    assert!(read_group(&line[1..], &ports(&["rack"])).is_err());
+}
+
+fn job(groups: Vec<SavedGroup>) -> Job {
+    Job {
+        groups,
+        ports: ports(&["uplink", "rack"]),
+    }
+}
+
+#[test]
+fn a_file_is_whole_or_it_is_not_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = Directory::new();
+    let (file, ports) = (directory.join("state"), ports(&["uplink", "rack"]));
+    assert_eq!(read(&file, &ports), Ok(None));
+    replace(&file, &job(vec![group(1), group(0)])).unwrap();
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let (groups, elapsed) = read(&file, &ports).unwrap().unwrap();
+    assert_eq!(groups, [group(1), group(0)]);
+    assert!(elapsed < 60);
+    let text = fs::read_to_string(&file).unwrap();
+    for cut in 0..text.len() - 1 {
+        fs::write(&file, &text[..cut]).unwrap();
+        assert!(read(&file, &ports).is_err(), "{cut} bytes were read");
+    }
+    fs::write(
+        &file,
+        text.replace("flowgate-groups\":1", "flowgate-groups\":2"),
+    )
+    .unwrap();
+    assert!(read(&file, &ports).is_err());
+    assert!(read(Path::new("/dev/zero"), &ports).is_err());
+    assert!(read(&directory, &ports).is_err());
+}
+
+#[test]
+fn what_cannot_be_written_is_told_once_and_harms_nothing() {
+    let directory = Directory::new();
+    let file = directory.join("nowhere/state");
+    assert!(write(&file, &job(vec![group(1)]), false));
+    assert!(write(&file, &job(vec![group(1)]), true));
+    assert!(!write(&directory.join("state"), &job(vec![group(1)]), true));
+}

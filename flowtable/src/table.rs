@@ -140,12 +140,19 @@ impl<K: Key> Table<K> {
     /// unless it is displaced meanwhile: then it can be given twice or not at all, and its change mark is
     /// newer than the listing's start.
     pub fn entries(&self) -> impl Iterator<Item = EntryView<K>> {
-        (0..self.bucket_count()).flat_map(|bucket| self.copy_bucket(BucketNo(bucket)))
+        self.entries_of(|_| true)
+    }
+
+    /// As [`entries`](Self::entries), those with a key that is `wanted`: of the others nothing more is read.
+    pub fn entries_of(&self, wanted: impl Fn(&K) -> bool) -> impl Iterator<Item = EntryView<K>> {
+        let all = 0..self.bucket_count();
+        all.flat_map(move |bucket| self.copy_bucket(BucketNo(bucket), &wanted))
     }
 
     /// As [`entries`](Self::entries), for a reader that takes the table along to another thread.
     pub fn into_entries(self: Arc<Self>) -> impl Iterator<Item = EntryView<K>> + use<K> {
-        (0..self.bucket_count()).flat_map(move |bucket| self.copy_bucket(BucketNo(bucket)))
+        (0..self.bucket_count())
+            .flat_map(move |bucket| self.copy_bucket(BucketNo(bucket), &|_| true))
     }
 
     /// Fill and counters.
@@ -167,12 +174,17 @@ impl<K: Key> Table<K> {
         stats
     }
 
-    fn copy_bucket(&self, bucket: BucketNo) -> impl Iterator<Item = EntryView<K>> + use<K> {
+    fn copy_bucket<W: Fn(&K) -> bool>(
+        &self,
+        bucket: BucketNo,
+        wanted: &W,
+    ) -> impl Iterator<Item = EntryView<K>> + use<K, W> {
         loop {
             if let Some(version) = self.buckets.version(bucket) {
                 let mut copies = [None; PLACES];
                 for place in self.buckets.tags(bucket).used() {
-                    copies[place] = Some(self.view(bucket.place(place)));
+                    let at = bucket.place(place);
+                    copies[place] = wanted(&self.entries.key(at)).then(|| self.view(at));
                 }
                 bucket::read_done();
                 if self.buckets.unchanged(bucket, version) {

@@ -340,3 +340,62 @@ fn a_restarted_gateway_chooses_as_before_and_without_its_state_otherwise() {
     );
     assert!(state.with_extension("state.bad").exists());
 }
+
+#[test]
+fn a_plan_names_the_connections_that_a_change_then_moves() {
+    let name = "a_plan_names_the_connections_that_a_change_then_moves";
+    if !enter(name, &[FLOWGATE, "ip"]) {
+        return;
+    }
+    let lab = Lab::new(LabSpec {
+        servers: 3,
+        ..LabSpec::default()
+    });
+    let gateway = Gateway::start(&lab, &[1, 2, 3]);
+    assert!(eventually(|| gateway.knows(&[1, 2, 3])));
+    let held = Held::open(&[plan::echo_service(Family::V4)], 30);
+    let doomed = held.census().of(2).len() as u64;
+    assert!(doomed > 0);
+    let delete = |how: &str| {
+        let (service, of) = (plan::service_net(Family::V4), plan::server(Family::V4, 2));
+        gateway.ask(&format!("route delete {how} {service} {of}"))
+    };
+    let planned = delete("--plan");
+    let number = |of: &Value, field: &str| {
+        of[field]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no {field} in {of}"))
+    };
+    assert_eq!(number(&planned["plan"], "flows"), doomed, "{planned}");
+    assert_eq!(
+        number(&planned["plan"], "staying"),
+        30 - doomed,
+        "{planned}"
+    );
+    assert_eq!(number(&planned["plan"], "clients"), 1, "{planned}");
+    assert!(
+        number(&planned["plan"], "bytes_per_second") > 0,
+        "{planned}"
+    );
+    assert!(gateway.knows(&[1, 2, 3]), "nothing is changed");
+    assert_eq!(
+        held.census().broken(),
+        [] as [&flowgate_tests::lab::held::View; 0]
+    );
+
+    let made = delete("");
+    assert_eq!(number(&made["moves"], "due"), doomed, "{made}");
+    let moves = || gateway.ask("route moves")["changes"][0].clone();
+    assert!(eventually(|| number(&moves(), "left") == 0), "{}", moves());
+    let seen = moves();
+    assert_eq!(number(&seen, "moved"), doomed, "{seen}");
+    assert_eq!(
+        seen["moves"].as_array().map(Vec::len),
+        planned["plan"]["moves"].as_array().map(Vec::len)
+    );
+    let text = gateway.tell("route moves");
+    let line = format!("{doomed} flows due: {doomed} moved so far, 0 expired unmoved, 0 left\n");
+    assert!(text.contains(&line), "{text}");
+    let stays = held.census().broken().iter().all(|view| view.server == 2);
+    assert!(stays, "{:?}", held.census());
+}

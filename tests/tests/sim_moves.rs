@@ -4,7 +4,7 @@ use flowgate_tests::net::watch::{FlowId, Watch};
 use flowgate_tests::net::{BOTH, Scene, service};
 use flowgate_tests::rack::{Family, server_addr};
 use flowgate_tests::sim::ip;
-use route::{OptionsAsked, Selection};
+use route::{Failback, OptionsAsked, Selection};
 use stack::control::{
     Forecast, GatewaySpec, LoggedMoves, MoveLog, MovePlan, MoveWhy, PathKind, RouteOrder, RouteSpec,
 };
@@ -93,17 +93,17 @@ impl Theatre {
     fn forecast(&mut self, order: &RouteOrder) -> Result<Forecast, String> {
         let now = self.scene.net.sim.now;
         let control = &mut self.scene.net.sim.gateway.control;
-        let mut foresight = control.foresee(order, now).map_err(|e| e.to_string())?;
+        let foresight = control.foresee(order, now).map_err(|e| e.to_string())?;
+        let mut forecast = foresight.try_out().map_err(|e| e.to_string())?;
         let mut after = None;
         loop {
-            let longer = control.routes_within(foresight.prefix(), after, 3);
-            foresight.exclude(&longer);
+            let longer = control.routes_within(forecast.prefix(), after, 3);
+            forecast.exclude(&longer);
             after = longer.last().copied();
             if after.is_none() {
                 break;
             }
         }
-        let mut forecast = foresight.try_out().map_err(|e| e.to_string())?;
         forecast.look(now);
         Ok(forecast)
     }
@@ -414,6 +414,34 @@ fn what_moves_for_another_cause_is_told_apart_and_what_stays_silent_expires() {
 }
 
 #[test]
+fn flows_that_are_called_back_are_not_the_change_s() {
+    let mut t = theatre(705, &[0, 1, 2]);
+    let host = host(Family::V4);
+    let calling = RouteSpec {
+        options: OptionsAsked {
+            failback: Some(Failback::Return),
+            ..OptionsAsked::default()
+        },
+        ..evenly(&host, &[0, 1, 2])
+    };
+    t.change(calling);
+    t.scene.declare(1, true);
+    t.send_all();
+    t.scene.declare(1, false);
+    let order = delete(&host, Some(0));
+    let plan = t.plan(&order);
+    t.send_all();
+    let failed_back = t.scene.net.totals().moved_for(MoveReason::Failback);
+    assert!(
+        failed_back > 20 && plan.already_due == failed_back,
+        "{plan:?}"
+    );
+    let plan = t.play(&order, "once they are back").expect("a delete");
+    assert_eq!((plan.already_due, plan.flows > 20), (0, true), "{plan:?}");
+    t.scene.finish();
+}
+
+#[test]
 fn flows_whose_next_hop_comes_back_in_time_have_stayed() {
     let mut t = theatre(703, &[0, 1, 2]);
     let host = host(Family::V4);
@@ -484,9 +512,20 @@ fn any_order(rng: &mut fastrand::Rng) -> RouteOrder {
     rng.shuffle(&mut servers);
     servers.truncate(rng.usize(1..4));
     let members: Vec<(usize, u32)> = servers.iter().map(|s| (*s, rng.u32(1..4))).collect();
+    let failback = rng
+        .bool()
+        .then(|| [Failback::Stay, Failback::Return][rng.usize(..2)]);
+    let options = OptionsAsked {
+        failback,
+        ..OptionsAsked::default()
+    };
+    let changed = RouteSpec {
+        options,
+        ..via(prefix, &members)
+    };
     match rng.u8(0..12) {
         0..=3 => RouteOrder::Add(via(prefix, &members)),
-        4 | 5 => RouteOrder::Change(via(prefix, &members)),
+        4 | 5 => RouteOrder::Change(changed),
         6 => RouteOrder::Change(via(prefix, &[(servers[0], rng.u32(0..3))])),
         7 => RouteOrder::Change(spec(prefix, PathKind::Blackhole)),
         8 => RouteOrder::Add(spec(prefix, PathKind::Reject)),

@@ -171,7 +171,7 @@ fn words_that_make_no_sense_are_usage_errors() {
     let cases = [
         (
             "route",
-            "route: no command: say add, change, delete, get, show, flush, load, export or monitor\n",
+            "route: no command: say add, change, delete, get, show, flush, load, export, monitor or moves\n",
         ),
         ("route ad 10.0.0.0/8", "route: bad keyword: ad: "),
         (

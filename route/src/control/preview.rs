@@ -17,6 +17,7 @@ use crate::nhgrp::{GroupCopy, GroupRef, Options, OptionsAsked, Orders, Wanted};
 use crate::nhop::{Nhop, NhopKey, Path};
 use crate::prefix::Prefix;
 use crate::saved::{Kept, SavedGroup};
+use std::net::IpAddr;
 
 /// Room for the FIB nodes of the few routes of a sketch, bytes.
 const FIB_BYTES: usize = 1 << 20;
@@ -158,6 +159,7 @@ impl Sketch {
     fn tables(&self) -> Result<Control, RouteError> {
         let cfg = Config {
             readers: 0,
+            fibs: self.cfg.fibs.min(self.prefix.fib().0.saturating_add(1)),
             max_fib_bytes: FIB_BYTES,
             // What is new lies behind what there is, so there must be places for it.
             max_nhops: self.cfg.max_nhops.saturating_add(crate::MAX_MEMBERS as u32),
@@ -224,14 +226,27 @@ impl Preview {
         pin.idx().0 < self.end
     }
 
-    /// Whether no flow can be sent elsewhere by it: the route has all members that it had, and had one alive.
+    /// Whether flows to the route's destinations look it up again because of the change.
+    pub fn bumps(&self) -> bool {
+        let stamp = |control: &Control| {
+            let fib = control.view.fib(self.prefix.fib());
+            match self.prefix.addr() {
+                IpAddr::V4(addr) => fib.stamp4(addr.to_bits()),
+                IpAddr::V6(addr) => fib.stamp6(addr.to_bits()),
+            }
+        };
+        stamp(&self.before) != stamp(&self.after)
+    }
+
+    /// Whether no flow can be sent elsewhere by it: the route has all members that it had, and had one alive; nor are
+    /// flows called back.
     pub fn moves_nothing(&self) -> bool {
         let (Some(before), Some(after)) = (self.before(), self.after()) else {
             return false;
         };
         let members = self.before.members(&self.prefix);
         let stays = |m: &Wanted| after.has_member(self.before.nhops.pin(m.idx));
-        before.owner(0).is_some() && members.iter().all(stays)
+        before.owner(0).is_some() && !after.calls_back() && members.iter().all(stays)
     }
 }
 

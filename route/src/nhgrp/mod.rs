@@ -207,6 +207,11 @@ impl GroupRef<'_> {
         })
     }
 
+    /// Whether flows return to a next hop that comes back.
+    pub(crate) const fn calls_back(&self) -> bool {
+        self.shape.returns
+    }
+
     /// With [`Failback::Return`]: what flows do that chose a stand-in of this bucket and still have `pin`.
     pub fn recall(&self, bucket: u32, pin: Pin) -> Recall {
         let own = self.line(bucket).map(Line::owned).unwrap_or_default();

@@ -40,6 +40,8 @@ pub(crate) fn split(raw: impl IntoIterator<Item = OsString>) -> Result<(Common, 
             long if long.starts_with("--socket=") => {
                 common.socket = Some(long["--socket=".len()..].into());
             }
+            // A tool's own long option, which it reads as any other.
+            "--plan" => words.push_back("-plan".to_owned()),
             long if long.starts_with("--") => {
                 return usage(format!("unknown option {long}: see --help"));
             }
@@ -110,6 +112,7 @@ mod tests {
             }
         );
         assert_eq!(words, Words::of("add 10.0.0.0/8 -weight 5"));
+        assert_eq!(split(raw("add --plan")).unwrap().1, Words::of("add -plan"));
     }
 
     #[test]

@@ -6,6 +6,9 @@
 
 use super::Batch;
 use super::BatchNews;
+use super::Foreseeing;
+use super::Obeyed;
+use super::RouteOrder;
 use super::Slice;
 use super::Ticket;
 use crate::wire::flow::Flow;
@@ -13,6 +16,7 @@ use crate::wire::flow::FlowFilter;
 use crate::wire::flow::FlowStats;
 use crate::wire::flow::FlowsFlushed;
 use crate::wire::message::CallError;
+use crate::wire::moves::RouteMoves;
 use crate::wire::neighbour::Deleted;
 use crate::wire::neighbour::Neighbour;
 use crate::wire::neighbour::NeighbourDelete;
@@ -73,6 +77,18 @@ pub trait Backend: Send {
 
     /// Deletes a route or one of its paths.
     fn route_delete(&mut self, ask: RouteDelete) -> Answer<RouteDone>;
+
+    /// What a change of a route is foreseen by; it is not made.
+    fn foresee(&mut self, order: RouteOrder) -> Answer<Foreseeing>;
+
+    /// Up to `max` prefixes that lie in `of`, are longer and follow `after`, in order.
+    fn routes_within(&mut self, of: Prefix, after: Option<Prefix>, max: usize) -> Vec<Prefix>;
+
+    /// Says, asked later, whether every worker obeys what was changed up to now.
+    fn obeyed(&mut self) -> Obeyed;
+
+    /// The last changes that moved flows, the oldest first.
+    fn route_moves(&mut self) -> Reading<Vec<RouteMoves>>;
 
     /// The longest match; with a 5-tuple the next hop that it takes.
     fn route_get(&mut self, ask: RouteGet) -> Answer<RouteAnswer>;

@@ -4,15 +4,19 @@ use super::Answer;
 use super::Backend;
 use super::Batch;
 use super::BatchNews;
+use super::Foreseeing;
+use super::Obeyed;
 use super::Pending;
 use super::Pinging;
 use super::Reading;
+use super::RouteOrder;
 use super::Slice;
 use super::Ticket;
 use super::ready;
 use crate::wire::flow::*;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
+use crate::wire::moves::RouteMoves;
 use crate::wire::neighbour::*;
 use crate::wire::nexthop::*;
 use crate::wire::ping::Ping;
@@ -28,6 +32,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 mod batch;
+mod moves;
 mod ping;
 
 /// Routes in a list, neighbours in a list, any number of flows, and everything that happened.
@@ -238,6 +243,27 @@ impl Backend for Fake {
         };
         self.news.push(News::RouteDeleted(done.clone()));
         Ok(done)
+    }
+
+    fn foresee(&mut self, order: RouteOrder) -> Answer<Foreseeing> {
+        moves::foresee(self, order)
+    }
+
+    fn routes_within(&mut self, of: Prefix, after: Option<Prefix>, max: usize) -> Vec<Prefix> {
+        let inside = |route: &Route| {
+            let prefix = route.destination;
+            prefix.len() > of.len() && of.contains(prefix.addr()) && Some(prefix) > after
+        };
+        let inside = self.routes.iter().filter(|route| inside(route));
+        inside.map(|route| route.destination).take(max).collect()
+    }
+
+    fn obeyed(&mut self) -> Obeyed {
+        Box::new(|| true)
+    }
+
+    fn route_moves(&mut self) -> Reading<Vec<RouteMoves>> {
+        Box::new(|| vec![moves::followed()])
     }
 
     fn route_get(&mut self, ask: RouteGet) -> Answer<RouteAnswer> {

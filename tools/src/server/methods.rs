@@ -9,6 +9,7 @@ use super::batch::Upload;
 use super::client::End;
 use super::client::Replies;
 use super::control::Handle;
+use super::truth;
 use crate::wire::INTERFACE;
 use crate::wire::PAGE;
 use crate::wire::flow::FlowFilter;
@@ -17,6 +18,8 @@ use crate::wire::idl;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use crate::wire::message::parameters;
+use crate::wire::moves::RouteMoves;
+use crate::wire::moves::RouteMovesList;
 use crate::wire::neighbour::Neighbours;
 use crate::wire::nexthop::NexthopSet;
 use crate::wire::ping::Ping;
@@ -72,17 +75,13 @@ pub(super) fn answer(
 
 fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
     match name {
-        "RouteAdd" => {
-            let ask = parameters(given)?;
-            out.last(&control.call(|backend| backend.route_add(ask))??)
-        }
-        "RouteChange" => {
-            let ask = parameters(given)?;
-            out.last(&control.call(|backend| backend.route_change(ask))??)
-        }
-        "RouteDelete" => {
-            let ask = parameters(given)?;
-            out.last(&control.call(|backend| backend.route_delete(ask))??)
+        "RouteAdd" | "RouteChange" | "RouteDelete" => truth::change(name, given, control, out),
+        "RouteMoves" => {
+            let Nothing {} = parameters(given)?;
+            let changes = control.call(|backend| backend.route_moves())?();
+            let weigh = |change: &RouteMoves| change.moves.len() + 1;
+            let wrap = |changes| RouteMovesList { changes };
+            pages(changes.into_iter().map(Ok), weigh, PAGE_PATHS, out, wrap)
         }
         "RouteGet" => {
             let ask = parameters(given)?;

@@ -17,6 +17,7 @@ mod listener;
 mod methods;
 mod peer;
 mod socket;
+mod truth;
 
 #[cfg(test)]
 pub(crate) mod fake;
@@ -36,3 +37,7 @@ pub use batch::Ticket;
 pub use listener::Server;
 pub use socket::ServeError;
 pub use socket::SocketSpec;
+pub use truth::Foreseeing;
+pub use truth::Foreseen;
+pub use truth::Obeyed;
+pub use truth::RouteOrder;

@@ -30,7 +30,7 @@ error ExpectedMore ()
 ";
 
 /// The methods of `org.flowgate`, by name.
-pub const METHODS: [&str; 25] = [
+pub const METHODS: [&str; 26] = [
     "CounterList",
     "FlowFlush",
     "FlowList",
@@ -55,5 +55,6 @@ pub const METHODS: [&str; 25] = [
     "RouteGet",
     "RouteList",
     "RouteMonitor",
+    "RouteMoves",
     "Status",
 ];

@@ -5,6 +5,7 @@ use super::flow::*;
 use super::idl::DESCRIPTION;
 use super::idl::METHODS;
 use super::message::Reason;
+use super::moves::*;
 use super::neighbour::*;
 use super::nexthop::*;
 use super::options::*;
@@ -110,6 +111,62 @@ fn done() -> RouteDone {
     }
 }
 
+fn nexthop() -> MoveNexthop {
+    MoveNexthop {
+        kind: PathKind::Gateway,
+        gateway: "10.0.0.1".parse().ok(),
+        port: Some("p".into()),
+    }
+}
+
+fn plan() -> MovePlan {
+    let of = Move {
+        from: Some(nexthop()),
+        to: Some(nexthop()),
+        reason: "policy".into(),
+        flows: 1,
+        clients: 1,
+        bytes_per_second: 1,
+    };
+    MovePlan {
+        flows: 1,
+        clients: 1,
+        bytes_per_second: 1,
+        sampled: 1,
+        staying: 1,
+        already_due: 1,
+        unlisted: 1,
+        moves: vec![of],
+    }
+}
+
+fn moves() -> RouteMoves {
+    let state = MoveState {
+        from: Some(nexthop()),
+        to: Some(nexthop()),
+        reason: "policy".into(),
+        due: 1,
+        moved: 1,
+        expired: 1,
+        stayed: 1,
+        left: 1,
+    };
+    RouteMoves {
+        change: 1,
+        time: 1,
+        order: "add".into(),
+        destination: done().destination,
+        fib: 1,
+        due: 1,
+        moved: 1,
+        expired: 1,
+        stayed: 1,
+        left: 1,
+        unfollowed: 1,
+        moves: vec![state],
+    }
+}
+
 /// Every struct with every field present: its keys are what the description must name.
 fn assert_types(description: &Description) {
     let types = &description.types;
@@ -150,6 +207,11 @@ fn assert_types(description: &Description) {
     check("Path", keys(&path()));
     check("Starting", keys(&path().starting.unwrap()));
     check("RouteDone", keys(&done()));
+    check("MoveNexthop", keys(&nexthop()));
+    check("Move", keys(&plan().moves[0]));
+    check("MovePlan", keys(&plan()));
+    check("MoveState", keys(&moves().moves[0]));
+    check("RouteMoves", keys(&moves()));
     let route = Route {
         fib: 1,
         destination: done().destination,
@@ -311,39 +373,52 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     let destination = done().destination;
     let asks =
         |name: &str, keys: BTreeSet<String>| assert_eq!(keys, set(&methods[name].0), "{name}");
+    let how = How {
+        plan: true,
+        truth: false,
+    };
     asks(
         "RouteAdd",
-        keys(&RouteAdd {
-            fib: 1,
-            options: Options {
-                select: Some(Select::Tuple),
-                ..Options::default()
+        keys(&Asked {
+            ask: &RouteAdd {
+                fib: 1,
+                options: Options {
+                    select: Some(Select::Tuple),
+                    ..Options::default()
+                },
+                destination,
+                paths: vec![],
             },
-            destination,
-            paths: vec![],
+            how,
         }),
     );
     asks(
         "RouteChange",
-        keys(&RouteChange {
-            fib: 1,
-            options: Options {
-                select: Some(Select::Tuple),
-                ..Options::default()
+        keys(&Asked {
+            ask: &RouteChange {
+                fib: 1,
+                options: Options {
+                    select: Some(Select::Tuple),
+                    ..Options::default()
+                },
+                destination,
+                paths: vec![],
+                deadline: Some(1),
             },
-            destination,
-            paths: vec![],
-            deadline: Some(1),
+            how,
         }),
     );
     let gateway = "10.0.0.1".parse().ok();
     asks(
         "RouteDelete",
-        keys(&RouteDelete {
-            fib: 1,
-            destination,
-            gateway,
-            port: Some("p".into()),
+        keys(&Asked {
+            ask: &RouteDelete {
+                fib: 1,
+                destination,
+                gateway,
+                port: Some("p".into()),
+            },
+            how,
         }),
     );
     let family = Some(Family::Inet);
@@ -396,8 +471,14 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     let answers =
         |name: &str, keys: BTreeSet<String>| assert_eq!(keys, set(&methods[name].1), "{name}");
     for name in ["RouteAdd", "RouteChange", "RouteDelete"] {
-        answers(name, keys(&done()));
+        let all = RouteChanged {
+            done: done(),
+            plan: Some(plan()),
+            moves: Some(moves()),
+        };
+        answers(name, keys(&all));
     }
+    answers("RouteMoves", keys(&RouteMovesList::default()));
     answers("RouteList", keys(&Routes::default()));
     answers("RouteFlush", keys(&Flushed::default()));
     answers("RouteExport", keys(&Exported::default()));

@@ -15,6 +15,7 @@ pub mod frame;
 pub mod idl;
 pub mod limits;
 pub mod message;
+pub mod moves;
 pub mod neighbour;
 pub mod nexthop;
 pub mod options;

@@ -42,6 +42,7 @@ pub struct Follow {
     list: DueList,
     /// Flows that were due and are not followed: there were too many.
     unfollowed: u64,
+    due: u64,
     obeyed: Obeyed,
     settled: Settled,
 }
@@ -51,7 +52,7 @@ impl Follow {
         reader: Reader,
         rows: Vec<MoveRow>,
         list: DueList,
-        unfollowed: u64,
+        due: u64,
         obeyed: Obeyed,
     ) -> Self {
         let row = |row: MoveRow| Followed {
@@ -66,8 +67,9 @@ impl Follow {
         Self {
             reader,
             rows: rows.into_iter().map(row).collect(),
+            unfollowed: due - list.len() as u64,
             list,
-            unfollowed,
+            due,
             obeyed,
             settled: Settled::NotYet,
         }
@@ -99,6 +101,11 @@ impl Follow {
     /// How they moved, by next hops and reason.
     pub fn rows(&self) -> &[Followed] {
         &self.rows
+    }
+
+    /// Flows that were due, also of kinds too many to be told.
+    pub const fn due(&self) -> u64 {
+        self.due
     }
 
     /// Flows that are followed still.

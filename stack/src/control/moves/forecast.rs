@@ -7,12 +7,12 @@ use super::scope::Scope;
 use super::{DUE_LIMIT, MoveRow, MoveWhy, ROWS_LIMIT};
 use crate::fate::{DropReason, MoveReason};
 use crate::flows::pins_of;
-use crate::routed::bucket_of;
+use crate::routed::{Routed, bucket_of};
 use crate::time::Now;
 use crate::vouch::Vouch;
 use flowtable::{Dir, EntryView, GroupSecret, Key, Table};
 use hashbrown::HashMap;
-use route::{Change, GroupRef, NhopKind, Pin, PinState, Preview, Recall};
+use route::{Change, GroupRef, NhopKind, Pin, PinState, Prefix, Preview, Recall};
 
 /// What a flow's next packet does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,25 @@ enum Next {
     Stays,
     /// It does not.
     Goes(Pin, MoveWhy),
+}
+
+/// The route as it is and as it would be.
+struct Sides<'a> {
+    before: Option<GroupRef<'a>>,
+    after: Option<GroupRef<'a>>,
+    /// Whether the change makes its flows look the route up again.
+    bumps: bool,
+}
+
+/// A direction of a flow, as a worker meets it.
+struct Pinned<'a, K> {
+    key: &'a K,
+    dir: Dir,
+    pin: Pin,
+    state: PinState,
+    /// Whether the pin is vouched for: the route is not looked up.
+    holds: bool,
+    stands_in: bool,
 }
 
 /// A change that was tried out, and what it does to the flows.
@@ -92,6 +111,22 @@ impl Forecast {
         &self.preview.change
     }
 
+    /// The route that is to be changed.
+    pub const fn prefix(&self) -> Prefix {
+        self.scope.prefix()
+    }
+
+    /// Takes longer routes inside it out of what is looked at: all that
+    /// [`Control::routes_within`](super::super::Control::routes_within) gives, in order. Before [`Self::look`].
+    pub fn exclude(&mut self, longer: &[Prefix]) {
+        self.scope.exclude(longer);
+    }
+
+    /// The gateway as it was when control was asked.
+    pub const fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
     /// Whether there is such a next hop before the change.
     pub const fn exists(&self, pin: Pin) -> bool {
         self.preview.exists(pin)
@@ -118,7 +153,7 @@ impl Forecast {
         self.found = found;
     }
 
-    fn look_into<K: Key>(
+    fn look_into<K: Routed>(
         &self,
         table: &Table<K>,
         now: Now,
@@ -128,16 +163,25 @@ impl Forecast {
         if table.stats().used == 0 {
             return;
         }
-        let fib = self.scope.prefix().fib().0;
-        let of_fib = table.entries().filter(|entry| entry.key.fib() == fib);
-        for entry in of_fib.filter(|entry| !entry.expired(now.tick())) {
+        let concerned = |key: &K| {
+            let (a, b) = key.ends();
+            let of_fib = key.fib() == self.scope.prefix().fib().0;
+            of_fib && (self.scope.has(b.ip()) || self.scope.has(a.ip()))
+        };
+        let sides = Sides {
+            before: self.preview.before(),
+            after: self.preview.after(),
+            bumps: self.preview.bumps(),
+        };
+        let entries = table.entries_of(concerned);
+        for entry in entries.filter(|entry| !entry.expired(now.tick())) {
             let (a, b) = entry.key.ends();
             for (dir, to) in [(Dir::Fwd, b), (Dir::Rev, a)] {
                 let pin = pins_of(&entry)[dir as usize];
                 if pin == Pin::NONE || !self.scope.has(to.ip()) {
                     continue;
                 }
-                match self.verdict(&entry, dir, pin) {
+                match self.verdict(&sides, &entry, dir, pin) {
                     Verdict::Stays => found.staying += 1,
                     Verdict::AlreadyDue => found.already_due += 1,
                     Verdict::Due(to, why) => {
@@ -151,10 +195,25 @@ impl Forecast {
     }
 
     /// What the change means for a pin.
-    fn verdict<K: Key>(&self, entry: &EntryView<K>, dir: Dir, pin: Pin) -> Verdict {
-        let before = self.next(self.preview.before(), entry, dir, pin);
-        let after = self.next(self.preview.after(), entry, dir, pin);
-        match (before, after) {
+    fn verdict<K: Routed>(
+        &self,
+        sides: &Sides<'_>,
+        entry: &EntryView<K>,
+        dir: Dir,
+        pin: Pin,
+    ) -> Verdict {
+        let vouch = Vouch::from_word(entry.stamps[dir as usize]);
+        let mut flow = Pinned {
+            key: &entry.key,
+            dir,
+            pin,
+            state: self.reader.judge(pin),
+            holds: vouch.holds(entry.key.stamp(&self.reader.view, entry.key.dst(dir))),
+            stands_in: vouch.stands_in(),
+        };
+        let before = self.next(sides.before, &flow);
+        flow.holds &= !sides.bumps;
+        match (before, self.next(sides.after, &flow)) {
             (Next::Stays, Next::Stays) => Verdict::Stays,
             (Next::Stays, Next::Goes(to, why)) => Verdict::Due(to, why),
             // What went nowhere finds a way.
@@ -166,37 +225,33 @@ impl Forecast {
     }
 
     /// What a worker does with the next packet (`stack::path`, `hit`), were `group` the route's.
-    fn next<K: Key>(
-        &self,
-        group: Option<GroupRef<'_>>,
-        entry: &EntryView<K>,
-        dir: Dir,
-        pin: Pin,
-    ) -> Next {
+    fn next<K: Key>(&self, group: Option<GroupRef<'_>>, flow: &Pinned<'_, K>) -> Next {
         let nowhere = |why| Next::Goes(Pin::NONE, MoveWhy::Lost(why));
+        let is_live = flow.state == PinState::Live;
+        if is_live && flow.holds {
+            return Next::Stays;
+        }
         let Some(group) = group else {
             return nowhere(DropReason::NoRoute);
         };
-        let bucket = bucket_of(&group, &self.secret, &entry.key, dir);
-        let called_back = || {
-            let stands_in = Vouch::from_word(entry.stamps[dir as usize]).stands_in();
-            stands_in && group.recall(bucket, pin) == Recall::Return
-        };
-        let why = match self.reader.judge(pin) {
-            PinState::Live if group.has_member(pin) && called_back() => MoveReason::Failback,
-            PinState::Live if group.has_member(pin) => return Next::Stays,
-            PinState::Live | PinState::Gone => MoveReason::Policy,
+        let bucket = || bucket_of(&group, &self.secret, flow.key, flow.dir);
+        let called_back = || flow.stands_in && group.recall(bucket(), flow.pin) == Recall::Return;
+        let why = match flow.state {
+            PinState::Live if !group.has_member(flow.pin) => MoveReason::Policy,
+            PinState::Live if called_back() => MoveReason::Failback,
+            PinState::Live => return Next::Stays,
+            PinState::Gone => MoveReason::Policy,
             PinState::Dead => MoveReason::Dead,
             PinState::Drained => MoveReason::Deadline,
         };
-        let Some(owner) = group.owner(bucket) else {
+        let Some(owner) = group.owner(bucket()) else {
             return nowhere(DropReason::NoNexthop);
         };
         match self.preview.nhop(owner).map(|key| key.kind) {
             Some(NhopKind::Blackhole) => nowhere(DropReason::Blackhole),
             Some(NhopKind::Reject) => nowhere(DropReason::Reject),
             Some(NhopKind::Local) => Next::Goes(Pin::NONE, MoveWhy::Local),
-            _ if owner == pin => Next::Stays,
+            _ if owner == flow.pin => Next::Stays,
             _ => Next::Goes(owner, MoveWhy::Moved(why)),
         }
     }
@@ -257,8 +312,7 @@ impl Forecast {
     /// From now on the flows that were found due are followed. `obeyed` says whether every worker obeys the change.
     pub fn follow(self, obeyed: Obeyed) -> Follow {
         let rows = self.found.rows.iter().map(|row| self.row(row, 0)).collect();
-        let unfollowed = self.found.due - self.found.list.len() as u64;
-        Follow::new(self.reader, rows, self.found.list, unfollowed, obeyed)
+        Follow::new(self.reader, rows, self.found.list, self.found.due, obeyed)
     }
 }
 

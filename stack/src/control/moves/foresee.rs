@@ -72,7 +72,7 @@ pub struct Foresight {
     step: Step,
     /// Next hops of the change that would be dead as soon as they are.
     dead: Vec<NhopKey>,
-    scope: Scope,
+    prefix: Prefix,
     reader: Reader,
     secret: GroupSecret,
 }
@@ -118,7 +118,7 @@ impl Control {
             sketch,
             step,
             dead,
-            scope: Scope::of(prefix),
+            prefix,
             reader: self.reader(),
             secret: self.group_secret,
         })
@@ -148,16 +148,6 @@ impl Control {
 }
 
 impl Foresight {
-    /// The route that is to be changed.
-    pub const fn prefix(&self) -> Prefix {
-        self.scope.prefix()
-    }
-
-    /// Takes longer routes inside it out of what is looked at: all that [`Control::routes_within`] gives, in order.
-    pub fn exclude(&mut self, longer: &[Prefix]) {
-        self.scope.exclude(longer);
-    }
-
     /// Tries the change out.
     ///
     /// # Errors
@@ -167,11 +157,10 @@ impl Foresight {
             sketch,
             step,
             dead,
-            scope,
+            prefix,
             reader,
             secret,
         } = self;
-        let prefix = scope.prefix();
         let preview = sketch.try_out(|routes, now| {
             let change = step.make(routes, prefix, now)?;
             let doomed = change.paths.iter().filter(|p| dead.contains(&p.key));
@@ -180,6 +169,6 @@ impl Foresight {
             }
             Ok(change)
         })?;
-        Ok(Forecast::new(preview, scope, reader, secret))
+        Ok(Forecast::new(preview, Scope::of(prefix), reader, secret))
     }
 }

@@ -27,6 +27,8 @@ pub struct MoveOf {
 pub struct LoggedMoves {
     /// Which change.
     pub of: MoveOf,
+    /// Flows that were due.
+    pub due: u64,
     /// By next hops and reason.
     pub rows: Vec<Followed>,
     /// Flows of theirs that are not followed.
@@ -34,9 +36,16 @@ pub struct LoggedMoves {
 }
 
 impl LoggedMoves {
+    /// Flows that had no packet yet, or are not followed.
+    pub fn left(&self) -> u64 {
+        let gone = |row: &Followed| row.due - row.left();
+        self.due - self.rows.iter().map(gone).sum::<u64>()
+    }
+
     fn of(of: MoveOf, follow: &Follow) -> Self {
         Self {
             of,
+            due: follow.due(),
             rows: follow.rows().to_vec(),
             unfollowed: follow.unfollowed(),
         }
@@ -80,6 +89,7 @@ impl MoveLog {
         });
         seen.unwrap_or(LoggedMoves {
             of,
+            due: 0,
             rows: Vec::new(),
             unfollowed: 0,
         })

@@ -2,7 +2,7 @@
 //!
 //! 1. [`Control::foresee`](super::Control::foresee) takes what control alone knows: a sketch of the routes concerned.
 //! 2. [`Foresight`] tries the change out on the sketch, on the thread of who asked.
-//! 3. [`Forecast`] goes over the flow tables and judges each pin by the rules of design section 4, as the routes are and
+//! 3. [`Forecast`], told which longer routes are not concerned, goes over the flow tables and judges each pin by the rules of design section 4, as the routes are and
 //!    as they would be: what a worker would do with the flow's next packet. A second look gives rates.
 //! 4. [`Follow`] takes the flows that were found due and looks them up again, by key, after the change was made.
 //!

@@ -7,6 +7,7 @@ mod export;
 mod get;
 mod load;
 mod monitor;
+mod moves;
 mod parse;
 mod progress;
 
@@ -17,6 +18,9 @@ use super::session::Session;
 use super::words::Words;
 use crate::client::Error;
 use crate::wire::message::CallError;
+use crate::wire::moves::Asked;
+use crate::wire::moves::How;
+use crate::wire::moves::RouteChanged;
 use crate::wire::route::Flushed;
 use crate::wire::route::PathSpec;
 use crate::wire::route::RouteDone;
@@ -43,6 +47,7 @@ usage: route [-46nqv] command [[modifiers] args]
   route      load   FILE [-gateway GW[*N][,GW...]]... [-replace] [-4|-6] [-peer N]
   route      export [-4|-6] [FILE]
   route      monitor
+  route      moves                              the flows that the last changes had to move
 
 DEST is an address, a prefix (10.0.0.0/8, 2001:db8::/32) or 'default'. Several gateways share the
 prefix's flows by their weights (ECMP). GATEWAY is an address; a link-local one needs its port, and that an
@@ -58,6 +63,10 @@ export writes it, or an MRT table (TABLE_DUMP_V2), each plain or gzip-compressed
                          next hops; once for each family (with -4, IPv6 gateways are for IPv4)
   -replace               what was added and is not in FILE goes, of the families that FILE has (or -4, -6)
   -peer N                of an MRT table take peer N's routes, not the first of each prefix
+
+add, change and delete with --plan change nothing and say which live flows would move at their next
+packet, by next hops and reason, with their clients and bytes per second. Without it they say how many
+flows have to move, if any has; 'moves' says later how many have moved, and how many ended before.
 
 modifiers:
   -fib N                 the table of routes, from 0 (which it is when left out); also before the command
@@ -88,6 +97,8 @@ examples:
   route add 203.0.113.0/24 192.0.2.11 192.0.2.12 -weight 3
   route change 203.0.113.0/24 192.0.2.11 -weight 0 -deadline 600
   route delete 203.0.113.0/24 192.0.2.11
+  route delete --plan 203.0.113.0/24 192.0.2.12
+  route moves
   route get tcp 10.99.0.2:40000 203.0.113.10:80
   route add -6 default fe80::1%uplink
   route add -inet 10.0.0.0/8 -inet6 fe80::1%uplink
@@ -109,32 +120,37 @@ pub(crate) fn run(words: Words, session: &mut Session<'_>) -> Result<(), Failure
         command,
         quiet,
         verbose,
+        plan,
         warning,
     } = parse::parse(words)?;
-    carry_out(command, quiet, verbose, session)?;
+    let said = Told {
+        quiet,
+        verbose,
+        plan,
+    };
+    carry_out(command, said, session)?;
     match warning.filter(|_| !quiet && !session.json) {
         Some(warning) => Ok(writeln!(session.out, "route: {warning}")?),
         None => Ok(()),
     }
 }
 
-fn carry_out(
-    command: Command,
+/// What is to be told, of whatever it is.
+#[derive(Clone, Copy)]
+struct Told {
     quiet: bool,
     verbose: bool,
-    session: &mut Session<'_>,
-) -> Result<(), Failure> {
+    plan: bool,
+}
+
+fn carry_out(command: Command, told: Told, session: &mut Session<'_>) -> Result<(), Failure> {
+    let Told { quiet, verbose, .. } = told;
     match command {
-        Command::Add(to, ask) => change("add", "RouteAdd", &to, &ask.paths, &ask, quiet, session),
-        Command::Change(to, ask) => change(
-            "change",
-            "RouteChange",
-            &to,
-            &ask.paths,
-            &ask,
-            quiet,
-            session,
-        ),
+        Command::Add(to, ask) => change(("add", "RouteAdd"), &to, &ask.paths, &ask, told, session),
+        Command::Change(to, ask) => {
+            let method = ("change", "RouteChange");
+            change(method, &to, &ask.paths, &ask, told, session)
+        }
         Command::Delete(to, ask) => {
             let named = PathSpec {
                 gateway: ask.gateway,
@@ -147,7 +163,7 @@ fn carry_out(
             } else {
                 &[]
             };
-            change("delete", "RouteDelete", &to, paths, &ask, quiet, session)
+            change(("delete", "RouteDelete"), &to, paths, &ask, told, session)
         }
         Command::Get(ask) => get::run(&ask, None, session),
         Command::Exact(ask, prefix) => get::run(&ask, Some(prefix), session),
@@ -157,6 +173,7 @@ fn carry_out(
         Command::Load(load) => load::run(&load, session),
         Command::Export(export) => export::run(&export, session),
         Command::Monitor(fib) => monitor::run(fib, session),
+        Command::Moves => moves::run(session),
     }
 }
 
@@ -173,30 +190,43 @@ fn refused(error: Error, line: impl FnOnce(&str) -> String) -> Failure {
 
 /// add, change and delete: the same line for all of them, `add net 10.0.0.0: gateway 10.1.1.1`, one for each gateway.
 fn change(
-    verb: &str,
-    method: &str,
+    (verb, method): (&str, &str),
     to: &Destination,
     paths: &[PathSpec],
     ask: &impl Serialize,
-    quiet: bool,
+    told: Told,
     session: &mut Session<'_>,
 ) -> Result<(), Failure> {
     let what = format!("{verb} {to}");
-    let done = session.call::<RouteDone>(method, ask).map_err(|error| {
-        refused(error, |message| {
-            let gateways: Vec<_> = paths.iter().filter_map(to_gateway).collect();
-            if gateways.is_empty() {
-                format!("{what}: {message}")
-            } else {
-                format!("{what}: gateway {}: {message}", gateways.join(" "))
-            }
-        })
-    })?;
+    let how = How {
+        plan: told.plan,
+        // Who wants nothing told need not wait for it to be found.
+        truth: session.json || !told.quiet,
+    };
+    let ask = Asked { ask, how };
+    let done = session
+        .call::<RouteChanged>(method, &ask)
+        .map_err(|error| {
+            refused(error, |message| {
+                let gateways: Vec<_> = paths.iter().filter_map(to_gateway).collect();
+                if gateways.is_empty() {
+                    format!("{what}: {message}")
+                } else {
+                    format!("{what}: gateway {}: {message}", gateways.join(" "))
+                }
+            })
+        })?;
     if session.json {
         return session.print_json(&done);
     }
-    if !quiet {
-        print_done(session.out, &what, &done)?;
+    if !told.quiet || told.plan {
+        let what = if told.plan {
+            format!("plan: {what}")
+        } else {
+            what
+        };
+        print_done(session.out, &what, &done.done)?;
+        moves::print(session.out, &what, &done)?;
     }
     Ok(())
 }

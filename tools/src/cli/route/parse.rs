@@ -38,6 +38,8 @@ pub(super) struct Line {
     pub(super) quiet: bool,
     /// Tell each route of a flush.
     pub(super) verbose: bool,
+    /// Say what it would do, and do nothing.
+    pub(super) plan: bool,
     /// What was said and has no effect.
     pub(super) warning: Option<String>,
 }
@@ -56,6 +58,7 @@ pub(super) enum Command {
     Export(Export),
     /// Of all FIBs, or of one.
     Monitor(Option<u8>),
+    Moves,
 }
 
 /// A destination as FreeBSD's messages name it: `net 10.0.0.0`, `host 10.0.0.1`, `net default`.
@@ -81,6 +84,7 @@ struct Said {
     fib_said: Option<u8>,
     quiet: bool,
     verbose: bool,
+    plan: bool,
     v4: bool,
     v6: bool,
     /// What was said behind the destination, and how many gateways stood before it.
@@ -119,6 +123,7 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
             command,
             quiet: said.quiet,
             verbose: said.verbose,
+            plan: false,
             warning: None,
         });
     }
@@ -128,7 +133,10 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
             None => said.plain(word, &verb)?,
         }
     }
-    let (quiet, verbose) = (said.quiet, said.verbose);
+    let (quiet, verbose, plan) = (said.quiet, said.verbose, said.plan);
+    if plan && !["add", "change", "delete", "del"].contains(&verb.as_str()) {
+        return usage("--plan goes with add, change and delete");
+    }
     let warning = said.unused_gateway();
     let command = match verb.as_str() {
         "add" => said.add()?,
@@ -137,16 +145,18 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
         "get" => said.get()?,
         "show" if said.plain.is_empty() => Command::Show(said.table()),
         "show" => said.show()?,
-        "flush" | "monitor" if !said.plain.is_empty() => {
+        "flush" | "monitor" | "moves" if !said.plain.is_empty() => {
             return usage(format!("{verb} takes no {}", said.plain.join(" ")));
         }
         "flush" => Command::Flush(said.table()),
+        "moves" => Command::Moves,
         _ => Command::Monitor(said.fib_said),
     };
     Ok(Line {
         command,
         quiet,
         verbose,
+        plan,
         warning,
     })
 }
@@ -160,13 +170,14 @@ pub(super) fn fib(words: &mut Words) -> Result<u8, Failure> {
 fn verb(words: &mut Words, said: &mut Said) -> Result<String, Failure> {
     let commands = [
         "add", "change", "delete", "del", "get", "show", "flush", "load", "export", "monitor",
+        "moves",
     ];
     while let Some(word) = words.next() {
         let Some(options) = word.strip_prefix('-').filter(|options| !options.is_empty()) else {
             if commands.contains(&word.as_str()) {
                 return Ok(word);
             }
-            let known = "add, change, delete, get, show, flush, load, export and monitor";
+            let known = "add, change, delete, get, show, flush, load, export, monitor and moves";
             return usage(format!("bad keyword: {word}: the commands are {known}"));
         };
         if options == "fib" {
@@ -184,7 +195,7 @@ fn verb(words: &mut Words, said: &mut Said) -> Result<String, Failure> {
             }
         }
     }
-    usage("no command: say add, change, delete, get, show, flush, load, export or monitor")
+    usage("no command: say add, change, delete, get, show, flush, load, export, monitor or moves")
 }
 
 fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Failure> {
@@ -196,6 +207,7 @@ fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Fail
         "n" | "static" => {}
         "v" => said.verbose = true,
         "q" => said.quiet = true,
+        "plan" | "-plan" => said.plan = true,
         "netmask" => said.length = Some(mask_length(&words.value("-netmask")?)?),
         "prefixlen" => said.length = Some(words.parse("-prefixlen", "a length, 0 to 128")?),
         "weight" => {

@@ -64,12 +64,66 @@ fn changes_and_deletes_print_freebsds_lines() {
     );
     assert_eq!(
         prints("delete 203.0.113.0/24 192.0.2.11"),
-        "delete net 203.0.113.0: gateway 192.0.2.11\n"
+        "delete net 203.0.113.0: gateway 192.0.2.11\n\
+         delete net 203.0.113.0: 3 flows due: 1 moved so far, 0 expired unmoved, 2 left; see 'route moves'\n"
     );
     assert_eq!(
         prints("-v flush"),
         "delete net 203.0.113.0: gateway 192.0.2.11\ndelete net 203.0.113.0: gateway 192.0.2.12\n"
     );
+}
+
+#[test]
+fn a_plan_says_what_would_be_done_and_what_would_move_and_changes_nothing() {
+    let plan = "plan: delete net 203.0.113.0: gateway 192.0.2.11\n\
+                plan: 3 flows of 2 clients with 4500 bytes/s would move, 9 stay\n\
+                From                     To                       Reason          Flows    Clients      Bytes/s\n\
+                192.0.2.11               192.0.2.12               policy              3          2         4500\n";
+    assert_eq!(prints("delete --plan 203.0.113.0/24 192.0.2.11"), plan);
+    assert_eq!(prints("delete 203.0.113.0/24 192.0.2.11 -plan -q"), plan);
+    assert_eq!(
+        prints("add --plan 10.0.0.0/8 192.0.2.11"),
+        "plan: add net 10.0.0.0: gateway 192.0.2.11\nplan: no flow would move, 9 stay\n"
+    );
+    assert_eq!(
+        refuses("delete --plan 10.0.0.0/8"),
+        ("delete net 10.0.0.0: not in table".into(), 1)
+    );
+    let wrong = ("--plan goes with add, change and delete".into(), 64);
+    assert_eq!(refuses("get --plan 10.0.0.1"), wrong);
+    assert_eq!(refuses("flush --plan"), wrong);
+}
+
+#[test]
+fn a_change_that_moves_flows_says_how_many_and_moves_says_what_became_of_them() {
+    assert_eq!(
+        prints("delete 203.0.113.0/24 192.0.2.11"),
+        "delete net 203.0.113.0: gateway 192.0.2.11\n\
+         delete net 203.0.113.0: 3 flows due: 1 moved so far, 0 expired unmoved, 2 left; see 'route moves'\n"
+    );
+    assert_eq!(prints("delete -q 203.0.113.0/24 192.0.2.11"), "");
+    assert_eq!(
+        prints("moves"),
+        "1: delete 203.0.113.0/24: 3 flows due: 1 moved so far, 0 expired unmoved, 2 left\n   \
+         From                     To                       Reason            Due      Moved    Expired       Left\n   \
+         192.0.2.11               192.0.2.12               policy              3          1          0          2\n"
+    );
+    let json = |line: &str| -> serde_json::Value {
+        let (out, error, _) = run_tool(Fake::small(), crate::cli::route::run, line, true);
+        assert_eq!(error, None);
+        serde_json::from_str(&out).unwrap()
+    };
+    let planned = json("delete 203.0.113.0/24 192.0.2.11 --plan");
+    assert_eq!(planned["plan"]["moves"][0]["to"]["gateway"], "192.0.2.12");
+    assert_eq!(planned["paths"][0]["gateway"], "192.0.2.11");
+    assert!(planned.get("moves").is_none());
+    let made = json("delete -q 203.0.113.0/24 192.0.2.11");
+    assert_eq!(
+        (&made["moves"]["due"], &made["moves"]["left"]),
+        (&3.into(), &2.into())
+    );
+    assert!(made.get("plan").is_none());
+    assert_eq!(json("moves")["changes"][0]["moves"][0]["reason"], "policy");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `routes` | routes, next hops, what a monitor is told of them |
 //! | `batch` | whole tables of routes, loaded in slices and exported |
+//! | `moves` | which flows a change of a route moves |
 //! | `neighbours` | neighbours, by way of the host's thread |
 //! | `ping` | pings, by way of the host's thread |
 //! | `flows` | flows: list, flush, statistics |
@@ -17,6 +18,7 @@
 
 mod batch;
 mod flows;
+mod moves;
 mod neighbours;
 mod nexthops;
 mod options;
@@ -39,9 +41,12 @@ use crate::server::Answer;
 use crate::server::Backend;
 use crate::server::Batch;
 use crate::server::BatchNews;
+use crate::server::Foreseeing;
+use crate::server::Obeyed;
 use crate::server::Pending;
 use crate::server::Pinging;
 use crate::server::Reading;
+use crate::server::RouteOrder;
 use crate::server::Slice;
 use crate::server::Ticket;
 use crate::wire;
@@ -83,6 +88,7 @@ pub(crate) struct Live {
     about: Arc<About>,
     flushing: Vec<Flushing>,
     batches: batch::Batches,
+    moves: moves::Moves,
     /// Neighbours that moved, addresses of ours that others use.
     moved: Quiet,
     conflicts: Quiet,
@@ -99,6 +105,7 @@ impl Live {
             about,
             flushing: Vec::new(),
             batches: batch::Batches::default(),
+            moves: moves::Moves::default(),
             moved: Quiet::default(),
             conflicts: Quiet::default(),
             keeper: None,
@@ -207,6 +214,22 @@ impl Backend for Live {
 
     fn route_delete(&mut self, ask: wire::route::RouteDelete) -> Answer<wire::route::RouteDone> {
         self.delete(&ask)
+    }
+
+    fn foresee(&mut self, order: RouteOrder) -> Answer<Foreseeing> {
+        self.foresee_order(&order)
+    }
+
+    fn routes_within(&mut self, of: Prefix, after: Option<Prefix>, max: usize) -> Vec<Prefix> {
+        self.control.routes_within(of, after, max)
+    }
+
+    fn obeyed(&mut self) -> Obeyed {
+        self.control.obeyed()
+    }
+
+    fn route_moves(&mut self) -> Reading<Vec<wire::moves::RouteMoves>> {
+        self.read_moves()
     }
 
     fn route_get(&mut self, ask: wire::route::RouteGet) -> Answer<wire::route::RouteAnswer> {

@@ -40,8 +40,7 @@ use std::net::IpAddr;
 impl Live {
     pub(super) fn add(&mut self, ask: &wire::RouteAdd) -> Answer<wire::RouteDone> {
         let now = self.now();
-        let mut spec = spec_of(ask.destination.in_fib(FibId(ask.fib)), &ask.paths, None)?;
-        spec.options = asked(ask.destination, &ask.options)?;
+        let spec = spec_to_add(ask)?;
         let change = self.control.route_add(&spec, &mut self.host, now);
         change
             .map(|change| self.done(change, now))
@@ -50,12 +49,7 @@ impl Live {
 
     pub(super) fn change(&mut self, ask: &wire::RouteChange) -> Answer<wire::RouteDone> {
         let now = self.now();
-        let mut spec = spec_of(
-            ask.destination.in_fib(FibId(ask.fib)),
-            &ask.paths,
-            ask.deadline,
-        )?;
-        spec.options = asked(ask.destination, &ask.options)?;
+        let spec = spec_to_change(ask)?;
         let change = self.control.route_change(&spec, &mut self.host, now);
         change
             .map(|change| self.done(change, now))
@@ -224,26 +218,8 @@ impl Live {
         }
     }
 
-    pub(super) fn path(&self, path: &PathInfo, now: Now) -> wire::Path {
-        wire::Path {
-            kind: kind(path.key.kind),
-            gateway: path.key.gateway,
-            port: self.port_of(&path.key),
-            weight: path.weight,
-            mtu: path.mtu,
-            nexthop: path.idx.0,
-            generation: path.generation.0,
-            admin: match (path.weight, path.admin) {
-                (0, Admin::In) => wire::Admin::Draining,
-                (_, all) => admin(all),
-            },
-            health: health(path.health),
-            deadline: path.deadline.map(|at| at.0.saturating_sub(now.secs().0)),
-            buckets: path.buckets,
-            starting: path
-                .start
-                .map(|(percent, left)| wire::Starting { percent, left }),
-        }
+    pub(super) fn path(&self, info: &PathInfo, now: Now) -> wire::Path {
+        path(info, self.port_of(&info.key), now)
     }
 
     pub(super) fn port_name(&self, id: PortId) -> String {
@@ -317,8 +293,47 @@ pub(super) fn is_of(of: wire::RouteFamily, prefix: Prefix) -> bool {
         .is_none_or(|family| family == wire::Family::of(prefix.addr()))
 }
 
-const fn has_port(kind: NhopKind) -> bool {
+/// Whether a next hop of this kind is behind a port.
+pub(super) const fn has_port(kind: NhopKind) -> bool {
     !matches!(kind, NhopKind::Blackhole | NhopKind::Reject)
+}
+
+/// A path, with its port's name.
+pub(super) fn path(info: &PathInfo, port: Option<String>, now: Now) -> wire::Path {
+    wire::Path {
+        kind: kind(info.key.kind),
+        gateway: info.key.gateway,
+        port,
+        weight: info.weight,
+        mtu: info.mtu,
+        nexthop: info.idx.0,
+        generation: info.generation.0,
+        admin: match (info.weight, info.admin) {
+            (0, Admin::In) => wire::Admin::Draining,
+            (_, all) => admin(all),
+        },
+        health: health(info.health),
+        deadline: info.deadline.map(|at| at.0.saturating_sub(now.secs().0)),
+        buckets: info.buckets,
+        starting: info
+            .start
+            .map(|(percent, left)| wire::Starting { percent, left }),
+    }
+}
+
+/// What an add asks for, as control takes it.
+pub(super) fn spec_to_add(ask: &wire::RouteAdd) -> Answer<RouteSpec> {
+    let spec = spec_of(ask.destination.in_fib(FibId(ask.fib)), &ask.paths, None)?;
+    let options = asked(ask.destination, &ask.options)?;
+    Ok(RouteSpec { options, ..spec })
+}
+
+/// What a change asks for, as control takes it.
+pub(super) fn spec_to_change(ask: &wire::RouteChange) -> Answer<RouteSpec> {
+    let prefix = ask.destination.in_fib(FibId(ask.fib));
+    let spec = spec_of(prefix, &ask.paths, ask.deadline)?;
+    let options = asked(ask.destination, &ask.options)?;
+    Ok(RouteSpec { options, ..spec })
 }
 
 /// A route as control takes it.

@@ -6,6 +6,7 @@ use super::flows::COLLATERAL;
 use super::flows::TABLES;
 use super::flows::moved;
 use super::flows::overflows;
+use super::moves::Moves;
 use super::routes::admin;
 use super::routes::health;
 use super::routes::kind;
@@ -18,6 +19,7 @@ use crate::wire::stats::Worker;
 use route::FibId;
 use stack::Now;
 use stack::control::Bounds;
+use stack::control::DUE_LIMIT;
 use stack::control::Reader;
 use stack::control::WorkerReport;
 use stack::counters::Totals;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 /// What control knows of the status; the rest is read by who asked.
 struct Seen {
     reader: Reader,
+    moves: Moves,
     host: HostThread,
     about: Arc<About>,
     now: Now,
@@ -45,6 +48,7 @@ impl Live {
         let now = self.now();
         let seen = Seen {
             reader: self.control.reader(),
+            moves: self.moves.clone(),
             host: self.host.clone(),
             about: Arc::clone(&self.about),
             now,
@@ -110,6 +114,7 @@ impl Seen {
         tables.push(waiting(totals, self.bounds, workers));
         tables.push(unknown(totals, self.bounds, workers));
         tables.push(rings(totals, self.bounds, workers));
+        tables.push(self.followed_flows());
         tables
     }
 
@@ -119,6 +124,16 @@ impl Seen {
         stats
             .map(|(name, s)| table(name, s.used, s.capacity, policy, overflows(&s)))
             .collect()
+    }
+
+    fn followed_flows(&self) -> Table {
+        let log = self.moves.lock();
+        let (used, policy) = (
+            log.followed() as u64,
+            "flows of the oldest change are given up",
+        );
+        let limit = DUE_LIMIT as u64;
+        table("followed-flows", used, limit, policy, log.given_up())
     }
 
     /// Asked of the host, who answers within some bursts; missing when it has ended.

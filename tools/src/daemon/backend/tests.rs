@@ -47,6 +47,7 @@ mod asks;
 mod batch;
 mod fibs;
 mod limits;
+mod moves;
 mod ping;
 
 /// A gateway whose control is the test's own thread.

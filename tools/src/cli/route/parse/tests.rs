@@ -341,11 +341,11 @@ fn bad_lines_are_told_what_would_be_right() {
     let cases = [
         (
             "",
-            "no command: say add, change, delete, get, show, flush, load, export or monitor",
+            "no command: say add, change, delete, get, show, flush, load, export, monitor or moves",
         ),
         (
             "ad 10.0.0.0/8",
-            "bad keyword: ad: the commands are add, change, delete, get, show, flush, load, export and monitor",
+            "bad keyword: ad: the commands are add, change, delete, get, show, flush, load, export, monitor and moves",
         ),
         ("-x show", "unknown option -x: see route --help"),
         (

@@ -1,0 +1,175 @@
+//! Which flows a change moves: the plan, what is due after it was made, and the last changes.
+
+use super::super::exit::Failure;
+use super::super::session::Session;
+use crate::wire::moves::Move;
+use crate::wire::moves::MoveNexthop;
+use crate::wire::moves::MovePlan;
+use crate::wire::moves::MoveState;
+use crate::wire::moves::RouteChanged;
+use crate::wire::moves::RouteMoves;
+use crate::wire::moves::RouteMovesList;
+use serde_json::json;
+use std::io;
+use std::io::Write;
+
+/// What follows the lines of a change.
+pub(super) fn print(out: &mut dyn Write, what: &str, changed: &RouteChanged) -> io::Result<()> {
+    if let Some(plan) = &changed.plan {
+        print_plan(out, plan)?;
+    }
+    match &changed.moves {
+        Some(moves) => {
+            let state = state_of(moves);
+            writeln!(out, "{what}: {state}; see 'route moves'")
+        }
+        None => Ok(()),
+    }
+}
+
+fn print_plan(out: &mut dyn Write, plan: &MovePlan) -> io::Result<()> {
+    let MovePlan {
+        flows,
+        clients,
+        bytes_per_second,
+        staying,
+        ..
+    } = plan;
+    if *flows == 0 {
+        writeln!(out, "plan: no flow would move, {staying} stay")?;
+    } else {
+        writeln!(
+            out,
+            "plan: {flows} flows of {clients} clients with {bytes_per_second} bytes/s would move, {staying} stay"
+        )?;
+    }
+    if plan.already_due > 0 {
+        let due = plan.already_due;
+        writeln!(
+            out,
+            "plan: {due} flows leave their next hop in any case, or have none"
+        )?;
+    }
+    if plan.sampled < *flows {
+        let sampled = plan.sampled;
+        writeln!(
+            out,
+            "plan: clients and bytes are of {sampled} of these flows, bytes extrapolated"
+        )?;
+    }
+    if !plan.moves.is_empty() {
+        plan_line(out, ["From", "To", "Reason", "Flows", "Clients", "Bytes/s"])?;
+    }
+    for of in &plan.moves {
+        let Move {
+            from, to, reason, ..
+        } = of;
+        let numbers = [of.flows, of.clients, of.bytes_per_second].map(|n| n.to_string());
+        let [flows, clients, bytes] = &numbers;
+        plan_line(
+            out,
+            [&left(from), &taken(to), reason, flows, clients, bytes],
+        )?;
+    }
+    if plan.unlisted > 0 {
+        writeln!(out, "and {} flows more", plan.unlisted)?;
+    }
+    Ok(())
+}
+
+fn plan_line(out: &mut dyn Write, columns: [&str; 6]) -> io::Result<()> {
+    let [from, to, reason, flows, clients, bytes] = columns;
+    writeln!(
+        out,
+        "{from:<24} {to:<24} {reason:<10} {flows:>10} {clients:>10} {bytes:>12}"
+    )
+}
+
+/// The next hop that flows leave.
+fn left(nexthop: &Option<MoveNexthop>) -> String {
+    nexthop
+        .as_ref()
+        .map_or_else(|| "gone".into(), MoveNexthop::name)
+}
+
+/// The next hop that they go to.
+fn taken(nexthop: &Option<MoveNexthop>) -> String {
+    nexthop
+        .as_ref()
+        .map_or_else(|| "-".into(), MoveNexthop::name)
+}
+
+fn state_of(moves: &RouteMoves) -> String {
+    let RouteMoves {
+        due,
+        moved,
+        expired,
+        stayed,
+        left,
+        ..
+    } = moves;
+    let stayed = match stayed {
+        0 => String::new(),
+        _ => format!("{stayed} stayed after all, "),
+    };
+    format!("{due} flows due: {moved} moved so far, {expired} expired unmoved, {stayed}{left} left")
+}
+
+/// The last changes that moved flows.
+pub(super) fn run(session: &mut Session<'_>) -> Result<(), Failure> {
+    if session.json {
+        return session.print_reply("RouteMoves", &json!({}));
+    }
+    session.pages(
+        "RouteMoves",
+        &json!({}),
+        |_| Ok(()),
+        |out, page: RouteMovesList| {
+            page.changes
+                .iter()
+                .try_for_each(|moves| print_moves(out, moves))
+        },
+    )
+}
+
+fn print_moves(out: &mut dyn Write, moves: &RouteMoves) -> io::Result<()> {
+    let RouteMoves {
+        change,
+        order,
+        destination,
+        ..
+    } = moves;
+    let fib = match moves.fib {
+        0 => String::new(),
+        fib => format!(" -fib {fib}"),
+    };
+    let state = state_of(moves);
+    writeln!(out, "{change}: {order} {destination}{fib}: {state}")?;
+    if moves.unfollowed > 0 {
+        writeln!(out, "   {} of these are not followed", moves.unfollowed)?;
+    }
+    state_line(
+        out,
+        ["From", "To", "Reason", "Due", "Moved", "Expired", "Left"],
+    )?;
+    for of in &moves.moves {
+        let MoveState {
+            from, to, reason, ..
+        } = of;
+        let numbers = [of.due, of.moved, of.expired, of.left].map(|n| n.to_string());
+        let [due, moved, expired, rest] = &numbers;
+        state_line(
+            out,
+            [&left(from), &taken(to), reason, due, moved, expired, rest],
+        )?;
+    }
+    Ok(())
+}
+
+fn state_line(out: &mut dyn Write, columns: [&str; 7]) -> io::Result<()> {
+    let [from, to, reason, due, moved, expired, left] = columns;
+    writeln!(
+        out,
+        "   {from:<24} {to:<24} {reason:<10} {due:>10} {moved:>10} {expired:>10} {left:>10}"
+    )
+}

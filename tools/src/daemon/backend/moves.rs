@@ -1,0 +1,229 @@
+//! Which flows a change of a route would move, and which it has moved: found on the thread of whoever asks.
+
+use super::Live;
+use super::refusal::refused;
+use super::routes::has_port;
+use super::routes::kind;
+use super::routes::path;
+use super::routes::spec_to_add;
+use super::routes::spec_to_change;
+use crate::server::Answer;
+use crate::server::Foreseeing;
+use crate::server::Foreseen;
+use crate::server::Obeyed;
+use crate::server::Reading;
+use crate::server::RouteOrder;
+use crate::wire::moves as wire;
+use crate::wire::route::Path;
+use crate::wire::route::RouteDone;
+use route::FibId;
+use route::NhopKey;
+use route::PathInfo;
+use route::Prefix;
+use stack::Now;
+use stack::control;
+use stack::control::Forecast;
+use stack::control::LoggedMoves;
+use stack::control::MoveLog;
+use stack::control::Reader;
+use stack::io::poll::Clock;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+/// The last changes that moved flows. Clients' threads share it; control never waits for it.
+#[derive(Clone, Default)]
+pub(super) struct Moves(Arc<Mutex<MoveLog>>);
+
+impl Moves {
+    /// A look at it cannot leave it half done, whatever ended the thread that had it.
+    pub(super) fn lock(&self) -> MutexGuard<'_, MoveLog> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    pub(super) fn foresee_order(&mut self, order: &RouteOrder) -> Answer<Foreseeing> {
+        let (now, clock, log) = (self.now(), self.clock, self.moves.clone());
+        let (name, order) = order_of(order)?;
+        let foresight = self.control.foresee(&order, now);
+        let foresight = foresight.map_err(|error| refused(&error))?;
+        Ok(Box::new(move || {
+            let forecast = foresight.try_out().map_err(|error| refused(&error))?;
+            Ok(Box::new(Foretold {
+                forecast,
+                name,
+                looked: now,
+                clock,
+                log,
+            }))
+        }))
+    }
+
+    pub(super) fn read_moves(&mut self) -> Reading<Vec<wire::RouteMoves>> {
+        let (reader, clock, log) = (self.control.reader(), self.clock, self.moves.clone());
+        Box::new(move || {
+            let seen = log.lock().look(Now(clock.ms()));
+            seen.iter().map(|change| logged(change, &reader)).collect()
+        })
+    }
+}
+
+/// An order as control takes it, with its name.
+fn order_of(order: &RouteOrder) -> Answer<(&'static str, control::RouteOrder)> {
+    Ok(match order {
+        RouteOrder::Add(ask) => ("add", control::RouteOrder::Add(spec_to_add(ask)?)),
+        RouteOrder::Change(ask) => ("change", control::RouteOrder::Change(spec_to_change(ask)?)),
+        RouteOrder::Delete(ask) => {
+            let order = control::RouteOrder::Delete {
+                prefix: ask.destination.in_fib(FibId(ask.fib)),
+                gateway: ask.gateway,
+                iface: ask.port.clone(),
+            };
+            ("delete", order)
+        }
+    })
+}
+
+/// A change that was tried out.
+struct Foretold {
+    forecast: Forecast,
+    name: &'static str,
+    looked: Now,
+    clock: Clock,
+    log: Moves,
+}
+
+impl Foretold {
+    fn now(&self) -> Now {
+        Now(self.clock.ms())
+    }
+
+    /// A path as it would be. A next hop that is not there yet has no place.
+    fn path(&self, info: &PathInfo) -> Path {
+        let reader = self.forecast.reader();
+        let port = has_port(info.key.kind).then(|| reader.port_name(info.key.port));
+        let path = path(info, port, self.looked);
+        if self.forecast.exists(info.pin()) {
+            return path;
+        }
+        Path {
+            nexthop: 0,
+            generation: 0,
+            ..path
+        }
+    }
+}
+
+impl Foreseen for Foretold {
+    fn prefix(&self) -> Prefix {
+        self.forecast.prefix()
+    }
+
+    fn moves_nothing(&self) -> bool {
+        self.forecast.moves_nothing()
+    }
+
+    fn exclude(&mut self, longer: &[Prefix]) {
+        self.forecast.exclude(longer);
+    }
+
+    fn look(&mut self) {
+        self.looked = self.now();
+        self.forecast.look(self.looked);
+    }
+
+    fn due(&self) -> u64 {
+        self.forecast.due()
+    }
+
+    fn measure(&mut self) {
+        let now = self.now();
+        self.forecast
+            .measure(now.0.saturating_sub(self.looked.0), now);
+    }
+
+    fn plan(&self) -> wire::RouteChanged {
+        let change = self.forecast.change();
+        let done = RouteDone {
+            destination: change.prefix.in_fib(FibId(0)),
+            fib: change.prefix.fib().0,
+            paths: change.paths.iter().map(|info| self.path(info)).collect(),
+            warning: change.warning.clone(),
+        };
+        let (plan, reader) = (self.forecast.plan(), self.forecast.reader());
+        let row = |row: &control::MoveRow| wire::Move {
+            from: nexthop(row.from, reader),
+            to: nexthop(row.to, reader),
+            reason: row.why.name().into(),
+            flows: row.flows,
+            clients: row.clients,
+            bytes_per_second: row.bytes_per_s.unwrap_or(0),
+        };
+        let plan = wire::MovePlan {
+            flows: plan.flows,
+            clients: plan.clients,
+            bytes_per_second: plan.bytes_per_s.unwrap_or(0),
+            sampled: plan.sampled,
+            staying: plan.staying,
+            already_due: plan.already_due,
+            unlisted: plan.unlisted,
+            moves: plan.rows.iter().map(row).collect(),
+        };
+        wire::RouteChanged {
+            plan: Some(plan),
+            ..done.into()
+        }
+    }
+
+    fn follow(self: Box<Self>, obeyed: Obeyed, time: u64) -> wire::RouteMoves {
+        let now = self.now();
+        let Self {
+            forecast,
+            name,
+            log,
+            ..
+        } = *self;
+        let (prefix, reader) = (forecast.prefix(), forecast.reader().clone());
+        let follow = forecast.follow(obeyed);
+        let seen = log.lock().add(name, prefix, time, follow, now);
+        logged(&seen, &reader)
+    }
+}
+
+fn nexthop(key: Option<NhopKey>, reader: &Reader) -> Option<wire::MoveNexthop> {
+    key.map(|key| wire::MoveNexthop {
+        kind: kind(key.kind),
+        gateway: key.gateway,
+        port: has_port(key.kind).then(|| reader.port_name(key.port)),
+    })
+}
+
+fn logged(seen: &LoggedMoves, reader: &Reader) -> wire::RouteMoves {
+    let sum = |of: fn(&control::Followed) -> u64| seen.rows.iter().map(of).sum();
+    let row = |row: &control::Followed| wire::MoveState {
+        from: nexthop(row.from, reader),
+        to: nexthop(row.to, reader),
+        reason: row.why.name().into(),
+        due: row.due,
+        moved: row.moved,
+        expired: row.expired,
+        stayed: row.stayed,
+        left: row.left(),
+    };
+    wire::RouteMoves {
+        change: seen.of.number,
+        time: seen.of.time,
+        order: seen.of.order.into(),
+        destination: seen.of.prefix.in_fib(FibId(0)),
+        fib: seen.of.prefix.fib().0,
+        due: seen.due,
+        moved: sum(|row| row.moved),
+        expired: sum(|row| row.expired),
+        stayed: sum(|row| row.stayed),
+        left: seen.left(),
+        unfollowed: seen.unfollowed,
+        moves: seen.rows.iter().map(row).collect(),
+    }
+}

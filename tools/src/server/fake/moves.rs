@@ -1,0 +1,117 @@
+//! Three flows that every delete of a gateway moves, and nothing else does.
+
+use super::*;
+use crate::server::Foreseen;
+use crate::wire::moves::*;
+
+struct Told {
+    done: RouteDone,
+    moves: bool,
+    measured: bool,
+}
+
+pub(super) fn foresee(fake: &mut Fake, order: RouteOrder) -> Answer<Foreseeing> {
+    let (routes, news) = (fake.routes.clone(), fake.news.len());
+    let moves = matches!(order, RouteOrder::Delete(_));
+    let done = match order {
+        RouteOrder::Add(ask) => fake.route_add(ask),
+        RouteOrder::Change(ask) => fake.route_change(ask),
+        RouteOrder::Delete(ask) => fake.route_delete(ask),
+    };
+    fake.routes = routes;
+    fake.news.truncate(news);
+    let told = Told {
+        done: done?,
+        moves,
+        measured: false,
+    };
+    Ok(Box::new(|| Ok(Box::new(told))))
+}
+
+fn nexthop(address: &str) -> Option<MoveNexthop> {
+    Some(MoveNexthop {
+        kind: PathKind::Gateway,
+        gateway: address.parse().ok(),
+        port: Some("rack".into()),
+    })
+}
+
+impl Foreseen for Told {
+    fn prefix(&self) -> Prefix {
+        self.done.destination
+    }
+
+    fn moves_nothing(&self) -> bool {
+        !self.moves
+    }
+
+    fn exclude(&mut self, _: &[Prefix]) {}
+
+    fn look(&mut self) {}
+
+    fn due(&self) -> u64 {
+        if self.moves { 3 } else { 0 }
+    }
+
+    fn measure(&mut self) {
+        self.measured = true;
+    }
+
+    fn plan(&self) -> RouteChanged {
+        let moves = Move {
+            from: nexthop("192.0.2.11"),
+            to: nexthop("192.0.2.12"),
+            reason: "policy".into(),
+            flows: 3,
+            clients: 2,
+            bytes_per_second: if self.measured { 4500 } else { 0 },
+        };
+        let plan = MovePlan {
+            flows: self.due(),
+            clients: self.due().min(2),
+            bytes_per_second: moves.bytes_per_second,
+            sampled: self.due(),
+            staying: 9,
+            already_due: 0,
+            unlisted: 0,
+            moves: if self.moves { vec![moves] } else { vec![] },
+        };
+        RouteChanged {
+            plan: Some(plan),
+            ..self.done.clone().into()
+        }
+    }
+
+    fn follow(self: Box<Self>, obeyed: Obeyed, time: u64) -> RouteMoves {
+        assert!(obeyed());
+        RouteMoves { time, ..followed() }
+    }
+}
+
+/// The change that moved flows.
+pub(super) fn followed() -> RouteMoves {
+    let state = MoveState {
+        from: nexthop("192.0.2.11"),
+        to: nexthop("192.0.2.12"),
+        reason: "policy".into(),
+        due: 3,
+        moved: 1,
+        expired: 0,
+        stayed: 0,
+        left: 2,
+    };
+    RouteMoves {
+        change: 1,
+        time: 1_795_218_141_000,
+        order: "delete".into(),
+        destination: prefix("203.0.113.0/24"),
+        fib: 0,
+        due: 3,
+        moved: 1,
+        expired: 0,
+        stayed: 0,
+        left: 2,
+        unfollowed: 0,
+        moves: vec![state],
+    }
+}

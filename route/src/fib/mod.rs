@@ -132,14 +132,17 @@ impl<A: Addr> Fib<A> {
         let (key, nodes) = (addr.key(), self.arena.nodes());
         let mut entry = self.direct_entry(key, nodes);
         let mut rest = key << direct::<A>();
-        for _ in 0..levels::<A>() {
-            if entry & NODE == 0 {
-                return entry;
+        let mut level = 0;
+        // A key is all of an IPv4 address: its walk ends by itself.
+        while entry & NODE != 0 {
+            if size_of::<A>() > size_of::<u64>() && level == levels::<A>() {
+                return self.walk_on(addr, entry);
             }
             entry = nodes.in_node(entry, rest >> (64 - STRIDE));
             rest <<= STRIDE;
+            level += 1;
         }
-        self.walk_on(addr, entry)
+        entry
     }
 
     /// The rest of the way, beyond what a key leads to.

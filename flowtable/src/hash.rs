@@ -65,7 +65,7 @@ pub fn bucket_hash<K: Key>(secret: &GroupSecret, key: &K) -> u64 {
     sip13(&secret.0, words.as_ref())
 }
 
-fn sip13(secret: &[u8; 16], words: &[u64]) -> u64 {
+pub(crate) fn sip13(secret: &[u8; 16], words: &[u64]) -> u64 {
     let mut sip = SipHasher13::new_with_key(secret);
     for word in words {
         // Bytes, not `write_u64`, whose order would be the machine's.

@@ -60,6 +60,9 @@ pub trait Key: Copy + Eq + Hash + Debug + Send + Sync + 'static + sealed::Sealed
     /// A key that all flows have in common whose packets in their direction `dir` come from this source address.
     #[must_use]
     fn source_alone(&self, dir: Dir) -> Self;
+    /// As [`source_alone`](Self::source_alone), of all sources whose first `len` bits are these.
+    #[must_use]
+    fn source_net(&self, dir: Dir, len: u8) -> Self;
     /// A key that all flows between these two addresses have in common.
     #[must_use]
     fn addresses_alone(&self) -> Self;
@@ -161,6 +164,15 @@ impl Key for KeyV4 {
         Self { addrs, tail: 0 }
     }
 
+    fn source_net(&self, dir: Dir, len: u8) -> Self {
+        let host = u32::MAX.checked_shr(u32::from(len)).unwrap_or(0);
+        let source = self.source_alone(dir);
+        Self {
+            addrs: source.addrs & !u64::from(host),
+            ..source
+        }
+    }
+
     fn addresses_alone(&self) -> Self {
         Self { tail: 0, ..*self }
     }
@@ -238,6 +250,15 @@ impl Key for KeyV6 {
             a: 0,
             b: source,
             tail: 0,
+        }
+    }
+
+    fn source_net(&self, dir: Dir, len: u8) -> Self {
+        let host = u128::MAX.checked_shr(u32::from(len)).unwrap_or(0);
+        let source = self.source_alone(dir);
+        Self {
+            b: source.b & !host,
+            ..source
         }
     }
 

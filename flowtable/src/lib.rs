@@ -6,6 +6,7 @@
 //! ```text
 //! key ─ KeyV4, KeyV6, Dir          hash ─ place, bucket, owner slot; secrets
 //! table ─ Table, its readers       writer ─ Writer: lookup, observe, pins; room ─ insert; sweep ─ hand, flush
+//! template ─ Templates: which clients share a next hop          round ─ when a hand has been everywhere
 //! entry, bucket, memory ─ layout   state, track, tcp, timeouts, pressure ─ rules
 //! ```
 //!
@@ -27,12 +28,14 @@ mod memory;
 mod pin;
 mod pressure;
 mod room;
+mod round;
 mod state;
 mod stats;
 mod sweep;
 mod sync;
 mod table;
 mod tcp;
+mod template;
 mod time;
 mod timeouts;
 mod track;
@@ -50,6 +53,7 @@ pub use state::{Class, L4, Observed, Seen, State};
 pub use stats::Stats;
 pub use sweep::FlushCursor;
 pub use table::Table;
+pub use template::{Client, TemplateStats, TemplateView, TemplateWriter, Templates, Term};
 pub use time::Tick;
 pub use timeouts::Timeouts;
 pub use view::EntryView;

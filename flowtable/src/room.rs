@@ -42,6 +42,7 @@ impl<K: Key> Writer<K> {
     ) -> Result<Entry, Refused> {
         let candidates = self.table.range(slot).candidates(hash);
         let tag = Tag::of(hash);
+        self.moved.set(None);
         if let Some(place) = self.table.locate(candidates, tag, key)
             && !self.free_if_expired(place, now)
         {
@@ -56,7 +57,7 @@ impl<K: Key> Writer<K> {
             return Err(Refused);
         };
         self.fill_place(place, tag, key, (dir, seen), now);
-        self.count_insert(slot);
+        self.count_insert(slot, now);
         Ok(Entry(place))
     }
 
@@ -150,6 +151,7 @@ impl<K: Key> Writer<K> {
                 let to = range.other(from, tags.at(place));
                 if let Some(free) = self.table.buckets.tags(to).free() {
                     self.relocate(from.place(place), to.place(free), tags.at(place), now);
+                    self.moved.set(Some(to.place(free)));
                     return Some(from.place(place));
                 }
             }

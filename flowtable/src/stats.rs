@@ -1,14 +1,14 @@
 //! Counters of a flow table: written by each writer for itself, summed by whoever reads.
 
 use crate::state::Class;
-use crate::sync::{AtomicU64, Ordering::Relaxed};
+use crate::sync::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// A counter with one writer: a plain load and store, no read-modify-write.
 #[derive(Debug)]
 pub(crate) struct Tally(AtomicU64);
 
 impl Tally {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
@@ -23,7 +23,7 @@ impl Tally {
         }
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
@@ -54,6 +54,9 @@ pub(crate) struct Counters {
     pub(crate) expired: ByClass,
     pub(crate) evicted: ByClass,
     pub(crate) shrunk: ByClass,
+    /// Not a counter: the tick of [`Writer::round_since`](crate::Writer::round_since)'s last whole round, as
+    /// [`crate::round`] publishes it.
+    pub(crate) round: AtomicU32,
 }
 
 impl Counters {
@@ -70,6 +73,7 @@ impl Counters {
             expired: ByClass::new(),
             evicted: ByClass::new(),
             shrunk: ByClass::new(),
+            round: AtomicU32::new(crate::round::NOBODY),
         }
     }
 }

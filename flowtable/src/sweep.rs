@@ -28,13 +28,14 @@ impl<K: Key> Writer<K> {
         freed
     }
 
-    /// Another hand: asks of every entry in the next few buckets whether it `owes`: whether one of its pins is not
-    /// what a packet without an entry would get (see [`set_debt`](Self::set_debt)).
-    pub fn refresh_debt(&mut self, buckets: usize, owes: impl Fn(&EntryView<K>) -> bool) {
+    /// Another hand: shows every entry in the next few buckets to `owes`, which says whether it owes: whether one of
+    /// its pins is not what a packet without an entry would get (see [`set_debt`](Self::set_debt)).
+    pub fn visit(&mut self, buckets: usize, now: Tick, owes: impl Fn(&EntryView<K>) -> bool) {
         let all = self.bucket_count();
+        let mut round = self.round.get();
         for _ in 0..buckets.min(all) {
-            let bucket = self.bucket_at(self.debt_hand);
-            self.debt_hand.0 = (self.debt_hand.0 + 1) % all;
+            let bucket = self.bucket_at(self.visiting);
+            self.visiting.0 = (self.visiting.0 + 1) % all;
             for place in self.table.buckets.tags(bucket).used() {
                 let place = bucket.place(place);
                 let (view, life) = (self.table.view(place), self.table.entries.life(place));
@@ -43,7 +44,22 @@ impl<K: Key> Writer<K> {
                     self.set_debt(Entry(place), debt);
                 }
             }
+            if !self.is_empty() {
+                round.visited(all, now, &self.counters);
+            }
         }
+        self.round.set(round);
+    }
+
+    /// When the round began that [`visit`](Self::visit) is in.
+    pub fn round_since(&self) -> Tick {
+        self.round.get().since
+    }
+
+    /// The entry that the last [`insert`](Self::insert) moved to its other bucket, if it moved one: the hand of
+    /// [`visit`](Self::visit) may miss it in this round.
+    pub fn moved(&self) -> Option<EntryView<K>> {
+        self.moved.get().map(|place| self.table.view(place))
     }
 
     fn sweep_bucket(&self, bucket: BucketNo, now: Tick) -> usize {
@@ -104,7 +120,7 @@ impl<K: Key> Writer<K> {
         !self.flushing
     }
 
-    fn bucket_count(&self) -> usize {
+    pub(crate) fn bucket_count(&self) -> usize {
         self.slots.len() * self.table.slot_buckets()
     }
 

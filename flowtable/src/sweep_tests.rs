@@ -55,10 +55,10 @@ fn the_other_hand_says_of_every_entry_whether_it_owes() {
         places.filter(with).count()
     };
     assert_eq!(debts(&rig), 0);
-    (0..16).for_each(|_| rig.writer.refresh_debt(4, owes));
+    (0..16).for_each(|_| rig.writer.visit(4, START, owes));
     let owing = debts(&rig);
     assert!(owing > 0, "half of them owe");
-    rig.writer.refresh_debt(64, |_| false);
+    rig.writer.visit(64, START, |_| false);
     assert_eq!(debts(&rig), 0);
 }
 

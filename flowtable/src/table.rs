@@ -174,6 +174,11 @@ impl<K: Key> Table<K> {
         stats
     }
 
+    /// What each writer there has been counts.
+    pub(crate) fn writers(&self) -> &Mutex<Vec<Arc<CachePadded<Counters>>>> {
+        &self.counters
+    }
+
     fn copy_bucket<W: Fn(&K) -> bool>(
         &self,
         bucket: BucketNo,

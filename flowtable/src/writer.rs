@@ -11,8 +11,10 @@ use crate::hash::{FlowHash, SlotNo};
 use crate::key::{BOTH, Dir, Key};
 use crate::pin::PinWord;
 use crate::pressure::Fill;
+use crate::round::{NOBODY, Round};
 use crate::state::{L4, Observed, Seen, State};
 use crate::stats::Counters;
+use crate::sync::Ordering::Relaxed;
 use crate::table::Table;
 use crate::time::Tick;
 use crate::track::{Touch, When};
@@ -40,8 +42,11 @@ pub struct Writer<K: Key> {
     /// Live entries in all its slots. The cell also keeps a writer from being shared.
     len: Cell<usize>,
     pub(crate) hand: Position,
-    /// The hand that asks anew who owes what.
-    pub(crate) debt_hand: Position,
+    /// The hand that visits flows, see [`visit`](Self::visit), and its round.
+    pub(crate) visiting: Position,
+    pub(crate) round: Cell<Round>,
+    /// An entry that the last insert moved to its other bucket.
+    pub(crate) moved: Cell<Option<PlaceNo>>,
     /// A flush is under way: nothing is displaced, so that no entry slips behind it.
     pub(crate) flushing: bool,
 }
@@ -54,13 +59,20 @@ impl<K: Key> Writer<K> {
     ) -> Self {
         let len = slots.iter().map(|slot| table.used(*slot) as usize).sum();
         counters.high_water.raise(len as u64);
+        if len > 0 {
+            // Flows that nobody has visited yet.
+            counters.round.store(0, Relaxed);
+        }
+        let buckets = slots.len() * table.slot_buckets();
         Self {
             table,
             slots,
             counters,
             len: Cell::new(len),
             hand: Position(0),
-            debt_hand: Position(0),
+            visiting: Position(0),
+            round: Cell::new(Round::new(Tick(0), buckets)),
+            moved: Cell::new(None),
             flushing: false,
         }
     }
@@ -270,11 +282,19 @@ impl<K: Key> Writer<K> {
         self.table
             .set_used(slot, self.table.used(slot).saturating_sub(1));
         self.len.set(self.len.get().saturating_sub(1));
+        if self.len.get() == 0 {
+            self.counters.round.store(NOBODY, Relaxed);
+        }
     }
 
     /// Counts an entry that was made.
-    pub(crate) fn count_insert(&self, slot: SlotNo) {
+    pub(crate) fn count_insert(&self, slot: SlotNo, now: Tick) {
         self.table.set_used(slot, self.table.used(slot) + 1);
+        if self.len.get() == 0 {
+            // Until now there was nobody to visit.
+            self.round.set(Round::new(now, self.bucket_count()));
+            self.counters.round.store(now.0, Relaxed);
+        }
         self.len.set(self.len.get() + 1);
         self.counters.inserts.bump();
         self.counters.high_water.raise(self.len.get() as u64);
@@ -291,6 +311,7 @@ impl<K: Key> Writer<K> {
 
 impl<K: Key> Drop for Writer<K> {
     fn drop(&mut self) {
+        self.counters.round.store(NOBODY, Relaxed);
         self.slots.iter().for_each(|slot| self.table.release(*slot));
     }
 }

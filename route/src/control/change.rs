@@ -97,7 +97,7 @@ impl Control {
         };
         let view = Arc::clone(&self.view);
         self.groups
-            .set_options(shared(&view), &self.nhops, own, options, self.now);
+            .set_options(shared(&view), &self.nhops, own, options, prefix, self.now);
         Ok(())
     }
 

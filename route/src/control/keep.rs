@@ -127,10 +127,11 @@ impl Control {
     ) -> Result<GroupId, RouteError> {
         let group = match self.kept_of(&prefix, wanted, options) {
             Some(at) => self.group_back(prefix, at, wanted, options)?,
-            None => return self.group_for(wanted, options),
+            None => return self.group_for(prefix, wanted, options),
         };
         self.kept.forget(&prefix);
         self.groups.use_group(group);
+        self.stick(prefix, group, options);
         Ok(group)
     }
 
@@ -168,7 +169,9 @@ impl Control {
         };
         let is_as_wanted = |id: &&GroupId| {
             let group = self.groups.get(**id);
-            group.is_some_and(|group| group.options == options && group.wanted() == wanted)
+            // Clients of a sticky route have templates of their own, so it shares its group with nobody.
+            let alike = options.sticky.is_none();
+            alike && group.is_some_and(|group| group.options == options && group.wanted() == wanted)
         };
         if let Some(id) = kept.made.iter().find(is_as_wanted) {
             return Ok(*id);

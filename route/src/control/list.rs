@@ -77,6 +77,12 @@ impl Control {
         self.groups.ids()
     }
 
+    /// Sticky routes: the id under which clients of each have templates (as [`GroupRef::sticky`](crate::GroupRef::sticky)
+    /// gives it), and its destination.
+    pub fn affinities(&self) -> impl Iterator<Item = (u64, Prefix)> + '_ {
+        self.groups.affinities()
+    }
+
     /// The paths of routes that drain there though their next hops take new flows elsewhere (weight 0).
     pub fn draining_paths(&self) -> Vec<(Prefix, PathInfo)> {
         // Few groups have any, most gateways none: the routes are looked through only if some has.

@@ -36,7 +36,7 @@ impl Control {
             && new.weight > 0
         {
             // Nothing of a single next hop's group is worth keeping when that next hop leaves.
-            let target = self.group_for(wanted, present.options)?;
+            let target = self.group_for(prefix, wanted, present.options)?;
             self.repoint(prefix, group, target)?;
             return Ok((target, left()));
         }
@@ -60,14 +60,16 @@ impl Control {
     ) -> Result<GroupId, RouteError> {
         let present = self.groups.get(group);
         let options = present.map_or_else(Options::default, |group| group.options);
-        let own = self.copy_with(group, wanted, options)?;
+        let own = self.copy_with(prefix, group, wanted, options)?;
         self.repoint(prefix, group, own)?;
         Ok(own)
     }
 
-    /// A copy of a group, history and all, with other members and one use.
+    /// A copy of a group, history and all, with other members and one use: by `prefix`, and by others unless it is
+    /// sticky.
     pub(super) fn copy_with(
         &mut self,
+        prefix: Prefix,
         from: GroupId,
         wanted: &[Wanted],
         options: Options,
@@ -84,7 +86,7 @@ impl Control {
             return Err(full.into());
         }
         self.groups
-            .set_options(on, &self.nhops, own, options, self.now);
+            .set_options(on, &self.nhops, own, options, prefix, self.now);
         Ok(own)
     }
 
@@ -104,9 +106,11 @@ impl Control {
         Ok(())
     }
 
-    /// A group with these members, shared or new, with one more route that uses it.
+    /// A group with these members, shared or new, with one more route that uses it: `prefix`, and others unless it is
+    /// sticky.
     pub(super) fn group_for(
         &mut self,
+        prefix: Prefix,
         wanted: &[Wanted],
         options: Options,
     ) -> Result<GroupId, RouteError> {
@@ -119,7 +123,18 @@ impl Control {
             }
         };
         self.groups.use_group(group);
+        self.stick(prefix, group, options);
         Ok(group)
+    }
+
+    /// Tells workers under which id a sticky route's clients have templates. Its group is its own.
+    pub(super) fn stick(&mut self, prefix: Prefix, group: GroupId, options: Options) {
+        if options.sticky.is_some() {
+            let view = Arc::clone(&self.view);
+            let (on, nhops) = (shared(&view), &self.nhops);
+            self.groups
+                .set_options(on, nhops, group, options, prefix, self.now);
+        }
     }
 
     /// One route less uses the group. Returns whom it named, if it ended.

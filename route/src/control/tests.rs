@@ -10,6 +10,7 @@ mod random;
 mod routes;
 mod selection;
 mod start;
+mod sticky;
 
 use super::{Control, new};
 use crate::config::Config;

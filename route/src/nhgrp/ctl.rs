@@ -10,10 +10,11 @@ use super::layout::{self, Layout};
 use super::options::{Failback, Options};
 use super::selection::{Selection, Shape};
 use super::start::Start;
-use super::{Groups, MAX_MEMBERS};
+use super::{Groups, MAX_MEMBERS, affinity};
 use crate::error::Full;
 use crate::ids::{GroupId, NhopIdx, Pin, Secs};
 use crate::nhop::{NhopCtl, NhopKey};
+use crate::prefix::Prefix;
 use crate::qsbr::Qsbr;
 use crate::retire::Retired;
 use hashbrown::HashMap;
@@ -54,6 +55,8 @@ pub(crate) struct Group {
     pub(crate) routes: u32,
     /// By what it tells flows apart.
     pub(crate) options: Options,
+    /// If it is sticky: the one route that uses it.
+    pub(super) owner: Option<Prefix>,
     /// With [`Selection::ModN`]: whose turn it is in each bucket, by their numbers in the layout.
     pub(super) turns: Vec<layout::Member>,
     pub(super) layout: Layout,
@@ -230,16 +233,27 @@ impl GroupCtl {
         MAX_MEMBERS.min(self.default_buckets as usize)
     }
 
-    /// A group that new routes with these next hops share.
+    /// A group that new routes with these next hops share. Clients of a sticky route have templates of their own, so
+    /// it shares none.
     pub(crate) fn find(
         &self,
         nhops: &NhopCtl,
         wanted: &[Wanted],
         options: Options,
     ) -> Option<GroupId> {
+        if options.sticky.is_some() {
+            return None;
+        }
         self.by_paths
             .get(&(paths(nhops, wanted)?, options))
             .copied()
+    }
+
+    /// Ids under which clients of sticky routes have templates, each with its route.
+    pub(crate) fn affinities(&self) -> impl Iterator<Item = (u64, Prefix)> {
+        let sticky = |group: &&Group| group.options.sticky.is_some();
+        let groups = self.groups.iter().flatten().filter(sticky);
+        groups.filter_map(|group| Some((affinity::of(&group.owner?), group.owner?)))
     }
 
     /// A route uses the group from now on.
@@ -290,7 +304,8 @@ impl GroupCtl {
         wanted: &[Wanted],
         options: Options,
     ) {
-        let Some(paths) = paths(nhops, wanted) else {
+        let paths = paths(nhops, wanted).filter(|_| options.sticky.is_none());
+        let Some(paths) = paths else {
             return;
         };
         let paths = (paths, options);
@@ -474,6 +489,7 @@ impl GroupCtl {
             members: Vec::new(),
             routes: 0,
             options,
+            owner: None,
             turns: Vec::new(),
             layout,
             buckets,
@@ -486,6 +502,7 @@ impl GroupCtl {
             step_at: None,
         };
         on.groups.publish_shape(id, group.shape());
+        on.groups.publish_sticky(id, None, 0);
         on.groups.publish_members(id, 0, 0, false);
         if let Some(place) = self.groups.get_mut(id.0 as usize) {
             *place = Some(group);

@@ -12,6 +12,7 @@
 //! Workers find a group by two words: where its buckets are, and where its members are. Each is replaced by
 //! one store; the lines that it named are used again after a grace period.
 
+mod affinity;
 mod buddy;
 mod claims;
 mod ctl;
@@ -48,13 +49,17 @@ pub(crate) const MAX_BUCKETS: u32 = 1 << 16;
 /// Most members that a group can have.
 pub const MAX_MEMBERS: usize = 1024;
 
-/// The two words of a group.
+/// The words of a group.
 #[derive(Debug, Default)]
 struct GroupSlot {
     /// A [`Shape`].
     buckets: AtomicU64,
     /// [`ALIVE`], the count in bits 32 and up, the first line below.
     members: AtomicU64,
+    /// Length in the high half, timeout in the low one; 0: it has no client affinity.
+    sticky: AtomicU64,
+    /// Under which id its clients have templates. Stays as it is while the group is sticky.
+    affinity: AtomicU64,
 }
 
 /// Set in the members' word if any member may take flows: else a search for a live owner is in vain.
@@ -101,6 +106,17 @@ impl Groups {
     fn publish_shape(&self, id: GroupId, shape: Shape) {
         if let Some(slot) = self.slots.get(id.0) {
             slot.buckets.store(shape.word(), Ordering::Release);
+        }
+    }
+
+    /// Whose id it is comes first: who sees a length and a timeout sees that too.
+    fn publish_sticky(&self, id: GroupId, sticky: Option<Sticky>, affinity: u64) {
+        if let Some(slot) = self.slots.get(id.0) {
+            if sticky.is_some() {
+                slot.affinity.store(affinity, Ordering::Relaxed);
+            }
+            let word = sticky.map_or(0, |s| u64::from(s.len) << 32 | u64::from(s.timeout));
+            slot.sticky.store(word, Ordering::Release);
         }
     }
 
@@ -164,6 +180,18 @@ impl GroupRef<'_> {
     /// By what it tells flows apart.
     pub const fn selection(&self) -> Selection {
         self.shape.selection
+    }
+
+    /// Client affinity, if it has any: the id under which its clients have templates, and how it is done.
+    #[inline]
+    pub fn sticky(&self) -> Option<(u64, Sticky)> {
+        let slot = self.groups.slots.get(self.id.0)?;
+        let word = slot.sticky.load(Ordering::Acquire);
+        let sticky = Sticky {
+            len: (word >> 32) as u8,
+            timeout: word as u32,
+        };
+        (sticky.timeout > 0).then(|| (slot.affinity.load(Ordering::Relaxed), sticky))
     }
 
     /// With [`Selection::ModN`]: the bucket of a flow, by `src xor dst` (the low 32 bits of it, for IPv6 folded).

@@ -6,6 +6,7 @@
 //!
 //! The caller then bumps stamps and, last, stores next hops' words (design section 4).
 
+use super::affinity;
 use super::buddy::Block;
 use super::ctl::{Group, GroupCtl, Member, Shared, Wanted};
 use super::layout::{self, Stance, Standing};
@@ -15,6 +16,7 @@ use super::selection::Selection;
 use crate::error::Full;
 use crate::ids::{GroupId, NhopIdx, Pin, Secs};
 use crate::nhop::{Admin, NhopCtl};
+use crate::prefix::Prefix;
 use crate::sync::Ordering;
 
 /// Member pins a line.
@@ -65,22 +67,30 @@ impl GroupCtl {
         Ok(leaving.iter().map(|m| m.is.idx).collect())
     }
 
-    /// Changes how a group that no other route uses treats its flows. Pinned flows stay where they are.
+    /// Changes how a group that no route but `owner` uses, if it is sticky, treats its flows. Pinned flows stay where
+    /// they are.
     pub(crate) fn set_options(
         &mut self,
         on: Shared<'_>,
         nhops: &NhopCtl,
         id: GroupId,
         options: Options,
+        owner: Prefix,
         now: Secs,
     ) {
-        if self.get(id).is_none_or(|group| group.options == options) {
+        let same = |group: &Group| {
+            group.options == options && (options.sticky.is_none() || group.owner == Some(owner))
+        };
+        if self.get(id).is_none_or(same) {
             return;
         }
         self.unshare(id);
         if let Some(group) = self.get_mut(id) {
             group.options = options;
+            group.owner = options.sticky.map(|_| owner);
             on.groups.publish_shape(id, group.shape());
+            let affinity = affinity::of(&owner);
+            on.groups.publish_sticky(id, options.sticky, affinity);
         }
         self.settle(on, nhops, id, &|_| false, now);
     }

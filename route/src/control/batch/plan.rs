@@ -30,7 +30,8 @@ impl Batch {
             };
             match target {
                 Ok(target) => {
-                    last = Some(((old, set, kept), target));
+                    let key = (old, set, kept);
+                    last = self.targets.contains_key(&key).then_some((key, target));
                     control.kept.forget(&prefix);
                     let change = target.map(|new| Op { prefix, old, new });
                     self.ops.extend(change);
@@ -75,7 +76,10 @@ impl Batch {
             Some(made)
         };
         self.held.extend(target);
-        self.targets.insert(key, target);
+        // Clients of a sticky route have templates of their own, so it shares its group with nobody.
+        if !control.would_stick(old, wish) {
+            self.targets.insert(key, target);
+        }
         Ok(target)
     }
 
@@ -167,6 +171,12 @@ impl Control {
                 .all(|path| weight(&path.key) == Some(path.weight))
     }
 
+    /// Whether a route of group `old` is sticky after a set.
+    fn would_stick(&self, old: GroupId, wish: &BatchSet) -> bool {
+        let is = self.groups.get(old).map(|group| group.options);
+        wish.options.over(is.unwrap_or_default()).sticky.is_some()
+    }
+
     /// A group as a set asks for it, with one more use: for new routes any such, for routes of `old` a copy of that.
     fn group_of_batch(
         &mut self,
@@ -182,9 +192,9 @@ impl Control {
         let options = |is| wish.options.over(is);
         let made = match present {
             Some((buckets, is)) if buckets > 1 || wanted.len() > 1 => {
-                self.copy_with(old, &wanted, options(is))
+                self.copy_with(prefix, old, &wanted, options(is))
             }
-            Some((_, is)) => self.group_for(&wanted, options(is)),
+            Some((_, is)) => self.group_for(prefix, &wanted, options(is)),
             None => self.group_of_new(prefix, &wanted, options(Options::default())),
         };
         made.inspect_err(|_| {

@@ -17,7 +17,7 @@ use crate::ports::Ports;
 use crate::time::Now;
 use crate::worker::{self, NeighUse, SlotMap, Worker, even_slots};
 use arc_swap::ArcSwap;
-use flowtable::{GroupSecret, SLOTS, SlotNo, State, Table, TableSecret};
+use flowtable::{GroupSecret, SLOTS, SlotNo, State, Table, TableSecret, Templates};
 use std::sync::Arc;
 use std::sync::mpsc;
 
@@ -31,6 +31,8 @@ pub struct Setup {
     pub flows_v4: usize,
     /// IPv6 flows in all.
     pub flows_v6: usize,
+    /// Affinity templates: client networks of sticky routes.
+    pub templates: usize,
     /// Limits of the route tables; the number of readers is set here.
     pub route: route::Config,
     /// Limits and timers of the neighbour table.
@@ -64,6 +66,7 @@ impl Default for Setup {
             ports: Ports::default(),
             flows_v4: 262_144,
             flows_v6: 131_072,
+            templates: 65_536,
             route: route::Config::default(),
             neigh: arp::Config::default(),
             depths: Depths::default(),
@@ -141,6 +144,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
         v4: Table::new(setup.flows_v4, setup.table_secret, now.tick()),
         v6: Table::new(setup.flows_v6, setup.table_secret, now.tick()),
     };
+    let templates = Templates::new(setup.templates, setup.table_secret);
     let readers = setup.workers + 1;
     let (routes, view) = route::new(route::Config {
         readers,
@@ -175,7 +179,8 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
             &owned,
             setup.group_secret,
             Arc::clone(&marks),
-        );
+        )
+        .with_templates(templates.writer());
         handles.push(WorkerHandle {
             counters: Arc::clone(&counters),
             marks,
@@ -250,6 +255,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
             host_marks,
             tables,
             host_tables,
+            templates: templates.writer(),
             slots,
             events,
             group_secret: setup.group_secret,

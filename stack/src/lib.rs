@@ -3,6 +3,7 @@
 //! Sans-I/O: everything but [`io`] takes frames and `now` and gives frames. See `docs/ARCHITECTURE.md` for a
 //! packet's way through these modules and for who writes what.
 
+mod affinity;
 pub mod checksum;
 pub mod collector;
 pub mod control;

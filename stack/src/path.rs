@@ -7,8 +7,10 @@
 //! *Order.* A stamp is always read before the lookup that it vouches for, and stored with the pin: a route
 //! that changes in between leaves an old stamp with a new route (one lookup too many), never the reverse.
 
+use crate::affinity::{Affine, affine, chosen_of, holds, told, word_of};
 use crate::counters::Counters;
 use crate::fate::{DropReason, MoveReason};
+use crate::flows::pins_of;
 use crate::marks::Marks;
 use crate::parse::{Addrs, IpMeta, Role, Tuple};
 use crate::routed::{PathView, Routed, UNKNOWN_IDLE_S, bucket_of, debts};
@@ -16,7 +18,7 @@ use crate::time::Now;
 use crate::vouch::Vouch;
 use flowtable::{
     Dir, Entry, EntryView, FlowHash, GroupSecret, KeyV4, KeyV6, Observed, PinWord, Seen, SlotNo,
-    Table, Writer, flow_hash,
+    Table, TemplateWriter, Tick, Writer, flow_hash,
 };
 use route::{
     Answer, Chosen, FibId, GroupId, GroupRef, NhopAttrs, NhopKind, Pin, PinState, Recall, View,
@@ -61,6 +63,8 @@ struct Shared {
     view: Arc<View>,
     secret: GroupSecret,
     marks: Arc<Marks>,
+    /// Affinity templates; the host has none.
+    templates: Option<TemplateWriter>,
 }
 
 /// One thread's flow cache.
@@ -76,6 +80,8 @@ struct Choice<'v> {
     group: GroupRef<'v>,
     bucket: u32,
     stamp: u32,
+    /// The template that the flow's direction has, if the group is sticky.
+    affine: Option<Affine>,
 }
 
 impl Path {
@@ -92,10 +98,18 @@ impl Path {
                 view,
                 secret,
                 marks,
+                templates: None,
             },
             flows4: tables.v4.writer(slots.iter().copied()),
             flows6: tables.v6.writer(slots.iter().copied()),
         }
+    }
+
+    /// Asks affinity templates for the flows of sticky routes.
+    #[must_use]
+    pub fn with_templates(mut self, templates: TemplateWriter) -> Self {
+        self.shared.templates = Some(templates);
+        self
     }
 
     /// The owner slot of a flow; both directions have the same.
@@ -187,16 +201,15 @@ impl Path {
     }
 
     /// The other hand: says anew which entries in the next few buckets owe their flow more than the route would
-    /// give it without them (pin debt).
-    pub fn refresh_debt(&mut self, buckets: usize, now: Now) {
-        let at = PathView {
-            view: &self.shared.view,
-            secret: &self.shared.secret,
-        };
-        let owes = |entry: &EntryView<KeyV4>| debts(entry, &at, now) > 0;
-        self.flows4.refresh_debt(buckets, owes);
-        let owes = |entry: &EntryView<KeyV6>| debts(entry, &at, now) > 0;
-        self.flows6.refresh_debt(buckets, owes);
+    /// give it without them (pin debt), and that their clients' templates are in use.
+    pub fn visit(&mut self, buckets: usize, now: Now) {
+        visit(&mut self.flows4, &self.shared, buckets, now);
+        visit(&mut self.flows6, &self.shared, buckets, now);
+    }
+
+    /// Whether there are templates that [`visit`](Self::visit) has to say this of.
+    pub fn has_templates(&self) -> bool {
+        self.shared.templates().is_some()
     }
 
     /// Live entries of this thread.
@@ -232,6 +245,58 @@ pub struct FlowTables {
     pub v4: Arc<Table<KeyV4>>,
     /// IPv6.
     pub v6: Arc<Table<KeyV6>>,
+}
+
+impl Shared {
+    /// The templates, while there are any.
+    fn templates(&self) -> Option<&TemplateWriter> {
+        self.templates.as_ref().filter(|t| t.table().in_use())
+    }
+
+    /// What the template of a flow's direction says, if it says something that holds.
+    fn told<K: Routed>(&self, choice: &Choice<'_>, q: &Query<'_, K>) -> Option<Chosen> {
+        let place = (&choice.group, choice.bucket);
+        told(self.templates()?.table(), &self.view, place, &q.key, q.dir)
+    }
+
+    /// The next hop that the flows of a client share: the one they have, else `choice`. `None` if the route is not
+    /// sticky, or there is no room for a template.
+    fn take(&self, choice: &Choice<'_>, by_group: Chosen, since: Tick, now: Now) -> Option<Chosen> {
+        let (affine, templates) = (choice.affine?, self.templates.as_ref()?);
+        let place = (&choice.group, choice.bucket);
+        let keeps = |word| holds(&self.view, place, chosen_of(word));
+        let term = affine.term(since, now);
+        let taken = templates.take(affine.client(), term, word_of(by_group), keeps)?;
+        Some(chosen_of(taken))
+    }
+}
+
+/// The hand of one table.
+fn visit<K: Routed>(flows: &mut Writer<K>, s: &Shared, buckets: usize, now: Now) {
+    let at = PathView {
+        view: &s.view,
+        secret: &s.secret,
+    };
+    let since = flows.round_since();
+    flows.visit(buckets, now.tick(), |entry| {
+        renew(s, entry, since, now);
+        debts(entry, &at, now) > 0
+    });
+}
+
+/// A flow lives, so its client's templates must not expire.
+fn renew<K: Routed>(s: &Shared, entry: &EntryView<K>, since: Tick, now: Now) {
+    let Some(templates) = s.templates().filter(|_| !entry.expired(now.tick())) else {
+        return;
+    };
+    for (dir, pin) in [Dir::Fwd, Dir::Rev].into_iter().zip(pins_of(entry)) {
+        let group = Some(dir).filter(|_| pin != Pin::NONE);
+        let group = group.and_then(|dir| K::lookup(&s.view, entry.key.dst(dir)));
+        let group = group.map(|id| s.view.group(id));
+        if let Some(affine) = group.and_then(|group| affine(&group, &entry.key, dir)) {
+            templates.renew(affine.client(), affine.term(since, now));
+        }
+    }
 }
 
 fn answer<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outcome {
@@ -298,7 +363,8 @@ fn revalidate<K: Routed>(
     via(s, pin)
 }
 
-/// An entry exists, and its pin in this direction must be chosen (again): the bucket's owner.
+/// An entry exists, and its pin in this direction must be chosen (again): what its client's template says, else the
+/// bucket's owner.
 /// With no member alive, or a route that forwards nothing, the old pin stays as it is.
 fn rechoose<K: Routed>(
     flows: &mut Writer<K>,
@@ -319,13 +385,18 @@ fn rechoose<K: Routed>(
     if !matches!(outcome, Outcome::Via(_)) {
         return outcome;
     }
+    let went = s
+        .take(&choice, chosen, flows.round_since(), q.now)
+        .unwrap_or(chosen);
     if let Some(why) = why
-        && Pin::from_raw(flows.pin(entry, q.dir).0) != owner
+        && Pin::from_raw(flows.pin(entry, q.dir).0) != went.pin
     {
-        q.counters.moved(why);
+        let own = went.pin == owner;
+        q.counters
+            .moved(if own { why } else { MoveReason::Template });
     }
-    store(flows, q, entry, &choice, chosen);
-    outcome
+    store(flows, q, entry, &choice, went);
+    via(s, went.pin)
 }
 
 /// No entry: the route decides, and the flow is pinned if there is room (design section 4, *no pin, no break*).
@@ -350,19 +421,40 @@ fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outco
         flows
             .insert(q.slot, q.hash, &q.key, q.dir, q.seen, q.now.tick())
             .ok()
+            .inspect(|_| renew_moved(flows, s, q.now))
     };
-    match stored {
-        Some(entry) if new => {
-            store(flows, q, entry, &choice, chosen);
-            first
-        }
-        Some(entry) => {
+    let by_group = match stored {
+        Some(_) if new => chosen,
+        _ => {
             let pin = stateless(q, &choice, idle).map_or(owner, |answer| answer.pin);
             let stands_in = chosen.stands_in && pin == owner;
-            store(flows, q, entry, &choice, Chosen { pin, stands_in });
-            via(s, pin)
+            Chosen { pin, stands_in }
         }
-        None => unpinned(s, q, &choice, idle),
+    };
+    let taken = match q.role {
+        Role::Quoting => s.told(&choice, q),
+        _ => s.take(&choice, by_group, flows.round_since(), q.now),
+    };
+    match (stored, taken) {
+        (Some(entry), _) => {
+            let went = taken.unwrap_or(by_group);
+            store(flows, q, entry, &choice, went);
+            via(s, went.pin)
+        }
+        (None, Some(went)) => {
+            if q.role != Role::Quoting {
+                q.counters.unpinned.bump();
+            }
+            via(s, went.pin)
+        }
+        (None, None) => unpinned(s, q, &choice, idle),
+    }
+}
+
+/// An insert moved another flow to where the hand may have been already in this round.
+fn renew_moved<K: Routed>(flows: &Writer<K>, s: &Shared, now: Now) {
+    if let Some(entry) = flows.moved() {
+        renew(s, &entry, flows.round_since(), now);
     }
 }
 
@@ -398,9 +490,8 @@ fn quoted<K: Routed>(flows: &Writer<K>, s: &Shared, q: &Query<'_, K>, entry: Ent
     if live && choice.group.has_member(pin) && !called_back() {
         return via(s, pin);
     }
-    choice
-        .group
-        .owner(choice.bucket)
+    let told = s.told(&choice, q).map(|told| told.pin);
+    told.or_else(|| choice.group.owner(choice.bucket))
         .map_or(Outcome::Unroutable(DropReason::NoNexthop), |p| via(s, p))
 }
 
@@ -415,6 +506,7 @@ fn choose<'v, K: Routed>(s: &'v Shared, q: &Query<'_, K>) -> Result<Choice<'v>, 
         group,
         bucket,
         stamp,
+        affine: affine(&group, &q.key, q.dir),
     })
 }
 
@@ -458,6 +550,11 @@ fn plain<K: Routed>(s: &Shared, key: &K, dir: Dir, now: Now) -> Outcome {
     };
     let group = s.view.group(id);
     let bucket = bucket_of(&group, &s.secret, key, dir);
+    let templates = s.templates();
+    let told = templates.and_then(|t| told(t.table(), &s.view, (&group, bucket), key, dir));
+    if let Some(told) = told {
+        return via(s, told.pin);
+    }
     match group.stateless(bucket, now.secs(), UNKNOWN_IDLE_S) {
         Some(answer) => via(s, answer.pin),
         None => Outcome::Unroutable(DropReason::NoNexthop),

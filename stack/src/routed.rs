@@ -28,6 +28,10 @@ pub(crate) fn bucket_of<K: Key>(
     key: &K,
     dir: Dir,
 ) -> u32 {
+    if let Some((_, sticky)) = group.sticky() {
+        // All flows of a client: they agree even without a template.
+        return group.bucket(bucket_hash(secret, &key.source_net(dir, sticky.len)));
+    }
     match group.selection() {
         Selection::Tuple => group.bucket(bucket_hash(secret, key)),
         Selection::Source => group.bucket(bucket_hash(secret, &key.source_alone(dir))),

@@ -109,10 +109,8 @@ impl TemplateWriter {
             State::Live if stamp.age(table.horizon.load(Relaxed)) > 0 => {
                 places.swap(place, value, value.idle(now));
             }
-            State::Idle if table.expired(place, value, now) => {
-                if table.close(place, value, now) {
-                    self.counters.expired.bump();
-                }
+            State::Idle if table.expired(place, value, now) && table.close(place, value, now) => {
+                self.counters.expired.bump();
             }
             State::Empty if places.print(place) != 0 && stamp.age(now) > CLAIM_S => {
                 table.close(place, value, now);

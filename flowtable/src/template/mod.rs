@@ -66,10 +66,17 @@ impl Templates {
         TemplateWriter::new(Arc::clone(self), counters)
     }
 
-    /// Whether there were any when control last looked.
+    /// Whether there are any, or were when control last looked.
     #[inline]
     pub fn in_use(&self) -> bool {
         self.seen[1].load(Relaxed) > 0
+    }
+
+    /// There is one now. Control's count follows.
+    fn note_use(&self) {
+        if !self.in_use() {
+            self.seen[1].store(1, Relaxed);
+        }
     }
 
     /// Fill and counters.

@@ -82,7 +82,7 @@ impl TemplateWriter {
 
     /// The next hop for a flow of a client, which every flow of that client is given: what its template says, if
     /// `keeps` says that this still holds; else `choice`, or what another thread chose a moment before. `None` if
-    /// there is no room for a template.
+    /// there is no room for a template. Of both, a template keeps one bit above the pin.
     pub fn take(
         &self,
         client: &Client,
@@ -212,6 +212,7 @@ impl TemplateWriter {
         let set = places.swap(own, empty, empty.used(choice, term.now));
         set.then(|| {
             self.counters.claimed.bump();
+            table.note_use();
             choice
         })
     }

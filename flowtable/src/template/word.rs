@@ -2,23 +2,23 @@
 //!
 //! | bits | what |
 //! |---|---|
-//! | 0 to 39 | the pin, while there is one |
-//! | 40, 41 | [`State`] |
-//! | 42 to 63 | [`Stamp`]: when it was last renewed, or went idle; of a free place, when it was freed |
+//! | 0 to 40 | the pin, while there is one, and a bit that is the caller's |
+//! | 41, 42 | [`State`] |
+//! | 43 to 63 | [`Stamp`]: when it was last renewed, or went idle; of a free place, when it was freed |
 //!
 //! A place that is freed gets a later stamp than it had. So a thread that was held up for long cannot swap its
 //! pin into a place that meanwhile has another client: the word that it expects does not come again.
 
 use crate::pin::PinWord;
 
-/// A second, of which the low 22 bits are kept: 48 days, of which half are past.
+/// A second, of which the low 21 bits are kept: 24 days, of which half are past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp(u32);
 
-const STAMP_MASK: u32 = (1 << 22) - 1;
+const STAMP_MASK: u32 = (1 << 21) - 1;
 
-/// The longest timeout that stamps can measure, seconds: 12 days.
-pub(super) const MAX_TIMEOUT: u32 = 1 << 20;
+/// The longest timeout, seconds: a week, which stamps can measure.
+pub(super) const MAX_TIMEOUT: u32 = 7 * 86_400;
 
 impl Stamp {
     pub(super) const fn of(seconds: u32) -> Self {
@@ -58,7 +58,7 @@ pub(super) enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Value(pub(super) u64);
 
-const STATE: u32 = PinWord::BITS;
+const STATE: u32 = PinWord::BITS + 1;
 const STAMP: u32 = STATE + 2;
 
 impl Value {
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_word_keeps_its_parts_and_a_freed_place_never_shows_an_old_one() {
-        let pin = PinWord((1 << 40) - 1);
+        let pin = PinWord((1 << 41) - 1);
         let empty = Value(0);
         let live = empty.used(pin, 77);
         assert_eq!((live.pin(), live.state()), (pin, State::Live));

@@ -1,6 +1,7 @@
 //! Copies of groups, for a change that is tried out and not made.
 
 use super::Groups;
+use super::affinity;
 use super::ctl::{Group, GroupCtl, Paths, Shared};
 use super::line::Line;
 use super::options::Options;
@@ -65,6 +66,10 @@ impl GroupCtl {
             ..group.clone()
         };
         on.groups.publish_shape(id, adopted.shape());
+        if let Some(owner) = &adopted.owner {
+            let sticky = adopted.options.sticky;
+            on.groups.publish_sticky(id, sticky, affinity::of(owner));
+        }
         if let Some(paths) = &adopted.shared_as {
             let paths: Paths = paths.clone();
             self.by_paths.insert(paths, id);

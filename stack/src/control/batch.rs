@@ -239,6 +239,7 @@ impl Control {
         }
         if changed {
             self.names = None;
+            self.affinities = None;
             self.wake_workers();
         }
     }

@@ -1,6 +1,7 @@
 //! `route get`: the route to a destination, and for one flow the next hop that it takes and why.
 
 use super::{Control, ControlError};
+use crate::affinity::told;
 use crate::parse::{Addrs, Tuple};
 use crate::routed::bucket_of;
 use crate::time::Now;
@@ -22,6 +23,8 @@ pub enum Why {
     Owner,
     /// The bucket's owner is dead: it owns the next bucket with a live owner.
     NextOwner,
+    /// The flow has no pin, and its client's affinity template says so.
+    Template,
     /// It owned the bucket before, and old flows may still be with it.
     Remembered,
     /// The flow is pinned, but the pin will be chosen again at its next packet.
@@ -129,11 +132,14 @@ impl Control {
             let called_back = stands_in && group.recall(bucket, p) == Recall::Return;
             self.view.judge(p) == PinState::Live && group.has_member(p) && !called_back
         });
+        let place = (&group, bucket);
+        let told = told(self.templates.table(), &self.view, place, key, dir).map(|told| told.pin);
         let answer = group.stateless(bucket, now.secs(), GET_IDLE_S);
         let owner = group.owner(bucket);
         let (taken, why) = match (pin, &answer) {
             (Some(pin), _) if kept => (Some(pin), Why::Pinned),
-            (Some(_), _) => (owner, Why::Rechosen),
+            (Some(_), _) => (told.or(owner), Why::Rechosen),
+            (None, _) if told.is_some() => (told, Why::Template),
             (None, Some(a)) if a.remembered.is_some() => (Some(a.pin), Why::Remembered),
             (None, _) => (owner, self.owner_why(route, owner, bucket)),
         };

@@ -14,6 +14,7 @@ mod reader;
 mod report;
 mod routes;
 mod switch;
+mod templates;
 
 pub use batch::{BatchDone, BatchEnd, RouteBatch, RouteSet};
 pub use flows::{FlowRow, FlowSide};
@@ -26,6 +27,7 @@ pub use moves::{
 pub use reader::Reader;
 pub use report::{Leaving, PortReport, WorkerReport};
 pub use routes::{GatewaySpec, PathKind, RouteSpec};
+pub use templates::TemplateRow;
 
 use crate::counters::Counters;
 use crate::host::{HostCmd, HostEvent, HostLink, HostReply};
@@ -37,7 +39,7 @@ use crate::ports::{DeviceState, Ports};
 use crate::time::Now;
 use crate::worker::SlotMap;
 use arc_swap::ArcSwap;
-use flowtable::GroupSecret;
+use flowtable::{GroupSecret, TemplateWriter};
 use hashbrown::{HashMap, HashSet};
 use health::Down;
 use route::{
@@ -190,6 +192,8 @@ pub struct Parts {
     pub tables: FlowTables,
     /// The host's flow tables.
     pub host_tables: FlowTables,
+    /// The affinity templates, to start their clocks and to end them.
+    pub templates: TemplateWriter,
     /// Who owns which slot.
     pub slots: SlotMap,
     /// Reports of the host.
@@ -229,6 +233,7 @@ pub struct Control {
     host_marks: Arc<Marks>,
     tables: FlowTables,
     host_tables: FlowTables,
+    templates: TemplateWriter,
     slots: SlotMap,
     events: Receiver<HostEvent>,
     group_secret: GroupSecret,
@@ -242,6 +247,8 @@ pub struct Control {
     started: Now,
     /// Next hops' identities for readers; `None` after a change.
     names: Option<Arc<HashMap<NhopIdx, (NhopGen, NhopKey)>>>,
+    /// Sticky routes by their affinity, likewise.
+    affinities: Option<Arc<HashMap<u64, Prefix>>>,
     /// The batch of routes under way.
     batch: Option<Box<batch::Loading>>,
 }
@@ -262,6 +269,7 @@ impl Control {
             host_marks: parts.host_marks,
             tables: parts.tables,
             host_tables: parts.host_tables,
+            templates: parts.templates,
             slots: parts.slots,
             events: parts.events,
             group_secret: parts.group_secret,
@@ -273,6 +281,7 @@ impl Control {
             bounds: parts.bounds,
             started: now,
             names: None,
+            affinities: None,
             batch: None,
         };
         control.install_ports(host, now)?;
@@ -331,6 +340,7 @@ impl Control {
             self.host_event(event, host, now);
         }
         self.refresh_history(now);
+        self.sweep_templates(now);
         self.end_drains(now);
         self.step_starts(now);
         if self.batch.is_none() {
@@ -370,6 +380,7 @@ impl Control {
             }
         }
         self.names = None;
+        self.affinities = None;
         self.told.push(ControlEvent::Route(change));
         self.wake_workers();
     }

@@ -12,9 +12,9 @@ use crate::path::FlowTables;
 use crate::ports::Ports;
 use crate::time::Now;
 use crate::worker::SlotMap;
-use flowtable::{Dir, EntryView, Key, SLOTS, Stats, Table};
+use flowtable::{Dir, EntryView, Key, SLOTS, Stats, Table, Templates};
 use hashbrown::HashMap;
-use route::{FibId, NhopGen, NhopIdx, NhopKey, Pin, PinState, PortId, View};
+use route::{FibId, NhopGen, NhopIdx, NhopKey, Pin, PinState, PortId, Prefix, View};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ use std::sync::Arc;
 pub struct Reader {
     pub(super) tables: FlowTables,
     pub(super) host_tables: FlowTables,
+    pub(super) templates: Arc<Templates>,
+    pub(super) affinities: Arc<HashMap<u64, Prefix>>,
     pub(super) workers: Arc<[Arc<Counters>]>,
     pub(super) host: Arc<Counters>,
     pub(super) slots: SlotMap,

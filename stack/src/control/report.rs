@@ -45,10 +45,12 @@ pub struct Leaving {
 impl Control {
     /// What other threads may read of the gateway as it is now.
     pub fn reader(&mut self) -> Reader {
-        let nhops = self.names();
+        let (nhops, affinities) = (self.names(), self.affinities());
         Reader {
             tables: self.tables.clone(),
             host_tables: self.host_tables.clone(),
+            templates: Arc::clone(self.templates.table()),
+            affinities,
             workers: self
                 .workers
                 .iter()

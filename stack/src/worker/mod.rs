@@ -40,8 +40,13 @@ pub const BURST: usize = 32;
 const SWEEP_BUSY: usize = 8;
 const SWEEP_IDLE: usize = 1024;
 
-/// Bursts between two buckets that are asked for their pin debt.
-const DEBT_BURSTS: u32 = 32;
+/// Bursts between two buckets whose flows the other hand visits, and while there are affinity templates.
+const VISIT_BURSTS: u32 = 32;
+const VISIT_BURSTS_STICKY: u32 = 8;
+
+/// Buckets that it visits when idle, and while there are affinity templates.
+const VISIT_IDLE: usize = 8;
+const VISIT_IDLE_STICKY: usize = 256;
 
 /// How often an idle worker with entries sweeps, ms.
 const IDLE_SWEEP_MS: u64 = 100;
@@ -121,8 +126,8 @@ pub struct Worker {
     gone: u64,
     /// When the hand may go on while idle, ms.
     idle_at: u64,
-    /// Bursts until a bucket is asked for its pin debt.
-    debt_in: u32,
+    /// Bursts until the other hand visits a bucket.
+    visit_in: u32,
     rung: Vec<bool>,
     rx: Vec<Pkt>,
     own: Vec<Pkt>,
@@ -160,7 +165,7 @@ impl Worker {
             ident: 0,
             gone: 0,
             idle_at: 0,
-            debt_in: DEBT_BURSTS,
+            visit_in: VISIT_BURSTS,
             rung: vec![false; wakers],
             rx: Vec::with_capacity(BURST * 2),
             own: Vec::with_capacity(BURST * 4),
@@ -197,17 +202,22 @@ impl Worker {
         }
         if work > 0 {
             self.path.sweep(SWEEP_BUSY, now);
-            self.refresh_debt(now);
+            self.visit(now);
         }
         self.ring();
         work
     }
 
-    /// Every so many bursts one bucket is asked for its pin debt: each of its entries costs a route lookup or two.
-    fn refresh_debt(&mut self, now: Now) {
-        self.debt_in = self.debt_in.checked_sub(1).unwrap_or(DEBT_BURSTS);
-        if self.debt_in == 0 {
-            self.path.refresh_debt(1, now);
+    /// Every so many bursts the other hand visits one bucket: each of its entries costs a route lookup or two.
+    fn visit(&mut self, now: Now) {
+        self.visit_in = self.visit_in.saturating_sub(1);
+        if self.visit_in == 0 {
+            self.path.visit(1, now);
+            self.visit_in = if self.path.has_templates() {
+                VISIT_BURSTS_STICKY
+            } else {
+                VISIT_BURSTS
+            };
         }
     }
 
@@ -318,7 +328,12 @@ impl Worker {
         if now.0 >= self.idle_at {
             self.idle_at = now.0 + IDLE_SWEEP_MS;
             self.path.sweep(SWEEP_IDLE, now);
-            self.path.refresh_debt(SWEEP_BUSY, now);
+            let buckets = if self.path.has_templates() {
+                VISIT_IDLE_STICKY
+            } else {
+                VISIT_IDLE
+            };
+            self.path.visit(buckets, now);
         }
     }
 

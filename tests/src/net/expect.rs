@@ -39,6 +39,8 @@ impl Net {
         let mut all: Vec<_> = flows.collect();
         let routes = gateway.control.route_fills().into_iter();
         all.extend(routes.map(|fill| (fill.name, fill.used, fill.limit)));
+        let templates = gateway.control.reader().template_stats();
+        all.push(("templates", templates.used, templates.capacity));
         let (used, limit) = gateway.host.neighbours().fills();
         all.push(("neighbours", used as u64, limit as u64));
         let (bounds, totals) = (gateway.control.bounds(), gateway.control.totals());

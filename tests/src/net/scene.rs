@@ -6,6 +6,7 @@ use super::{ECHO, Echo, NAME, Net, NodeSpec};
 use crate::frames::{mac_dst, tcp_segment, udp};
 use crate::rack::{CLIENTS, Family, GATEWAY_MAC, RACK, Server, server_addr, server_mac};
 use crate::sim::{Sent, client_and_rack, ip};
+use route::OptionsAsked;
 use route::Prefix;
 use route::{OptionsAsked, Selection};
 use stack::Setup;
@@ -174,17 +175,28 @@ impl Scene {
 
     /// `route change` with options, of the service's routes in both families, with all servers.
     pub fn options(&mut self, options: OptionsAsked) {
+        let all: Vec<Server> = (0..self.servers).collect();
+        self.options_of(&all, options);
+    }
+
+    /// As [`Self::options`], with these servers.
+    pub fn options_of(&mut self, servers: &[Server], options: OptionsAsked) {
         for family in BOTH {
-            let members: Vec<_> = (0..self.servers).map(|s| (s, 1)).collect();
-            let spec = RouteSpec {
-                options,
-                ..Self::spec(family, &members, None)
-            };
-            let (now, gw) = (self.net.sim.now, &mut self.net.sim.gateway);
-            gw.control
-                .route_change(&spec, &mut gw.host, now)
-                .expect("options are changed");
+            self.options_in(family, servers, options);
         }
+    }
+
+    /// As [`Self::options_of`], in one family.
+    pub fn options_in(&mut self, family: Family, servers: &[Server], options: OptionsAsked) {
+        let members: Vec<_> = servers.iter().map(|s| (*s, 1)).collect();
+        let spec = RouteSpec {
+            options,
+            ..Self::spec(family, &members, None)
+        };
+        let (now, gw) = (self.net.sim.now, &mut self.net.sim.gateway);
+        gw.control
+            .route_change(&spec, &mut gw.host, now)
+            .expect("options are changed");
         self.net.settle();
     }
 

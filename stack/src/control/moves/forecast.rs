@@ -247,6 +247,12 @@ impl Forecast {
         let Some(owner) = group.owner(bucket()) else {
             return nowhere(DropReason::NoNexthop);
         };
+        // Flows of a client that has a template go where that says.
+        let told = self.reader.told((&group, bucket), &entry.key, dir);
+        let (owner, why) = match told.filter(|pin| *pin != owner) {
+            Some(pin) => (pin, MoveReason::Template),
+            None => (owner, why),
+        };
         match self.preview.nhop(owner).map(|key| key.kind) {
             Some(NhopKind::Blackhole) => nowhere(DropReason::Blackhole),
             Some(NhopKind::Reject) => nowhere(DropReason::Reject),

@@ -221,8 +221,9 @@ fn threads_agree_while_templates_come_and_go() {
                 let choice = u64::from(round) << 8 | no as u64 | 1 << 30;
                 for n in 0..12 {
                     let n = (n + no as u32 * 3) % 12;
-                    let keeps =
-                        |pin: PinWord| n % 3 != 0 || pin.0 >> 8 & 0xffff == u64::from(round);
+                    let keeps = |pin: PinWord| {
+                        !n.is_multiple_of(3) || pin.0 >> 8 & 0xffff == u64::from(round)
+                    };
                     let got = writer.take(&client(n), at(round), PinWord(choice), keeps);
                     went.push((round, n, got));
                 }
@@ -239,7 +240,9 @@ fn threads_agree_while_templates_come_and_go() {
             barrier.wait();
             check_books(&table, round);
             // Between rounds some are forgotten, so that claims meet free places among others.
-            sweeper.flush(round, |view| (view.pin.0 ^ view.client.words()[2]) % 3 == 0);
+            sweeper.flush(round, |view| {
+                (view.pin.0 ^ view.client.words()[2]).is_multiple_of(3)
+            });
             sweeper.sweep(usize::MAX, round);
         }
         threads

@@ -38,7 +38,7 @@ impl Control {
         let rounds = [tables.v4.visited_since(), tables.v6.visited_since()];
         let oldest = rounds.into_iter().flatten().min();
         // Without flows nothing is in use.
-        let horizon = oldest.map_or(now.secs().0, |tick| tick.0 / Tick::PER_SECOND);
+        let horizon = oldest.map_or_else(|| now.secs().0, |tick| tick.0 / Tick::PER_SECOND);
         self.templates.table().set_horizon(horizon);
         self.templates.sweep(SWEEP, now.secs().0);
     }

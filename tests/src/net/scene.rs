@@ -8,7 +8,7 @@ use crate::rack::{CLIENTS, Family, GATEWAY_MAC, RACK, Server, server_addr, serve
 use crate::sim::{Sent, client_and_rack, ip};
 use route::OptionsAsked;
 use route::Prefix;
-use route::{OptionsAsked, Selection};
+use route::Selection;
 use stack::Setup;
 use stack::control::{BatchDone, GatewaySpec, PathKind, RouteBatch, RouteSet, RouteSpec};
 use stack::host::{HostCmd, HostLink, HostReply};

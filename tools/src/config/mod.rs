@@ -86,6 +86,8 @@ pub struct Tables {
     pub flows_v4: usize,
     /// IPv6 flows.
     pub flows_v6: usize,
+    /// Affinity templates: client networks of sticky routes.
+    pub templates: usize,
     /// Neighbours of both families.
     pub neighbours: usize,
     /// Packets that wait for a neighbour, a worker.
@@ -118,6 +120,7 @@ impl Default for Tables {
         Self {
             flows_v4: setup.flows_v4,
             flows_v6: setup.flows_v6,
+            templates: setup.templates,
             neighbours: neigh.limit,
             held_packets: setup.hold.1,
             fragments: setup.fragments.1,

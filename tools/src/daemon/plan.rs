@@ -179,6 +179,7 @@ impl<'a> Plan<'a> {
             ports,
             flows_v4: tables.flows_v4,
             flows_v6: tables.flows_v6,
+            templates: tables.templates,
             route: self.route_limits(),
             neigh: self.neighbour_times(),
             buffers: tables.buffers,
@@ -316,6 +317,7 @@ impl<'a> Plan<'a> {
         tracing::info!(
             flows_v4 = tables.flows_v4,
             flows_v6 = tables.flows_v6,
+            templates = tables.templates,
             routes = tables.routes,
             next_hops = tables.next_hops,
             neighbours = tables.neighbours,

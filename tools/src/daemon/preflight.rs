@@ -15,6 +15,7 @@ use std::path::PathBuf;
 /// Bytes of an entry, with its share of what finds it: an IPv4 flow, an IPv6 flow, a neighbour.
 const FLOW_V4: u64 = 64 + 4;
 const FLOW_V6: u64 = 96 + 4;
+const TEMPLATE: u64 = 48;
 const NEIGHBOUR: u64 = 256;
 
 /// Why the gateway would not start.
@@ -72,7 +73,7 @@ struct Want {
 }
 
 /// The tables whose memory is taken, and touched, at the start.
-fn wants(tables: &Tables, workers: usize, packet_size: usize) -> [Want; 4] {
+fn wants(tables: &Tables, workers: usize, packet_size: usize) -> [Want; 5] {
     let of = |key, entries: usize, each: u64| Want {
         key,
         entries,
@@ -82,6 +83,7 @@ fn wants(tables: &Tables, workers: usize, packet_size: usize) -> [Want; 4] {
     [
         of("flows-v4", tables.flows_v4, FLOW_V4),
         of("flows-v6", tables.flows_v6, FLOW_V6),
+        of("templates", tables.templates, TEMPLATE),
         of("neighbours", tables.neighbours, NEIGHBOUR),
         of("packet-buffers", tables.buffers, buffers),
     ]

@@ -437,6 +437,7 @@ const fn why(why: Why) -> &'static str {
         Why::NextOwner => {
             "no pin: the bucket's owner is dead, and it owns the next bucket whose owner is alive"
         }
+        Why::Template => "no pin: its client's affinity template says so",
         Why::Remembered => "no pin: it owned the bucket before, and old flows may still be with it",
         Why::Rechosen => "the flow's pin does not hold any more: it owns the bucket now",
     }

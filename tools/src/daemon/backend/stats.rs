@@ -14,6 +14,7 @@ use crate::wire::stats::PROTOCOLS;
 use crate::wire::stats::Port;
 use crate::wire::stats::Ports;
 use arp::ArpStats;
+use flowtable::TemplateStats;
 use stack::control::PortReport;
 use stack::control::Reader;
 use stack::counters::Totals;
@@ -54,10 +55,21 @@ impl Live {
 }
 
 fn blocks(reader: &Reader, neighbours: &ArpStats) -> Vec<CounterBlock> {
-    blocks_of(&reader.totals(), &reader.host_totals(), neighbours)
+    let templates = reader.template_stats();
+    blocks_of(
+        &reader.totals(),
+        &reader.host_totals(),
+        &templates,
+        neighbours,
+    )
 }
 
-fn blocks_of(totals: &Totals, host: &Totals, neighbours: &ArpStats) -> Vec<CounterBlock> {
+fn blocks_of(
+    totals: &Totals,
+    host: &Totals,
+    templates: &TemplateStats,
+    neighbours: &ArpStats,
+) -> Vec<CounterBlock> {
     let block = |protocol: &str| {
         let counters = match protocol {
             "ether" => [ether(totals), drops(totals, &[Proto::Ether], false)].concat(),
@@ -74,6 +86,7 @@ fn blocks_of(totals: &Totals, host: &Totals, neighbours: &ArpStats) -> Vec<Count
             "transport" => transport(totals, false),
             _ => [
                 flowgate(totals, host),
+                affinity(templates),
                 drops(totals, &[Proto::Flowgate], false),
             ]
             .concat(),
@@ -348,6 +361,38 @@ fn flowgate(t: &Totals, host: &Totals) -> Vec<Counter> {
     all
 }
 
+/// Affinity templates.
+fn affinity(s: &TemplateStats) -> Vec<Counter> {
+    counters([
+        (
+            "fg_templates_claimed",
+            s.claimed,
+            "affinity templates made for new clients",
+        ),
+        (
+            "fg_templates_replaced",
+            s.replaced,
+            "templates that got another next hop: theirs was dead, drained or gone",
+        ),
+        (
+            "fg_templates_renewed",
+            s.renewed,
+            "times that a template was found in use and its clock stopped",
+        ),
+        (
+            "fg_templates_full",
+            s.full,
+            "choices without a template, since there was no room for one",
+        ),
+        ("fg_templates_expired", s.expired, "templates expired"),
+        (
+            "fg_templates_flushed",
+            s.flushed,
+            "templates forgotten on request",
+        ),
+    ])
+}
+
 /// The ports with their counters.
 pub(super) fn ports(reader: &Reader, about: &About) -> Ports {
     Ports {
@@ -390,7 +435,7 @@ mod tests {
     fn all() -> Vec<Counter> {
         let (totals, host, neighbours) =
             (Totals::default(), Totals::default(), ArpStats::default());
-        blocks_of(&totals, &host, &neighbours)
+        blocks_of(&totals, &host, &TemplateStats::default(), &neighbours)
             .into_iter()
             .flat_map(|block| block.counters)
             .collect()

@@ -108,6 +108,7 @@ impl Seen {
 
     fn tables(&mut self, totals: &Totals) -> Vec<Table> {
         let mut tables = self.flow_tables();
+        tables.push(self.templates());
         tables.extend(self.routes.iter().map(route_table));
         tables.extend(self.neighbour_table());
         let workers = self.reader.workers() as u64;
@@ -134,6 +135,12 @@ impl Seen {
         );
         let limit = DUE_LIMIT as u64;
         table("followed-flows", used, limit, policy, log.given_up())
+    }
+
+    fn templates(&self) -> Table {
+        let s = self.reader.template_stats();
+        let policy = "expired ones are replaced, else the client goes where its bucket does";
+        table("templates", s.used, s.capacity, policy, s.full)
     }
 
     /// Asked of the host, who answers within some bursts; missing when it has ended.

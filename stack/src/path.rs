@@ -291,7 +291,7 @@ fn renew<K: Routed>(s: &Shared, entry: &EntryView<K>, since: Tick, now: Now) {
     };
     for (dir, pin) in [Dir::Fwd, Dir::Rev].into_iter().zip(pins_of(entry)) {
         let group = Some(dir).filter(|_| pin != Pin::NONE);
-        let group = group.and_then(|dir| K::lookup(&s.view, entry.key.dst(dir)));
+        let group = group.and_then(|dir| entry.key.lookup(&s.view, entry.key.dst(dir)));
         let group = group.map(|id| s.view.group(id));
         if let Some(affine) = group.and_then(|group| affine(&group, &entry.key, dir)) {
             templates.renew(affine.client(), affine.term(since, now));

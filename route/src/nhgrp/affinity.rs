@@ -13,7 +13,7 @@ pub(crate) fn of(prefix: &Prefix) -> u64 {
         IpAddr::V6(addr) => (6, addr.to_bits()),
     };
     let words = [
-        family << 8 | u64::from(prefix.len()),
+        u64::from(prefix.fib().0) << 16 | family << 8 | u64::from(prefix.len()),
         (addr >> 64) as u64,
         addr as u64,
     ];
@@ -33,6 +33,7 @@ fn mix(word: u64) -> u64 {
 #[cfg(not(loom))]
 mod tests {
     use super::of;
+    use crate::ids::FibId;
     use crate::prefix::Prefix;
     use std::collections::HashSet;
 
@@ -45,6 +46,8 @@ mod tests {
         let id = |text: &String| of(&text.parse::<Prefix>().unwrap());
         let ids: HashSet<u64> = all.iter().map(id).collect();
         assert_eq!(ids.len(), all.len());
+        let net = "10.0.0.0/8".parse::<Prefix>().unwrap();
+        assert_ne!(of(&net), of(&net.in_fib(FibId(1))));
         // Gateways of a pair, and of two releases, agree.
         assert_eq!(id(&"203.0.113.10".to_owned()), KNOWN);
     }

@@ -248,7 +248,7 @@ impl Forecast {
             return nowhere(DropReason::NoNexthop);
         };
         // Flows of a client that has a template go where that says.
-        let told = self.reader.told((&group, bucket), &entry.key, dir);
+        let told = self.reader.told((&group, bucket()), flow.key, flow.dir);
         let (owner, why) = match told.filter(|pin| *pin != owner) {
             Some(pin) => (pin, MoveReason::Template),
             None => (owner, why),

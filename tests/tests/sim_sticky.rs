@@ -8,7 +8,7 @@ use flowgate_tests::sim::ip;
 use flowtable::{GroupSecret, TableSecret};
 use route::{Failback, OptionsAsked, Prefix, StickyAsked};
 use stack::Setup;
-use stack::control::TemplateRow;
+use stack::control::{TemplateFilter, TemplateRow};
 use stack::fate::MoveReason;
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -69,7 +69,11 @@ fn pass(scene: &mut Scene, seconds: u64) {
 
 fn templates(net: &mut Net) -> Vec<TemplateRow> {
     let now = net.sim.now;
-    net.sim.gateway.control.reader().templates(now)
+    net.sim
+        .gateway
+        .control
+        .reader()
+        .templates(&TemplateFilter::default(), now)
 }
 
 #[test]
@@ -362,10 +366,13 @@ fn forgotten_templates_are_made_anew_and_pinned_flows_stay() {
     scene.add(4);
     scene.net.run_for(10);
     let now = scene.net.sim.now;
-    let control = &scene.net.sim.gateway.control;
-    let some = "10.7.0.0/27".parse::<Prefix>().unwrap();
-    assert_eq!(control.template_flush(Some(some), now), 32);
-    assert_eq!(control.template_flush(None, now), 48);
+    let control = &mut scene.net.sim.gateway.control;
+    let some = TemplateFilter {
+        client: "10.7.0.0/27".parse::<Prefix>().ok(),
+        gateway: None,
+    };
+    assert_eq!(control.template_flush(&some, now), 32);
+    assert_eq!(control.template_flush(&TemplateFilter::default(), now), 48);
     assert_eq!(scene.ask_all(&flows(0..40, 2000)), first);
     let anew = scene.ask_all(&flows(0..40, 2001));
     assert!(anew.contains(&3) && anew.contains(&4));

@@ -27,7 +27,7 @@ pub use moves::{
 pub use reader::Reader;
 pub use report::{Leaving, PortReport, WorkerReport};
 pub use routes::{GatewaySpec, PathKind, RouteSpec};
-pub use templates::TemplateRow;
+pub use templates::{TemplateFilter, TemplateRow};
 
 use crate::counters::Counters;
 use crate::host::{HostCmd, HostEvent, HostLink, HostReply};

@@ -31,6 +31,30 @@ pub struct TemplateRow {
     pub expires_s: Option<u32>,
 }
 
+/// Which templates; what is left out matches all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TemplateFilter {
+    /// The client network lies in this prefix, or holds it.
+    pub client: Option<Prefix>,
+    /// Flows go to the next hop with this gateway, which is there.
+    pub gateway: Option<IpAddr>,
+}
+
+impl TemplateFilter {
+    /// Whether a template of this client network is meant, that sends flows to this next hop.
+    fn matches(&self, (addr, len): (IpAddr, u8), nhop: Option<NhopKey>) -> bool {
+        let client = self.client.is_none_or(|wanted| {
+            if len >= wanted.len() {
+                wanted.contains(addr)
+            } else {
+                Prefix::masked(addr, len).contains(wanted.addr())
+            }
+        });
+        let via = |gateway| nhop.is_some_and(|key| key.gateway == Some(gateway));
+        client && self.gateway.is_none_or(via)
+    }
+}
+
 impl Control {
     /// Some templates' clocks are started or looked at.
     pub(super) fn sweep_templates(&mut self, now: Now) {
@@ -43,13 +67,10 @@ impl Control {
         self.templates.sweep(SWEEP, now.secs().0);
     }
 
-    /// Forgets the templates of a client network (of all, if `None`): new flows choose anew, pinned ones stay. Returns
-    /// how many there were.
-    pub fn template_flush(&self, client: Option<Prefix>, now: Now) -> u64 {
-        let chosen = |view: &TemplateView| {
-            let (addr, len) = view.client.network();
-            client.is_none_or(|wanted| wanted.contains(addr) && len >= wanted.len())
-        };
+    /// Forgets the templates that match: new flows choose anew, pinned ones stay. Returns how many there were.
+    pub fn template_flush(&mut self, filter: &TemplateFilter, now: Now) -> u64 {
+        let reader = self.reader();
+        let chosen = |view: &TemplateView| reader.is_meant(view, filter);
         self.templates.flush(now.secs().0, chosen)
     }
 
@@ -62,10 +83,16 @@ impl Control {
 }
 
 impl Reader {
-    /// Every template.
-    pub fn templates(&self, now: Now) -> Vec<TemplateRow> {
+    /// The templates that match.
+    pub fn templates(&self, filter: &TemplateFilter, now: Now) -> Vec<TemplateRow> {
         let views = self.templates.views(now.secs().0);
-        views.map(|view| self.template(&view)).collect()
+        let meant = views.filter(|view| self.is_meant(view, filter));
+        meant.map(|view| self.template(&view)).collect()
+    }
+
+    fn is_meant(&self, view: &TemplateView, filter: &TemplateFilter) -> bool {
+        let nhop = self.nhop(Pin::from_raw(view.pin.0));
+        filter.matches(view.client.network(), nhop)
     }
 
     fn template(&self, view: &TemplateView) -> TemplateRow {
@@ -94,5 +121,33 @@ impl Reader {
     /// Their fill and counters.
     pub fn template_stats(&self) -> TemplateStats {
         self.templates.stats()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_means_networks_in_its_prefix_and_the_one_that_holds_it() {
+        let meant = |wanted: &str, (addr, len): (&str, u8)| {
+            let filter = TemplateFilter {
+                client: wanted.parse().ok(),
+                gateway: None,
+            };
+            filter.matches((addr.parse().unwrap(), len), None)
+        };
+        assert!(meant("10.7.0.0/16", ("10.7.3.0", 24)));
+        assert!(meant("10.7.3.0/24", ("10.7.3.0", 24)));
+        assert!(meant("10.7.3.9/32", ("10.7.3.0", 24)));
+        assert!(!meant("10.7.4.9/32", ("10.7.3.0", 24)));
+        assert!(!meant("10.8.0.0/16", ("10.7.3.0", 24)));
+        assert!(!meant("10.7.0.0/16", ("fd00::", 64)));
+        assert!(!meant("fd00::/8", ("10.7.3.0", 24)));
+        let nobody = TemplateFilter {
+            client: None,
+            gateway: Some([192, 0, 2, 11].into()),
+        };
+        assert!(!nobody.matches(([10, 7, 3, 0].into(), 24), None));
     }
 }

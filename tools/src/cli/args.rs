@@ -61,6 +61,21 @@ server / server to client.
 
 exit status: 0 done; 1 refused; 64 usage; 69 no flowgate at the socket";
 
+const TEMPLATE_EXAMPLES: &str = "\
+examples:
+  flowgate template list
+  flowgate template list --client 10.7.0.0/16 --json
+  flowgate template list --nexthop 192.0.2.11
+  flowgate template flush --client 10.7.3.9
+  flowgate template flush --nexthop 192.0.2.11
+  flowgate template flush --all
+
+A route made with -sticky src/LEN keeps all flows of a client network on one next hop:
+its template says which. Idle and Expires are seconds; '-' while it has flows. A flush
+moves no flow: the client's next new flow chooses again.
+
+exit status: 0 done; 1 refused: no such next hop; 64 usage; 69 no flowgate at the socket";
+
 const NEXTHOP_EXAMPLES: &str = "\
 examples:
   flowgate nexthop show
@@ -150,6 +165,10 @@ pub(super) enum Command {
     /// List, flush and count flows
     #[command(subcommand, after_help = FLOW_EXAMPLES)]
     Flow(FlowCommand),
+
+    /// List and flush the affinity templates of sticky routes
+    #[command(subcommand, after_help = TEMPLATE_EXAMPLES)]
+    Template(TemplateCommand),
 
     /// Show next hops, drain one everywhere, declare one dead
     #[command(subcommand, after_help = NEXTHOP_EXAMPLES)]
@@ -273,6 +292,40 @@ pub(super) enum FlowCommand {
     Stats,
 }
 
+/// `flowgate template ...`
+#[derive(Debug, Subcommand)]
+pub(super) enum TemplateCommand {
+    /// List templates
+    #[command(after_help = TEMPLATE_EXAMPLES)]
+    List {
+        #[command(flatten)]
+        filter: TemplateFilterArgs,
+    },
+
+    /// Forget templates: the next new flows choose a next hop again, flows stay
+    #[command(after_help = TEMPLATE_EXAMPLES)]
+    Flush {
+        #[command(flatten)]
+        filter: TemplateFilterArgs,
+
+        /// All of them
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+/// Which templates.
+#[derive(Debug, Args)]
+pub(super) struct TemplateFilterArgs {
+    /// The client network lies in this prefix, or holds it
+    #[arg(long, value_name = "ADDRESS[/LEN]")]
+    pub(super) client: Option<String>,
+
+    /// Flows go to the next hop with this gateway
+    #[arg(long, value_name = "GATEWAY")]
+    pub(super) nexthop: Option<IpAddr>,
+}
+
 /// Arguments of `flowgate ping`; numbers are read by the command, which says what would be right.
 #[derive(Debug, Args)]
 pub(super) struct PingArgs {
@@ -348,6 +401,7 @@ mod tests {
             RUN_EXAMPLES,
             DEMO_EXAMPLES,
             FLOW_EXAMPLES,
+            TEMPLATE_EXAMPLES,
             PING_EXAMPLES,
             STATUS_EXAMPLES,
         ];

@@ -17,6 +17,7 @@ mod ping;
 mod route;
 pub mod session;
 mod status;
+mod template;
 pub(crate) mod tuple;
 mod unread;
 mod words;
@@ -140,6 +141,9 @@ fn dispatch(args: Flowgate) -> ExitCode {
         Command::Flow(command) => finish_with("flow", given, |session| flow::run(command, session)),
         Command::Nexthop(command) => {
             finish_with("nexthop", given, |session| nexthop::run(command, session))
+        }
+        Command::Template(command) => {
+            finish_with("template", given, |session| template::run(command, session))
         }
         Command::Ping(args) => finish_with("ping", given, |session| ping::run(args, session)),
         Command::Status => finish_with("status", given, status::run),

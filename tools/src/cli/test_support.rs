@@ -30,6 +30,7 @@ pub(crate) fn run_command(fake: Fake, line: &str) -> Outcome {
     with_session(fake, args.json, |session| match args.command {
         Command::Flow(command) => super::flow::run(command, session),
         Command::Ping(args) => super::ping::run(args, session),
+        Command::Template(command) => super::template::run(command, session),
         Command::Status => super::status::run(session),
         other => panic!("not for this test: {other:?}"),
     })

@@ -40,6 +40,9 @@ use crate::wire::stats::CountersOf;
 use crate::wire::stats::Nexthops;
 use crate::wire::stats::Ports;
 use crate::wire::stats::Status;
+use crate::wire::template::Template;
+use crate::wire::template::TemplateFilter;
+use crate::wire::template::TemplatesFlushed;
 use route::Prefix;
 use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -128,6 +131,12 @@ pub trait Backend: Send {
 
     /// The flow tables' counters.
     fn flow_stats(&mut self) -> Reading<FlowStats>;
+
+    /// The affinity templates that match.
+    fn templates(&mut self, filter: TemplateFilter) -> Answer<Reading<Vec<Template>>>;
+
+    /// Forgets the affinity templates that match.
+    fn template_flush(&mut self, filter: TemplateFilter) -> Answer<TemplatesFlushed>;
 
     /// The ports.
     fn ports(&mut self) -> Reading<Ports>;

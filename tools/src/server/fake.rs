@@ -22,6 +22,7 @@ use crate::wire::nexthop::*;
 use crate::wire::ping::Ping;
 use crate::wire::route::*;
 use crate::wire::stats::*;
+use crate::wire::template::*;
 use arp::Mac;
 use route::Prefix;
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ use std::time::Duration;
 mod batch;
 mod moves;
 mod ping;
+mod templates;
 
 /// Routes in a list, neighbours in a list, any number of flows, and everything that happened.
 pub(crate) struct Fake {
@@ -409,6 +411,15 @@ impl Backend for Fake {
             collateral: 0,
             unpinned_packets: 4,
         })
+    }
+
+    fn templates(&mut self, filter: TemplateFilter) -> Answer<Reading<Vec<Template>>> {
+        Ok(templates::list(filter))
+    }
+
+    fn template_flush(&mut self, filter: TemplateFilter) -> Answer<TemplatesFlushed> {
+        let flushed = templates::list(filter)().len() as u64;
+        Ok(TemplatesFlushed { flushed })
     }
 
     fn ports(&mut self) -> Reading<Ports> {

@@ -29,6 +29,7 @@ use crate::wire::route::RouteFamily;
 use crate::wire::route::Routes;
 use crate::wire::stats::Group;
 use crate::wire::stats::Nexthops;
+use crate::wire::template::Templates;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
@@ -118,6 +119,16 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
         "FlowStats" => {
             let Nothing {} = parameters(given)?;
             out.last(&control.call(|backend| backend.flow_stats())?())
+        }
+        "TemplateList" => {
+            let filter = parameters(given)?;
+            let all = control.call(|backend| backend.templates(filter))??();
+            let wrap = |templates| Templates { templates };
+            pages(all.into_iter().map(Ok), |_| 1, PAGE, out, wrap)
+        }
+        "TemplateFlush" => {
+            let filter = parameters(given)?;
+            out.last(&control.call(|backend| backend.template_flush(filter))??)
         }
         "PortList" => {
             let Nothing {} = parameters(given)?;

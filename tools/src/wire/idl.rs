@@ -30,7 +30,7 @@ error ExpectedMore ()
 ";
 
 /// The methods of `org.flowgate`, by name.
-pub const METHODS: [&str; 26] = [
+pub const METHODS: [&str; 28] = [
     "CounterList",
     "FlowFlush",
     "FlowList",
@@ -57,4 +57,6 @@ pub const METHODS: [&str; 26] = [
     "RouteMonitor",
     "RouteMoves",
     "Status",
+    "TemplateFlush",
+    "TemplateList",
 ];

@@ -12,6 +12,7 @@ use super::options::*;
 use super::ping::*;
 use super::route::*;
 use super::stats::*;
+use super::template::*;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -262,6 +263,15 @@ fn assert_types(description: &Description) {
         state: "live".into(),
     };
     check("FlowNexthop", keys(&nexthop));
+    let template = Template {
+        client: done().destination,
+        destination: Some(done().destination),
+        fib: 1,
+        nexthop: nexthop.clone(),
+        idle: Some(1),
+        expires: Some(1),
+    };
+    check("Template", keys(&template));
     let direction = FlowDirection {
         nexthop: Some(nexthop),
         packets: 1,
@@ -453,6 +463,12 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     };
     asks("FlowList", keys(&filter));
     asks("FlowFlush", keys(&filter));
+    let filter = TemplateFilter {
+        client: Some(destination),
+        nexthop: gateway,
+    };
+    asks("TemplateList", keys(&filter));
+    asks("TemplateFlush", keys(&filter));
     let ping = json!({"address": "10.0.0.1", "count": 1});
     let drain = NexthopSet {
         gateway: std::net::IpAddr::from([192, 0, 2, 11]),
@@ -494,6 +510,8 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     answers("FlowList", keys(&Flows::default()));
     answers("FlowFlush", keys(&FlowsFlushed::default()));
     answers("FlowStats", keys(&FlowStats::default()));
+    answers("TemplateList", keys(&Templates::default()));
+    answers("TemplateFlush", keys(&TemplatesFlushed::default()));
     answers("PortList", keys(&Ports::default()));
     answers("CounterList", keys(&Counters::default()));
     answers("NexthopList", keys(&Nexthops::default()));

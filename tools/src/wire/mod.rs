@@ -23,6 +23,7 @@ pub mod ping;
 pub mod protocol;
 pub mod route;
 pub mod stats;
+pub mod template;
 mod text;
 
 /// The name of the interface that a flowgate serves.

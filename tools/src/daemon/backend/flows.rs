@@ -14,6 +14,7 @@ use crate::wire::protocol;
 use flowtable::Class;
 use flowtable::Stats;
 use route::NhopKey;
+use route::Pin;
 use route::PinState;
 use stack::control::FlowRow;
 use stack::control::FlowSide;
@@ -144,27 +145,37 @@ fn flow(row: &FlowRow, reader: &Reader) -> wire::Flow {
 fn direction(side: &FlowSide, reader: &Reader) -> wire::FlowDirection {
     wire::FlowDirection {
         nexthop: side.pin.map(|pin| {
-            // A next hop that is no more has a place, but no name.
-            let of = |key: NhopKey| {
-                (
-                    kind(key.kind),
-                    key.gateway,
-                    Some(reader.port_name(key.port)),
-                )
-            };
-            let (kind, gateway, port) = side.nhop.map_or_else(Default::default, of);
             let state = side.state.unwrap_or(PinState::Gone);
-            wire::FlowNexthop {
-                kind,
-                gateway,
-                port,
-                nexthop: pin.idx().0,
-                generation: pin.generation().0,
-                state: pin_state(state).into(),
-            }
+            nexthop(pin, side.nhop, state, reader)
         }),
         packets: side.packets,
         bytes: side.bytes,
+    }
+}
+
+/// What a pin names.
+pub(super) fn nexthop(
+    pin: Pin,
+    nhop: Option<NhopKey>,
+    state: PinState,
+    reader: &Reader,
+) -> wire::FlowNexthop {
+    // A next hop that is no more has a place, but no name.
+    let of = |key: NhopKey| {
+        (
+            kind(key.kind),
+            key.gateway,
+            Some(reader.port_name(key.port)),
+        )
+    };
+    let (kind, gateway, port) = nhop.map_or_else(Default::default, of);
+    wire::FlowNexthop {
+        kind,
+        gateway,
+        port,
+        nexthop: pin.idx().0,
+        generation: pin.generation().0,
+        state: pin_state(state).into(),
     }
 }
 

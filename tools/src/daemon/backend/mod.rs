@@ -8,6 +8,7 @@
 //! | `neighbours` | neighbours, by way of the host's thread |
 //! | `ping` | pings, by way of the host's thread |
 //! | `flows` | flows: list, flush, statistics |
+//! | `templates` | affinity templates: list, flush |
 //! | `stats` | ports, counters |
 //! | `quiet` | log lines that anybody can cause, limited |
 //! | `status` | the overall state |
@@ -28,6 +29,7 @@ mod refusal;
 mod routes;
 mod stats;
 mod status;
+mod templates;
 #[cfg(test)]
 mod tests;
 
@@ -309,6 +311,20 @@ impl Backend for Live {
     fn flow_stats(&mut self) -> Reading<wire::flow::FlowStats> {
         let reader = self.control.reader();
         Box::new(move || flows::stats(&reader))
+    }
+
+    fn templates(
+        &mut self,
+        filter: wire::template::TemplateFilter,
+    ) -> Answer<Reading<Vec<wire::template::Template>>> {
+        self.list_templates(&filter)
+    }
+
+    fn template_flush(
+        &mut self,
+        filter: wire::template::TemplateFilter,
+    ) -> Answer<wire::template::TemplatesFlushed> {
+        self.flush_templates(&filter)
     }
 
     fn ports(&mut self) -> Reading<wire::stats::Ports> {

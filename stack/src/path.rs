@@ -7,23 +7,25 @@
 //! *Order.* A stamp is always read before the lookup that it vouches for, and stored with the pin: a route
 //! that changes in between leaves an old stamp with a new route (one lookup too many), never the reverse.
 
-use crate::affinity::{Affine, affine, chosen_of, holds, told, word_of};
+mod sticky;
+
+use crate::affinity::{Affine, affine, told};
 use crate::counters::Counters;
 use crate::fate::{DropReason, MoveReason};
-use crate::flows::pins_of;
 use crate::marks::Marks;
 use crate::parse::{Addrs, IpMeta, Role, Tuple};
-use crate::routed::{PathView, Routed, UNKNOWN_IDLE_S, bucket_of, debts};
+use crate::routed::{Routed, UNKNOWN_IDLE_S, bucket_of};
 use crate::time::Now;
 use crate::vouch::Vouch;
 use flowtable::{
-    Dir, Entry, EntryView, FlowHash, GroupSecret, KeyV4, KeyV6, Observed, PinWord, Seen, SlotNo,
-    Table, TemplateWriter, Tick, Writer, flow_hash,
+    Dir, Entry, FlowHash, GroupSecret, KeyV4, KeyV6, Observed, PinWord, Seen, SlotNo, Table,
+    TemplateWriter, Writer, flow_hash,
 };
 use route::{
     Answer, Chosen, FibId, GroupId, GroupRef, NhopAttrs, NhopKind, Pin, PinState, Recall, View,
 };
 use std::sync::Arc;
+use sticky::{renew_moved, visit};
 
 /// What the flow cache says of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,58 +249,6 @@ pub struct FlowTables {
     pub v6: Arc<Table<KeyV6>>,
 }
 
-impl Shared {
-    /// The templates, while there are any.
-    fn templates(&self) -> Option<&TemplateWriter> {
-        self.templates.as_ref().filter(|t| t.table().in_use())
-    }
-
-    /// What the template of a flow's direction says, if it says something that holds.
-    fn told<K: Routed>(&self, choice: &Choice<'_>, q: &Query<'_, K>) -> Option<Chosen> {
-        let place = (&choice.group, choice.bucket);
-        told(self.templates()?.table(), &self.view, place, &q.key, q.dir)
-    }
-
-    /// The next hop that the flows of a client share: the one they have, else `choice`. `None` if the route is not
-    /// sticky, or there is no room for a template.
-    fn take(&self, choice: &Choice<'_>, by_group: Chosen, since: Tick, now: Now) -> Option<Chosen> {
-        let (affine, templates) = (choice.affine?, self.templates.as_ref()?);
-        let place = (&choice.group, choice.bucket);
-        let keeps = |word| holds(&self.view, place, chosen_of(word));
-        let term = affine.term(since, now);
-        let taken = templates.take(affine.client(), term, word_of(by_group), keeps)?;
-        Some(chosen_of(taken))
-    }
-}
-
-/// The hand of one table.
-fn visit<K: Routed>(flows: &mut Writer<K>, s: &Shared, buckets: usize, now: Now) {
-    let at = PathView {
-        view: &s.view,
-        secret: &s.secret,
-    };
-    let since = flows.round_since();
-    flows.visit(buckets, now.tick(), |entry| {
-        renew(s, entry, since, now);
-        debts(entry, &at, now) > 0
-    });
-}
-
-/// A flow lives, so its client's templates must not expire.
-fn renew<K: Routed>(s: &Shared, entry: &EntryView<K>, since: Tick, now: Now) {
-    let Some(templates) = s.templates().filter(|_| !entry.expired(now.tick())) else {
-        return;
-    };
-    for (dir, pin) in [Dir::Fwd, Dir::Rev].into_iter().zip(pins_of(entry)) {
-        let group = Some(dir).filter(|_| pin != Pin::NONE);
-        let group = group.and_then(|dir| entry.key.lookup(&s.view, entry.key.dst(dir)));
-        let group = group.map(|id| s.view.group(id));
-        if let Some(affine) = group.and_then(|group| affine(&group, &entry.key, dir)) {
-            templates.renew(affine.client(), affine.term(since, now));
-        }
-    }
-}
-
 fn answer<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outcome {
     match flows.lookup(q.slot, q.hash, &q.key, q.now.tick()) {
         Some(entry) if q.role == Role::Quoting => quoted(flows, s, q, entry),
@@ -448,13 +398,6 @@ fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outco
             via(s, went.pin)
         }
         (None, None) => unpinned(s, q, &choice, idle),
-    }
-}
-
-/// An insert moved another flow to where the hand may have been already in this round.
-fn renew_moved<K: Routed>(flows: &Writer<K>, s: &Shared, now: Now) {
-    if let Some(entry) = flows.moved() {
-        renew(s, &entry, flows.round_since(), now);
     }
 }
 

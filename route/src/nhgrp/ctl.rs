@@ -6,13 +6,12 @@
 //! Whatever may be refused (no line, no group left) is refused before anything is changed.
 
 use super::buddy::{Block, Buddy};
+use super::group::{Group, Wanted};
 use super::layout::{self, Layout};
-use super::options::{Failback, Options};
-use super::selection::{Selection, Shape};
-use super::start::Start;
+use super::options::Options;
 use super::{Groups, MAX_MEMBERS, affinity};
 use crate::error::Full;
-use crate::ids::{GroupId, NhopIdx, Pin, Secs};
+use crate::ids::{GroupId, NhopIdx, Secs};
 use crate::nhop::{NhopCtl, NhopKey};
 use crate::prefix::Prefix;
 use crate::qsbr::Qsbr;
@@ -26,112 +25,6 @@ use std::sync::Arc;
 pub(crate) struct Shared<'a> {
     pub(crate) groups: &'a Groups,
     pub(crate) qsbr: &'a Qsbr,
-}
-
-/// A next hop in a group, as it is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    pub(crate) idx: NhopIdx,
-    /// 0 drains it.
-    pub(crate) weight: u32,
-    /// When it leaves.
-    pub(crate) deadline: Option<Secs>,
-}
-
-/// A next hop in a group.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Member {
-    pub(crate) is: Wanted,
-    pub(crate) pin: Pin,
-    /// Its number in the layout.
-    pub(crate) name: layout::Member,
-}
-
-/// One group.
-#[derive(Clone, Debug)]
-pub(crate) struct Group {
-    pub(crate) members: Vec<Member>,
-    /// Routes that use it.
-    pub(crate) routes: u32,
-    /// By what it tells flows apart.
-    pub(crate) options: Options,
-    /// If it is sticky: the one route that uses it.
-    pub(super) owner: Option<Prefix>,
-    /// With [`Selection::ModN`]: whose turn it is in each bucket, by their numbers in the layout.
-    pub(super) turns: Vec<layout::Member>,
-    pub(super) layout: Layout,
-    pub(super) buckets: Block,
-    /// Lines of the published members, and how many they are.
-    pub(super) pins: Option<(Block, u32)>,
-    /// Whether any member may take flows, as published.
-    pub(super) alive: bool,
-    /// Under which paths new routes find it.
-    pub(super) shared_as: Option<Paths>,
-    /// When remembered owners whose clock was restarted really lost their bucket.
-    pub(super) restarted: HashMap<(u32, Pin), Secs>,
-    /// When history may be due to be forgotten.
-    pub(super) forget_at: Option<Secs>,
-    /// Members that have not all of their buckets yet.
-    pub(super) starts: Vec<Start>,
-    /// When they get more.
-    pub(super) step_at: Option<Secs>,
-}
-
-impl Group {
-    /// The member in a slot.
-    pub(crate) fn member(&self, idx: NhopIdx) -> Option<&Member> {
-        self.members.iter().find(|m| m.is.idx == idx)
-    }
-
-    /// Number of buckets.
-    pub(crate) fn buckets(&self) -> u32 {
-        self.layout.buckets()
-    }
-
-    /// Members, each with the buckets that it owns.
-    pub(crate) fn owned(&self) -> impl Iterator<Item = (&Member, u32)> {
-        let owned = match self.options.selection {
-            Selection::ModN => self.turned(),
-            _ => self.layout.owned(),
-        };
-        self.members
-            .iter()
-            .map(move |m| (m, owned.get(m.name).copied().unwrap_or(0)))
-    }
-
-    /// How many buckets each member owns when they take turns.
-    fn turned(&self) -> Vec<u32> {
-        let names = self.turns.iter().map(|name| name + 1).max().unwrap_or(0);
-        let mut owned = vec![0; names];
-        let turns = self.turns.iter().cycle().take(self.buckets() as usize);
-        turns.for_each(|name| owned[*name] += 1);
-        owned
-    }
-
-    pub(super) fn shape(&self) -> Shape {
-        Shape {
-            base: self.buckets.base,
-            order: self.buckets.order,
-            selection: self.options.selection,
-            takers: self.turns.len() as u16,
-            returns: self.options.failback == Failback::Return,
-        }
-    }
-
-    /// How many buckets remember each pin.
-    pub(crate) fn remembered(&self, groups: &Groups) -> HashMap<Pin, u32> {
-        let mut counts = HashMap::new();
-        let lines = (self.buckets.base..self.buckets.end()).filter_map(|line| groups.line(line));
-        lines.flat_map(|line| line.remembered()).for_each(|lost| {
-            *counts.entry(lost.pin()).or_insert(0) += 1;
-        });
-        counts
-    }
-
-    /// The wish that describes it as it is.
-    pub(crate) fn wanted(&self) -> Vec<Wanted> {
-        self.members.iter().map(|m| m.is).collect()
-    }
 }
 
 /// Next hops and weights, in order, and the options: what routes that share a group have in common.

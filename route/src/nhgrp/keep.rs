@@ -1,6 +1,7 @@
 //! A group as it is saved, and made again of that.
 
-use super::ctl::{Group, GroupCtl, Member, Shared, Wanted};
+use super::ctl::{GroupCtl, Shared};
+use super::group::{Group, Member, Wanted};
 use super::layout::{self, Layout, Stance};
 use super::line::{Line, Lost, Owner};
 use super::options::Options;

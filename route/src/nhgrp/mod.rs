@@ -17,6 +17,7 @@ mod buddy;
 mod claims;
 mod ctl;
 mod deal;
+mod group;
 mod history;
 mod keep;
 mod layout;
@@ -27,7 +28,8 @@ mod selection;
 mod start;
 mod write;
 
-pub(crate) use ctl::{GroupCtl, Member, Shared, Wanted};
+pub(crate) use ctl::{GroupCtl, Shared};
+pub(crate) use group::{Member, Wanted};
 pub(crate) use layout::Stance;
 pub(crate) use line::Line;
 #[cfg(all(test, loom))]

@@ -2,7 +2,8 @@
 
 use super::Groups;
 use super::affinity;
-use super::ctl::{Group, GroupCtl, Paths, Shared};
+use super::ctl::{GroupCtl, Paths, Shared};
+use super::group::Group;
 use super::line::Line;
 use super::options::Options;
 use crate::error::Full;

@@ -6,7 +6,8 @@
 //!
 //! Nobody starts slowly while nobody else may take flows.
 
-use super::ctl::{Group, GroupCtl, Shared};
+use super::ctl::{GroupCtl, Shared};
+use super::group::Group;
 use super::layout::{self, Part};
 use super::selection::Selection;
 use crate::ids::{GroupId, NhopIdx, Secs};

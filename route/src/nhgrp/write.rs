@@ -8,7 +8,8 @@
 
 use super::affinity;
 use super::buddy::Block;
-use super::ctl::{Group, GroupCtl, Member, Shared, Wanted};
+use super::ctl::{GroupCtl, Shared};
+use super::group::{Group, Member, Wanted};
 use super::layout::{self, Stance, Standing};
 use super::line::Owner;
 use super::options::{Failback, Options};

@@ -340,15 +340,27 @@ fn route(mut section: Section<'_>) -> Option<Route> {
 /// `select = "source"`, `sticky = "src/24"`, `sticky-timeout = 1800`, `failback = "return"`, `slow-start = 30`.
 fn options(section: &mut Section<'_>) -> Options {
     let mut options = Options::default();
-    for key in ["select", "sticky", "failback"] {
-        if let Some(text) = section.text(key, "one of route's words, see route --help")
+    let words = [
+        (
+            "select",
+            "\"5-tuple\", \"source\", \"source-destination\" or \"mod-n\"",
+        ),
+        ("sticky", "\"src\", \"src/24\" or \"off\""),
+        ("failback", "\"stay\" or \"return\""),
+    ];
+    for (key, right) in words {
+        if let Some(text) = section.text(key, right)
             && let Err(wrong) = options.read(key, &text.value)
         {
             section.problem(text.line, wrong.trim_start_matches('-'));
         }
     }
     if let Some(seconds) = section.number("sticky-timeout", 1..=MAX_STICKY_S) {
-        options.sticky.get_or_insert_default().timeout = Some(seconds.value);
+        let text = seconds.value.to_string();
+        let read = options.read("sticky-timeout", &text);
+        if let Err(wrong) = read.and_then(|()| options.check_whole()) {
+            section.problem(seconds.line, wrong.trim_start_matches('-'));
+        }
     }
     let slow_start = section.number("slow-start", 0..=MAX_SLOW_START_S);
     options.slow_start = slow_start.map(|seconds| seconds.value);

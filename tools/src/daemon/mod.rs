@@ -111,6 +111,7 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
     let watch = plan.watch(&devices);
     let (queues, ports) = plan.ports(devices, &secrets);
     let path = socket.path.clone();
+    let state_file = Some(plan.state_file()).filter(|file| state::is_ours(file));
     let parts = Parts {
         setup: plan.setup(ports, &secrets),
         queues,
@@ -119,11 +120,13 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
         watch,
         socket,
         clock,
-        state_file: Some(plan.state_file().to_owned()),
+        state_file: state_file.map(ToOwned::to_owned),
     };
     plan.say();
     let gate = gate::start(parts, |control, host, now| {
-        state::restore(plan.state_file(), control, now);
+        if let Some(file) = state_file {
+            state::restore(file, control, now);
+        }
         plan.install(control, host, now)
     });
     let gate = gate.map_err(|error| refused_start(&error))?;

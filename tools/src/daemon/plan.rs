@@ -110,6 +110,11 @@ impl<'a> Plan<'a> {
         format!("{}:{line}: {message}", self.file.display())
     }
 
+    /// The configuration's file.
+    pub(super) fn file(&self) -> &'a Path {
+        self.file
+    }
+
     /// Where groups are kept over a restart.
     pub(super) fn state_file(&self) -> &'a Path {
         &self.config.state_file

@@ -4,6 +4,7 @@
 
 use super::plan::Plan;
 use super::secrets;
+use super::state;
 use crate::cli::exit::Exit;
 use crate::config::Config;
 use crate::config::Tables;
@@ -49,6 +50,13 @@ pub(super) fn check(
     };
     spec.check()
         .map_err(|error| (Exit::Config, format!("flowgate: {error}")))?;
+    let others = [
+        (plan.file(), "the configuration"),
+        (plan.secret_file(), "the group secret's file"),
+        (&*spec.path, "the control socket"),
+    ];
+    state::check(plan.state_file(), &others)
+        .map_err(|line| (Exit::Config, format!("flowgate: {line}")))?;
     secrets::check(plan.secret_file())
         .map_err(|line| (Exit::CantCreate, format!("flowgate: {line}")))
 }

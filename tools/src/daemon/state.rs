@@ -177,6 +177,54 @@ fn with_ending(file: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
+/// How a file of groups begins, whatever its form.
+const BEGINS: &[u8] = b"{\"flowgate-groups\"";
+
+/// Whether a place for the file can be one at all.
+///
+/// # Errors
+/// One line that says why not. `others` are files that have another use, each with its name.
+pub(super) fn check(file: &Path, others: &[(&Path, &str)]) -> Result<(), String> {
+    let at = file.display();
+    let remedy = "name another place with state-file in [state]";
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if let Some((_, what)) = others.iter().find(|(other, _)| real(other) == real(file)) {
+        return Err(format!("state file {at}: that is {what}: {remedy}"));
+    }
+    if file.file_name().is_none() || file.is_dir() {
+        return Err(format!("state file {at}: that is a directory: {remedy}"));
+    }
+    let directory = file.parent().filter(|p| !p.as_os_str().is_empty());
+    match directory.filter(|directory| !directory.is_dir()) {
+        Some(directory) => Err(format!(
+            "state file {at}: there is no directory {}: make it, or {remedy}",
+            directory.display()
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether a file may be read and replaced: it is not there, is empty, or begins as such files do. Another one is told, and
+/// left alone.
+pub(super) fn is_ours(file: &Path) -> bool {
+    let Ok(Some(open)) = open(file) else {
+        // What cannot be read is told by who reads it.
+        return true;
+    };
+    let mut begins = Vec::with_capacity(BEGINS.len());
+    let read = open.take(BEGINS.len() as u64).read_to_end(&mut begins);
+    let ours = read.is_err() || begins.is_empty() || BEGINS.starts_with(&begins);
+    if !ours {
+        let file = file.display();
+        tracing::warn!(
+            %file,
+            "this is no file of groups, so it is left alone and no groups are kept: move it away, or name another place with \
+             state-file in [state]"
+        );
+    }
+    ours
+}
+
 /// Gives control what an earlier gateway kept. What is wrong is told, and keeps nobody from starting.
 pub(super) fn restore(file: &Path, control: &mut Control, now: Now) {
     let at = file.display();

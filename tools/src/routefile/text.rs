@@ -104,6 +104,8 @@ impl<'a> Reader<'a> {
             "" => self.given(&prefix)?,
             paths => self.set(paths)?,
         };
+        let stated = self.file.sets.get(set as usize);
+        stated.map_or(Ok(()), |set| set.options.check(prefix))?;
         self.file.routes.push(Entry { prefix, set, place });
         Ok(())
     }
@@ -176,6 +178,7 @@ pub(crate) fn read_set(text: &str) -> Result<PathSet, String> {
             _ => add_gateways(word, &mut set.paths)?,
         }
     }
+    set.options.check_whole()?;
     set.paths.iter_mut().for_each(|path| path.mtu = mtu);
     normal(set)
 }

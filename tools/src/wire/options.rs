@@ -51,7 +51,7 @@ pub enum Failback {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sticky {
-    /// Leading bits of the source address that tell clients apart; all when left out.
+    /// Leading bits of the source address that tell clients apart; all when left out or 128, in a change as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<u8>,
     /// Seconds for which a client's choice outlives its last flow: 1800 when left out, 0 ends affinity.
@@ -77,7 +77,9 @@ pub struct Options {
     pub slow_start: Option<u32>,
 }
 
-/// The longest affinity, a week, and the longest slow start, a day, seconds.
+/// A sticky length that means every bit of an address of either family.
+const ALL_BITS: u8 = 128;
+/// The longest affinity, a week, seconds.
 pub const MAX_STICKY_S: u32 = 604_800;
 /// The longest slow start, a day, seconds.
 pub const MAX_SLOW_START_S: u32 = 86_400;
@@ -125,17 +127,44 @@ impl Options {
                     .ok()
                     .filter(|s| (1..=MAX_STICKY_S).contains(s));
                 let seconds = seconds.ok_or_else(|| wrong("a number of seconds, 1 to 604800"))?;
-                self.sticky.get_or_insert_default().timeout = Some(seconds);
+                let sticky = self.sticky.get_or_insert_default();
+                if sticky.timeout == Some(0) {
+                    return Err(wrong("either -sticky off or a timeout, not both"));
+                }
+                sticky.timeout = Some(seconds);
             }
         }
         Ok(())
+    }
+
+    /// Refuses what only makes sense for a route that is sticky already: of one that is new all must be said.
+    ///
+    /// # Errors
+    /// One line that says what would be right.
+    pub fn check_whole(&self) -> Result<(), String> {
+        match self.sticky {
+            Some(Sticky {
+                length: None,
+                timeout: Some(1..),
+            }) => Err(
+                "-sticky-timeout goes with -sticky: write -sticky src, or -sticky src/LENGTH, too"
+                    .to_owned(),
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// `src`, `src/24` or `off`.
     fn read_sticky(&mut self, value: &str) -> Result<(), String> {
         let sticky = self.sticky.get_or_insert_default();
         match value.split_once('/') {
-            None if value == "src" => Ok(()),
+            None if value == "src" => {
+                sticky.length = Some(ALL_BITS);
+                Ok(())
+            }
+            None if value == "off" && sticky.timeout.is_some() => {
+                Err("-sticky off has no timeout: leave -sticky-timeout out".to_owned())
+            }
             None if value == "off" => {
                 sticky.timeout = Some(0);
                 Ok(())
@@ -160,7 +189,8 @@ impl Options {
             Family::Inet6 => 128,
         };
         let sticky = self.sticky.unwrap_or_default();
-        if let Some(length) = sticky.length.filter(|length| *length > most) {
+        let length = sticky.length.filter(|length| *length != ALL_BITS);
+        if let Some(length) = length.filter(|length| *length > most) {
             return Err(format!(
                 "sticky src/{length} is too long for {destination}: write src/0 to src/{most}"
             ));
@@ -187,6 +217,7 @@ impl fmt::Display for Options {
             }) => write!(f, " -sticky off")?,
             Some(Sticky { length, timeout }) => {
                 write!(f, " -sticky src")?;
+                let length = length.filter(|length| *length != ALL_BITS);
                 length.map_or(Ok(()), |length| write!(f, "/{length}"))?;
                 timeout.map_or(Ok(()), |timeout| write!(f, " -sticky-timeout {timeout}"))?;
             }
@@ -249,12 +280,27 @@ mod tests {
             ),
             ("-failback now", "-failback now: write stay or return"),
             (
+                "-sticky off -sticky-timeout 9",
+                "-sticky-timeout 9: write either -sticky off or a timeout, not both",
+            ),
+            (
+                "-sticky-timeout 9 -sticky off",
+                "-sticky off has no timeout: leave -sticky-timeout out",
+            ),
+            (
                 "-slow-start -1",
                 "-slow-start -1: write a number of seconds, 0 to 86400",
             ),
         ] {
             assert_eq!(read(line).unwrap_err(), right);
         }
+        assert!(read("-sticky-timeout 9").unwrap().check_whole().is_err());
+        assert!(
+            read("-sticky src -sticky-timeout 9")
+                .unwrap()
+                .check_whole()
+                .is_ok()
+        );
         let long = read("-sticky src/33").unwrap();
         assert_eq!(
             long.check("10.0.0.0/8".parse().unwrap()).unwrap_err(),

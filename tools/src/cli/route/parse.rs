@@ -137,6 +137,7 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
     if plan && !["add", "change", "delete", "del"].contains(&verb.as_str()) {
         return usage("--plan goes with add, change and delete");
     }
+    said.refuse_options(&verb)?;
     let warning = said.unused_gateway();
     let command = match verb.as_str() {
         "add" => said.add()?,
@@ -314,6 +315,21 @@ impl Said {
         ))
     }
 
+    /// Options of a route are no filter: `flush -sticky src` would flush everything.
+    fn refuse_options(&self, verb: &str) -> Result<(), Failure> {
+        if ["add", "change"].contains(&verb) {
+            return Ok(());
+        }
+        let of_path = self.defaults.mtu.is_some() || self.defaults.weight.is_some();
+        if self.options.is_empty() && !of_path {
+            return Ok(());
+        }
+        usage(format!(
+            "{verb} takes no options of a route (-select, -sticky, -failback, -slow-start, -mtu, -weight): they go with \
+             add and change"
+        ))
+    }
+
     fn fib(&self) -> u8 {
         self.fib_said.unwrap_or(0)
     }
@@ -405,6 +421,7 @@ impl Said {
             );
         }
         let paths = self.paths(destination, false)?;
+        self.options.check_whole().or_else(usage)?;
         Ok(Command::Add(
             Destination(destination),
             RouteAdd {

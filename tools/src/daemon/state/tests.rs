@@ -114,3 +114,28 @@ fn what_cannot_be_written_is_told_once_and_harms_nothing() {
     assert!(write(&file, &job(vec![group(1)]), true));
     assert!(!write(&directory.join("state"), &job(vec![group(1)]), true));
 }
+
+#[test]
+fn a_file_that_has_another_use_is_refused_or_left_alone() {
+    let dir = std::env::temp_dir().join(format!("flowgate-state-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let config = file("gateway.toml", "[[port]]");
+    let others = [(&*config, "the configuration")];
+    let refused = |path: &Path| super::check(path, &others).unwrap_err();
+    let by_another_name = dir.join("..").join(dir.file_name().unwrap());
+    assert!(refused(&config).contains("that is the configuration"));
+    assert!(refused(&by_another_name.join("gateway.toml")).contains("the configuration"));
+    assert!(refused(&dir).contains("a directory"));
+    assert!(refused(&dir.join("none/state")).contains("there is no directory"));
+    assert_eq!(super::check(&dir.join("state"), &others), Ok(()));
+    assert!(super::is_ours(&dir.join("state")), "it is not there yet");
+    assert!(super::is_ours(&file("empty", "")));
+    assert!(super::is_ours(&file("kept", &Head::now(3).text())));
+    assert!(!super::is_ours(&file("victim", "dear diary")));
+    fs::remove_dir_all(&dir).unwrap();
+}

@@ -490,3 +490,24 @@ fn a_selection_has_one_of_four_names() {
     let message = bad("add 10.0.0.0/8 192.0.2.1 -select hash");
     assert!(message.contains("5-tuple, source"), "{message}");
 }
+
+#[test]
+fn options_of_a_route_are_no_filter_of_a_flush() {
+    for line in [
+        "flush -sticky src",
+        "flush -mtu 1400",
+        "show -slow-start 3",
+        "delete 10.0.0.0/8 -sticky off",
+        "get 10.0.0.1 -failback stay",
+    ] {
+        let message = bad(line);
+        assert!(message.contains("they go with add and change"), "{message}");
+    }
+    let message = bad("add 10.0.0.0/8 192.0.2.1 -sticky-timeout 9");
+    assert!(message.contains("goes with -sticky"), "{message}");
+    let Command::Change(_, ask) = good("change 10.0.0.0/8 192.0.2.1 -sticky src") else {
+        panic!("no change")
+    };
+    let length = ask.options.sticky.and_then(|sticky| sticky.length);
+    assert_eq!(length, Some(128), "of an address, whatever it was");
+}

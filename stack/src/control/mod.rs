@@ -408,6 +408,14 @@ impl Control {
         }
     }
 
+    /// Whether there is such a FIB.
+    ///
+    /// # Errors
+    /// There is not.
+    pub fn check_fib(&self, fib: route::FibId) -> Result<(), ControlError> {
+        Ok(self.routes.check_fib(fib)?)
+    }
+
     /// How many FIBs there are.
     pub fn fibs(&self) -> u8 {
         self.routes.fibs()

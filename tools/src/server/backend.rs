@@ -96,6 +96,9 @@ pub trait Backend: Send {
     /// The longest match; with a 5-tuple the next hop that it takes.
     fn route_get(&mut self, ask: RouteGet) -> Answer<RouteAnswer>;
 
+    /// Refuses a FIB that is not there.
+    fn has_fib(&mut self, fib: u8) -> Answer<()>;
+
     /// Up to `max` routes of a FIB that follow `after`, in the table's order: IPv4, IPv6; by address, by length.
     fn routes(&mut self, of: RouteFamily, after: Option<Prefix>, max: usize) -> Vec<Route>;
 

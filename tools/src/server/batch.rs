@@ -242,6 +242,7 @@ impl Batch {
 
 /// The operator's routes, in pages of the form in which batches come.
 pub(super) fn export(ask: RouteFamily, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
+    control.call(move |backend| backend.has_fib(ask.fib))??;
     let mut after = None;
     loop {
         let slice = control.call(move |backend| backend.route_export(ask, after, EXPORT_SLICE))?;

@@ -308,6 +308,10 @@ impl Backend for Fake {
             .collect()
     }
 
+    fn has_fib(&mut self, _: u8) -> Answer<()> {
+        Ok(())
+    }
+
     fn route_flush(&mut self, _: RouteFamily, max: usize) -> Answer<Vec<RouteDone>> {
         let some = self.routes.drain(..max.min(self.routes.len()));
         let done = some.map(|r| RouteDone {

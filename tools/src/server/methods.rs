@@ -228,6 +228,7 @@ fn route_weight(route: &Route) -> usize {
 }
 
 fn route_list(ask: RouteFamily, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
+    control.call(move |backend| backend.has_fib(ask.fib))??;
     let mut after = None;
     let mut ended = false;
     let slices = std::iter::from_fn(|| {

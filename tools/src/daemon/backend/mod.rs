@@ -238,6 +238,11 @@ impl Backend for Live {
         self.get(&ask)
     }
 
+    fn has_fib(&mut self, fib: u8) -> Answer<()> {
+        let there = self.control.check_fib(route::FibId(fib));
+        there.map_err(|error| refusal::refused(&error))
+    }
+
     fn routes(
         &mut self,
         of: wire::route::RouteFamily,

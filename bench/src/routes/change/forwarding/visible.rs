@@ -13,6 +13,7 @@ use super::rig::{Rig, Worker, frame};
 use crate::clock;
 use crate::prefixes::address_in;
 use fastrand::Rng;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU32, AtomicUsize,
@@ -68,7 +69,8 @@ fn probes(routes: &[Route], wanted: usize) -> Vec<Route> {
     for _ in 0..100 * wanted {
         let at = rng.usize(..routes.len());
         let (route, next) = (routes[at], routes.get(at + 1));
-        if next.is_none_or(|next| !route.prefix.contains(next.prefix.addr())) {
+        let alone = next.is_none_or(|next| !route.prefix.contains(next.prefix.addr()));
+        if alone && is_forwarded(route.prefix.addr()) {
             probes.push(route);
         }
         if probes.len() == wanted {
@@ -76,6 +78,18 @@ fn probes(routes: &[Route], wanted: usize) -> Vec<Route> {
         }
     }
     probes
+}
+
+/// Whether packets to an address go by routes: a table that was made has prefixes that no router forwards to, and the
+/// gateway has networks of its own.
+fn is_forwarded(addr: IpAddr) -> bool {
+    match addr {
+        IpAddr::V4(addr) => {
+            let special = addr.is_loopback() || addr.is_private() || addr.is_link_local();
+            !special && (1..224).contains(&addr.octets()[0])
+        }
+        IpAddr::V6(addr) => addr.segments()[0] >> 13 == 1,
+    }
 }
 
 /// Frames of one flow to each probe, and of others behind them.
@@ -107,7 +121,8 @@ fn change_all(
     for number in 1..=changes.next_multiple_of(2) {
         let Route { prefix, hop } = probes[(number - 1) / 2 % probes.len()];
         shared.asked.store(number, Release);
-        wait(&shared.armed, number)?;
+        wait(&shared.armed, number)
+            .map_err(|error| format!("{prefix}, not forwarded before: {error}"))?;
         let until = clock::now() + Duration::from_nanos(rng.u64(..PAUSE_NS));
         while clock::now() < until {
             std::hint::spin_loop();
@@ -120,7 +135,7 @@ fn change_all(
         let began = clock::now();
         rig.change(prefix, to as u16)?;
         let returned = clock::now();
-        wait(&shared.obeyed, number)?;
+        wait(&shared.obeyed, number).map_err(|error| format!("{prefix}: {error}"))?;
         let at = shared.base + Duration::from_nanos(shared.at_ns.load(Relaxed));
         let us =
             |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64() * 1e6;
@@ -148,4 +163,25 @@ fn wait(word: &AtomicUsize, number: usize) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_router_forwards_is_watched() {
+        let is = |addr: &str| is_forwarded(addr.parse().expect("an address"));
+        assert!(is("20.0.0.1") && is("223.255.0.1") && is("2001:db8::1"));
+        for addr in [
+            "0.1.0.0",
+            "127.158.152.0",
+            "172.16.0.1",
+            "224.0.0.1",
+            "fd00::1",
+            "::1",
+        ] {
+            assert!(!is(addr), "{addr}");
+        }
+    }
 }

@@ -35,6 +35,10 @@ fn each_fib_has_routes_of_its_own() {
     let done = live.route_add(leak("2001:db8::/32"));
     assert_eq!(refusal(done).0, Reason::Invalid);
     live.route_add(leak("12.0.0.0/8")).unwrap();
+    assert!(live.has_fib(1).is_ok());
+    let (reason, line) = refusal(live.has_fib(2));
+    assert_eq!(reason, Reason::Invalid);
+    assert!(line.contains("FIB"), "{line}");
     let first = RouteFamily::default();
     assert_eq!(destinations(live, first), ["0 10.0.0.0/8"]);
     assert_eq!(destinations(live, F1), ["1 10.0.0.0/8", "1 12.0.0.0/8"]);

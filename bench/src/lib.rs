@@ -4,6 +4,7 @@
 //! - [`traffic`]: the packets, and to which thread each is steered.
 //! - [`contention`]: the benchmark's flags, measuring, tables and plots (binary `contention`).
 //! - [`routes`]: lookups beside other tables, and what a change of routes costs (binary `routes`).
+//! - [`flows`]: the flow table beside other maps, lifetimes, floods, readers (binary `flows`).
 //! - [`prefixes`]: an Internet routing table for the FIB benches.
 //! - [`step`]: counts what a packet really does to memory by single-stepping a traced copy.
 //!
@@ -11,10 +12,16 @@
 //! `clock` only.
 #![forbid(unsafe_code)]
 
+mod chart;
 mod clock;
+mod common;
 pub mod contention;
+pub mod flows;
+mod gateway;
 pub mod prefixes;
 pub mod routes;
 pub mod step;
 pub mod traffic;
 pub mod ways;
+
+pub use common::cli::{Refusal, obey};

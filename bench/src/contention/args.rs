@@ -1,11 +1,11 @@
 //! The command line of `contention`. Every value is checked here, before anything is measured.
 
+use crate::common::cli::{Refusal, command_line, prepare, refusal, seconds, within};
 use crate::step;
 use crate::ways::{self, WAYS, WayInfo};
 use clap::Parser;
-use clap::error::ErrorKind;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The most threads that can be asked for: one for each owner slot.
 const MAX_THREADS: usize = flowtable::SLOTS;
@@ -93,15 +93,6 @@ pub enum Job {
     },
 }
 
-/// Why there is nothing to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Help or the version was asked for: print this and succeed.
-    Told(String),
-    /// Something is wrong: one line that says what, and what would be right.
-    Wrong(String),
-}
-
 /// Reads a command line, the program's name first.
 ///
 /// # Errors
@@ -138,22 +129,6 @@ pub fn parse(argv: &[OsString]) -> Result<Job, Refusal> {
     }))
 }
 
-/// Makes the folder and shows that it can be written to, before minutes are spent on measuring.
-pub(crate) fn prepare(out: &Path) -> Result<(), Refusal> {
-    // Its name is its thread's own: another run may be trying the same folder.
-    let (process, thread) = (std::process::id(), std::thread::current().id());
-    let probe = out.join(format!(".contention-{process}-{thread:?}"));
-    let tried = std::fs::create_dir_all(out)
-        .and_then(|()| std::fs::write(&probe, []))
-        .and_then(|()| std::fs::remove_file(&probe));
-    tried.map_err(|error| {
-        let folder = out.display();
-        Refusal::Wrong(format!(
-            "error: --out '{folder}' must be a folder that can be written to: {error}"
-        ))
-    })
-}
-
 /// Sorted, each once, 1 among them.
 fn with_one(mut threads: Vec<usize>) -> Vec<usize> {
     threads.push(1);
@@ -168,35 +143,6 @@ fn in_order(asked: &[&'static WayInfo]) -> Vec<&'static WayInfo> {
     WAYS.iter().filter(wanted).collect()
 }
 
-/// The command as a reader would repeat it, of the program `bin`.
-pub(crate) fn command_line(bin: &str, argv: &[OsString]) -> String {
-    let words: Vec<_> = argv
-        .iter()
-        .skip(1)
-        .map(|word| word.to_string_lossy())
-        .collect();
-    format!(
-        "cargo run --release -p flowgate-bench --bin {bin} -- {}",
-        words.join(" ")
-    )
-}
-
-pub(crate) fn within(text: &str, least: usize, most: usize) -> Result<usize, String> {
-    let number = text
-        .parse()
-        .ok()
-        .filter(|number| (least..=most).contains(number));
-    number.ok_or_else(|| format!("must be a whole number from {least} to {most}"))
-}
-
-pub(crate) fn seconds(text: &str) -> Result<f64, String> {
-    let number = text
-        .parse()
-        .ok()
-        .filter(|number| (0.01..=600.0).contains(number));
-    number.ok_or_else(|| "must be a number of seconds from 0.01 to 600".into())
-}
-
 fn way(text: &str) -> Result<&'static WayInfo, String> {
     let names = || {
         WAYS.iter()
@@ -205,22 +151,6 @@ fn way(text: &str) -> Result<&'static WayInfo, String> {
             .join(", ")
     };
     ways::by_name(text).ok_or_else(|| format!("there are: {}", names()))
-}
-
-/// What clap says, in one line unless it was asked for.
-pub(crate) fn refusal(error: &clap::Error) -> Refusal {
-    let text = error.to_string();
-    if matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    ) {
-        return Refusal::Told(text);
-    }
-    let message = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.is_empty());
-    Refusal::Wrong(message.collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The report as JSON: the machine, the command, every run of every point.
 
-use super::machine::Machine;
 use super::report::{Report, Row, Series};
+use crate::common::machine::Machine;
 use crate::step::Counts;
 use serde::Serialize;
 use std::io;

@@ -9,11 +9,10 @@
 
 use super::args::Args;
 use crate::clock;
+use crate::common::cpu;
 use crate::traffic::{FiveTuple, Packet, Tick, Traffic};
 use crate::ways::{BURST, Way, Worker, is_resolved};
 use crossbeam_utils::CachePadded;
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use std::sync::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
@@ -132,11 +131,11 @@ fn one_thread(
     way: &dyn Way,
     traffic: &Traffic,
     thread: usize,
-    cpu: usize,
+    on: usize,
     ready: Sender<()>,
     pulse: &Pulse,
 ) -> Result<Work, String> {
-    pin(cpu)?;
+    cpu::pin(on)?;
     // Made here, so that the memory is this CPU's.
     let mut batch = traffic.packets_of(thread);
     let mut worker = way.worker(thread);
@@ -155,21 +154,6 @@ fn one_thread(
     };
     verify(&mut *worker, &mut batch, pulse.tick.load(Relaxed))?;
     Ok(work)
-}
-
-/// Lets the calling thread run on `cpu` only.
-pub(crate) fn pin(cpu: usize) -> Result<(), String> {
-    allow(&[cpu])
-}
-
-/// Lets the calling thread run on `cpus`.
-pub(crate) fn allow(cpus: &[usize]) -> Result<(), String> {
-    let mut set = CpuSet::new();
-    let allowed = cpus
-        .iter()
-        .try_for_each(|cpu| set.set(*cpu))
-        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
-    allowed.map_err(|error| format!("cannot run on CPU {cpus:?}: {error}"))
 }
 
 /// A thread's flows, a packet of each, burst after burst, round and round.
@@ -263,7 +247,7 @@ mod tests {
     fn tried(way: &dyn Way) -> Result<Run, String> {
         let mut args = super::super::report::tests::sample().args;
         args.seconds_per_point = 0.01;
-        let cpus = super::super::machine::Machine::detect()?.cpus;
+        let cpus = crate::common::machine::Machine::detect()?.cpus;
         point(way, &Traffic::new(40, 2), &cpus, &args)
     }
 

@@ -11,19 +11,16 @@
 pub mod args;
 mod csv;
 mod json;
-pub(crate) mod machine;
-pub(crate) mod measure;
+mod measure;
 mod plot;
-mod raster;
 mod report;
-pub(crate) mod stats;
 mod table;
 
+use crate::common::machine::Machine;
 use crate::step::{self, Counts};
 use crate::traffic::Traffic;
 use crate::ways::WayInfo;
 use args::Args;
-use machine::Machine;
 use report::{Point, Report};
 use std::io;
 use std::path::Path;
@@ -93,8 +90,8 @@ fn measure_all(args: &Args, machine: &Machine) -> Result<Vec<Point>, String> {
 
 /// Writes `contention.{csv,json,svg,png}` into `out` and says so.
 fn write_files(report: &Report, out: &Path) -> io::Result<()> {
-    let svg = plot::render(report).map_err(io::Error::other)?;
-    let png = raster::png(&svg).map_err(io::Error::other)?;
+    let svg = crate::chart::render(&plot::chart(report)).map_err(io::Error::other)?;
+    let png = crate::chart::png(&svg).map_err(io::Error::other)?;
     let files = [
         ("contention.csv", csv::render(report).into_bytes()),
         ("contention.json", json::render(report)?.into_bytes()),

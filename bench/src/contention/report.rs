@@ -1,9 +1,9 @@
 //! Everything that was found, with what is derived from it; the files and the table only write it out.
 
 use super::args::Args;
-use super::machine::Machine;
 use super::measure::Run;
-use super::stats::Summary;
+use crate::common::machine::Machine;
+use crate::common::stats::Summary;
 use crate::step::Counts;
 use crate::ways::WayInfo;
 

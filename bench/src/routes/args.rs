@@ -1,6 +1,6 @@
 //! The command line of `routes`. Every value is checked here, before anything is measured.
 
-use crate::contention::args::{Refusal, command_line, prepare, refusal, seconds, within};
+use crate::common::cli::{Refusal, command_line, prepare, refusal, seconds, within};
 use clap::{Parser, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;

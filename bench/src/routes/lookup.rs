@@ -1,16 +1,16 @@
 //! Nanoseconds a lookup: every way, every pattern, in turns, again and again.
 
 use super::args::{Args, Model};
-use super::memory::Heap;
 use super::patterns::{self, Key, Pattern};
 use super::peers::{self, Built, Item};
 use super::report::{LookupRow, MemoryRow, Report, Times, UNDISTURBED};
 use super::router::Router;
 use super::table::{Route, Routes};
 use super::ways::{self, Entry, unknown_zero};
-use crate::clock;
-use crate::contention::measure;
-use crate::contention::stats::Summary;
+use crate::common::cpu;
+use crate::common::memory::Heap;
+use crate::common::stats::Summary;
+use crate::common::timing::repeat;
 use crate::prefixes::Prefix;
 use route::Family;
 use std::hint::black_box;
@@ -213,7 +213,7 @@ fn time_pinned<A: Key>(
     report: &Report,
 ) -> Result<Vec<Times>, String> {
     let cpus = &report.machine.cpus;
-    measure::pin(cpus[0])?;
+    cpu::pin(cpus[0])?;
     let mut all: Vec<Times> = pairs(ways, patterns).map(|_| Times::default()).collect();
     for run in 1..=runs {
         eprintln!("  run {run} of {runs}");
@@ -221,7 +221,7 @@ fn time_pinned<A: Key>(
             time(way, pattern, times);
         }
     }
-    measure::allow(cpus)?;
+    cpu::allow(cpus)?;
     Ok(all)
 }
 
@@ -236,14 +236,12 @@ fn time<A: Key>(way: &Entry<A>, pattern: &Pattern<A>, times: &mut Times) {
     if black_box(pass()).is_none() {
         return;
     }
-    let (began, cpu, mut lookups) = (clock::now(), clock::thread_cpu(), 0);
-    while lookups == 0 || began.elapsed() < LEAST {
+    let spent = repeat(LEAST, || {
         black_box(pass());
-        lookups += pattern.addrs.len();
-    }
-    let (wall, cpu) = (began.elapsed(), clock::thread_cpu() - cpu);
-    times.ns.push(wall.as_secs_f64() * 1e9 / lookups as f64);
-    times.cpu_ns.push(cpu.as_secs_f64() * 1e9 / lookups as f64);
+        pattern.addrs.len() as u64
+    });
+    times.ns.push(spent.ns());
+    times.cpu_ns.push(spent.cpu_ns());
 }
 
 #[cfg(test)]

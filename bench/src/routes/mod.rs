@@ -13,9 +13,7 @@ pub mod args;
 mod change;
 mod dir24;
 mod lookup;
-mod memory;
 mod output;
-mod pace;
 mod patterns;
 mod peers;
 mod percentile;
@@ -24,9 +22,9 @@ mod router;
 mod table;
 mod ways;
 
-use crate::contention::machine::Machine;
+use crate::common::machine::Machine;
+use crate::common::memory::Heap;
 use args::{Args, Section};
-use memory::Heap;
 use report::Report;
 use table::Routes;
 

@@ -5,6 +5,7 @@
 //!   no test).
 //! - *zipf*: a million destinations inside prefixes, the k-th as popular as 1/k.
 
+use crate::common::zipf::Zipf;
 use crate::prefixes::{Prefix, address_in};
 use fastrand::Rng;
 use std::net::IpAddr;
@@ -99,58 +100,10 @@ fn zipf<A: Key>(prefixes: &[Prefix], number: usize, rng: &mut Rng) -> Vec<A> {
     (0..number).map(|_| destinations[ranks.pick(rng)]).collect()
 }
 
-/// Picks rank k (from 0) with a probability that falls as 1/(k + 1).
-struct Zipf {
-    /// The sum of the weights up to each rank.
-    sums: Vec<f64>,
-}
-
-impl Zipf {
-    fn new(ranks: usize) -> Self {
-        let weight = |rank| 1.0 / (rank as f64 + 1.0);
-        let sum = |sum: &mut f64, rank| {
-            *sum += weight(rank);
-            Some(*sum)
-        };
-        Self {
-            sums: (0..ranks).scan(0.0, sum).collect(),
-        }
-    }
-
-    fn pick(&self, rng: &mut Rng) -> usize {
-        let all = self.sums.last().copied().unwrap_or(0.0);
-        let ticket = rng.f64() * all;
-        let rank = self.sums.partition_point(|sum| *sum <= ticket);
-        rank.min(self.sums.len() - 1)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::routes::table::tests::small;
-
-    #[test]
-    fn a_rank_is_picked_as_often_as_its_weight_says() {
-        let (zipf, mut rng) = (Zipf::new(1000), Rng::with_seed(1));
-        let mut counts = vec![0u32; 1000];
-        for _ in 0..100_000 {
-            counts[zipf.pick(&mut rng)] += 1;
-        }
-        // The thousandth harmonic number is 7.485.
-        for rank in [0usize, 1, 9] {
-            let expected = 100_000.0 / 7.485 / (rank as f64 + 1.0);
-            let off = f64::from(counts[rank]) / expected - 1.0;
-            assert!(off.abs() < 0.1, "rank {rank}: {} {expected}", counts[rank]);
-        }
-        let tail: u32 = counts[500..].iter().sum();
-        assert!((8_000..10_500).contains(&tail), "{tail}");
-    }
-
-    #[test]
-    fn one_rank_is_always_picked() {
-        assert_eq!(Zipf::new(1).pick(&mut Rng::with_seed(2)), 0);
-    }
 
     #[test]
     fn patterns_have_as_many_addresses_as_asked_for_where_they_belong() {

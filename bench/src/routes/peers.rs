@@ -1,9 +1,9 @@
 //! The other tables: DIR-24-8, and crates that anyone can use.
 
 use super::dir24::Dir24;
-use super::memory::{Heap, Memory};
 use super::patterns::Key;
 use super::ways::{Entry, Single, Way};
+use crate::common::memory::{Heap, Memory};
 use ip_network::{Ipv4Network, Ipv6Network};
 use ip_network_table::IpNetworkTable;
 use ip_network_table_deps_treebitmap::IpLookupTable;

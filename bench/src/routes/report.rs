@@ -2,8 +2,8 @@
 
 use super::args::Args;
 use super::percentile::Percentiles;
-use crate::contention::machine::Machine;
-use crate::contention::stats::Summary;
+use crate::common::machine::Machine;
+use crate::common::stats::Summary;
 use serde::Serialize;
 
 /// The whole result.

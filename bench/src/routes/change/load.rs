@@ -1,13 +1,13 @@
 //! The whole table through `Control::add`; then updates with nobody reading.
 
 use super::super::args::{Args, Section};
-use super::super::memory::Heap;
 use super::super::report::Report;
 use super::super::router::Router;
 use super::super::table::Route;
 use super::Bench;
 use super::churn::Did;
 use crate::clock;
+use crate::common::memory::Heap;
 use route::Family;
 use std::time::Duration;
 

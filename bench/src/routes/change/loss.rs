@@ -1,13 +1,13 @@
 //! What one reader loses while control changes routes: phases in turns, again and again.
 
 use super::super::args::Args;
-use super::super::pace::Pace;
 use super::super::report::{Report, UNDISTURBED};
 use super::Bench;
 use super::churn::{Churn, Updates};
-use super::pair::{WARM, together};
 use super::reader::{self, Work};
 use crate::clock;
+use crate::common::pace::Pace;
+use crate::common::pair::{WARM, together};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Release};
 use std::time::Duration;

@@ -15,17 +15,16 @@ mod death;
 mod forwarding;
 mod load;
 mod loss;
-mod pair;
 mod reader;
 mod replay;
 mod soak;
 mod visible;
 
 use super::args::{Args, Section};
-use super::memory::Heap;
 use super::report::Report;
 use super::router::Router;
 use super::table::{Route, Routes};
+use crate::common::memory::Heap;
 use churn::Churn;
 use reader::Traffic;
 

@@ -6,8 +6,8 @@
 use super::super::patterns::in_prefix;
 use super::super::router::Router;
 use super::churn::Churn;
-use super::pair::STOP;
 use crate::clock;
+use crate::common::pair::STOP;
 use crate::prefixes::Prefixes;
 use route::{GroupId, View};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

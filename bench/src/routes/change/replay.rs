@@ -3,15 +3,15 @@
 //! Some prefixes take all of them. A withdrawal deletes a route; an announcement brings back the one that is
 //! gone for the longest time, or gives a route another next hop.
 
-use super::super::pace::schedule;
 use super::super::report::Report;
 use super::super::router::Router;
 use super::super::table::{HOPS, Route};
 use super::Bench;
 use super::loss::loss;
-use super::pair::{WARM, together};
 use super::reader::{self, Work};
 use crate::clock;
+use crate::common::pace::schedule;
+use crate::common::pair::{WARM, together};
 use fastrand::Rng;
 use flate2::read::GzDecoder;
 use std::collections::VecDeque;

@@ -1,12 +1,12 @@
 //! Memory before and after many updates, with a reader that holds old nodes back for a burst at a time.
 
-use super::super::memory::Memory;
 use super::super::report::Report;
 use super::super::router::Router;
 use super::Bench;
-use super::pair::{WARM, together};
 use super::reader;
 use crate::clock;
+use crate::common::memory::Memory;
+use crate::common::pair::{WARM, together};
 use route::Family;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;

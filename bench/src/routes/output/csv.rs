@@ -2,7 +2,8 @@
 
 use super::super::report::Report;
 use super::ratios;
-use crate::contention::stats::Summary;
+use crate::common::stats::Summary;
+use crate::common::text::{field, optional};
 
 /// One line for each way and pattern.
 pub(super) fn lookups(report: &Report) -> String {
@@ -66,20 +67,6 @@ pub(super) fn change(report: &Report) -> String {
         );
     }
     out
-}
-
-/// What was not measured is empty, not zero.
-fn optional(number: Option<f64>) -> String {
-    number.map_or_else(String::new, |number| format!("{number:.3}"))
-}
-
-/// A text that may have commas.
-fn field(text: &str) -> String {
-    if text.contains(',') {
-        format!("\"{text}\"")
-    } else {
-        text.into()
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::super::report::{Figure, LookupRow, MemoryRow, Report};
 use super::ratios;
+use crate::common::text::significant;
 use std::fmt::Write;
 
 /// The columns of a lookup table.
@@ -150,15 +151,6 @@ fn figure_line(figure: &Figure) -> String {
         significant(figure.value),
         figure.unit
     )
-}
-
-/// A number with as many digits as it deserves.
-fn significant(number: f64) -> String {
-    match number.abs() {
-        size if size >= 100.0 => format!("{number:.0}"),
-        size if size >= 10.0 => format!("{number:.1}"),
-        _ => format!("{number:.2}"),
-    }
 }
 
 #[cfg(test)]

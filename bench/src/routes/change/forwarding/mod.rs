@@ -13,9 +13,9 @@ mod visible;
 use super::super::report::Report;
 use super::Bench;
 use super::loss::{Named, Phases};
-use super::pair::STOP;
 use super::reader::Work;
 use crate::clock;
+use crate::common::pair::{STOP, WARM};
 use queues::Shared;
 use rig::{Rig, Worker};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ const NAMED: Named = Named {
 pub(super) fn measure(bench: &mut Bench<'_>, report: &mut Report) -> Result<(), String> {
     let shared = Arc::new(Shared::new());
     let (mut rig, mut worker) = Rig::new(&bench.routes, bench.churn.prefixes(), &shared)?;
-    let phase = AtomicU32::new(super::pair::WARM);
+    let phase = AtomicU32::new(WARM);
     let work = || run(&mut worker, &phase);
     let on = Phases {
         named: &NAMED,

@@ -4,20 +4,20 @@ use std::fs;
 
 /// Tells how many bytes are allocated now.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Heap(pub(super) fn() -> usize);
+pub(crate) struct Heap(pub(crate) fn() -> usize);
 
 /// Memory at a moment, or the growth from one to another. Bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// Allocated.
-    pub(super) heap: i64,
+    pub(crate) heap: i64,
     /// Resident, as the kernel counts it.
-    pub(super) resident: i64,
+    pub(crate) resident: i64,
 }
 
 impl Heap {
     /// Memory now.
-    pub(super) fn now(self) -> Memory {
+    pub(crate) fn now(self) -> Memory {
         Memory {
             heap: (self.0)() as i64,
             resident: resident().unwrap_or(0),
@@ -25,7 +25,7 @@ impl Heap {
     }
 
     /// What `build` makes, and by how much memory grew with it.
-    pub(super) fn growth<T, E>(
+    pub(crate) fn growth<T, E>(
         self,
         build: impl FnOnce() -> Result<T, E>,
     ) -> Result<(T, Memory), E> {
@@ -37,7 +37,7 @@ impl Heap {
 
 impl Memory {
     /// The growth since an earlier moment.
-    pub(super) fn since(self, before: Self) -> Self {
+    pub(crate) fn since(self, before: Self) -> Self {
         Self {
             heap: self.heap - before.heap,
             resident: self.resident - before.resident,
@@ -47,10 +47,18 @@ impl Memory {
 
 /// Resident bytes of this process, where the kernel tells.
 fn resident() -> Option<i64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    bytes_in("/proc/self/status", "VmRSS:")
+}
+
+/// Bytes that programs may still take on this machine, where the kernel tells.
+pub(crate) fn available() -> Option<i64> {
+    bytes_in("/proc/meminfo", "MemAvailable:")
+}
+
+/// A number of KiB on the line of `file` that starts with `name`, as bytes.
+fn bytes_in(file: &str, name: &str) -> Option<i64> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: i64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib * 1024)
 }
@@ -75,5 +83,6 @@ mod tests {
     #[test]
     fn a_process_that_runs_is_resident() {
         assert!(resident().is_some_and(|bytes| bytes > 0));
+        assert!(available().is_some_and(|bytes| bytes > 0));
     }
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 /// Counts what is due of a steady rate.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     per_second: f64,
     done: u64,
 }
 
 impl Pace {
     /// Nothing done yet.
-    pub(super) const fn new(per_second: f64) -> Self {
+    pub(crate) const fn new(per_second: f64) -> Self {
         Self {
             per_second,
             done: 0,
@@ -19,7 +19,7 @@ impl Pace {
     }
 
     /// Whether one more is due `elapsed` after the start; it counts as done then. The first is due at once.
-    pub(super) fn take(&mut self, elapsed: Duration) -> bool {
+    pub(crate) fn take(&mut self, elapsed: Duration) -> bool {
         let due = self.done as f64 <= elapsed.as_secs_f64() * self.per_second;
         self.done += u64::from(due);
         due
@@ -29,7 +29,7 @@ impl Pace {
 /// When each update of a recording is due: the counts of each second, spread evenly over it.
 ///
 /// `speed` 10 plays ten seconds in one.
-pub(super) fn schedule(counts: &[u32], speed: f64) -> impl Iterator<Item = (usize, Duration)> + '_ {
+pub(crate) fn schedule(counts: &[u32], speed: f64) -> impl Iterator<Item = (usize, Duration)> + '_ {
     counts.iter().enumerate().flat_map(move |(second, count)| {
         (0..*count).map(move |n| {
             let at = second as f64 + f64::from(n) / f64::from(*count);

@@ -1,10 +1,10 @@
-//! The marks at the points of a line: a colour and a shape for each way.
+//! The marks at the points of a line: a colour and a shape for each line.
 
 use super::{Canvas, Drawn, Pixel, said};
 use plotters::prelude::*;
 
-/// Okabe and Ito's palette, in the order of the ways.
-pub(super) const COLOURS: [RGBColor; 7] = [
+/// Okabe and Ito's palette and a grey, in the order of the lines.
+pub(super) const COLOURS: [RGBColor; 9] = [
     RGBColor(213, 94, 0),
     RGBColor(230, 159, 0),
     RGBColor(204, 121, 167),
@@ -12,12 +12,14 @@ pub(super) const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 158, 115),
     RGBColor(0, 114, 178),
     RGBColor(0, 0, 0),
+    RGBColor(122, 122, 122),
+    RGBColor(148, 103, 28),
 ];
 
 /// Half a mark's width.
 const REACH: i32 = 6;
 
-/// Draws way number `i`'s mark at a point.
+/// Draws line number `i`'s mark at a point.
 pub(super) fn mark(canvas: &Canvas<'_>, (x, y): Pixel, i: usize, colour: RGBColor) -> Drawn {
     let filled = colour.filled();
     let polygon = |corners: &[(i32, i32)]| {

@@ -5,8 +5,8 @@ use super::Pixel;
 /// A name beside the end of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Label {
-    /// Which of the report's series.
-    pub(super) series: usize,
+    /// Which of the chart's lines.
+    pub(super) line: usize,
     /// Where the line ends.
     pub(super) end: Pixel,
     /// The row on which the name is written.
@@ -34,8 +34,8 @@ mod tests {
     use super::*;
 
     fn rows(ends: &[i32]) -> Vec<i32> {
-        let label = |(series, y): (usize, &i32)| Label {
-            series,
+        let label = |(line, y): (usize, &i32)| Label {
+            line,
             end: (0, *y),
             y: *y,
         };

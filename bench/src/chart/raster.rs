@@ -13,7 +13,7 @@ const FAMILY: &str = "Ubuntu";
 ///
 /// # Errors
 /// One line, if `svg` is none or too large to draw.
-pub(super) fn png(svg: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn png(svg: &str) -> Result<Vec<u8>, String> {
     let mut options = Options {
         font_family: FAMILY.into(),
         ..Options::default()

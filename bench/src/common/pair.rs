@@ -1,17 +1,17 @@
 //! Two threads with a CPU each: a reader that runs until it is told to stop, and control.
 
-use crate::contention::measure;
+use crate::common::cpu;
 use std::sync::atomic::{AtomicU32, Ordering::Release};
 use std::sync::mpsc;
 use std::thread::ScopedJoinHandle;
 
 /// What a reader does before the first measurement.
-pub(super) const WARM: u32 = 0;
+pub(crate) const WARM: u32 = 0;
 /// The reader ends.
-pub(super) const STOP: u32 = u32::MAX;
+pub(crate) const STOP: u32 = u32::MAX;
 
 /// Runs both; `phase` is [`STOP`] when control has ended, however it did. Returns what they gave.
-pub(super) fn together<C: Send, R: Send>(
+pub(crate) fn together<C: Send, R: Send>(
     cpus: &[usize],
     phase: &AtomicU32,
     control: impl FnOnce() -> Result<C, String> + Send,
@@ -20,13 +20,13 @@ pub(super) fn together<C: Send, R: Send>(
     let (ready, is_ready) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || {
-            measure::pin(cpus[0])?;
+            cpu::pin(cpus[0])?;
             // Control is there to hear it.
             let _ = ready.send(());
             Ok(reader())
         });
         let control = scope.spawn(move || {
-            measure::pin(cpus[1 % cpus.len()])?;
+            cpu::pin(cpus[1 % cpus.len()])?;
             is_ready.recv().map_err(|_| "the reader did not start")?;
             control()
         });
@@ -47,7 +47,7 @@ fn joined<T>(handle: ScopedJoinHandle<'_, Result<T, String>>) -> Result<T, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contention::machine::Machine;
+    use crate::common::machine::Machine;
     use std::sync::atomic::Ordering::Acquire;
 
     /// Both threads, control doing as it is told.

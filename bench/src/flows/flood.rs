@@ -1,0 +1,318 @@
+//! New flows at full speed against a gateway with established ones.
+//!
+//! The gateway's own path decides ([`stack::path::Path::resolve`]), over a default route with eight next hops. Segments
+//! of established packets and of the attack's take turns on one thread, four of the attack's packets for each other one,
+//! and are timed apart; the hand sweeps after each burst as a worker's does, and counts to the segment that it follows.
+//! The uncached path beside it looks the route up and lets the group choose, and keeps nothing.
+
+use super::args::Section;
+use super::job::Job;
+use super::report::{Sample, Series};
+use super::trace::{self, Spread};
+use super::world::{DATA, DATAGRAM, Packet, TCP, UDP, segment};
+use crate::common::memory::Heap;
+use crate::common::timing::Spent;
+use crate::gateway::Gateway;
+use arp::Mac;
+use flowtable::{KeyV4, L4, PinWord, SLOTS, Seen, SlotNo, flow_hash};
+use route::FibId;
+use serde::{Deserialize, Serialize};
+use stack::Now;
+use stack::counters::Counters;
+use stack::parse::{Addrs, IpMeta, Tuple};
+use stack::path::{Outcome, Path};
+use std::hint::black_box;
+
+/// Next hops of the default route.
+const HOPS: u8 = 8;
+/// Share of the table's places that established flows have.
+const ESTABLISHED: f64 = 0.5;
+/// Packets of a burst, and buckets that the hand visits after each.
+const BURST: usize = 32;
+const HAND: usize = 8;
+/// Packets of a segment: of established flows, of the attack.
+const SEGMENT: usize = 256;
+const ATTACK: usize = 1024;
+/// Packets in a millisecond: what one core can take.
+const PACKETS_A_MS: u64 = 5_000;
+/// Flows of the attack have numbers from here on.
+const ATTACKERS: u32 = 1 << 30;
+
+/// What attacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Attack {
+    /// TCP segments that open a connection.
+    Openers,
+    /// TCP segments of connections that nobody opened.
+    Others,
+    /// UDP.
+    Datagrams,
+}
+
+impl Attack {
+    pub(super) const ALL: [Self; 3] = [Self::Openers, Self::Others, Self::Datagrams];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Openers => "TCP openers",
+            Self::Others => "TCP non-openers",
+            Self::Datagrams => "UDP",
+        }
+    }
+
+    fn packet(self) -> (u8, Seen) {
+        match self {
+            Self::Openers => (TCP, segment(L4::SYN)),
+            Self::Others => (TCP, DATA),
+            Self::Datagrams => (UDP, DATAGRAM),
+        }
+    }
+}
+
+/// A worker's part of a gateway, as far as it decides where packets go.
+struct Victim {
+    gateway: Gateway,
+    path: Path,
+    counters: Counters,
+    /// Packets so far: they are the clock.
+    packets: u64,
+}
+
+/// How a packet's next hop is decided.
+#[derive(Clone, Copy, PartialEq)]
+enum Decide {
+    /// Through the flow table.
+    Cached,
+    /// By the route alone.
+    Uncached,
+}
+
+/// One kind of flood.
+pub(super) fn measure(job: &Job, attack: Attack, heap: Heap) -> Result<Vec<Sample>, String> {
+    let mut victim = Victim::new(job.flows);
+    let established = (job.flows as f64 * ESTABLISHED) as u32;
+    victim.establish(established);
+    let before = victim.pins(established);
+    let packets = trace::packets(established as usize, Spread::Uniform, 1 << 20, job.run);
+    let mut known = packets
+        .chunks_exact(SEGMENT)
+        .cycle()
+        .map(|s| metas(s, TCP, &DATA));
+    let mut known = move || known.next().unwrap_or_default();
+    let (proto, seen) = attack.packet();
+    let mut next = ATTACKERS + ((job.run as u32) << 24);
+    let mut new = move || {
+        next = next.wrapping_add(ATTACK as u32);
+        let packets: Vec<_> = (0..ATTACK as u32)
+            .map(|n| Packet::of(next.wrapping_add(n)))
+            .collect();
+        metas(&packets, proto, &seen)
+    };
+    let least = job.least();
+    let mut quiet = Spent::default();
+    while quiet.wall < least {
+        victim.decide(&known(), &DATA, Decide::Cached, &mut quiet);
+    }
+    let mut uncached = Spent::default();
+    while uncached.wall < least {
+        victim.decide(&new(), &seen, Decide::Uncached, &mut uncached);
+    }
+    let memory = heap.now();
+    // The table is full of the attack before anything counts.
+    let mut warm = Spent::default();
+    while warm.pieces < 2 * job.flows as u64 {
+        victim.decide(&new(), &seen, Decide::Cached, &mut warm);
+        victim.decide(&known(), &DATA, Decide::Cached, &mut Spent::default());
+    }
+    let (mut flooded, mut attacking) = (Spent::default(), Spent::default());
+    while flooded.wall < least {
+        victim.decide(&new(), &seen, Decide::Cached, &mut attacking);
+        victim.decide(&known(), &DATA, Decide::Cached, &mut flooded);
+    }
+    let grown = heap.now().since(memory);
+    let lost = before
+        .iter()
+        .zip(victim.pins(established))
+        .filter(|(a, b)| **a != *b)
+        .count();
+    let stats = victim.gateway.tables.v4.stats();
+    let series = |what: &str| Series::new(Section::Flood, what, job.flows).traffic(attack.name());
+    let ratio =
+        |what: &str, a: &Spent, b: &Spent| series(what).unit("times").is(a.cpu_ns() / b.cpu_ns());
+    Ok(vec![
+        series("an established packet, no flood").took(&quiet),
+        series("an established packet, in the flood").took(&flooded),
+        ratio(
+            "established packet, in the flood against none (aim: 1.10)",
+            &flooded,
+            &quiet,
+        ),
+        series("a new flow's packet, uncached path").took(&uncached),
+        series("a new flow's packet, in the flood").took(&attacking),
+        ratio(
+            "new flow's packet, in the flood against uncached (aim: 1.25)",
+            &attacking,
+            &uncached,
+        ),
+        series("established pins lost").unit("pins").is(lost as f64),
+        series("established pins")
+            .unit("pins")
+            .is(before.len() as f64),
+        series("resident memory grew by")
+            .unit("bytes")
+            .is(grown.resident as f64),
+        series("flows evicted")
+            .unit("flows")
+            .is(stats.evicted.iter().sum::<u64>() as f64),
+        series("flows refused")
+            .unit("flows")
+            .is(stats.refused as f64),
+    ])
+}
+
+impl Victim {
+    fn new(capacity: usize) -> Self {
+        let hops: Vec<Mac> = (1..=HOPS).map(|n| Mac([2, 0, 0, 0, 2, n])).collect();
+        let gateway = Gateway::new(1, capacity, Mac([2, 0, 0, 0, 1, 1]), &hops);
+        let slots: Vec<SlotNo> = (0..SLOTS as u16).map(SlotNo).collect();
+        let path = gateway.path(&slots);
+        Self {
+            gateway,
+            path,
+            counters: Counters::new(1),
+            packets: 0,
+        }
+    }
+
+    /// Flows whose both sides have been heard, pinned both ways.
+    fn establish(&mut self, flows: u32) {
+        let opening = [
+            (false, segment(L4::SYN)),
+            (true, segment(L4::SYN | L4::ACK)),
+            (false, DATA),
+        ];
+        for flow in 0..flows {
+            let packet = Packet::of(flow);
+            for (back, seen) in &opening {
+                let packet = if *back { packet.reply() } else { packet };
+                let slot = self.path.slot(&tuple(&packet, TCP));
+                let (meta, now) = (meta(&packet, TCP, seen), self.now());
+                black_box(self.path.resolve(slot, &meta, seen, now, &self.counters));
+            }
+        }
+    }
+
+    /// The time now: packets are the clock.
+    fn now(&self) -> Now {
+        Now(1000 + self.packets / PACKETS_A_MS)
+    }
+
+    /// A segment of packets, burst by burst, timed as a whole.
+    fn decide(&mut self, metas: &[IpMeta], seen: &Seen, how: Decide, spent: &mut Spent) {
+        spent.on(|| {
+            for burst in metas.chunks(BURST) {
+                let now = self.now();
+                for meta in burst {
+                    black_box(self.one(meta, seen, how, now));
+                }
+                if how == Decide::Cached {
+                    self.path.sweep(HAND, now);
+                }
+                self.packets += burst.len() as u64;
+            }
+            metas.len() as u64
+        });
+    }
+
+    #[inline]
+    fn one(&mut self, meta: &IpMeta, seen: &Seen, how: Decide, now: Now) -> Outcome {
+        match how {
+            Decide::Cached => {
+                let slot = self.path.slot(&meta.tuple);
+                self.path.resolve(slot, meta, seen, now, &self.counters)
+            }
+            Decide::Uncached => self.path.route_only(FibId(0), &meta.tuple, now),
+        }
+    }
+
+    /// Both pins of every established flow; none of one that is gone.
+    fn pins(&self, flows: u32) -> Vec<Option<[PinWord; 2]>> {
+        let table = &self.gateway.tables.v4;
+        let pins = |flow| {
+            let packet = Packet::of(flow);
+            let (key, _): (KeyV4, _) = packet.key(TCP);
+            let slot = self.path.slot(&tuple(&packet, TCP));
+            Some(
+                table
+                    .find(slot, flow_hash(table.secret(), &key), &key)?
+                    .pins,
+            )
+        };
+        (0..flows).map(pins).collect()
+    }
+}
+
+fn tuple(packet: &Packet, proto: u8) -> Tuple {
+    Tuple {
+        addrs: Addrs::V4 {
+            src: packet.src,
+            dst: packet.dst,
+        },
+        sport: packet.sport,
+        dport: packet.dport,
+        proto,
+    }
+}
+
+/// What `ip_input` would have read of a packet.
+fn meta(packet: &Packet, proto: u8, seen: &Seen) -> IpMeta {
+    let tuple = tuple(packet, proto);
+    IpMeta {
+        addrs: tuple.addrs,
+        tuple,
+        proto,
+        ttl: 64,
+        l4_off: 20,
+        len: seen.bytes as u16,
+        l4: seen.l4,
+        ..IpMeta::default()
+    }
+}
+
+fn metas(packets: &[Packet], proto: u8, seen: &Seen) -> Vec<IpMeta> {
+    packets
+        .iter()
+        .map(|packet| meta(packet, proto, seen))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flows::args::tests::measured;
+
+    #[test]
+    fn every_attack_is_measured_and_takes_no_established_pin() {
+        let job = Job::all(&measured("--only flood --flows 16k --seconds 0.01"), 1).remove(0);
+        for attack in Attack::ALL {
+            let samples = measure(&job, attack, Heap(|| 0)).expect("measured");
+            let value = |what: &str| {
+                let found = samples.iter().find(|sample| sample.series.what == what);
+                found.expect("it is there").value
+            };
+            assert_eq!(value("established pins"), 8_000.0);
+            assert_eq!(value("established pins lost"), 0.0, "{attack:?}");
+            assert!(value("a new flow's packet, in the flood") > 0.0);
+        }
+    }
+
+    #[test]
+    fn a_pin_that_is_lost_is_seen() {
+        let mut victim = Victim::new(4096);
+        victim.establish(100);
+        let before = victim.pins(101);
+        assert_eq!(before.iter().filter(|pins| pins.is_none()).count(), 1);
+        assert_eq!(before, victim.pins(101));
+    }
+}

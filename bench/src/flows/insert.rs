@@ -1,0 +1,194 @@
+//! What a new flow costs, and how many find no place at the load that a table is meant for.
+
+use super::args::Section;
+use super::job::Job;
+use super::ours::{BURST, LOAD, capacity, establish, establish_all, stages, table};
+use super::report::{OURS, Sample, Series};
+use super::world::{Packet, Query, START, TCP, Truth, segment};
+use crate::common::timing::Spent;
+use fastrand::Rng;
+use flowtable::{KeyV4, L4, Tick, Writer};
+
+/// New flows that are ready at a time; a multiple of every burst.
+const CHUNK: usize = 1 << 14;
+/// Chunks in a tick: 10 million new flows a second.
+const CHUNKS_A_TICK: usize = 64;
+
+/// What is measured.
+pub(super) const FREE: &str = "into free room";
+const LOADED: &str = "at a load of 0.8";
+const FULL: &str = "with eviction, into a full table";
+
+/// New flows, one after the other.
+struct Flood<'t> {
+    writer: Writer<KeyV4>,
+    truth: &'t Truth,
+    next: u32,
+    chunks: usize,
+}
+
+/// Inserts what is new of a burst, and pins it. How many found a place.
+type Insert = fn(&mut Writer<KeyV4>, &[Packet], &Truth, Tick) -> u64;
+
+/// Inserts with bursts of one and of many, into a table that gets fuller and fuller.
+pub(super) fn measure(job: &Job) -> Vec<Sample> {
+    let ways: [(&str, Insert); 2] = [
+        ("bursts of 1", insert::<1>),
+        ("bursts of 32", insert::<BURST>),
+    ];
+    let truth = Truth::new();
+    ways.iter()
+        .flat_map(|(name, insert)| fill_up(job, name, *insert, &truth))
+        .collect()
+}
+
+fn fill_up(job: &Job, name: &str, insert: Insert, truth: &Truth) -> Vec<Sample> {
+    let mut flood = Flood {
+        writer: table(capacity(job.flows)).1,
+        truth,
+        next: (job.run as u32) << 28,
+        chunks: 0,
+    };
+    let places = flood.writer.table().stats().capacity as usize;
+    let at = |share: f64| (share * places as f64) as usize;
+    let free = flood.until(at(0.5), insert);
+    flood.until(at(LOAD), insert);
+    let loaded = flood.until(at(LOAD + 0.02), insert);
+    flood.more(at(0.7), insert);
+    let full = flood.more(at(0.25), insert);
+    [(FREE, free), (LOADED, loaded), (FULL, full)]
+        .into_iter()
+        .map(|(what, spent)| series(job, what).way(OURS, name).took(&spent))
+        .collect()
+}
+
+impl Flood<'_> {
+    /// New flows until the table holds `live`.
+    fn until(&mut self, live: usize, insert: Insert) -> Spent {
+        let missing = live.saturating_sub(self.writer.len());
+        self.more(missing, insert)
+    }
+
+    /// About so many new flows more.
+    fn more(&mut self, flows: usize, insert: Insert) -> Spent {
+        let mut spent = Spent::default();
+        while spent.pieces == 0 || spent.pieces < flows as u64 {
+            let new: Vec<_> = (0..CHUNK as u32)
+                .map(|n| Packet::of(self.next.wrapping_add(n)))
+                .collect();
+            self.next = self.next.wrapping_add(CHUNK as u32);
+            self.chunks += 1;
+            let now = Tick(START.0 + (self.chunks / CHUNKS_A_TICK) as u32);
+            spent.on(|| {
+                std::hint::black_box(insert(&mut self.writer, &new, self.truth, now));
+                new.len() as u64
+            });
+        }
+        spent
+    }
+}
+
+fn insert<const N: usize>(
+    writer: &mut Writer<KeyV4>,
+    packets: &[Packet],
+    truth: &Truth,
+    now: Tick,
+) -> u64 {
+    let syn = segment(L4::SYN);
+    let mut placed = 0;
+    for burst in packets.as_chunks::<N>().0 {
+        let queries = stages(writer, burst, TCP);
+        for (query, packet) in queries.iter().zip(burst) {
+            let Query {
+                slot,
+                hash,
+                key,
+                dir,
+            } = query;
+            let Ok(entry) = writer.insert(*slot, *hash, key, *dir, &syn, now) else {
+                continue;
+            };
+            let (pin, stamp) = truth.pin(packet);
+            writer.set_pin(entry, *dir, pin, stamp);
+            placed += 1;
+        }
+    }
+    placed
+}
+
+/// How many of 10,000 connections find no place: when a table is filled to its load, and after each of its flows has
+/// been replaced several times. All are established, so none makes room for another.
+pub(super) fn churn(job: &Job) -> Vec<Sample> {
+    let truth = Truth::new();
+    let mut writer = table(capacity(job.flows)).1;
+    let first = establish_all(&mut writer, 0..job.flows as u32, &truth, START);
+    let mut live: Vec<u32> = (0..job.flows as u32).collect();
+    let (mut rng, mut next) = (Rng::with_seed(job.run), job.flows as u32);
+    let mut refused = 0;
+    for _ in 0..ROUNDS {
+        refused = 0;
+        for _ in 0..job.flows {
+            let place = rng.usize(..live.len());
+            remove(&mut writer, live[place]);
+            refused += usize::from(!establish(&mut writer, next, &truth, START));
+            live[place] = next;
+            next = next.wrapping_add(1);
+        }
+    }
+    let of_10k = |refused: usize| refused as f64 * 1e4 / job.flows as f64;
+    let share = |what: &str, refused| series(job, what).unit("flows").is(of_10k(refused));
+    vec![
+        share("no place, of 10,000, while filled to 0.8", first),
+        share("no place, of 10,000, after churn at 0.8", refused),
+    ]
+}
+
+/// How often each flow is replaced; the last time is counted.
+const ROUNDS: usize = 4;
+
+fn remove(writer: &mut Writer<KeyV4>, flow: u32) {
+    let query = Query::of(writer, &Packet::of(flow), TCP);
+    if let Some(entry) = writer.lookup(query.slot, query.hash, &query.key, START) {
+        writer.remove(entry);
+    }
+}
+
+fn series(job: &Job, what: &str) -> Series {
+    Series::new(Section::Insert, what, job.flows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flows::args::tests::measured;
+
+    fn job() -> Job {
+        Job::all(&measured("--only insert --flows 64k"), 1).remove(0)
+    }
+
+    #[test]
+    fn a_table_is_filled_until_it_evicts() {
+        let samples = measure(&job());
+        assert_eq!(samples.len(), 6);
+        assert!(samples.iter().all(|sample| sample.value > 0.0));
+        let truth = Truth::new();
+        let mut flood = Flood {
+            writer: table(16_384).1,
+            truth: &truth,
+            next: 0,
+            chunks: 0,
+        };
+        flood.more(65_536, insert::<BURST>);
+        let stats = flood.writer.table().stats();
+        assert!(stats.evicted.iter().sum::<u64>() > 30_000, "{stats:?}");
+    }
+
+    #[test]
+    fn churn_keeps_the_table_at_its_load() {
+        let shares: Vec<_> = churn(&job()).iter().map(|sample| sample.value).collect();
+        assert!(
+            shares.iter().all(|share| (0.0..200.0).contains(share)),
+            "{shares:?}"
+        );
+    }
+}

@@ -42,6 +42,7 @@ fn path(v4: bool, n: u32) -> Path {
         weight: 1,
         neigh: n,
         mtu: 1500,
+        through: None,
     }
 }
 

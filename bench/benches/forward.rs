@@ -125,6 +125,7 @@ fn gateway() -> Gateway {
             addr: router,
             weight: None,
             port: None,
+            recursive: false,
         }]),
         mtu: None,
         deadline_s: None,

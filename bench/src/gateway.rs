@@ -100,6 +100,7 @@ fn path_over(number: usize, neigh: u32) -> route::Path {
         weight: 1,
         neigh,
         mtu: MTU,
+        through: None,
     }
 }
 

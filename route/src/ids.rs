@@ -7,9 +7,28 @@
 pub const PIN_FIELD_BITS: u32 = 20;
 const FIELD: u64 = (1 << PIN_FIELD_BITS) - 1;
 
-/// Index of an interface.
+/// Index of an interface. The last [`FibId::MOST`] numbers are no interface's: a recursive next hop has the one of the
+/// FIB that resolves it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortId(pub u16);
+
+impl PortId {
+    /// The first number that is no interface's.
+    pub const END: Self = Self(u16::MAX - FibId::MOST as u16 + 1);
+
+    /// What stands for the interface of a next hop that this FIB resolves.
+    pub(crate) const fn found_in(fib: FibId) -> Self {
+        Self(Self::END.0 + (fib.0 % FibId::MOST) as u16)
+    }
+
+    /// The FIB that this stands for, if it is no interface.
+    pub(crate) const fn finder(self) -> Option<FibId> {
+        match self.0.checked_sub(Self::END.0) {
+            Some(fib) => Some(FibId(fib as u8)),
+            None => None,
+        }
+    }
+}
 
 /// Which of several tables of routes, as FreeBSD numbers them; 0 is the one that is always there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 use crate::ids::{FibId, GroupId, NhopGen, NhopIdx, Pin, PortId, Secs};
 use crate::nhgrp::Options;
-use crate::nhop::{Admin, Health, NhopKey, NhopKind};
+use crate::nhop::{Admin, Health, NhopKey, NhopKind, Through};
 use crate::prefix::Prefix;
 use std::net::IpAddr;
 
@@ -43,10 +43,12 @@ pub struct PathInfo {
     pub deadline: Option<Secs>,
     /// Buckets of this route's group that it owns.
     pub buckets: u32,
-    /// Largest packet, bytes.
+    /// Largest packet as it was asked for, bytes.
     pub mtu: u32,
     /// Its neighbour.
     pub neigh: u32,
+    /// If its next hop is recursive: where packets go at present.
+    pub through: Option<Through>,
     /// If it starts slowly: percent of its time, and the seconds left.
     pub start: Option<(u8, u32)>,
 }
@@ -55,6 +57,17 @@ impl PathInfo {
     /// What flows that chose it are pinned to.
     pub const fn pin(&self) -> Pin {
         Pin::new(self.idx, self.generation)
+    }
+
+    /// By which port its packets go.
+    pub fn port(&self) -> PortId {
+        self.through.map_or(self.key.port, |through| through.port)
+    }
+
+    /// The largest packet that goes there now, bytes.
+    pub fn mtu_now(&self) -> u32 {
+        let there = self.through.map_or(u32::MAX, |through| through.mtu);
+        self.mtu.min(there)
     }
 }
 

@@ -40,7 +40,8 @@ mod view;
 
 pub use config::Config;
 pub use control::{
-    Batch, BatchDone, BatchSet, BatchSpec, BatchState, Control, Preview, Saving, Sketch, new,
+    Batch, BatchDone, BatchSet, BatchSpec, BatchState, Control, MAX_CHAIN, Preview, Resolved,
+    Saving, Sketch, new,
 };
 pub use error::{KindError, MAX_WEIGHT, RouteError};
 pub use ids::{FibId, GroupId, NhopGen, NhopIdx, PIN_FIELD_BITS, Pin, PortId, Secs};
@@ -51,7 +52,9 @@ pub use nhgrp::{
     Answer, Chosen, Failback, GroupRef, MAX_MEMBERS, Options, OptionsAsked, Recall, Selection,
     Sticky, StickyAsked,
 };
-pub use nhop::{Admin, Health, NhopAttrs, NhopInfo, NhopKey, NhopKind, NhopWord, Path, PinState};
+pub use nhop::{
+    Admin, Health, NhopAttrs, NhopInfo, NhopKey, NhopKind, NhopWord, Path, PinState, Through,
+};
 pub use prefix::{Family, Prefix, PrefixError};
 pub use qsbr::{Qsbr, Reader};
 pub use saved::{MAX_SAVED_ROUTES, SavedGroup, SavedName, SavedRun};

@@ -9,6 +9,7 @@
 mod group;
 mod history;
 mod quiescence;
+mod resolved;
 mod stamps;
 
 /// Runs a model in every order with at most `preemptions` forced switches.

@@ -146,6 +146,7 @@ impl Rack {
                 addr: server_addr(*s, family),
                 weight: Some(*w),
                 port: None,
+                recursive: false,
             })
             .collect();
         RouteSpec {

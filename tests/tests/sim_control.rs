@@ -45,6 +45,7 @@ fn via(server: usize, family: Family) -> PathKind {
         addr,
         weight: None,
         port: None,
+        recursive: false,
     }])
 }
 
@@ -430,6 +431,7 @@ fn next_hops_keep_their_places_in_a_full_table_of_neighbours() {
                     addr: ip(&format!("192.0.2.{n}")),
                     weight: None,
                     port: None,
+                    recursive: false,
                 })
                 .collect(),
         ),
@@ -453,6 +455,7 @@ fn next_hops_keep_their_places_in_a_full_table_of_neighbours() {
             addr: ip("192.0.2.200"),
             weight: None,
             port: None,
+            recursive: false,
         }]),
         ..more
     };

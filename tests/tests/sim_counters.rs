@@ -90,6 +90,7 @@ fn a_packet_that_could_not_be_fragmented_was_not_forwarded() {
         addr: flowgate_tests::rack::server_addr(0, Family::V4),
         weight: None,
         port: None,
+        recursive: false,
     };
     let spec = RouteSpec {
         prefix: Prefix::new(ip("198.18.0.0"), 16).expect("a prefix"),

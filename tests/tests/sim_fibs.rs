@@ -76,6 +76,7 @@ fn by(gateway: &str, port: Option<&str>) -> PathKind {
         addr: ip(gateway),
         weight: None,
         port: port.map(str::to_owned),
+        recursive: false,
     }])
 }
 

@@ -21,6 +21,7 @@ fn spec(prefix: &str, gateways: &[&str]) -> RouteSpec {
             addr: ip(addr.unwrap_or(text)),
             weight: None,
             port: port.map(str::to_owned),
+            recursive: false,
         }
     };
     RouteSpec {

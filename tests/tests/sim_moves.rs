@@ -35,6 +35,7 @@ fn via(prefix: &str, members: &[(usize, u32)]) -> RouteSpec {
         addr: server_addr(*server, family),
         weight: Some(*weight),
         port: None,
+        recursive: false,
     };
     spec(
         prefix,

@@ -338,6 +338,7 @@ fn a_next_hop_that_never_answers_gets_no_packet_and_loses_none() {
             addr: ip(addr),
             weight: None,
             port: None,
+            recursive: false,
         };
         let spec = RouteSpec {
             prefix: prefix.parse().expect("a prefix"),

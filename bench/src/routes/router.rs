@@ -33,6 +33,7 @@ pub(super) fn path(family: Family, hop: u32) -> Path {
         weight: 1,
         neigh: hop,
         mtu: 1500,
+        through: None,
     }
 }
 

@@ -345,6 +345,7 @@ impl Control {
         if !left.is_empty() {
             self.view.stamps.bump(&prefix);
         }
+        self.unsettle_within(&prefix);
         let removed_nhops = self.end_unnamed(&left);
         let deadlines = wanted.iter().filter_map(|m| m.deadline);
         self.deadlines.extend(deadlines.map(|at| (at, prefix)));

@@ -206,6 +206,7 @@ impl Control {
                 buckets,
                 mtu: nhop.mtu,
                 neigh: nhop.neigh,
+                through: nhop.through,
                 start: group.started(member.name, self.now),
             })
         };

@@ -3,6 +3,7 @@
 //! - `change`: add, change and delete routes. `regroup`: which group each has.
 //! - `state`: next hops die, return and drain; time passes.
 //! - `list`: what there is. `keep`: groups over a restart.
+//! - `recursive`: next hops that are found through other routes.
 //! - `batch`: many changes as one, all or nothing. `preview`: what a change would do.
 //!
 //! A change is published in this order (design section 4): buckets of every group concerned, FIB, stamps, and
@@ -13,12 +14,14 @@ mod change;
 mod keep;
 mod list;
 mod preview;
+mod recursive;
 mod regroup;
 mod state;
 
 pub use batch::{Batch, BatchDone, BatchSet, BatchSpec, BatchState};
 pub use keep::Saving;
 pub use preview::{Preview, Sketch};
+pub use recursive::{MAX_CHAIN, Resolved};
 
 use crate::config::Config;
 use crate::error::{Full, RouteError};
@@ -50,6 +53,8 @@ pub struct Control {
     deadlines: BTreeSet<(Secs, Prefix)>,
     /// Next hops that came back and have not all of their buckets yet.
     returning: BTreeSet<NhopIdx>,
+    /// Recursive next hops may be resolved otherwise than they are.
+    unsettled: bool,
     /// What an earlier gateway saved, for routes that had it.
     kept: Kept,
     /// The latest time that was handed in.
@@ -81,6 +86,7 @@ pub fn new(cfg: Config) -> (Control, Arc<View>) {
         ),
         deadlines: BTreeSet::new(),
         returning: BTreeSet::new(),
+        unsettled: false,
         kept: Kept::default(),
         now: Secs(0),
     };
@@ -182,6 +188,7 @@ impl Control {
         prefix: &Prefix,
         work: impl FnOnce(&mut FibWriters) -> Result<(), FibFull>,
     ) -> Result<(), Full> {
+        self.unsettle_within(prefix);
         let fib = self.fibs.get_mut(usize::from(prefix.fib().0));
         let limit = self.cfg.max_fib_bytes as u64;
         fib.map_or(Err(FibFull), work)

@@ -168,6 +168,8 @@ impl Control {
         self.nhops.reclaim(&self.view.qsbr);
         let mut wanted = Vec::with_capacity(paths.len());
         for path in paths {
+            // A recursive one that is new has to be resolved.
+            self.unsettled |= path.key.resolved().is_some() && self.nhops.idx(&path.key).is_none();
             let Some(idx) = self.nhops.intern(&self.view.nhops, path) else {
                 self.end_unnamed(&idxs(&wanted));
                 let limit = u64::from(self.nhops.max());

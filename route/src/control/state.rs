@@ -66,6 +66,7 @@ impl Control {
         }
         self.nhops.publish(&view.nhops, idx);
         self.call_back();
+        self.unsettle();
         true
     }
 

@@ -7,6 +7,7 @@ mod keep;
 mod limits;
 mod preview;
 mod random;
+mod recursive;
 mod routes;
 mod selection;
 mod start;
@@ -49,6 +50,7 @@ fn weighted(host: u8, weight: u32) -> Path {
         weight,
         neigh: u32::from(host),
         mtu: 1500,
+        through: None,
     }
 }
 
@@ -63,6 +65,7 @@ fn alone(kind: NhopKind) -> Path {
         weight: 1,
         neigh: 0,
         mtu: 65_535,
+        through: None,
     }
 }
 

@@ -35,6 +35,7 @@ fn wanted(world: &World, nhops: &mut NhopCtl, port: u16) -> Wanted {
         weight: 1,
         neigh: 0,
         mtu: 1500,
+        through: None,
     };
     Wanted {
         idx: nhops.intern(&world.slots, &path).unwrap(),

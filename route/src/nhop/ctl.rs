@@ -4,11 +4,13 @@
 //! last one has left control ends it: the next generation is stored, so every pin of the old one is gone.
 //! The slot waits for a grace period, since a worker may read its attributes until its burst ends.
 
-use super::{Admin, Health, NhopAttrs, NhopInfo, NhopKey, Path, Slots};
-use crate::ids::{GroupId, NhopGen, NhopIdx, Pin};
+use super::{Admin, Health, NhopAttrs, NhopInfo, NhopKey, Path, Slots, Through};
+use crate::ids::{FibId, GroupId, NhopGen, NhopIdx, Pin};
 use crate::qsbr::Qsbr;
 use crate::retire::Retired;
 use hashbrown::{HashMap, HashSet};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// One identity.
 #[derive(Clone, Debug)]
@@ -18,7 +20,10 @@ pub(crate) struct Nhop {
     pub(crate) admin: Admin,
     pub(crate) health: Health,
     pub(crate) neigh: u32,
+    /// Largest packet as it was asked for.
     pub(crate) mtu: u32,
+    /// If it is recursive: where its packets go.
+    pub(crate) through: Option<Through>,
     /// It is about to end because its drain came to its deadline.
     drain_over: bool,
     /// Who names it.
@@ -34,6 +39,19 @@ impl Nhop {
     /// Whether its flows may stay with it.
     pub(crate) fn keeps_flows(&self) -> bool {
         self.health != Health::Dead && self.admin != Admin::Drained
+    }
+
+    /// What workers are told of it. The port of a recursive one that is not resolved is none.
+    fn attrs(&self) -> NhopAttrs {
+        let (port, most) = self.through.map_or((self.key.port, u32::MAX), |through| {
+            (through.port, through.mtu)
+        });
+        NhopAttrs {
+            kind: self.key.kind,
+            port,
+            neigh: self.neigh,
+            mtu: self.mtu.min(most),
+        }
     }
 }
 
@@ -52,6 +70,8 @@ pub(crate) struct NhopCtl {
     /// By slot, from slot 1.
     places: Vec<Place>,
     by_key: HashMap<NhopKey, NhopIdx>,
+    /// The recursive ones, by what is to be resolved.
+    recursive: BTreeMap<(FibId, IpAddr), NhopIdx>,
     free: Vec<NhopIdx>,
     retired: Retired<NhopIdx>,
 }
@@ -67,6 +87,7 @@ impl NhopCtl {
             max,
             places: vec![none],
             by_key: HashMap::new(),
+            recursive: BTreeMap::new(),
             free: Vec::new(),
             retired: Retired::new(),
         }
@@ -107,6 +128,7 @@ impl NhopCtl {
             key: nhop.key,
             neigh: nhop.neigh,
             mtu: nhop.mtu,
+            through: nhop.through,
             admin: nhop.admin,
             health: nhop.health,
             groups: nhop.groups.len(),
@@ -136,19 +158,24 @@ impl NhopCtl {
         let idx = self.take_slot(slots)?;
         let place = self.places.get_mut(idx.0 as usize)?;
         let generation = place.generation;
+        let resolved = path.key.resolved();
+        let lost = resolved.is_some() && path.through.is_none();
+        let health = if lost { Health::Dead } else { Health::Up };
         place.nhop = Some(Nhop {
             key: path.key,
             generation,
             admin: Admin::In,
-            health: Health::Up,
+            health,
             neigh: path.neigh,
             mtu: path.mtu,
+            through: path.through.filter(|_| resolved.is_some()),
             drain_over: false,
             groups: HashSet::new(),
         });
         self.by_key.insert(path.key, idx);
+        self.recursive.extend(resolved.map(|of| (of, idx)));
         self.store_attrs(slots, idx);
-        slots.store_word(idx, generation, Admin::In, Health::Up);
+        slots.store_word(idx, generation, Admin::In, health);
         Some(idx)
     }
 
@@ -168,19 +195,32 @@ impl NhopCtl {
     }
 
     fn store_attrs(&self, slots: &Slots, idx: NhopIdx) {
-        let Some(nhop) = self.get(idx) else { return };
-        let Nhop {
-            key, neigh, mtu, ..
-        } = *nhop;
-        slots.store_attrs(
-            idx,
-            &NhopAttrs {
-                kind: key.kind,
-                port: key.port,
-                neigh,
-                mtu,
-            },
-        );
+        if let Some(nhop) = self.get(idx) {
+            slots.store_attrs(idx, &nhop.attrs());
+        }
+    }
+
+    /// The recursive next hops, by FIB and address.
+    pub(crate) const fn recursive(&self) -> &BTreeMap<(FibId, IpAddr), NhopIdx> {
+        &self.recursive
+    }
+
+    /// Lets the packets of a recursive next hop go another way from now on, or none: then it must be dead already, and
+    /// workers that have not heard so yet go on as before. Returns the neighbour that it had.
+    pub(crate) fn set_through(
+        &mut self,
+        slots: &Slots,
+        idx: NhopIdx,
+        through: Option<Through>,
+        neigh: u32,
+    ) -> Option<u32> {
+        let nhop = self.get_mut(idx).filter(|n| n.key.resolved().is_some())?;
+        nhop.through = through;
+        let before = std::mem::replace(&mut nhop.neigh, neigh);
+        if through.is_some() {
+            self.store_attrs(slots, idx);
+        }
+        Some(before)
     }
 
     /// Changes a living next hop's MTU.
@@ -248,6 +288,9 @@ impl NhopCtl {
         let place = self.places.get_mut(idx.0 as usize)?;
         let nhop = place.nhop.take_if(|nhop| nhop.groups.is_empty())?;
         self.by_key.remove(&nhop.key);
+        if let Some(of) = nhop.key.resolved() {
+            self.recursive.remove(&of);
+        }
         if place.generation == NhopGen::MAX {
             // Retired for good: no pin has generation 0, and the slot is never given out again.
             slots.store_word(idx, NhopGen(0), Admin::In, Health::Up);
@@ -320,6 +363,7 @@ mod tests {
             weight: 1,
             neigh: 7,
             mtu: 1500,
+            through: None,
         }
     }
 

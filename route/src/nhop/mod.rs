@@ -16,7 +16,7 @@ pub use slots::NhopAttrs;
 pub(crate) use slots::Slots;
 pub use word::{NhopWord, PinState};
 
-use crate::ids::{NhopGen, NhopIdx, PortId};
+use crate::ids::{FibId, NhopGen, NhopIdx, PortId};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -58,10 +58,46 @@ impl NhopKind {
 pub struct NhopKey {
     /// What it does.
     pub kind: NhopKind,
-    /// By which port.
+    /// By which port. Of a recursive one the routes say that: see [`NhopKey::recursive`].
     pub port: PortId,
     /// To which router or server; its family need not be the route's.
     pub gateway: Option<IpAddr>,
+}
+
+impl NhopKey {
+    /// A gateway on no network of ours, which the routes of a FIB lead to. They may change: this is who it is all the
+    /// same.
+    pub const fn recursive(fib: FibId, gateway: IpAddr) -> Self {
+        Self {
+            kind: NhopKind::Gateway,
+            port: PortId::found_in(fib),
+            gateway: Some(gateway),
+        }
+    }
+
+    /// The FIB that resolves it and the address to resolve, if it is recursive.
+    pub const fn resolved(&self) -> Option<(FibId, IpAddr)> {
+        match (self.port.finder(), self.gateway) {
+            (Some(fib), Some(gateway)) => Some((fib, gateway)),
+            _ => None,
+        }
+    }
+}
+
+/// What a recursive next hop is resolved to: where its packets go at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Through {
+    /// By which port.
+    pub port: PortId,
+    /// To which neighbour there.
+    pub gateway: IpAddr,
+    /// Largest packet on that way, bytes.
+    pub mtu: u32,
+    /// The way ends at an interface, so the neighbour is a gateway that recursive next hops alone know. Otherwise it is
+    /// that of another next hop, whose health is what says whether there is a way.
+    pub on_link: bool,
+    /// Recursive next hops on the way, itself counted.
+    pub chain: u8,
 }
 
 impl fmt::Display for NhopKey {
@@ -85,6 +121,8 @@ pub struct Path {
     pub neigh: u32,
     /// Largest packet, bytes.
     pub mtu: u32,
+    /// Of a recursive next hop that is new: where its packets go at first. Without it it begins dead.
+    pub through: Option<Through>,
 }
 
 /// What the operator wants of a next hop.
@@ -122,12 +160,27 @@ pub struct NhopInfo {
     pub key: NhopKey,
     /// Its neighbour.
     pub neigh: u32,
-    /// Largest packet, bytes.
+    /// Largest packet as it was asked for, bytes.
     pub mtu: u32,
+    /// If it is recursive: where its packets go at present.
+    pub through: Option<Through>,
     /// What the operator wants of it.
     pub admin: Admin,
     /// Whether it can be reached.
     pub health: Health,
     /// Groups that name it.
     pub groups: usize,
+}
+
+impl NhopInfo {
+    /// By which port its packets go.
+    pub fn port(&self) -> PortId {
+        self.through.map_or(self.key.port, |through| through.port)
+    }
+
+    /// The largest packet that goes there now, bytes.
+    pub fn mtu_now(&self) -> u32 {
+        let there = self.through.map_or(u32::MAX, |through| through.mtu);
+        self.mtu.min(there)
+    }
 }

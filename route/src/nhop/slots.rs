@@ -2,7 +2,9 @@
 //!
 //! Attributes are stored before the word that makes them valid (Release), and a slot is given another
 //! identity only after a grace period. So attributes read after the slot's word was judged live in the same
-//! burst belong to that identity. MTU and neighbour of a living identity may change; each is one word.
+//! burst belong to that identity. What may change while an identity lives, as a recursive next hop is resolved anew or
+//! an MTU is given, is one word: a reader has all of the old or all of the new. It is stored after the neighbour
+//! that it names was reserved (Release), and the old neighbour is given back a grace period later.
 
 use super::{Admin, Health, NhopKind, NhopWord, PinState};
 use crate::chunks::Chunks;
@@ -18,8 +20,25 @@ pub struct NhopAttrs {
     pub port: PortId,
     /// Its neighbour, opaque here.
     pub neigh: u32,
-    /// Largest packet, bytes.
+    /// Largest packet, bytes, up to 65,535.
     pub mtu: u32,
+}
+
+impl NhopAttrs {
+    /// Port, neighbour and MTU in one word.
+    fn place(&self) -> u64 {
+        let mtu = self.mtu.min(u32::from(u16::MAX));
+        u64::from(self.neigh) << 32 | u64::from(self.port.0) << 16 | u64::from(mtu)
+    }
+
+    const fn of(kind: NhopKind, place: u64) -> Self {
+        Self {
+            kind,
+            port: PortId((place >> 16) as u16),
+            neigh: (place >> 32) as u32,
+            mtu: (place as u16) as u32,
+        }
+    }
 }
 
 /// Two slots a cache line.
@@ -27,10 +46,10 @@ pub struct NhopAttrs {
 #[repr(align(32))]
 struct Slot {
     word: AtomicU64,
-    /// Kind in bits 16 and up, port below.
-    place: AtomicU32,
-    neigh: AtomicU32,
-    mtu: AtomicU32,
+    /// Neighbour in the upper half, then port, then MTU.
+    place: AtomicU64,
+    /// Does not change while an identity lives.
+    kind: AtomicU32,
 }
 
 const _: () = assert!(cfg!(loom) || size_of::<Slot>() == 32);
@@ -80,24 +99,13 @@ impl Slots {
     #[inline]
     pub(crate) fn attrs(&self, idx: NhopIdx) -> NhopAttrs {
         let Some(slot) = self.slots.get(idx.0) else {
-            return NhopAttrs {
-                kind: NhopKind::Blackhole,
-                port: PortId(0),
-                neigh: 0,
-                mtu: 0,
-            };
+            return NhopAttrs::of(NhopKind::Blackhole, 0);
         };
-        let place = slot.place.load(Ordering::Relaxed);
         let kind = KINDS
-            .get(place as usize >> 16)
+            .get(slot.kind.load(Ordering::Relaxed) as usize)
             .copied()
             .unwrap_or(NhopKind::Blackhole);
-        NhopAttrs {
-            kind,
-            port: PortId(place as u16),
-            neigh: slot.neigh.load(Ordering::Relaxed),
-            mtu: slot.mtu.load(Ordering::Relaxed),
-        }
+        NhopAttrs::of(kind, slot.place.load(Ordering::Acquire))
     }
 
     /// Makes slots up to `idx` present. Returns whether the limit allows it.
@@ -114,10 +122,8 @@ impl Slots {
             .iter()
             .position(|k| *k == attrs.kind)
             .unwrap_or(KINDS.len());
-        let place = (kind as u32) << 16 | u32::from(attrs.port.0);
-        slot.place.store(place, Ordering::Relaxed);
-        slot.neigh.store(attrs.neigh, Ordering::Relaxed);
-        slot.mtu.store(attrs.mtu, Ordering::Relaxed);
+        slot.kind.store(kind as u32, Ordering::Relaxed);
+        slot.place.store(attrs.place(), Ordering::Release);
     }
 
     /// Publishes a slot's word, and with it everything stored before.
@@ -143,5 +149,29 @@ impl Slots {
     /// Marks a pin's next hop dead in its word alone.
     pub(crate) fn kill_word(&self, pin: Pin) {
         self.store_word(pin.idx(), pin.generation(), Admin::In, Health::Dead);
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_change_fits_into_one_word_and_comes_out_of_it() {
+        for (port, neigh, mtu) in [(0, 0, 0), (1, u32::MAX, 1500), (u16::MAX, 77, 65_535)] {
+            let attrs = NhopAttrs {
+                kind: NhopKind::Gateway,
+                port: PortId(port),
+                neigh,
+                mtu,
+            };
+            assert_eq!(NhopAttrs::of(NhopKind::Gateway, attrs.place()), attrs);
+        }
+        let jumbo = NhopAttrs {
+            mtu: 70_000,
+            ..NhopAttrs::of(NhopKind::Iface, 0)
+        };
+        assert_eq!(NhopAttrs::of(NhopKind::Iface, jumbo.place()).mtu, 65_535);
     }
 }

@@ -15,7 +15,7 @@ use crate::link::NO_NEIGH;
 use crate::time::Now;
 use arp::NeighIdx;
 use hashbrown::HashMap;
-use route::{BatchSet, BatchSpec, BatchState, FibId, NhopKey, Path, Prefix};
+use route::{BatchSet, BatchSpec, BatchState, FibId, NhopKey, Path, Prefix, Through};
 use std::net::IpAddr;
 
 pub use route::BatchDone;
@@ -103,6 +103,7 @@ impl Control {
                 if state == BatchState::Planned {
                     self.judge_groups(batch.groups(), now);
                 }
+                self.settle(host, now);
                 (state == BatchState::Ended).then(|| self.outcome(batch))
             }
         };
@@ -188,6 +189,11 @@ impl Control {
             let neigh = match (self.known_neigh(&plan.key), reserved.get(&plan.key)) {
                 (Some(neigh), _) => neigh,
                 (None, Some(neigh)) => neigh.0,
+                // Resolved before anything is published, and with the routes of the batch again.
+                (None, None) if plan.key.resolved().is_some() => {
+                    paths.push(plan.unresolved());
+                    continue;
+                }
                 (None, None) => match plan.reserve(host).map_err(in_route)? {
                     Some(neigh) => {
                         reserved.insert(plan.key, neigh);
@@ -252,6 +258,8 @@ pub(super) struct Planned {
     pub(super) mtu: u32,
     /// Whether its port has neighbours.
     pub(super) link: bool,
+    /// If it is recursive: where its packets go at first.
+    pub(super) through: Option<Through>,
 }
 
 impl Planned {
@@ -262,6 +270,7 @@ impl Planned {
             weight: 1,
             mtu,
             link: false,
+            through: None,
         }
     }
 
@@ -270,10 +279,12 @@ impl Planned {
         &self,
         host: &mut dyn HostLink,
     ) -> Result<Option<NeighIdx>, ControlError> {
-        let Some(gateway) = self.key.gateway.filter(|_| self.link) else {
+        let of_key = self.key.gateway.map(|gateway| (self.key.port, gateway));
+        let there = self.through.map(|to| (to.port, to.gateway)).or(of_key);
+        let Some((port, gateway)) = there.filter(|_| self.link) else {
             return Ok(None);
         };
-        match host.call(HostCmd::Reserve(self.key.port, gateway)) {
+        match host.call(HostCmd::Reserve(port, gateway)) {
             HostReply::Neigh(idx) => Ok(Some(idx)),
             HostReply::Refused(error) => Err(error.into()),
             _ => Err(ControlError::HostGone),
@@ -287,6 +298,15 @@ impl Planned {
             weight: self.weight,
             neigh,
             mtu: self.mtu,
+            through: self.through,
+        }
+    }
+
+    /// The path of a recursive next hop that is to be resolved before it is used.
+    const fn unresolved(&self) -> Path {
+        Path {
+            through: None,
+            ..self.path(NO_NEIGH)
         }
     }
 }

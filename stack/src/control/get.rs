@@ -76,7 +76,7 @@ impl Control {
         let chosen = tuple.map(|t| self.chosen(&route, t, now));
         let near = self.ports.reaching(fib, &dst);
         let source = near.and_then(|p| p.own_addr(&dst));
-        let first_port = route.paths.first().map(|p| p.key.port);
+        let first_port = route.paths.first().map(route::PathInfo::port);
         let source = source.or_else(|| first_port.and_then(|p| self.ports.answer_from(p, &dst)));
         Ok(RouteGet {
             group: route.group,

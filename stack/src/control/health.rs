@@ -16,11 +16,13 @@ pub(super) struct Down {
     pub(super) check: bool,
     pub(super) port: bool,
     pub(super) told: bool,
+    /// It is recursive, and no route leads to it.
+    pub(super) unresolved: bool,
 }
 
 impl Down {
     fn any(self) -> bool {
-        self.neigh || self.check || self.port || self.told
+        self.neigh || self.check || self.port || self.told || self.unresolved
     }
 
     fn causes(self) -> Vec<DownCause> {
@@ -29,6 +31,7 @@ impl Down {
             (self.check, DownCause::Check),
             (self.port, DownCause::Port),
             (self.told, DownCause::Operator),
+            (self.unresolved, DownCause::Unresolved),
         ];
         all.into_iter()
             .filter_map(|(is, cause)| is.then_some(cause))
@@ -47,6 +50,8 @@ pub enum DownCause {
     Port,
     /// The operator said so.
     Operator,
+    /// It is recursive, and no route leads to it.
+    Unresolved,
 }
 
 impl DownCause {
@@ -57,6 +62,7 @@ impl DownCause {
             Self::Check => "check",
             Self::Port => "port",
             Self::Operator => "operator",
+            Self::Unresolved => "unresolved",
         }
     }
 }
@@ -95,6 +101,8 @@ impl Control {
             .routes
             .nhops()
             .filter(|n| n.key.kind == NhopKind::Gateway && n.neigh == neigh.0)
+            // A recursive one goes another way if the next hop dies that it goes through.
+            .filter(|n| n.through.is_none_or(|through| through.on_link))
             .map(|n| n.idx)
             .collect();
         for idx in hit {

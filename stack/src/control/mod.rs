@@ -2,7 +2,7 @@
 //!
 //! One thread owns it. It writes what workers read (FIB, groups, next-hop words, the published ports) and
 //! never waits for them. The host reports neighbours and health checks; control decides what that means for
-//! next hops. Files: `routes` (add, change, delete, get), `batch` (many routes as one), `health`, `flows`, `report` (status, fills), and
+//! next hops. Files: `recursive` (next hops found through other routes), `routes` (add, change, delete, get), `batch` (many routes as one), `health`, `flows`, `report` (status, fills), and
 //! `switch` (ports up and down), `moves` (which flows a change of a route moves), and `reader`, by which other threads read flows and counters without control.
 
 mod batch;
@@ -11,6 +11,7 @@ mod get;
 mod health;
 mod moves;
 mod reader;
+mod recursive;
 mod report;
 mod routes;
 mod switch;
@@ -58,7 +59,8 @@ pub enum ControlError {
     #[error(transparent)]
     Route(#[from] RouteError),
     #[error(
-        "Network is unreachable: no port{of} has an address in the network of {gateway}; {ports}",
+        "Network is unreachable: no port{of} has an address in the network of {gateway}; {ports}; name a gateway on one of \
+         these, or say -recursive to have other routes lead to it",
         of = of_fib(*.fib)
     )]
     NoPort {
@@ -66,6 +68,10 @@ pub enum ControlError {
         gateway: IpAddr,
         ports: String,
     },
+    #[error(
+        "{0} cannot be found through routes: name the address of one router that is no link-local"
+    )]
+    NotRecursive(IpAddr),
     #[error(
         "{gateway} is our own address on port {port}: name the address of the next router or server"
     )]
@@ -243,6 +249,8 @@ pub struct Control {
     checks: HashMap<crate::host::CheckId, (IpAddr, Option<bool>)>,
     told: Vec<ControlEvent>,
     marks_at: Secs,
+    /// Neighbours that recursive next hops had, and since when no worker is told of them any more.
+    let_go: Vec<(u64, arp::NeighIdx)>,
     bounds: Bounds,
     started: Now,
     /// Next hops' identities for readers; `None` after a change.
@@ -278,6 +286,7 @@ impl Control {
             checks: HashMap::new(),
             told: Vec::new(),
             marks_at: now.secs(),
+            let_go: Vec::new(),
             bounds: parts.bounds,
             started: now,
             names: None,
@@ -348,6 +357,8 @@ impl Control {
                 self.after_change(host, change);
             }
         }
+        self.settle(host, now);
+        self.release_passed(host);
         let view = Arc::clone(&self.view);
         self.retired
             .retain(|(epoch, _)| !view.qsbr().passed(*epoch));

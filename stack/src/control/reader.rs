@@ -14,7 +14,7 @@ use crate::time::Now;
 use crate::worker::SlotMap;
 use flowtable::{Dir, EntryView, Key, SLOTS, Stats, Table, Templates};
 use hashbrown::HashMap;
-use route::{FibId, NhopGen, NhopIdx, NhopKey, Pin, PinState, PortId, Prefix, View};
+use route::{FibId, NhopGen, NhopIdx, NhopKey, NhopKind, Pin, PinState, PortId, Prefix, View};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -97,6 +97,31 @@ impl Reader {
     /// What a worker would find about a pin's next hop.
     pub fn judge(&self, pin: Pin) -> PinState {
         self.view.judge(pin)
+    }
+
+    /// The name of the port by which a next hop sends; `None`: it has none, or is a recursive one that is no more or never
+    /// had a way.
+    pub fn port_of(&self, key: &NhopKey) -> Option<String> {
+        let idx = || {
+            let mut named = self.nhops.iter();
+            named.find(|(_, (_, is))| is == key).map(|(idx, _)| *idx)
+        };
+        self.port_at(key, idx)
+    }
+
+    /// The same of the next hop that a pin names.
+    pub fn port_of_pin(&self, pin: Pin, key: &NhopKey) -> Option<String> {
+        self.port_at(key, || Some(pin.idx()))
+    }
+
+    /// Of a recursive one its slot knows.
+    fn port_at(&self, key: &NhopKey, idx: impl FnOnce() -> Option<NhopIdx>) -> Option<String> {
+        let port = match (key.kind, key.resolved()) {
+            (NhopKind::Blackhole | NhopKind::Reject, _) => return None,
+            (_, None) => key.port,
+            (_, Some(_)) => self.view.attrs(idx()?).port,
+        };
+        (port < PortId::END).then(|| self.port_name(port))
     }
 
     /// A port's name.

@@ -108,6 +108,11 @@ impl Control {
         self.routes.nhops().collect()
     }
 
+    /// The next hop in a slot.
+    pub fn nhop(&self, idx: NhopIdx) -> Option<NhopInfo> {
+        self.routes.nhop_info(idx)
+    }
+
     /// Groups: id, buckets, members.
     pub fn groups(&self) -> impl Iterator<Item = (GroupId, u32, Vec<PathInfo>)> + '_ {
         let ids = self.routes.groups();

@@ -37,6 +37,8 @@ pub struct GatewaySpec {
     pub weight: Option<u32>,
     /// The port, if the address alone does not say (link-local).
     pub port: Option<String>,
+    /// It may be on no network of ours: other routes lead to it.
+    pub recursive: bool,
 }
 
 /// A route as an operator writes it.
@@ -73,6 +75,7 @@ pub(super) fn local_path(port: &Port) -> Path {
         weight: 1,
         neigh: NO_NEIGH,
         mtu: port.mtu,
+        through: None,
     }
 }
 
@@ -88,6 +91,7 @@ pub(super) fn iface_path(port: &Port) -> Path {
         weight: 1,
         neigh: NO_NEIGH,
         mtu: port.mtu,
+        through: None,
     }
 }
 
@@ -108,7 +112,8 @@ impl Control {
         let added = self
             .routes
             .add_with(spec.prefix, &paths, spec.options, now.secs());
-        self.committed(added, reserved, host, now)
+        let added = self.committed(added, reserved, host, now);
+        self.settled(added, host, now)
     }
 
     /// `route change`: weights of members that are there, or another set of gateways.
@@ -125,7 +130,8 @@ impl Control {
         let changed = self
             .routes
             .change_with(spec.prefix, &paths, spec.options, deadline, now_s);
-        self.committed(changed, reserved, host, now)
+        let changed = self.committed(changed, reserved, host, now);
+        self.settled(changed, host, now)
     }
 
     /// `route delete`: a route, or one gateway of it.
@@ -141,7 +147,9 @@ impl Control {
         self.refuse_connected(prefix)?;
         let which = self.which_path(gateway, iface)?;
         let deleted = self.routes.delete(prefix, which.as_ref(), now.secs());
-        self.committed(deleted, Vec::new(), host, now)
+        let deleted = self.committed(deleted, Vec::new(), host, now);
+        self.settle(host, now);
+        deleted
     }
 
     /// What an add refuses before its paths are looked at.
@@ -210,6 +218,7 @@ impl Control {
                 changes.extend(self.committed(deleted, Vec::new(), host, now));
             }
         }
+        self.settle(host, now);
         Ok(changes)
     }
 
@@ -268,11 +277,27 @@ impl Control {
         Ok(change)
     }
 
+    /// A change of which recursive next hops are resolved, with a word about those that cannot be.
+    fn settled(
+        &mut self,
+        change: Result<Change, ControlError>,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> Result<Change, ControlError> {
+        self.settle(host, now);
+        let mut change = change?;
+        if change.warning.is_none() {
+            change.warning = self.lost_warning(&change);
+        }
+        Ok(change)
+    }
+
     /// A next hop that was just made may be on a port that is down, or fail its check already.
     pub(super) fn judge_paths(&mut self, paths: &[PathInfo], now: Now) {
         for path in paths {
             let (port_down, check_down) = self.speaks_against(&path.key);
-            if path.health != Health::Dead && (port_down || check_down) {
+            let lives = path.health != Health::Dead || path.key.resolved().is_some();
+            if lives && (port_down || check_down) {
                 self.set_down(
                     path.idx,
                     |d| {
@@ -381,11 +406,18 @@ impl Control {
             if gateways[..i].iter().any(same) {
                 return Err(ControlError::TwiceNamed(gateway.addr));
             }
-            let port = self.port_of(spec.prefix, gateway)?;
             let weight = gateway.weight.unwrap_or(1);
             if weight > WEIGHT_MAX {
                 return Err(ControlError::Weight(weight));
             }
+            let port = match self.port_of(spec.prefix, gateway) {
+                Ok(port) => port,
+                Err(off_link) => {
+                    let plan = self.planned_recursive(spec, gateway, weight, off_link)?;
+                    planned.push(plan);
+                    continue;
+                }
+            };
             let mtu = spec.mtu.map_or(port.mtu, |m| m.min(port.mtu));
             let key = NhopKey {
                 kind: NhopKind::Gateway,
@@ -398,9 +430,42 @@ impl Control {
                 weight,
                 mtu,
                 link,
+                through: None,
             });
         }
         Ok(planned)
+    }
+
+    /// The path by a gateway that no port reaches, if it is to be found through routes; `off_link` says why no port does.
+    fn planned_recursive(
+        &self,
+        spec: &RouteSpec,
+        gateway: &GatewaySpec,
+        weight: u32,
+        off_link: ControlError,
+    ) -> Result<Planned, ControlError> {
+        let ControlError::NoPort { fib, .. } = off_link else {
+            return Err(off_link);
+        };
+        let key = Self::recursive_key(fib, gateway.addr);
+        let is_member = |key: &NhopKey| {
+            let route = self.routes.get(spec.prefix);
+            route.is_some_and(|route| route.paths.iter().any(|path| path.key == *key))
+        };
+        if !gateway.recursive && !key.is_some_and(|key| is_member(&key)) {
+            return Err(off_link);
+        }
+        let key = key.ok_or(ControlError::NotRecursive(gateway.addr))?;
+        let through = self
+            .routes
+            .resolve_new(&spec.prefix, &key, |idx| self.may_pass(idx));
+        Ok(Planned {
+            key,
+            weight,
+            mtu: spec.mtu.unwrap_or(65_535),
+            link: through.is_some_and(|to| self.has_link(to.port)),
+            through,
+        })
     }
 
     /// The port by which a gateway is reached.

@@ -91,6 +91,7 @@ impl Control {
         host.call(HostCmd::SetPort(port));
         self.publish_ports();
         self.port_health(id, up, now);
+        self.settle(host, now);
         self.told.push(ControlEvent::Port { name, up });
     }
 

@@ -129,6 +129,7 @@ impl Scene {
             addr: server_addr(*server, family),
             weight: Some(*weight),
             port: None,
+            recursive: false,
         };
         RouteSpec {
             prefix: prefix(family),

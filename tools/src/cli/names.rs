@@ -28,6 +28,14 @@ pub(crate) fn state(admin: Admin, health: Health) -> &'static str {
     }
 }
 
+/// A next hop that is dead, and why if that is known: `dead (unresolved)`.
+pub(crate) fn dead(causes: &[String]) -> String {
+    if causes.is_empty() {
+        return "dead".into();
+    }
+    format!("dead ({})", causes.join(", "))
+}
+
 /// As [`state`], and how far a slow start is: `returning 40 %, 18 s left`.
 pub(crate) fn path_state(path: &Path) -> String {
     let state = state(path.admin, path.health);

@@ -317,10 +317,10 @@ fn gateway(gateway: &Located<GatewayOf>, route: &Route, config: &Config, problem
         None if is_link_local(*address) => {
             problems.add(*line, format!("{address} is link-local: say on which port: \"{address}%PORT\""));
         }
-        None if reaches(config, fib, *address) => {}
+        None if route.recursive || reaches(config, fib, *address) => {}
         None => problems.add(
             *line,
-            format!("no port has an address in the network of gateway {address}: give one such an address; ports: {}", port_list(config)),
+            format!("no port has an address in the network of gateway {address}: give one such an address; ports: {}; or write recursive = true to have other routes lead to it", port_list(config)),
         ),
     }
 }

@@ -196,6 +196,8 @@ pub struct Route {
     pub iface: Option<Located<String>>,
     /// The path's MTU.
     pub mtu: Option<u32>,
+    /// Its gateways may be on no port's network: other routes lead to them.
+    pub recursive: bool,
     /// How it treats flows.
     pub options: Options,
 }

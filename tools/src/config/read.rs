@@ -307,6 +307,7 @@ fn route(mut section: Section<'_>) -> Option<Route> {
     let is_special = section.has("kind");
     let special = section.choice("kind", &kinds);
     let mtu = section.number("mtu", 68..=65_535).map(|mtu| mtu.value);
+    let recursive = section.bool("recursive", false);
     let options = options(&mut section);
     if destination.is_none() {
         let example = "write destination = \"203.0.113.0/24\", say";
@@ -333,6 +334,7 @@ fn route(mut section: Section<'_>) -> Option<Route> {
         gateways,
         iface,
         mtu,
+        recursive,
         options,
     })
 }

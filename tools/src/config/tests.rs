@@ -53,6 +53,17 @@ fn the_example_is_right() {
 }
 
 #[test]
+fn a_route_may_have_a_gateway_that_other_routes_lead_to() {
+    let route =
+        "[[route]]\ndestination = \"10.0.0.0/8\"\ngateways = [\"172.16.0.1\"]\nrecursive = true\n";
+    assert!(good(&format!("{PORTS}{route}")).routes[0].recursive);
+    let own = route.replace("172.16.0.1", "192.0.2.1");
+    assert!(wrong_after_ports(&own)[0].contains("192.0.2.1 is our own address"));
+    let yes = route.replace("= true", "= \"yes\"");
+    assert!(wrong_after_ports(&yes)[0].contains("recursive = "));
+}
+
+#[test]
 fn what_the_example_shows_in_comments_is_the_default() {
     let config = good(EXAMPLE);
     // Comments that hold a key: "#key = value   # what it is".
@@ -373,7 +384,7 @@ fn routes_are_checked() {
         ),
         (
             "destination = \"10.0.0.0/8\"\ngateways = [\"172.16.0.1\"]\n",
-            "flowgate.toml:7: no port has an address in the network of gateway 172.16.0.1: give one such an address; ports: rack (192.0.2.1/24 fd00::1/64)",
+            "flowgate.toml:7: no port has an address in the network of gateway 172.16.0.1: give one such an address; ports: rack (192.0.2.1/24 fd00::1/64); or write recursive = true to have other routes lead to it",
         ),
         (
             "destination = \"2001:db8::/32\"\ngateways = [\"192.0.2.2\"]\n",

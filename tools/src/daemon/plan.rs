@@ -378,6 +378,7 @@ fn paths(route: &config::Route) -> Vec<PathSpec> {
     let path = PathSpec {
         kind: route.kind,
         mtu: route.mtu,
+        recursive: route.recursive,
         ..PathSpec::default()
     };
     if let Some(port) = &route.iface {

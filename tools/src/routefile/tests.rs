@@ -87,6 +87,16 @@ fn text_is_read_plain_and_compressed_and_written_back() {
 }
 
 #[test]
+fn gateways_that_other_routes_lead_to_are_read_and_written() {
+    let text = ["10.0.0.0/8 172.16.0.1*2,172.16.0.2 -mtu 1400 -recursive -select source"];
+    let file = read_with(text[0].as_bytes(), &Options::default()).unwrap();
+    assert!(file.sets[0].paths.iter().all(|path| path.recursive));
+    assert_eq!(lines(&file), text);
+    let wrong = read_with(b"10.0.0.0/8 -blackhole -recursive", &Options::default());
+    assert_eq!(wrong.unwrap_err(), "1: -recursive goes with a gateway");
+}
+
+#[test]
 fn a_wrong_line_is_named_with_what_would_be_right() {
     for (text, line) in [
         (

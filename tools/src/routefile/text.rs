@@ -5,6 +5,7 @@
 //! 10.1.0.0/16    192.0.2.11 192.0.2.12 -weight 3   the same, as route(8) has it
 //! 10.2.0.0/16    -blackhole                   or -reject, or -iface PORT
 //! 2001:db8::/32  fe80::1%rack -mtu 1400 -select source
+//! 10.4.0.0/16    10.9.9.9 -recursive          a gateway that other routes lead to
 //! 10.3.0.0/16                                 by -gateway of the command line
 //! ```
 
@@ -150,7 +151,7 @@ impl<'a> Reader<'a> {
 /// One line that says what would be right.
 pub(crate) fn read_set(text: &str) -> Result<PathSet, String> {
     let mut set = PathSet::default();
-    let mut mtu = None;
+    let (mut mtu, mut recursive) = (None, false);
     let mut words = text.split_ascii_whitespace();
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
@@ -167,19 +168,25 @@ pub(crate) fn read_set(text: &str) -> Result<PathSet, String> {
                 last.weight = Some(weight);
             }
             "-mtu" => mtu = Some(read_mtu(value()?)?),
+            "-recursive" => recursive = true,
             _ if options::Options::WORDS.contains(&word.trim_start_matches('-')) => {
                 set.options.read(word.trim_start_matches('-'), value()?)?;
             }
             _ if word.starts_with('-') => {
                 return Err(format!(
-                    "{word}: write gateways, -blackhole, -reject or -iface PORT; -weight N, -mtu N, -select WHAT, -sticky src/LENGTH, -sticky-timeout N, -failback WHAT, -slow-start N"
+                    "{word}: write gateways, -blackhole, -reject or -iface PORT; -weight N, -mtu N, -recursive, -select WHAT, -sticky src/LENGTH, -sticky-timeout N, -failback WHAT, -slow-start N"
                 ));
             }
             _ => add_gateways(word, &mut set.paths)?,
         }
     }
     set.options.check_whole()?;
-    set.paths.iter_mut().for_each(|path| path.mtu = mtu);
+    if recursive && set.paths.iter().any(|path| path.gateway.is_none()) {
+        return Err("-recursive goes with a gateway".into());
+    }
+    for path in &mut set.paths {
+        (path.mtu, path.recursive) = (mtu, recursive);
+    }
     normal(set)
 }
 

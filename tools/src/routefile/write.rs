@@ -13,6 +13,9 @@ pub fn set(set: &PathSet) -> String {
     if let Some(mtu) = set.paths.first().and_then(|path| path.mtu) {
         let _ = write!(text, " -mtu {mtu}");
     }
+    if set.paths.iter().any(|path| path.recursive) {
+        text += " -recursive";
+    }
     let _ = write!(text, "{}", set.options);
     text
 }

@@ -89,6 +89,31 @@ impl Fake {
         fake
     }
 
+    /// Two routes by gateways that other routes lead to; to the second one none does.
+    pub(crate) fn far() -> Self {
+        let mut fake = Self::small();
+        let to = |destination, address, lives: bool| {
+            let spec = PathSpec {
+                recursive: true,
+                ..gateway(address, 1)
+            };
+            let dead = (!lives).then_some(Health::Dead);
+            let path = Path {
+                health: dead.unwrap_or(Health::Up),
+                port: lives.then(|| "rack".into()),
+                through: "192.0.2.11".parse().ok().filter(|_| lives),
+                causes: dead.map(|_| "unresolved".into()).into_iter().collect(),
+                ..path(&spec, 1)
+            };
+            route(prefix(destination), vec![path])
+        };
+        fake.routes = vec![
+            to("198.18.0.0/16", "172.16.0.9", true),
+            to("198.19.0.0/16", "172.16.0.8", false),
+        ];
+        fake
+    }
+
     fn find(&mut self, destination: Prefix) -> Option<&mut Route> {
         self.routes
             .iter_mut()
@@ -152,6 +177,9 @@ fn path(spec: &PathSpec, nexthop: u32) -> Path {
         deadline: None,
         buckets: 1024 * weight,
         starting: None,
+        recursive: spec.recursive,
+        through: None,
+        causes: Vec::new(),
     }
 }
 
@@ -481,11 +509,8 @@ impl Backend for Fake {
     }
 
     fn nexthops(&mut self) -> Nexthops {
-        let members: Vec<Path> = self
-            .routes
-            .first()
-            .map(|r| r.paths.clone())
-            .unwrap_or_default();
+        let paths = self.routes.iter().flat_map(|route| &route.paths);
+        let members: Vec<Path> = paths.cloned().collect();
         let nexthops = members.iter().map(|path| Nexthop {
             index: path.nexthop,
             generation: path.generation,
@@ -496,6 +521,9 @@ impl Backend for Fake {
             admin: path.admin,
             health: path.health,
             groups: 1,
+            recursive: path.recursive,
+            through: path.through,
+            causes: path.causes.clone(),
         });
         let nexthops = nexthops.collect();
         Nexthops {

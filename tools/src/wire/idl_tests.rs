@@ -97,7 +97,8 @@ fn path() -> Path {
     serde_json::from_value(json!({
         "kind": "gateway", "gateway": "10.0.0.1", "port": "p", "weight": 1, "mtu": 1500, "nexthop": 1,
         "generation": 1, "admin": "in", "health": "up", "deadline": 3, "buckets": 1,
-        "starting": {"percent": 40, "left": 18}
+        "starting": {"percent": 40, "left": 18},
+        "recursive": true, "through": "10.0.0.9", "causes": ["unresolved"]
     }))
     .unwrap()
 }
@@ -186,6 +187,7 @@ fn assert_types(description: &Description) {
         port: Some("p".into()),
         weight: Some(1),
         mtu: Some(1500),
+        recursive: true,
     };
     check("PathSpec", keys(&spec));
     let sticky = Sticky {
@@ -313,7 +315,7 @@ fn assert_types(description: &Description) {
     );
     let nexthop = json!({
         "index": 1, "generation": 1, "kind": "gateway", "gateway": "10.0.0.1", "port": "p", "mtu": 1, "admin": "in",
-        "health": "up", "groups": 1
+        "health": "up", "groups": 1, "recursive": true, "through": "10.0.0.9", "causes": ["unresolved"]
     });
     check(
         "Nexthop",

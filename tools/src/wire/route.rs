@@ -67,6 +67,9 @@ pub struct PathSpec {
     /// The path's MTU in bytes; the port's when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
+    /// The gateway may be on no port's network: other routes lead to it, now or later.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub recursive: bool,
 }
 
 /// Parameters of `RouteAdd`.
@@ -204,6 +207,12 @@ pub(crate) fn is_first_fib(fib: &u8) -> bool {
     *fib == 0
 }
 
+/// Whether something goes without saying.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+pub(crate) fn is_not(said: &bool) -> bool {
+    !*said
+}
+
 /// Whether a next hop takes new flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -259,6 +268,15 @@ pub struct Path {
     /// How far its slow start is, if it has not all of its buckets yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starting: Option<Starting>,
+    /// Its gateway is on no port's network: other routes lead to it.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub recursive: bool,
+    /// Of a recursive one: the neighbour that its packets go to at present; absent if no route leads to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<IpAddr>,
+    /// Why it is dead: `neighbour`, `check`, `port`, `operator`, `unresolved`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
 }
 
 /// A slow start under way.

@@ -5,6 +5,7 @@ use super::route::Health;
 use super::route::Path;
 use super::route::PathKind;
 use super::route::is_first_fib;
+use super::route::is_not;
 use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -120,6 +121,15 @@ pub struct Nexthop {
     pub health: Health,
     /// How many groups name it.
     pub groups: u32,
+    /// Its gateway is on no port's network: other routes lead to it.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub recursive: bool,
+    /// Of a recursive one: the neighbour that its packets go to at present; absent if no route leads to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<IpAddr>,
+    /// Why it is dead: `neighbour`, `check`, `port`, `operator`, `unresolved`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
 }
 
 /// A next-hop group.

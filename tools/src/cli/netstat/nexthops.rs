@@ -3,6 +3,7 @@
 use super::super::exit::Failure;
 use super::super::names;
 use super::super::session::Session;
+use crate::wire::route::Health;
 use crate::wire::route::path_name;
 use crate::wire::stats::Group;
 use crate::wire::stats::Nexthop;
@@ -53,7 +54,15 @@ fn print_nexthop(out: &mut dyn Write, nexthop: &Nexthop) -> io::Result<()> {
         admin,
         health,
         groups,
+        through,
+        causes,
+        ..
     } = nexthop;
+    let state = match (health, through) {
+        (Health::Dead, _) => names::dead(causes),
+        (_, Some(through)) => format!("{}, through {through}", names::state(*admin, *health)),
+        (_, None) => names::state(*admin, *health).into(),
+    };
     nexthop_line(
         out,
         [
@@ -63,7 +72,7 @@ fn print_nexthop(out: &mut dyn Write, nexthop: &Nexthop) -> io::Result<()> {
             port.as_deref().unwrap_or("-"),
             &mtu.to_string(),
             &groups.to_string(),
-            names::state(*admin, *health),
+            &state,
         ],
     )
 }

@@ -98,6 +98,29 @@ GrpIdx      NhIdx   Weight    Slots Gateway                     Netif State
 }
 
 #[test]
+fn a_next_hop_that_other_routes_lead_to_is_listed_with_its_way_or_as_dead() {
+    let (out, error, _) = run_tool(Fake::far(), super::run, "-o", false);
+    assert_eq!(error, None);
+    let lines: Vec<&str> = out.lines().skip(3).collect();
+    assert_eq!(
+        lines,
+        [
+            "     1     7 172.16.0.9                   rack   1500      1 up, through 192.0.2.11",
+            "     1     7 172.16.0.8                      -   1500      1 dead (unresolved)",
+        ]
+    );
+    let (out, ..) = run_tool(Fake::far(), super::run, "-rn", false);
+    assert!(
+        out.contains("198.18.0.0/16      172.16.0.9         UGS        rack\n"),
+        "{out}"
+    );
+    assert!(
+        out.contains("198.19.0.0/16      172.16.0.8         GS            -\n"),
+        "{out}"
+    );
+}
+
+#[test]
 fn words_become_commands() {
     let routes = |family: Option<Family>, wide| Command::Routes {
         of: family.into(),

@@ -58,7 +58,7 @@ fn print(out: &mut dyn Write, to: &str, answer: &RouteAnswer) -> io::Result<()> 
     match (chosen, route.paths.as_slice()) {
         (Some(path), _) => writeln!(out, "    gateway: {}", path.name())?,
         (None, [path]) if path.health == Health::Dead => {
-            writeln!(out, "    gateway: {} (dead)", path.name())?;
+            writeln!(out, "    gateway: {} ({})", path.name(), why_dead(path))?;
         }
         (None, [path]) => writeln!(out, "    gateway: {}", path.name())?,
         (None, paths) => paths
@@ -79,8 +79,9 @@ fn print_member(out: &mut dyn Write, route: &Route, path: &Path) -> io::Result<(
     if path.health == Health::Dead {
         return writeln!(
             out,
-            "    gateway: {} (dead: takes nothing; weight {}, {} of {} buckets when it returns)",
+            "    gateway: {} ({}: takes nothing; weight {}, {} of {} buckets when it returns)",
             path.name(),
+            why_dead(path),
             path.weight,
             path.buckets,
             route.buckets,
@@ -88,16 +89,27 @@ fn print_member(out: &mut dyn Write, route: &Route, path: &Path) -> io::Result<(
     }
     writeln!(
         out,
-        "    gateway: {} (weight {}, {} of {} buckets, {})",
+        "    gateway: {} (weight {}, {} of {} buckets, {}{})",
         path.name(),
         path.weight,
         path.buckets,
         route.buckets,
-        names::path_state(path)
+        names::path_state(path),
+        path.through
+            .map_or_else(String::new, |through| format!(", through {through}"))
     )
 }
 
+/// "dead", and why, if that is known.
+fn why_dead(path: &Path) -> String {
+    let causes = path.causes.iter().map(|cause| format!(", {cause}"));
+    format!("dead{}", causes.collect::<String>())
+}
+
 fn print_path(out: &mut dyn Write, route: &Route, path: &Path) -> io::Result<()> {
+    if let Some(through) = path.through {
+        writeln!(out, "    through: {through}")?;
+    }
     if let Some(port) = &path.port {
         writeln!(out, "  interface: {port}")?;
     }

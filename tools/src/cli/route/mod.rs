@@ -58,6 +58,7 @@ export writes it, or an MRT table (TABLE_DUMP_V2), each plain or gzip-compressed
   10.0.0.0/8    192.0.2.11,192.0.2.12*3          gateways, weights behind *
   10.1.0.0/16   192.0.2.11 192.0.2.12 -weight 3  the same
   10.2.0.0/16   -blackhole                       or -reject, or -iface PORT
+  10.4.0.0/16   172.16.0.9 -recursive            a gateway that other routes lead to
   10.3.0.0/16                                    by the gateways of -gateway
   -gateway GW,GW...      the gateways of prefixes that stand alone, and of an MRT table instead of its own
                          next hops; once for each family (with -4, IPv6 gateways are for IPv4)
@@ -86,6 +87,7 @@ modifiers:
   -ifp PORT              the port of the gateway before it
   -blackhole, -reject    drop what goes there, silently, or with 'host unreachable'; no gateway
   -mtu N                 the MTU of the path before it
+  -recursive             the gateways may be on no port's network: other routes lead to them, now or later
   -proto P -src A[:PORT] with get: the rest of the flow's 5-tuple
 
 options:
@@ -101,6 +103,7 @@ examples:
   route moves
   route get tcp 10.99.0.2:40000 203.0.113.10:80
   route add -6 default fe80::1%uplink
+  route add 198.51.100.0/24 172.16.0.9 -recursive
   route add -inet 10.0.0.0/8 -inet6 fe80::1%uplink
   route monitor --json
   route -fib 1 add default 10.2.0.1

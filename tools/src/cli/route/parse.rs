@@ -94,6 +94,8 @@ struct Said {
     length: Option<u8>,
     kind: Option<PathKind>,
     deadline: Option<u32>,
+    /// Gateways may be on no port's network.
+    recursive: bool,
     options: Options,
     protocol: Option<String>,
     source: Option<String>,
@@ -226,6 +228,7 @@ fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Fail
         }
         "deadline" => said.deadline = Some(words.parse("-deadline", "a number of seconds")?),
         "iface" | "interface" => said.kind = Some(PathKind::Interface),
+        "recursive" => said.recursive = true,
         "blackhole" => said.kind = Some(PathKind::Blackhole),
         "reject" => said.kind = Some(PathKind::Reject),
         "proto" => said.protocol = Some(words.value("-proto")?),
@@ -321,11 +324,11 @@ impl Said {
             return Ok(());
         }
         let of_path = self.defaults.mtu.is_some() || self.defaults.weight.is_some();
-        if self.options.is_empty() && !of_path {
+        if self.options.is_empty() && !of_path && !self.recursive {
             return Ok(());
         }
         usage(format!(
-            "{verb} takes no options of a route (-select, -sticky, -failback, -slow-start, -mtu, -weight): they go with \
+            "{verb} takes no options of a route (-select, -sticky, -failback, -slow-start, -mtu, -weight, -recursive): they go with \
              add and change"
         ))
     }
@@ -395,6 +398,9 @@ impl Said {
         check_mtu(destination, self.defaults.mtu).or_else(|line| usage(format!("-{line}")))?;
         let options = self.options.check(destination);
         options.or_else(|line| usage(format!("-{line}")))?;
+        if self.recursive && self.kind.is_some() {
+            return usage("-recursive goes with a gateway: leave it out, or name one");
+        }
         if let Some(kind @ (PathKind::Blackhole | PathKind::Reject)) = self.kind {
             // FreeBSD wants a gateway here and never uses it: taken, and told.
             return Ok(vec![PathSpec {
@@ -406,7 +412,8 @@ impl Said {
         if self.paths.is_empty() {
             return usage("no gateway: name one or several, or -iface PORT, -blackhole or -reject");
         }
-        for path in &self.paths {
+        for path in &mut self.paths {
+            path.recursive = self.recursive;
             check_weight(path.weight.unwrap_or(1), may_drain).or_else(usage)?;
             check_mtu(destination, path.mtu).or_else(|line| usage(format!("-{line}")))?;
         }

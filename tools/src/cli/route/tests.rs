@@ -57,6 +57,26 @@ fn an_add_prints_a_line_for_each_gateway() {
 }
 
 #[test]
+fn a_gateway_that_other_routes_lead_to_is_shown_with_what_it_goes_through() {
+    let (out, error, status) = route(Fake::far(), "get 198.18.0.1");
+    assert_eq!((error, status), (None, 0));
+    let lines: Vec<&str> = out.lines().skip(3).take(4).collect();
+    let wanted = [
+        "    gateway: 172.16.0.9",
+        "        fib: 0",
+        "    through: 192.0.2.11",
+        "  interface: rack",
+    ];
+    assert_eq!(lines, wanted);
+    let (out, ..) = route(Fake::far(), "get 198.19.0.1");
+    assert!(
+        out.contains("    gateway: 172.16.0.8 (dead, unresolved)\n"),
+        "{out}"
+    );
+    assert!(!out.contains("through:"), "{out}");
+}
+
+#[test]
 fn changes_and_deletes_print_freebsds_lines() {
     assert_eq!(
         prints("change 203.0.113.0/24 192.0.2.11 -weight 0"),

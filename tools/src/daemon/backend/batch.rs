@@ -221,6 +221,7 @@ impl Live {
     }
 
     fn path_spec(&self, fib: FibId, path: &PathInfo) -> PathSpec {
+        // Of a recursive one there is none: that is for routes to say.
         let port = self.control.ports().get(path.key.port);
         let has_port = matches!(path.key.kind, NhopKind::Gateway | NhopKind::Iface);
         let own_mtu = port
@@ -236,6 +237,7 @@ impl Live {
             port: port.filter(|_| named).map(|port| port.name.clone()),
             weight: Some(path.weight).filter(|weight| *weight != 1),
             mtu: Some(path.mtu).filter(|mtu| *mtu != own_mtu),
+            recursive: path.key.resolved().is_some(),
         }
     }
 }

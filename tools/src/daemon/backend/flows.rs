@@ -161,13 +161,7 @@ pub(super) fn nexthop(
     reader: &Reader,
 ) -> wire::FlowNexthop {
     // A next hop that is no more has a place, but no name.
-    let of = |key: NhopKey| {
-        (
-            kind(key.kind),
-            key.gateway,
-            Some(reader.port_name(key.port)),
-        )
-    };
+    let of = |key: NhopKey| (kind(key.kind), key.gateway, reader.port_of_pin(pin, &key));
     let (kind, gateway, port) = nhop.map_or_else(Default::default, of);
     wire::FlowNexthop {
         kind,

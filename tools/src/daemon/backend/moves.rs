@@ -19,6 +19,7 @@ use crate::wire::route::RouteDone;
 use route::FibId;
 use route::NhopKey;
 use route::PathInfo;
+use route::PortId;
 use route::Prefix;
 use stack::Now;
 use stack::control;
@@ -103,7 +104,8 @@ impl Foretold {
     /// A path as it would be. A next hop that is not there yet has no place.
     fn path(&self, info: &PathInfo) -> Path {
         let reader = self.forecast.reader();
-        let port = has_port(info.key.kind).then(|| reader.port_name(info.key.port));
+        let has_port = has_port(info.key.kind) && info.port() < PortId::END;
+        let port = has_port.then(|| reader.port_name(info.port()));
         let path = path(info, port, self.looked);
         if self.forecast.exists(info.pin()) {
             return path;
@@ -196,7 +198,7 @@ fn nexthop(key: Option<NhopKey>, reader: &Reader) -> Option<wire::MoveNexthop> {
     key.map(|key| wire::MoveNexthop {
         kind: kind(key.kind),
         gateway: key.gateway,
-        port: has_port(key.kind).then(|| reader.port_name(key.port)),
+        port: reader.port_of(&key),
     })
 }
 

@@ -41,6 +41,7 @@ impl Live {
             NexthopOrder::In => self.control.undrain_gateway(gateway, now),
         };
         done.map_err(|error| refused(&error))?;
+        self.control.settle(&mut self.host, now);
         let hit = self.control.nhops().into_iter();
         let hit = hit.filter(|n| n.key.gateway == Some(gateway));
         Ok(NexthopsSet {
@@ -54,11 +55,14 @@ impl Live {
             generation: n.generation.0,
             kind: kind(n.key.kind),
             gateway: n.key.gateway,
-            port: self.port_of(&n.key),
-            mtu: n.mtu,
+            port: self.port_of(n.key.kind, n.port()),
+            mtu: n.mtu_now(),
             admin: admin(n.admin),
             health: health(n.health),
             groups: u32::try_from(n.groups).unwrap_or(u32::MAX),
+            recursive: n.key.resolved().is_some(),
+            through: n.through.map(|through| through.gateway),
+            causes: self.causes(n.idx),
         }
     }
 }

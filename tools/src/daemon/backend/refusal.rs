@@ -29,6 +29,7 @@ pub(super) fn refused(error: &ControlError) -> CallError {
             (Reason::Busy, error.to_string())
         }
         ControlError::OwnGateway { .. }
+        | ControlError::NotRecursive(_)
         | ControlError::Family { .. }
         | ControlError::Connected { .. }
         | ControlError::NoTarget

@@ -19,7 +19,7 @@ use route::Change;
 use route::ChangeKind;
 use route::FibId;
 use route::Health;
-use route::NhopKey;
+use route::NhopIdx;
 use route::NhopKind;
 use route::OptionsAsked;
 use route::PathInfo;
@@ -171,7 +171,10 @@ impl Live {
         let pin = chosen.pin.map(|pin| wire::Pin {
             nexthop: pin.idx().0,
             generation: pin.generation().0,
-            name: reader.nhop(pin).map(|key| self.nexthop_name(&key)),
+            name: reader.nhop(pin).map(|key| {
+                let port = reader.port_of_pin(pin, &key);
+                wire::path_name(kind(key.kind), key.gateway, port.as_deref())
+            }),
             state: pin_state(reader.judge(pin)).into(),
         });
         wire::Choice {
@@ -219,7 +222,17 @@ impl Live {
     }
 
     pub(super) fn path(&self, info: &PathInfo, now: Now) -> wire::Path {
-        path(info, self.port_of(&info.key), now)
+        let port = self.port_of(info.key.kind, info.port());
+        wire::Path {
+            causes: self.causes(info.idx),
+            ..path(info, port, now)
+        }
+    }
+
+    /// Why a next hop is dead.
+    pub(super) fn causes(&self, idx: NhopIdx) -> Vec<String> {
+        let causes = self.control.down_causes(idx);
+        causes.iter().map(|cause| cause.name().into()).collect()
     }
 
     pub(super) fn port_name(&self, id: PortId) -> String {
@@ -227,12 +240,9 @@ impl Live {
         port.map_or_else(|| format!("port{}", id.0), |port| port.name.clone())
     }
 
-    pub(super) fn port_of(&self, key: &NhopKey) -> Option<String> {
-        has_port(key.kind).then(|| self.port_name(key.port))
-    }
-
-    fn nexthop_name(&self, key: &NhopKey) -> String {
-        wire::path_name(kind(key.kind), key.gateway, self.port_of(key).as_deref())
+    /// The port of a next hop; none of one to which no route leads.
+    pub(super) fn port_of(&self, kind: NhopKind, port: PortId) -> Option<String> {
+        (has_port(kind) && port < PortId::END).then(|| self.port_name(port))
     }
 
     /// A change, for monitors and the log.
@@ -259,7 +269,10 @@ impl Live {
 
     /// A next hop's new state, for monitors and the log.
     pub(super) fn health_news(&self, of: NhopHealth) -> News {
-        let name = self.nexthop_name(&of.key);
+        let is = self.control.nhop(of.idx);
+        let port = is.map_or(of.key.port, |is| is.port());
+        let port = self.port_of(of.key.kind, port);
+        let name = wire::path_name(kind(of.key.kind), of.key.gateway, port.as_deref());
         let causes: Vec<&str> = of.causes.iter().map(|cause| cause.name()).collect();
         let because = causes.join(" ");
         match (of.health, of.admin) {
@@ -272,7 +285,7 @@ impl Live {
         News::Nexthop {
             nexthop: of.idx.0,
             name,
-            port: self.port_of(&of.key),
+            port,
             admin: admin(of.admin),
             health: health(of.health),
         }
@@ -305,7 +318,7 @@ pub(super) fn path(info: &PathInfo, port: Option<String>, now: Now) -> wire::Pat
         gateway: info.key.gateway,
         port,
         weight: info.weight,
-        mtu: info.mtu,
+        mtu: info.mtu_now(),
         nexthop: info.idx.0,
         generation: info.generation.0,
         admin: match (info.weight, info.admin) {
@@ -318,6 +331,9 @@ pub(super) fn path(info: &PathInfo, port: Option<String>, now: Now) -> wire::Pat
         starting: info
             .start
             .map(|(percent, left)| wire::Starting { percent, left }),
+        recursive: info.key.resolved().is_some(),
+        through: info.through.map(|through| through.gateway),
+        causes: Vec::new(),
     }
 }
 
@@ -403,6 +419,7 @@ fn gateway(path: &wire::PathSpec) -> Answer<GatewaySpec> {
         addr,
         weight: path.weight,
         port: path.port.clone(),
+        recursive: path.recursive,
     })
 }
 

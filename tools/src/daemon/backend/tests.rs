@@ -49,6 +49,7 @@ mod fibs;
 mod limits;
 mod moves;
 mod ping;
+mod recursive;
 mod templates;
 
 /// A gateway whose control is the test's own thread.

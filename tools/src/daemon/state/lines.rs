@@ -88,6 +88,9 @@ struct Name {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     gateway: Option<IpAddr>,
     port: String,
+    /// Of a recursive one: the FIB that resolves it. It has no port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recursive: Option<u8>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     weight: Option<u32>,
 }
@@ -100,6 +103,7 @@ pub(super) fn write_group(group: &SavedGroup, ports: &Ports) -> String {
             kind: kind(name.key.kind),
             gateway: name.key.gateway,
             port: port.map_or_else(String::new, |port| port.name.clone()),
+            recursive: name.key.resolved().map(|(fib, _)| fib.0),
             weight: name.weight,
         }
     };
@@ -168,7 +172,13 @@ pub(super) fn read_group(line: &str, ports: &Ports) -> Result<SavedGroup, String
 
 /// A next hop by a port that is no more is nobody whom a route could name.
 fn name(place: u16, of: Name, ports: &Ports) -> SavedName {
-    let gone = route::PortId(u16::MAX - place);
+    if let (Some(fib), Some(gateway)) = (of.recursive, of.gateway) {
+        return SavedName {
+            key: NhopKey::recursive(FibId(fib), gateway),
+            weight: of.weight,
+        };
+    }
+    let gone = route::PortId(route::PortId::END.0 - 1 - place);
     let port = ports.named(&of.port).map(|port| port.id);
     let port = match of.kind {
         PathKind::Blackhole | PathKind::Reject => Some(route::PortId(0)),

@@ -72,6 +72,22 @@ fn a_group_is_read_as_it_was_written_by_the_names_of_ports() {
     assert!(read_group(&line[1..], &ports(&["rack"])).is_err());
 }
 
+#[test]
+fn a_recursive_next_hop_is_named_by_the_fib_that_resolves_it() {
+    let mut saved = group(1);
+    let far = NhopKey::recursive(route::FibId(3), [172, 16, 0, 1].into());
+    saved.names[0].key = far;
+    let line = write_group(&saved, &ports(&["uplink", "rack"]));
+    assert_eq!(read_group(&line, &ports(&["uplink", "rack"])), Ok(saved));
+    // Nor is a port that is no more mistaken for one.
+    let lost = read_group(&line, &ports(&["uplink"])).unwrap();
+    let found = lost
+        .names
+        .iter()
+        .filter(|name| name.key.resolved().is_some());
+    assert_eq!(found.count(), 1);
+}
+
 fn job(groups: Vec<SavedGroup>) -> Job {
     Job {
         groups,

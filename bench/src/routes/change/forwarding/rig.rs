@@ -107,6 +107,7 @@ fn spec(prefix: route::Prefix, hop: u16) -> RouteSpec {
         addr: gateway_addr(prefix.family(), hop),
         weight: None,
         port: None,
+        recursive: false,
     };
     RouteSpec {
         prefix,

@@ -122,6 +122,24 @@ fn kinds_and_ports_are_read() {
 }
 
 #[test]
+fn gateways_may_be_found_through_other_routes() {
+    for line in [
+        "add 10.0.0.0/8 172.16.0.1 172.16.0.2 -recursive",
+        "add -recursive 10.0.0.0/8 172.16.0.1 172.16.0.2",
+    ] {
+        let (_, paths) = added(line);
+        assert_eq!(paths.len(), 2);
+        assert!(paths.iter().all(|path| path.recursive), "{line}");
+    }
+    let (_, paths) = added("add 10.0.0.0/8 192.0.2.1");
+    assert!(!paths[0].recursive);
+    let wrong = "-recursive goes with a gateway: leave it out, or name one";
+    assert_eq!(bad("add 10.0.0.0/8 -blackhole -recursive"), wrong);
+    assert_eq!(bad("add 10.0.0.0/8 -iface rack -recursive"), wrong);
+    assert!(bad("delete 10.0.0.0/8 -recursive").starts_with("delete takes no options of a route"));
+}
+
+#[test]
 fn changes_drain_with_a_deadline() {
     let Command::Change(_, ask) = good("change 10.0.0.0/8 192.0.2.1 -weight 0 -deadline 600")
     else {

@@ -1,0 +1,155 @@
+//! Recursive next hops: their neighbours, and settling them after a change.
+//!
+//! `route` says where each has to go ([`route::Control::resolve`]); here the neighbour there is reserved before workers are
+//! told of it, and the one before is let go once no worker can use it. A next hop to which no route leads is dead,
+//! and returns as any other when one does. Pins are not touched: what changes is where packets go.
+
+use super::{Control, DownCause};
+use crate::host::{HostCmd, HostLink, HostReply};
+use crate::link::NO_NEIGH;
+use crate::ports::{Layer, is_link_local};
+use crate::time::Now;
+use arp::NeighIdx;
+use route::{Change, ChangeKind, FibId, MAX_CHAIN, NhopIdx, NhopInfo, NhopKey, PortId, Through};
+use std::net::IpAddr;
+
+impl Control {
+    /// Resolves recursive next hops anew, if anything has changed that they may depend on.
+    pub fn settle(&mut self, host: &mut dyn HostLink, now: Now) {
+        // A neighbour that is dead already may close a way that others have found; more than that waits for a tick.
+        for _ in 0..=MAX_CHAIN {
+            if !self.routes.take_unsettled() {
+                return;
+            }
+            let resolved = self.routes.resolve(|idx| self.may_pass(idx));
+            for (idx, through) in resolved {
+                self.settle_one(idx, through, host, now);
+            }
+        }
+    }
+
+    /// Whether others may go through a recursive next hop: nothing but its own resolution may speak against it.
+    pub(super) fn may_pass(&self, idx: NhopIdx) -> bool {
+        let causes = self.down_causes(idx);
+        causes.iter().all(|cause| *cause == DownCause::Unresolved)
+    }
+
+    fn settle_one(
+        &mut self,
+        idx: NhopIdx,
+        through: Option<Through>,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) {
+        let Some(is) = self.routes.nhop_info(idx) else {
+            return;
+        };
+        let lost = self.down_causes(idx).contains(&DownCause::Unresolved);
+        if is.through == through && through.is_none() == lost {
+            return;
+        }
+        let neigh = through.map(|to| self.neighbour_for(&is, &to, host));
+        match (through, neigh) {
+            (Some(to), Some(Ok(neigh))) => self.lead(&is, to, neigh, now),
+            // Without room for its neighbour there is no way either.
+            _ => {
+                self.set_down(idx, |d| (d.unresolved, d.neigh) = (true, false), now);
+                let before = self.routes.set_through(idx, None, NO_NEIGH);
+                self.let_go(before);
+            }
+        }
+    }
+
+    /// Sends the packets of a next hop there.
+    fn lead(&mut self, is: &NhopInfo, to: Through, neigh: u32, now: Now) {
+        let failed = to.on_link && self.has_failed(neigh);
+        let before = self.routes.set_through(is.idx, Some(to), neigh);
+        self.let_go(before.filter(|before| *before != neigh));
+        self.set_down(is.idx, |d| (d.unresolved, d.neigh) = (false, failed), now);
+        // Who waits for the neighbour before looks again.
+        self.wake_workers();
+    }
+
+    /// The neighbour on a way, reserved for this next hop unless it has it already.
+    fn neighbour_for(
+        &self,
+        is: &NhopInfo,
+        to: &Through,
+        host: &mut dyn HostLink,
+    ) -> Result<u32, ()> {
+        let same = |was: Through| (was.port, was.gateway) == (to.port, to.gateway);
+        if is.through.is_some_and(same) {
+            return Ok(is.neigh);
+        }
+        if !self.has_link(to.port) {
+            return Ok(NO_NEIGH);
+        }
+        match host.call(HostCmd::Reserve(to.port, to.gateway)) {
+            HostReply::Neigh(neigh) => Ok(neigh.0),
+            _ => Err(()),
+        }
+    }
+
+    /// Whether a port has neighbours.
+    pub(super) fn has_link(&self, port: PortId) -> bool {
+        let port = self.ports.get(port);
+        port.is_some_and(|port| matches!(port.layer, Layer::L2(_)))
+    }
+
+    /// Whether a neighbour is known not to answer: the host tells that once, to those that had it then.
+    fn has_failed(&self, neigh: u32) -> bool {
+        let watches = |n: &NhopInfo| n.through.is_none_or(|through| through.on_link);
+        let mut others = self.routes.nhops().filter(|n| n.neigh == neigh);
+        neigh != NO_NEIGH
+            && others.any(|n| {
+                let failed = || self.down_causes(n.idx).contains(&DownCause::Neighbour);
+                watches(&n) && failed()
+            })
+    }
+
+    fn let_go(&mut self, neigh: Option<u32>) {
+        if let Some(neigh) = neigh.filter(|neigh| *neigh != NO_NEIGH) {
+            let epoch = self.view.qsbr().advance();
+            self.let_go.push((epoch, NeighIdx(neigh)));
+        }
+    }
+
+    /// Gives back neighbours that no worker can use any more.
+    pub(super) fn release_passed(&mut self, host: &mut dyn HostLink) {
+        let view = &self.view;
+        self.let_go.retain(|(epoch, neigh)| {
+            let passed = view.qsbr().passed(*epoch);
+            if passed {
+                host.call(HostCmd::Release(*neigh));
+            }
+            !passed
+        });
+    }
+
+    /// The identity of a gateway that is on no port's network.
+    pub(super) fn recursive_key(fib: FibId, gateway: IpAddr) -> Option<NhopKey> {
+        let is_router = match gateway {
+            IpAddr::V4(v4) => !v4.is_broadcast() && !v4.is_multicast(),
+            IpAddr::V6(v6) => !v6.is_multicast(),
+        };
+        let nobody = gateway.is_unspecified() || gateway.is_loopback() || is_link_local(&gateway);
+        (is_router && !nobody).then(|| NhopKey::recursive(fib, gateway))
+    }
+
+    /// One line if a change has a gateway to which no route leads.
+    pub(super) fn lost_warning(&self, change: &Change) -> Option<String> {
+        let lost = change.paths.iter().find(|path| {
+            let is = self.routes.nhop_info(path.idx);
+            is.is_some_and(|is| {
+                is.key == path.key && is.key.resolved().is_some() && is.through.is_none()
+            })
+        })?;
+        let gateway = lost
+            .key
+            .gateway
+            .filter(|_| change.kind != ChangeKind::Deleted)?;
+        Some(format!(
+            "{gateway} is dead as yet: no route leads to it that does not lead through itself; it lives when one does"
+        ))
+    }
+}

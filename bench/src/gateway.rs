@@ -13,7 +13,7 @@ use stack::marks::Marks;
 use stack::path::{FlowTables, Path};
 use stack::ports::{Layer, Port, PortAddr, Ports};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The only port, and our address on it.
 pub(crate) const PORT: PortId = PortId(0);
@@ -24,8 +24,10 @@ const CAPACITY_V6: usize = 4096;
 
 /// The world: routes, neighbours, ports, flow tables.
 pub(crate) struct Gateway {
-    /// Keeps the truth alive behind its view.
-    _routes: route::Control,
+    /// The truth behind the view.
+    routes: Mutex<route::Control>,
+    /// The first next hop, for routes that come and go.
+    first: route::Path,
     pub(crate) view: Arc<route::View>,
     pub(crate) neigh: Arc<arp::View>,
     pub(crate) ports: Arc<ArcSwap<Ports>>,
@@ -47,7 +49,8 @@ impl Gateway {
         let (routes, view) = routes(threads, &paths);
         let start = Now(0).tick();
         Self {
-            _routes: routes,
+            routes: Mutex::new(routes),
+            first: paths[0],
             view,
             neigh,
             ports: Arc::new(ArcSwap::from_pointee(Ports(vec![port(port_mac)]))),
@@ -63,6 +66,18 @@ impl Gateway {
         let marks = Arc::new(Marks::default());
         let secret = GroupSecret([0x67; 16]);
         Path::new(Arc::clone(&self.view), &self.tables, slots, secret, marks)
+    }
+
+    /// Change of a route number `number`: a prefix that no packet matches is added, or deleted again.
+    pub(crate) fn change(&self, number: u64) -> Result<(), String> {
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let prefix = "240.0.0.0/24".parse().map_err(|_| "a bad prefix")?;
+        let changed = if number.is_multiple_of(2) {
+            routes.add(prefix, &[self.first], Secs(0)).map(drop)
+        } else {
+            routes.delete(prefix, None, Secs(0)).map(drop)
+        };
+        changed.map_err(|error| format!("a route change was refused: {error}"))
     }
 }
 
@@ -132,5 +147,20 @@ fn port(mac: Mac) -> Port {
         mtu: MTU,
         up: true,
         addrs: vec![PortAddr { addr: OWN, len: 24 }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_comes_and_goes() {
+        let mac = Mac([2, 0, 0, 0, 0, 1]);
+        let gateway = Gateway::new(1, 4096, Mac([2, 0, 0, 0, 0, 9]), &[mac, mac]);
+        for number in 0..4 {
+            assert_eq!(gateway.change(number), Ok(()), "{number}");
+        }
+        assert!(gateway.change(1).is_err(), "it is not there");
     }
 }

@@ -25,6 +25,16 @@ pub struct FiveTuple {
     pub proto: u8,
 }
 
+impl FiveTuple {
+    /// A number by which a router without a flow table spreads flows over next hops.
+    #[inline]
+    pub(crate) fn spread(&self) -> u32 {
+        let ports = u32::from(self.sport) << 16 | u32::from(self.dport);
+        let mixed = (self.src ^ self.dst.rotate_left(16) ^ ports).wrapping_mul(0x9e37_79b1);
+        mixed >> 16
+    }
+}
+
 /// One packet: what was read of it, and the room for what a way resolves.
 ///
 /// A cache line of its own, so that two threads' packets never share one.

@@ -7,15 +7,20 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use flowgate_bench::step::{self, Counts};
+use flowgate_bench::ways::Scene;
 use std::path::Path;
 
-const FLOWS: usize = 256;
+const SCENE: Scene = Scene {
+    flows: 256,
+    nexthops: 1,
+    churn: 0,
+};
 const PACKETS: usize = 64;
 
 /// Counts a way; being unable to is a failure, not a reason to skip.
 fn counts(way: &str) -> Counts {
     let program = Path::new(env!("CARGO_BIN_EXE_contention"));
-    step::count(program, way, FLOWS, PACKETS).expect("ptrace of a child is allowed here")
+    step::count(program, way, SCENE, PACKETS).expect("ptrace of a child is allowed here")
 }
 
 #[test]
@@ -64,6 +69,19 @@ fn a_shared_map_locks_one_shard_a_packet() {
     assert_eq!(counts.locked, 2.0, "{counts:?}");
     // With many CPUs there are so many shards that not every one meets both threads.
     assert!((0.1..=2.0).contains(&counts.shared_rmw), "{counts:?}");
+}
+
+#[test]
+fn a_reference_count_is_shared_though_the_cache_is_not() {
+    let counts = counts("pcpu-ref");
+    assert_eq!((counts.shared_rmw, counts.locked), (2.0, 2.0), "{counts:?}");
+}
+
+#[test]
+fn entering_a_left_right_table_is_locked_on_the_thread_s_own_line_only() {
+    let counts = counts("left-right");
+    assert_eq!(counts.shared_rmw, 0.0, "{counts:?}");
+    assert!(counts.locked >= 1.0, "{counts:?}");
 }
 
 #[test]

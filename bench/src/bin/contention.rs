@@ -12,8 +12,8 @@ fn main() -> ExitCode {
         Job::Measure(args) => contention::run(&args),
         Job::Traced {
             way,
-            flows,
+            scene,
             packets,
-        } => step::child::serve(way, flows, packets).map_err(|error| error.to_string()),
+        } => step::child::serve(way, scene, packets).map_err(|error| error.to_string()),
     })
 }

@@ -9,13 +9,22 @@ use std::collections::BTreeSet;
 use std::fs;
 
 /// Where a CPU sits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Seat {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Seat {
     /// Which of its core's hardware threads it is: cores are filled before their second threads.
-    sibling: usize,
-    package: usize,
-    core: usize,
-    cpu: usize,
+    pub(crate) sibling: usize,
+    pub(crate) package: usize,
+    pub(crate) core: usize,
+    pub(crate) cpu: usize,
+}
+
+/// A cache, and who shares it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Shared {
+    /// Like `L2 2048K`.
+    pub(crate) cache: String,
+    /// CPUs, like `0-3,8`.
+    pub(crate) cpus: String,
 }
 
 /// A machine, as far as it matters to the numbers.
@@ -31,8 +40,12 @@ pub(crate) struct Machine {
     pub(crate) cores: usize,
     /// The usable CPUs in the order in which threads are pinned to them: first a CPU of each core.
     pub(crate) cpus: Vec<usize>,
+    /// Package, core and hardware thread of each, in that order.
+    pub(crate) topology: Vec<Seat>,
     /// Sizes of the caches of the first of them, like `L2 2048K`.
     pub(crate) caches: Vec<String>,
+    /// Every data and unified cache of them, each once, with the CPUs that share it.
+    pub(crate) shared_caches: Vec<Shared>,
     /// Whether the processor says that it is virtual.
     pub(crate) virtual_machine: bool,
 }
@@ -55,7 +68,11 @@ impl Machine {
                 .collect::<BTreeSet<_>>()
                 .len(),
             cores: seats.iter().filter(|seat| seat.sibling == 0).count(),
-            caches: caches(cpus.first().copied().unwrap_or(0)),
+            caches: caches(cpus.first().copied().unwrap_or(0))
+                .map(|shared| shared.cache)
+                .collect(),
+            shared_caches: shared_caches(&cpus),
+            topology: seats,
             virtual_machine: info.split_whitespace().any(|word| word == "hypervisor"),
             cpus,
         })
@@ -70,6 +87,9 @@ impl Machine {
             plural(self.cores, "core"),
             plural(self.cpus.len(), "CPU"),
         ];
+        if self.cpus.len() > self.cores {
+            words.push("hardware threads after cores".into());
+        }
         words.extend(self.caches.iter().cloned());
         words.push(self.system.clone());
         if self.virtual_machine {
@@ -77,6 +97,15 @@ impl Machine {
         }
         words.join(", ")
     }
+}
+
+/// How many CPUs were busy on average in the last minute; 0 where the kernel does not say.
+pub(crate) fn load_average() -> f64 {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ')
+        .next()
+        .and_then(|word| word.parse().ok())
+        .unwrap_or(0.0)
 }
 
 /// The CPUs in the order in which threads are pinned to them.
@@ -124,8 +153,8 @@ fn system() -> String {
 }
 
 /// Data and unified caches of a CPU, nearest first.
-fn caches(cpu: usize) -> Vec<String> {
-    let cache = |index: usize| {
+fn caches(cpu: usize) -> impl Iterator<Item = Shared> {
+    let cache = move |index: usize| {
         let read = |what: &str| {
             let path = format!("/sys/devices/system/cpu/cpu{cpu}/cache/index{index}/{what}");
             fs::read_to_string(path)
@@ -133,9 +162,18 @@ fn caches(cpu: usize) -> Vec<String> {
                 .map(|text| text.trim().to_string())
         };
         let data = read("type")? != "Instruction";
-        data.then_some(format!("L{} {}", read("level")?, read("size")?))
+        data.then_some(Shared {
+            cache: format!("L{} {}", read("level")?, read("size")?),
+            cpus: read("shared_cpu_list").unwrap_or_default(),
+        })
     };
-    (0..8).filter_map(cache).collect()
+    (0..8).filter_map(cache)
+}
+
+/// The caches of all these CPUs, each once.
+fn shared_caches(cpus: &[usize]) -> Vec<Shared> {
+    let all: BTreeSet<Shared> = cpus.iter().flat_map(|cpu| caches(*cpu)).collect();
+    all.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -148,6 +186,10 @@ mod tests {
         assert!(!machine.cpus.is_empty());
         assert!((1..=machine.cpus.len()).contains(&machine.cores));
         assert!(machine.line().contains(&machine.model));
+        assert_eq!(machine.topology.len(), machine.cpus.len());
+        let mut sorted = machine.shared_caches.clone();
+        sorted.dedup();
+        assert_eq!(sorted, machine.shared_caches, "each cache once");
     }
 
     #[test]

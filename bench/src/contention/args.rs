@@ -1,8 +1,9 @@
 //! The command line of `contention`. Every value is checked here, before anything is measured.
 
 use crate::common::cli::{Refusal, command_line, prepare, refusal, seconds, within};
+use crate::common::memory::available;
 use crate::step;
-use crate::ways::{self, WAYS, WayInfo};
+use crate::ways::{self, MAX_NEXTHOPS, Scene, WAYS, WayInfo};
 use clap::Parser;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,11 +11,18 @@ use std::path::PathBuf;
 /// The most threads that can be asked for: one for each owner slot.
 const MAX_THREADS: usize = flowtable::SLOTS;
 /// The most flows in all threads together, so that every client has an address of its own.
-const MAX_FLOWS: usize = 8_000_000;
+const MAX_FLOWS: usize = 64 << 20;
+/// Bytes that a flow takes at most while a point is measured: packets, both tables that are checked, a map's entry.
+const FLOW_BYTES: usize = 400;
+/// The most route changes a second.
+const MAX_CHURN: usize = 100_000;
 
 const EXAMPLES: &str = "Examples:
   contention --threads 1,2,4,8,16 --out results
-  contention --threads 1,2 --ways freebsd8,flowgate --seconds-per-point 0.2 --out /tmp/c";
+  contention --threads 1,2 --ways freebsd8,flowgate --seconds-per-point 0.2 --out /tmp/c
+  contention --threads 1,2,4,8 --flows 1,10000,1000000 --nexthops 1,8 --churn 0,200 --out results
+
+Exit status: 0 measured; 1 something failed, or there is not the memory for it; 2 the command line is wrong.";
 
 /// How ways of resolving a packet's output scale with threads: locks and reference counts against what
 /// Flowgate does.
@@ -26,9 +34,20 @@ struct Cli {
           value_parser = |s: &str| within(s, 1, MAX_THREADS))]
     threads: Vec<usize>,
 
-    /// Flows a thread
-    #[arg(long, value_name = "N", default_value = "10000", value_parser = |s: &str| within(s, 1, MAX_FLOWS))]
-    flows: usize,
+    /// Flows a thread; several numbers are measured one after the other
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "10000",
+          value_parser = |s: &str| within(s, 1, MAX_FLOWS))]
+    flows: Vec<usize>,
+
+    /// Next hops of the default route; several numbers are measured one after the other
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "1",
+          value_parser = |s: &str| within(s, 1, MAX_NEXTHOPS))]
+    nexthops: Vec<usize>,
+
+    /// Route changes a second, of a prefix that no packet matches; several numbers are measured one after the other
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "0",
+          value_parser = |s: &str| within(s, 0, MAX_CHURN))]
+    churn: Vec<usize>,
 
     /// Seconds that each way is measured at each number of threads in each run
     #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
@@ -47,7 +66,7 @@ struct Cli {
           value_parser = |s: &str| within(s, 0, 100_000))]
     count_packets: usize,
 
-    /// Folder for contention.csv, .json, .svg and .png; made if it is not there
+    /// Folder for contention.csv, .json, .svg and .png (a picture for each scene); made if it is not there
     #[arg(long, value_name = "DIR", required_unless_present = "traced_way")]
     out: Option<PathBuf>,
 
@@ -61,8 +80,8 @@ struct Cli {
 pub struct Args {
     /// Numbers of threads, ascending, each once, 1 among them.
     pub threads: Vec<usize>,
-    /// Flows a thread.
-    pub flows: usize,
+    /// Flows, next hops and route changes that are measured, one after the other.
+    pub scenes: Vec<Scene>,
     /// Seconds that a point is measured in each run.
     pub seconds_per_point: f64,
     /// Number of runs.
@@ -86,8 +105,8 @@ pub enum Job {
     Traced {
         /// How.
         way: &'static WayInfo,
-        /// Flows a thread.
-        flows: usize,
+        /// With what.
+        scene: Scene,
         /// Packets a thread.
         packets: usize,
     },
@@ -102,24 +121,26 @@ pub fn parse(argv: &[OsString]) -> Result<Job, Refusal> {
     if let Some(way) = cli.traced_way {
         return Ok(Job::Traced {
             way,
-            flows: cli.flows,
+            scene: scenes(&cli)[0],
             packets: cli.count_packets,
         });
     }
+    let scenes = scenes(&cli);
     let threads = with_one(cli.threads);
     let most = threads.last().copied().unwrap_or(1);
-    if cli.flows * most > MAX_FLOWS {
-        let fits = MAX_FLOWS / most;
+    let flows = scenes.iter().map(|scene| scene.flows).max().unwrap_or(1);
+    let room = available().map_or(MAX_FLOWS, |bytes| bytes.max(0) as usize / FLOW_BYTES);
+    let fits = room.min(MAX_FLOWS) / most;
+    if flows > fits {
         return Err(Refusal::Wrong(format!(
-            "error: {} flows for each of {most} threads are too many: --flows {fits} would fit",
-            cli.flows
+            "error: {flows} flows for each of {most} threads are too many for this machine: --flows {fits} would fit"
         )));
     }
     let out = cli.out.unwrap_or_default();
     prepare(&out)?;
     Ok(Job::Measure(Args {
         threads,
-        flows: cli.flows,
+        scenes,
         seconds_per_point: cli.seconds_per_point,
         runs: cli.runs,
         ways: in_order(&cli.ways),
@@ -127,6 +148,21 @@ pub fn parse(argv: &[OsString]) -> Result<Job, Refusal> {
         out,
         command: command_line("contention", argv),
     }))
+}
+
+/// Every number of flows with every number of next hops and of changes.
+fn scenes(cli: &Cli) -> Vec<Scene> {
+    let mut scenes = Vec::new();
+    for flows in &cli.flows {
+        for nexthops in &cli.nexthops {
+            scenes.extend(cli.churn.iter().map(|churn| Scene {
+                flows: *flows,
+                nexthops: *nexthops,
+                churn: *churn,
+            }));
+        }
+    }
+    scenes
 }
 
 /// Sorted, each once, 1 among them.

@@ -1,24 +1,28 @@
 //! The report as comma-separated values: one line a point. The first three columns are fixed.
 
 use super::report::{Report, Row, Series};
+use crate::ways::Scene;
 use std::fmt::Write;
 
 /// The names of the columns.
 const HEADER: &str = "way,threads,mpps,mpps_min,mpps_max,ns_per_packet,cpu_ns_per_packet,cpu_share,efficiency,spread_percent,runs,\
                       shared_rmw_per_packet,shared_stores_per_packet,locked_per_packet,\
-                      instructions_per_packet,oversubscribed";
+                      instructions_per_packet,oversubscribed,flows_per_thread,next_hops,churn_per_second,changes_per_second,\
+                      usl_sigma,usl_kappa,usl_residual_percent";
 
 /// Header and one line a point. What was not counted is empty.
-pub(super) fn render(report: &Report) -> String {
+pub(super) fn render(reports: &[Report]) -> String {
     let mut out = format!("{HEADER}\n");
-    for (series, row) in report.rows() {
-        // Writing to a String cannot fail.
-        let _ = write_row(&mut out, series, row);
+    for report in reports {
+        for (series, row) in report.rows() {
+            // Writing to a String cannot fail.
+            let _ = write_row(&mut out, report.scene, series, row);
+        }
     }
     out
 }
 
-fn write_row(out: &mut String, series: &Series, row: &Row) -> std::fmt::Result {
+fn write_row(out: &mut String, scene: Scene, series: &Series, row: &Row) -> std::fmt::Result {
     write!(
         out,
         "{},{},{:.4},{:.4},{:.4},{:.3},{:.3},{:.3},{:.4},{:.2},{}",
@@ -42,7 +46,25 @@ fn write_row(out: &mut String, series: &Series, row: &Row) -> std::fmt::Result {
         )?,
         Err(_) => write!(out, ",,,,")?,
     }
-    writeln!(out, ",{}", row.oversubscribed)
+    let Scene {
+        flows,
+        nexthops,
+        churn,
+    } = scene;
+    let changes = row.changes;
+    let oversubscribed = row.oversubscribed;
+    write!(
+        out,
+        ",{oversubscribed},{flows},{nexthops},{churn},{changes:.1}"
+    )?;
+    match &series.usl {
+        Ok(law) => writeln!(
+            out,
+            ",{:.5},{:.6},{:.2}",
+            law.sigma, law.kappa, law.residual_percent
+        ),
+        Err(_) => writeln!(out, ",,,"),
+    }
 }
 
 #[cfg(test)]
@@ -52,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_columns_begin_with_way_threads_and_mpps() {
-        let csv = render(&sample());
+        let csv = render(&[sample()]);
         let mut lines = csv.lines();
         assert!(
             lines
@@ -68,7 +90,7 @@ mod tests {
 
     #[test]
     fn every_line_has_as_many_fields_as_the_header() {
-        let csv = render(&sample());
+        let csv = render(&[sample()]);
         assert_eq!(csv.lines().count(), 1 + 6);
         let fields = |line: &str| line.split(',').count();
         assert!(csv.lines().all(|line| fields(line) == fields(HEADER)));
@@ -76,11 +98,11 @@ mod tests {
 
     #[test]
     fn what_was_not_counted_is_empty_and_not_zero() {
-        let csv = render(&sample());
+        let csv = render(&[sample()]);
         let row = csv
             .lines()
             .find(|line| line.starts_with("rwlock,4,"))
             .expect("a row");
-        assert!(row.ends_with(",,,,,true"), "{row}");
+        assert!(row.ends_with(",,,,,true,10,8,200,0.0,,,"), "{row}");
     }
 }

@@ -10,8 +10,9 @@
 use super::args::Args;
 use crate::clock;
 use crate::common::cpu;
+use crate::common::pace::Pace;
 use crate::traffic::{FiveTuple, Packet, Tick, Traffic};
-use crate::ways::{BURST, Way, Worker, is_resolved};
+use crate::ways::{BURST, Scene, Way, Worker, is_resolved};
 use crossbeam_utils::CachePadded;
 use std::sync::atomic::{
     AtomicU32,
@@ -63,11 +64,13 @@ pub(super) struct Run {
     pub(super) cpu_ns: f64,
     /// CPU time that the threads had, as a share of the time that passed; less than 1 if they had to wait.
     pub(super) cpu_share: f64,
+    /// Route changes a second that were really made.
+    pub(super) changes: f64,
 }
 
 impl Run {
     /// Of all threads' work together.
-    fn of(threads: &[Work]) -> Self {
+    fn of(threads: &[Work], changes: f64) -> Self {
         let sum = |of: fn(&Work) -> f64| threads.iter().map(of).sum::<f64>();
         let packets = sum(|work| work.packets as f64);
         let cpu = sum(|work| work.cpu.as_secs_f64());
@@ -75,6 +78,7 @@ impl Run {
             mpps: sum(|work| work.packets as f64 / work.wall.as_secs_f64() / 1e6),
             cpu_ns: cpu / packets * 1e9,
             cpu_share: cpu / sum(|work| work.wall.as_secs_f64()),
+            changes,
         }
     }
 }
@@ -89,10 +93,11 @@ struct Work {
 
 /// One run with the threads of `traffic`.
 ///
-/// Thread `i` runs on `cpus[i % cpus.len()]`.
+/// Thread `i` runs on `cpus[i % cpus.len()]`; who changes routes runs where there is room.
 pub(super) fn point(
     way: &dyn Way,
     traffic: &Traffic,
+    scene: Scene,
     cpus: &[usize],
     args: &Args,
 ) -> Result<Run, String> {
@@ -102,10 +107,18 @@ pub(super) fn point(
         let spawn = |thread: usize| {
             let (pulse, ready) = (&pulse, ready.clone());
             let cpu = cpus[thread % cpus.len()];
-            scope.spawn(move || one_thread(way, traffic, thread, cpu, ready, pulse))
+            scope.spawn(move || {
+                let place = Place {
+                    thread,
+                    cpu,
+                    nexthops: scene.nexthops,
+                };
+                one_thread(way, traffic, place, ready, pulse)
+            })
         };
         let threads: Vec<_> = (0..traffic.threads()).map(spawn).collect();
         drop(ready);
+        let control = scope.spawn(|| change_routes(way, scene.churn, &pulse));
         // Fewer are ready only if one has failed: then there is nothing to wait for.
         if readies.iter().count() == threads.len() {
             pulse.pass(warm_up(args));
@@ -120,26 +133,56 @@ pub(super) fn point(
         };
         // All are joined before the first failure counts: a scope must not meet a panic by itself.
         let works: Vec<Result<Work, String>> = threads.into_iter().map(joined).collect();
-        Ok(Run::of(
-            &works.into_iter().collect::<Result<Vec<Work>, String>>()?,
-        ))
+        let changes = control.join().map_err(|_| "control panicked")??;
+        let works = works.into_iter().collect::<Result<Vec<Work>, String>>()?;
+        Ok(Run::of(&works, changes))
     })
+}
+
+/// Changes routes until the run ends, `churn` times a second; how many a second were made.
+fn change_routes(way: &dyn Way, churn: usize, pulse: &Pulse) -> Result<f64, String> {
+    if churn == 0 {
+        return Ok(0.0);
+    }
+    let (began, mut pace, mut made) = (clock::now(), Pace::new(churn as f64), 0);
+    let pause = Duration::from_secs_f64(0.5 / churn as f64);
+    while pulse.phase.load(Acquire) != STOP {
+        if pace.take(began.elapsed()) {
+            way.change(made)?;
+            made += 1;
+        } else {
+            clock::sleep(pause);
+        }
+    }
+    Ok(made as f64 / began.elapsed().as_secs_f64())
+}
+
+/// Which thread it is, and where.
+#[derive(Clone, Copy)]
+struct Place {
+    thread: usize,
+    cpu: usize,
+    nexthops: usize,
 }
 
 /// A thread's part of a run.
 fn one_thread(
     way: &dyn Way,
     traffic: &Traffic,
-    thread: usize,
-    on: usize,
+    place: Place,
     ready: Sender<()>,
     pulse: &Pulse,
 ) -> Result<Work, String> {
-    cpu::pin(on)?;
+    let Place {
+        thread,
+        cpu,
+        nexthops,
+    } = place;
+    cpu::pin(cpu)?;
     // Made here, so that the memory is this CPU's.
     let mut batch = traffic.packets_of(thread);
     let mut worker = way.worker(thread);
-    verify(&mut *worker, &mut batch, pulse.tick.load(Relaxed))?;
+    verify(&mut *worker, &mut batch, nexthops, pulse.tick.load(Relaxed))?;
     // The main thread counts the readies; it is there as long as this thread is.
     let _ = ready.send(());
     drop(ready);
@@ -152,7 +195,7 @@ fn one_thread(
         wall: began.elapsed(),
         cpu: clock::thread_cpu() - cpu,
     };
-    verify(&mut *worker, &mut batch, pulse.tick.load(Relaxed))?;
+    verify(&mut *worker, &mut batch, nexthops, pulse.tick.load(Relaxed))?;
     Ok(work)
 }
 
@@ -198,14 +241,20 @@ impl<'t> Feed<'t> {
 }
 
 /// Whether the worker really resolves: every packet, emptied before, once more.
-fn verify(worker: &mut dyn Worker, packets: &mut [Packet], now: Tick) -> Result<(), String> {
+fn verify(
+    worker: &mut dyn Worker,
+    packets: &mut [Packet],
+    nexthops: usize,
+    now: Tick,
+) -> Result<(), String> {
     for packet in &mut *packets {
         (packet.nhop, packet.link) = (0, [0; 14]);
     }
     packets
         .chunks_mut(BURST)
         .for_each(|burst| worker.burst(burst, now));
-    match packets.iter().filter(|packet| !is_resolved(packet)).count() {
+    let wrong = |packet: &&Packet| !is_resolved(packet, nexthops);
+    match packets.iter().filter(wrong).count() {
         0 => Ok(()),
         wrong => Err(format!(
             "{wrong} of {} packets were not resolved",
@@ -232,13 +281,14 @@ mod tests {
             wall: Duration::from_secs(2),
             cpu: Duration::from_secs(cpu),
         };
-        let run = Run::of(&[work(4_000_000, 2), work(8_000_000, 1)]);
+        let run = Run::of(&[work(4_000_000, 2), work(8_000_000, 1)], 200.0);
         assert_eq!(
             run,
             Run {
                 mpps: 6.0,
                 cpu_ns: 250.0,
-                cpu_share: 0.75
+                cpu_share: 0.75,
+                changes: 200.0,
             }
         );
     }
@@ -248,14 +298,22 @@ mod tests {
         let mut args = super::super::report::tests::sample().args;
         args.seconds_per_point = 0.01;
         let cpus = crate::common::machine::Machine::detect()?.cpus;
-        point(way, &Traffic::new(40, 2), &cpus, &args)
+        let scene = Scene {
+            flows: 40,
+            nexthops: 2,
+            churn: 1000,
+        };
+        point(way, &Traffic::new(40, 2), scene, &cpus, &args)
     }
 
     #[test]
     fn a_point_is_measured() {
         let way = crate::ways::by_name("arcswap").expect("a way");
-        let run = tried(&*(way.build)(&Traffic::new(40, 2))).expect("measured");
-        assert!(run.mpps > 0.0 && run.cpu_ns > 0.0, "{run:?}");
+        let run = tried(&*(way.build)(&Traffic::new(40, 2), 2)).expect("measured");
+        assert!(
+            run.mpps > 0.0 && run.cpu_ns > 0.0 && run.changes > 0.0,
+            "{run:?}"
+        );
     }
 
     #[test]
@@ -267,14 +325,34 @@ mod tests {
                 assert_eq!(thread, 0, "made to fail");
                 Box::new(Idle)
             }
+            fn change(&self, _number: u64) -> Result<(), String> {
+                Ok(())
+            }
         }
         assert!(tried(&Broken).is_err());
     }
 
     #[test]
+    fn a_change_that_is_refused_fails_the_point() {
+        /// Resolves as a real one, and changes nothing.
+        struct Stuck(Box<dyn Way>);
+        impl Way for Stuck {
+            fn worker(&self, thread: usize) -> Box<dyn Worker + '_> {
+                self.0.worker(thread)
+            }
+            fn change(&self, _number: u64) -> Result<(), String> {
+                Err("made to fail".into())
+            }
+        }
+        let way = crate::ways::by_name("arcswap").expect("a way");
+        let stuck = Stuck((way.build)(&Traffic::new(40, 2), 2));
+        assert_eq!(tried(&stuck), Err("made to fail".into()));
+    }
+
+    #[test]
     fn a_worker_that_does_not_resolve_is_found_out() {
         let mut packets = vec![Packet::default(); 40];
-        let found = verify(&mut Idle, &mut packets, 0);
+        let found = verify(&mut Idle, &mut packets, 1, 0);
         assert_eq!(found, Err("40 of 40 packets were not resolved".into()));
     }
 

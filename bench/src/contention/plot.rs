@@ -2,10 +2,13 @@
 //! and shared read-modify-writes at its line's end.
 
 use super::report::{Report, Series, disturbance};
+use super::usl::Usl;
 use crate::chart::{Chart, Ideal, Line};
 
 /// The way that is drawn thicker.
 const OURS: &str = "flowgate";
+/// Pieces of a model's curve.
+const CURVE: u8 = 32;
 
 /// What is drawn.
 pub(super) fn chart(report: &Report) -> Chart {
@@ -34,12 +37,24 @@ pub(super) fn chart(report: &Report) -> Chart {
 fn how(report: &Report) -> Vec<String> {
     vec![
         format!(
-            "The same work in each way: next hop and link header for a packet of one of {} flows a thread, one \
-             default route. Median of {} run(s); bars: least and most. Higher is better.",
-            report.args.flows, report.args.runs
+            "The same work in each way: a packet's next hop and link header. {}. Median of {} run(s); bars: least \
+             and most. Higher is better.",
+            super::described(report.scene),
+            report.args.runs
         ),
+        model(report),
         report.machine.line(),
     ]
+}
+
+/// What the thin dashes are, and what is not claimed.
+fn model(report: &Report) -> String {
+    match report.series.iter().find_map(|series| series.usl.as_ref().err()) {
+        None => "Thin dashes: the Universal Scalability Law, fitted where every thread has a CPU; nothing is drawn or \
+                 claimed beyond what was measured."
+            .into(),
+        Some(why) => format!("No model is fitted: {why}."),
+    }
 }
 
 /// What the fastest way on one thread would reach if every CPU added as much as the first.
@@ -85,8 +100,15 @@ fn line(series: &Series) -> Line {
             .iter()
             .map(|row| (row.threads as f64, row.mpps))
             .collect(),
-        fit: Vec::new(),
+        fit: series.usl.as_ref().map(curve).unwrap_or_default(),
     }
+}
+
+/// A law over the numbers of threads that it was fitted to, and no further.
+fn curve(law: &Usl) -> Vec<(f64, f64)> {
+    let most = (law.most_threads as f64).ln();
+    let threads = (0..=CURVE).map(|i| (most * f64::from(i) / f64::from(CURVE)).exp());
+    threads.map(|n| (n, law.rate(n))).collect()
 }
 
 #[cfg(test)]
@@ -111,5 +133,20 @@ mod tests {
         }
         assert!(svg.contains("than CPUs (2)"));
         assert!(svg.contains("5.0 Mpps on 2 CPUs"));
+        assert!(svg.contains("No model is fitted: 2 number(s)"));
+    }
+
+    #[test]
+    fn a_law_is_drawn_as_far_as_it_was_fitted() {
+        let law = Usl {
+            one: 10.0,
+            sigma: 0.1,
+            kappa: 0.0,
+            residual_percent: 1.0,
+            most_threads: 8,
+        };
+        let curve = curve(&law);
+        assert_eq!(curve.first(), Some(&(1.0, 10.0)));
+        assert!(curve.last().is_some_and(|(n, _)| (n - 8.0).abs() < 1e-9));
     }
 }

@@ -2,10 +2,11 @@
 
 use super::args::Args;
 use super::measure::Run;
+use super::usl::{self, Usl};
 use crate::common::machine::Machine;
 use crate::common::stats::Summary;
 use crate::step::Counts;
-use crate::ways::WayInfo;
+use crate::ways::{Scene, WayInfo};
 
 /// A way at a number of threads.
 #[derive(Clone, Debug)]
@@ -51,6 +52,8 @@ pub(super) struct Row {
     pub(super) efficiency: f64,
     /// More threads than CPUs: says little about sharing.
     pub(super) oversubscribed: bool,
+    /// Route changes a second that were made meanwhile.
+    pub(super) changes: f64,
 }
 
 impl Row {
@@ -72,15 +75,19 @@ pub(super) struct Series {
     pub(super) rows: Vec<Row>,
     /// What one packet does to memory, or why that is not known.
     pub(super) counts: Result<Counts, String>,
+    /// How it scales where every thread has a CPU, or why that cannot be said.
+    pub(super) usl: Result<Usl, String>,
 }
 
-/// The whole result.
+/// The result of a scene.
 #[derive(Clone, Debug)]
 pub(super) struct Report {
     /// What was asked for.
     pub(super) args: Args,
     /// Where it ran.
     pub(super) machine: Machine,
+    /// What packets and routes were like.
+    pub(super) scene: Scene,
     /// By way.
     pub(super) series: Vec<Series>,
 }
@@ -90,15 +97,18 @@ impl Report {
     pub(super) fn new(
         args: &Args,
         machine: Machine,
+        scene: Scene,
         points: Vec<Point>,
         counts: Vec<Result<Counts, String>>,
     ) -> Self {
         let cpus = machine.cpus.len();
         let series = args.ways.iter().zip(counts).map(|(way, counts)| {
             let own = points.iter().filter(|point| point.way.name == way.name);
+            let rows = rows(own, cpus);
             Series {
                 way,
-                rows: rows(own, cpus),
+                usl: law(&rows),
+                rows,
                 counts,
             }
         });
@@ -106,6 +116,7 @@ impl Report {
         Self {
             args: args.clone(),
             machine,
+            scene,
             series,
         }
     }
@@ -138,9 +149,23 @@ fn rows<'a>(points: impl Iterator<Item = &'a Point>, cpus: usize) -> Vec<Row> {
             ns_per_packet: 1e3 * point.threads as f64 / mpps.median,
             efficiency: mpps.median / (one * point.threads as f64),
             oversubscribed: point.threads > cpus,
+            changes: median(|run| run.changes)?,
         })
     };
     points.filter_map(row).collect()
+}
+
+/// The law of the rows with a CPU for each thread.
+fn law(rows: &[Row]) -> Result<Usl, String> {
+    let fits = rows.iter().filter(|row| !row.oversubscribed);
+    let points: Vec<_> = fits
+        .map(|row| usl::Point {
+            threads: row.threads,
+            median: row.mpps.median,
+            runs: &row.runs,
+        })
+        .collect();
+    Usl::fit(&points)
 }
 
 /// The warning when threads outnumber CPUs.
@@ -175,12 +200,18 @@ pub(super) mod tests {
     use super::*;
     use crate::ways::WAYS;
 
+    const SCENE: Scene = Scene {
+        flows: 10,
+        nexthops: 8,
+        churn: 200,
+    };
+
     /// A report of two ways at 1, 2 and 4 threads on two CPUs.
     pub(in crate::contention) fn sample() -> Report {
         let ways = vec![&WAYS[0], &WAYS[1]];
         let args = Args {
             threads: vec![1, 2, 4],
-            flows: 10,
+            scenes: vec![SCENE],
             seconds_per_point: 1.0,
             runs: 3,
             ways: ways.clone(),
@@ -194,7 +225,9 @@ pub(super) mod tests {
             packages: 1,
             cores: 2,
             cpus: vec![0, 1],
+            topology: Vec::new(),
             caches: vec!["L2 1M".into()],
+            shared_caches: Vec::new(),
             virtual_machine: false,
         };
         let mut points = Point::all(&ways, &args.threads);
@@ -204,6 +237,7 @@ pub(super) mod tests {
                 mpps: mpps * (i / 3 + 1) as f64,
                 cpu_ns: 90.0,
                 cpu_share: if i == 1 { 0.5 } else { 1.0 },
+                changes: 0.0,
             };
             point.runs = runs[i % 3].iter().map(run).collect();
         }
@@ -217,6 +251,7 @@ pub(super) mod tests {
         Report::new(
             &args,
             machine,
+            SCENE,
             points,
             vec![Ok(counts), Err("no ptrace".into())],
         )

@@ -16,8 +16,10 @@ fn write_all(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(out, "\n{}", report.machine.line())?;
     writeln!(
         out,
-        "{} flows a thread, one default route; median of {} run(s) of {} s\n",
-        report.args.flows, report.args.runs, report.args.seconds_per_point
+        "{}; median of {} run(s) of {} s\n",
+        super::described(report.scene),
+        report.args.runs,
+        report.args.seconds_per_point
     )?;
     writeln!(
         out,
@@ -59,6 +61,11 @@ fn write_row(out: &mut String, series: &Series, row: &Row) -> std::fmt::Result {
     )
 }
 
+/// Whether route changes could not keep up.
+fn lags(report: &Report, row: &Row) -> bool {
+    row.changes < 0.9 * report.scene.churn as f64
+}
+
 /// One letter that says what to think of a row.
 fn mark(row: &Row) -> char {
     match row {
@@ -89,6 +96,22 @@ fn write_notes(out: &mut String, report: &Report) -> std::fmt::Result {
                 series.way.name, series.way.about
             )?,
         }
+    }
+    for series in &report.series {
+        match &series.usl {
+            Ok(law) => writeln!(out, "{:<10} {}", series.way.name, law.line())?,
+            Err(why) => {
+                writeln!(out, "no model (USL) is fitted: {why}")?;
+                break;
+            }
+        }
+    }
+    for (series, row) in report.rows().filter(|(_, row)| lags(report, row)) {
+        writeln!(
+            out,
+            "{:<10} x {}: only {:.0} of {} route changes a second were made",
+            series.way.name, row.threads, row.changes, report.scene.churn
+        )?;
     }
     let crowded = oversubscription(&report.args.threads, report.machine.cpus.len());
     for warning in [crowded, disturbance(report)].into_iter().flatten() {
@@ -131,5 +154,10 @@ mod tests {
     fn what_was_not_counted_says_why() {
         let text = render(&sample());
         assert!(text.contains("not counted: no ptrace"));
+        assert!(
+            text.contains("no model (USL) is fitted: 2 number(s)"),
+            "{text}"
+        );
+        assert!(text.contains("only 0 of 200 route changes"), "{text}");
     }
 }

@@ -110,9 +110,11 @@ pub(super) fn measure(job: &Job, attack: Attack, heap: Heap) -> Result<Vec<Sampl
         metas(&packets, proto, &seen)
     };
     let least = job.least();
-    let mut quiet = Spent::default();
-    while quiet.wall < least {
-        victim.decide(&known(), &DATA, Decide::Cached, &mut quiet);
+    let (mut warm, mut quiet) = (Spent::default(), Spent::default());
+    for spent in [&mut warm, &mut quiet] {
+        while spent.wall < least {
+            victim.decide(&known(), &DATA, Decide::Cached, spent);
+        }
     }
     let mut uncached = Spent::default();
     while uncached.wall < least {
@@ -120,9 +122,9 @@ pub(super) fn measure(job: &Job, attack: Attack, heap: Heap) -> Result<Vec<Sampl
     }
     let memory = heap.now();
     // The table is full of the attack before anything counts.
-    let mut warm = Spent::default();
-    while warm.pieces < 2 * job.flows as u64 {
-        victim.decide(&new(), &seen, Decide::Cached, &mut warm);
+    let mut filling = Spent::default();
+    while filling.pieces < 2 * job.flows as u64 {
+        victim.decide(&new(), &seen, Decide::Cached, &mut filling);
         victim.decide(&known(), &DATA, Decide::Cached, &mut Spent::default());
     }
     let (mut flooded, mut attacking) = (Spent::default(), Spent::default());

@@ -23,7 +23,7 @@ mod report;
 mod trace;
 mod world;
 
-use crate::common::machine::Machine;
+use crate::common::machine::{Machine, load_average};
 use crate::common::memory::Heap;
 use args::{Args, Wish};
 use job::Job;
@@ -47,6 +47,7 @@ pub fn run(wish: &Wish, heap: fn() -> usize) -> Result<(), String> {
 
 fn measure(args: &Args) -> Result<(), String> {
     let machine = Machine::detect()?;
+    let busy = load_average();
     eprintln!("{}", machine.line());
     Job::all(args, 1).iter().try_for_each(Job::fits)?;
     let mut samples = Vec::new();
@@ -58,7 +59,7 @@ fn measure(args: &Args) -> Result<(), String> {
     }
     let wanted = |section| args.plan.iter().any(|(one, _)| *one == section);
     samples.retain(|sample| wanted(sample.series.section));
-    let report = Report::new(args, machine, samples);
+    let report = Report::new(args, machine, busy, samples);
     print!("{}", output::text::render(&report));
     match &args.out {
         Some(out) => {

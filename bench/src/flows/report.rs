@@ -1,6 +1,7 @@
 //! Everything that was found; the files and the tables only write it out.
 
 use super::args::{Args, Section};
+use super::expiry::LONGEST_LIST;
 use crate::common::machine::Machine;
 use crate::common::stats::Summary;
 use crate::common::timing::Spent;
@@ -119,7 +120,8 @@ const UNDISTURBED: f64 = 0.95;
 
 impl Report {
     /// Of all samples of all runs.
-    pub(super) fn new(args: &Args, machine: Machine, samples: Vec<Sample>) -> Self {
+    /// `busy` CPUs had something else to do when it began.
+    pub(super) fn new(args: &Args, machine: Machine, busy: f64, samples: Vec<Sample>) -> Self {
         let mut rows = rows(samples);
         let ratios: Vec<_> = rows.iter().map(|row| times_flowgate(&rows, row)).collect();
         for (row, ratio) in rows.iter_mut().zip(ratios) {
@@ -133,8 +135,33 @@ impl Report {
             notes: Vec::new(),
             rows,
         };
+        report
+            .notes
+            .push(format!("load average {busy} when it began"));
+        report.notes.extend(report.short_list());
+        report.notes.extend(report.crowding(busy));
         report.notes.extend(report.disturbance());
         report
+    }
+
+    /// Why the sorted list is not measured with many flows.
+    fn short_list(&self) -> Option<String> {
+        self.of(Section::Expiry).next()?;
+        Some(format!(
+            "a sorted list is walked from its head, O(flows): it is measured to {LONGEST_LIST} flows only"
+        ))
+    }
+
+    /// The warning when a writer and a reader cannot both have a CPU.
+    fn crowding(&self, busy: f64) -> Option<String> {
+        self.of(Section::Reader).next()?;
+        let cpus = self.machine.cpus.len();
+        (cpus as f64 - busy < 2.0).then(|| {
+            format!(
+                "WARNING: fewer than 2 of {cpus} CPUs were free: while readers read, the scheduler takes the writer's CPU \
+                 away; its ns of CPU time say what readers cost it, its rate does not"
+            )
+        })
     }
 
     /// The warning when other programs took CPU time.
@@ -250,7 +277,7 @@ pub(super) mod tests {
             curve("wheel", 10_000, 30.0),
         ];
         let machine = Machine::detect().expect("a machine");
-        Report::new(&measured(""), machine, samples)
+        Report::new(&measured(""), machine, 0.5, samples)
     }
 
     #[test]
@@ -265,6 +292,7 @@ pub(super) mod tests {
     #[test]
     fn a_run_without_a_whole_cpu_is_warned_of() {
         let report = sample();
-        assert!(report.notes[0].contains("only 50 %"), "{:?}", report.notes);
+        assert_eq!(report.notes.len(), 3);
+        assert!(report.notes[2].contains("only 50 %"), "{:?}", report.notes);
     }
 }

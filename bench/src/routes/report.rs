@@ -2,7 +2,7 @@
 
 use super::args::Args;
 use super::percentile::Percentiles;
-use crate::common::machine::Machine;
+use crate::common::machine::{Machine, load_average};
 use crate::common::stats::Summary;
 use serde::Serialize;
 
@@ -115,12 +115,7 @@ impl Report {
     /// What to know about this machine now.
     pub(super) fn surroundings(&self) -> Vec<String> {
         let cpus = self.machine.cpus.len();
-        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let busy: f64 = load
-            .split(' ')
-            .next()
-            .and_then(|word| word.parse().ok())
-            .unwrap_or(0.0);
+        let busy = load_average();
         let vector = if avx512() { "with" } else { "without" };
         let mut notes = vec![format!(
             "bursts are looked up {vector} AVX-512; load average {busy}"

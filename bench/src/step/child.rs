@@ -5,7 +5,7 @@
 //! so it never outlives a tracer that died.
 
 use crate::traffic::{Packet, Traffic};
-use crate::ways::{BURST, WayInfo, Worker};
+use crate::ways::{BURST, Scene, WayInfo, Worker};
 use std::hint::black_box;
 use std::io::{self, BufRead, Write};
 use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
@@ -27,9 +27,9 @@ fn mark_end() {
 }
 
 /// Resolves `packets` packets of `way` a thread as the tracer asks, then returns.
-pub fn serve(way: &WayInfo, flows: usize, packets: usize) -> io::Result<()> {
-    let traffic = Traffic::new(flows, THREADS);
-    let world = (way.build)(&traffic);
+pub fn serve(way: &WayInfo, scene: Scene, packets: usize) -> io::Result<()> {
+    let traffic = Traffic::new(scene.flows, THREADS);
+    let world = (way.build)(&traffic, scene.nexthops);
     let gates: [AtomicBool; THREADS] = Default::default();
     let (report, reports) = mpsc::channel();
     std::thread::scope(|scope| {

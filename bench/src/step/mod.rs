@@ -27,6 +27,7 @@ mod tracer;
 
 pub use tally::Counts;
 
+use crate::ways::Scene;
 use std::path::Path;
 
 /// Packets that each of the two threads resolves under the single-stepper, unless asked otherwise.
@@ -37,8 +38,8 @@ pub const DEFAULT_PACKETS: usize = 512;
 /// # Errors
 /// One line that says why nothing could be counted.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub fn count(program: &Path, way: &str, flows: usize, packets: usize) -> Result<Counts, String> {
-    let counted = tracer::count(program, way, flows, packets);
+pub fn count(program: &Path, way: &str, scene: Scene, packets: usize) -> Result<Counts, String> {
+    let counted = tracer::count(program, way, scene, packets);
     counted.map_err(|error| format!("cannot single-step {}: {error}", program.display()))
 }
 
@@ -50,7 +51,7 @@ pub fn count(program: &Path, way: &str, flows: usize, packets: usize) -> Result<
 pub fn count(
     _program: &Path,
     _way: &str,
-    _flows: usize,
+    _scene: Scene,
     _packets: usize,
 ) -> Result<Counts, String> {
     Err("single-stepping is done on x86-64 Linux only".into())

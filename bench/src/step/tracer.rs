@@ -6,6 +6,7 @@
 use super::child::THREADS;
 use super::decode::{Effect, MAX_LENGTH};
 use super::tally::{Counts, Trace};
+use crate::ways::Scene;
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, AddressType, Options};
 use nix::sys::signal::Signal;
@@ -20,9 +21,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 const MAX_STEPS_A_PACKET: u64 = 100_000;
 
 /// Counts what the way called `way` does.
-pub(super) fn count(program: &Path, way: &str, flows: usize, packets: usize) -> io::Result<Counts> {
-    let packets = packets.min(flows);
-    let mut traced = Traced::start(program, way, flows, packets)?;
+pub(super) fn count(program: &Path, way: &str, scene: Scene, packets: usize) -> io::Result<Counts> {
+    let packets = packets.min(scene.flows);
+    let mut traced = Traced::start(program, way, scene, packets)?;
     let mut effects = HashMap::new();
     let mut traces = Vec::with_capacity(THREADS);
     for thread in 0..THREADS {
@@ -46,14 +47,17 @@ struct Traced {
 
 impl Traced {
     /// Starts `program` as a traced child and reads its introduction.
-    fn start(program: &Path, way: &str, flows: usize, packets: usize) -> io::Result<Self> {
-        let (flows, packets) = (flows.to_string(), packets.to_string());
+    fn start(program: &Path, way: &str, scene: Scene, packets: usize) -> io::Result<Self> {
+        let (flows, nexthops) = (scene.flows.to_string(), scene.nexthops.to_string());
+        let packets = packets.to_string();
         let mut child = Command::new(program)
             .args([
                 "--traced-way",
                 way,
                 "--flows",
                 &flows,
+                "--nexthops",
+                &nexthops,
                 "--count-packets",
                 &packets,
             ])

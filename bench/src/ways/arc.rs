@@ -16,10 +16,10 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// One default route.
-    pub(super) fn new() -> Self {
+    /// One default route over `nhops` next hops.
+    pub(super) fn new(nhops: usize) -> Self {
         Self {
-            slot: RwLock::new(Arc::new(Rtable::with_default_route())),
+            slot: RwLock::new(Arc::new(Rtable::with_default_route(nhops))),
         }
     }
 }
@@ -27,6 +27,14 @@ impl Counted {
 impl Way for Counted {
     fn worker(&self, _thread: usize) -> Box<dyn Worker + '_> {
         Box::new(Reader { slot: &self.slot })
+    }
+
+    fn change(&self, number: u64) -> Result<(), String> {
+        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
+        let mut table = Rtable::clone(&slot);
+        table.change(number);
+        *slot = Arc::new(table);
+        Ok(())
     }
 }
 

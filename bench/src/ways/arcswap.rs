@@ -7,6 +7,7 @@ use super::rtable::Rtable;
 use super::{Way, Worker};
 use crate::traffic::{Packet, Tick};
 use arc_swap::ArcSwap;
+use std::sync::Arc;
 
 /// The slot.
 #[derive(Debug)]
@@ -15,10 +16,10 @@ pub(super) struct Swapped {
 }
 
 impl Swapped {
-    /// One default route.
-    pub(super) fn new() -> Self {
+    /// One default route over `nhops` next hops.
+    pub(super) fn new(nhops: usize) -> Self {
         Self {
-            table: ArcSwap::from_pointee(Rtable::with_default_route()),
+            table: ArcSwap::from_pointee(Rtable::with_default_route(nhops)),
         }
     }
 }
@@ -26,6 +27,13 @@ impl Swapped {
 impl Way for Swapped {
     fn worker(&self, _thread: usize) -> Box<dyn Worker + '_> {
         Box::new(Reader { table: &self.table })
+    }
+
+    fn change(&self, number: u64) -> Result<(), String> {
+        let mut table = Rtable::clone(&self.table.load());
+        table.change(number);
+        self.table.store(Arc::new(table));
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@
 //! view, one neighbour view and one flow table serve all threads; each thread writes only the slots that are
 //! its own, and gets the flows that they own ([`crate::traffic`]).
 
-use super::rtable::{GATEWAY_MAC, PORT_MAC};
+use super::rtable::{FIRST_NHOP, PORT_MAC, mac_of_nhop};
 use super::{Way, Worker};
 use crate::gateway::{Gateway, PORT};
 use crate::traffic::{Packet, Tick, Traffic};
@@ -44,12 +44,14 @@ pub(super) struct Flowgate {
 }
 
 impl Flowgate {
-    /// A gateway with one default route through one neighbour, for the threads of `traffic`.
-    pub(super) fn new(traffic: &Traffic) -> Self {
+    /// A gateway with one default route through `nhops` neighbours, for the threads of `traffic`.
+    pub(super) fn new(traffic: &Traffic, nhops: usize) -> Self {
         let capacity = CAPACITY.max(2 * traffic.all_flows().count());
         let threads = traffic.threads();
+        let nhops = FIRST_NHOP..FIRST_NHOP + nhops as u32;
+        let macs: Vec<Mac> = nhops.map(|nhop| Mac(mac_of_nhop(nhop))).collect();
         Self {
-            gateway: Gateway::new(threads, capacity, Mac(PORT_MAC), &[Mac(GATEWAY_MAC)]),
+            gateway: Gateway::new(threads, capacity, Mac(PORT_MAC), &macs),
             threads,
         }
     }
@@ -66,6 +68,10 @@ impl Way for Flowgate {
             qsbr: self.gateway.view.qsbr().reader(thread),
             counters: Arc::new(Counters::new(PORTS)),
         })
+    }
+
+    fn change(&self, number: u64) -> Result<(), String> {
+        self.gateway.change(number)
     }
 }
 

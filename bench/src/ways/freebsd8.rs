@@ -8,18 +8,18 @@
 //!
 //! That is ten read-modify-writes on lines that every CPU uses: two on the radix head's lock, eight on
 //! the locks of two rtentries. The reference count itself is a plain store under the lock.
+//!
+//! With several next hops each has an rtentry of its own and one is chosen under the head's lock; that `RADIX_MPATH`
+//! locked the first of them too before it took another is left out. A route change takes the head's lock for writing.
 
 use super::mtx::{Curthread, Mtx, MtxGuard, Rwlock};
-use super::rtable::{GATEWAY_MAC, GATEWAY_NHOP, Rtable, mac_of, mac_word, write_link};
+use super::rtable::{
+    FIRST_NHOP, Rtable, is_added, is_unused, mac_of, mac_of_nhop, mac_word, write_link,
+};
 use super::{Way, Worker};
-use crate::traffic::{Packet, Tick};
+use crate::traffic::{FiveTuple, Packet, Tick};
 use crossbeam_utils::CachePadded;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-/// The rtentry of the default route.
-const DEFAULT: usize = GATEWAY_NHOP as usize;
-/// The host rtentry of the gateway.
-const GATEWAY_HOST: usize = 2;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// A route as FreeBSD 8 keeps it, with its lock and count inside.
 #[derive(Debug, Default)]
@@ -38,33 +38,58 @@ struct Rtentry {
 pub(super) struct Freebsd8 {
     rnh_lock: CachePadded<Rwlock>,
     rnh: Rtable,
-    /// Each on lines of its own: no sharing but what the steps themselves cause.
-    rtentries: [CachePadded<Rtentry>; 3],
+    /// Whether the route of the changes is there; written with the head locked for writing.
+    rnh_unused: AtomicBool,
+    /// By next hop, then those of the gateways' hosts. Each on lines of its own: no sharing but what the steps
+    /// themselves cause.
+    rtentries: Vec<CachePadded<Rtentry>>,
 }
 
 impl Freebsd8 {
-    /// A default route through a gateway that ARP has resolved.
-    pub(super) fn new() -> Self {
-        let mut rtentries: [CachePadded<Rtentry>; 3] = Default::default();
-        rtentries[DEFAULT].rt_gwroute = Some(GATEWAY_HOST);
-        rtentries[GATEWAY_HOST].rt_llinfo = AtomicU64::new(mac_word(GATEWAY_MAC));
+    /// A default route through gateways that ARP has resolved.
+    pub(super) fn new(nhops: usize) -> Self {
+        let hosts = FIRST_NHOP as usize + nhops;
+        let gateway = |nhop: usize| Rtentry {
+            rt_gwroute: Some(nhop + nhops),
+            ..Rtentry::default()
+        };
+        let host = |nhop: usize| Rtentry {
+            rt_llinfo: AtomicU64::new(mac_word(mac_of_nhop(nhop as u32))),
+            ..Rtentry::default()
+        };
+        let none = std::iter::once(Rtentry::default());
+        let nhops = FIRST_NHOP as usize..hosts;
+        let all = none
+            .chain(nhops.clone().map(gateway))
+            .chain(nhops.map(host));
         Self {
             rnh_lock: CachePadded::default(),
-            rnh: Rtable::with_default_route(),
-            rtentries,
+            rnh: Rtable::with_default_route(hosts - FIRST_NHOP as usize),
+            rnh_unused: AtomicBool::new(false),
+            rtentries: all.map(CachePadded::new).collect(),
         }
     }
 
-    /// The rtentry for `dst`, referenced and unlocked.
+    /// The next hop for a packet. With the head locked.
     #[inline]
-    fn in_rtalloc_ign(&self, dst: u32, td: Curthread) -> Option<&Rtentry> {
+    fn rnh_matchaddr(&self, tuple: &FiveTuple) -> Option<u32> {
+        if self.rnh_unused.load(Relaxed) && is_unused(tuple.dst) {
+            return Some(FIRST_NHOP);
+        }
+        self.rnh.lookup(tuple)
+    }
+
+    /// The rtentry for a packet, referenced and unlocked, and its next hop.
+    #[inline]
+    fn in_rtalloc_ign(&self, tuple: &FiveTuple, td: Curthread) -> Option<(&Rtentry, u32)> {
         let head = self.rnh_lock.rlock();
-        let rt = self.rtentries.get(self.rnh.lookup(dst)? as usize)?;
+        let nhop = self.rnh_matchaddr(tuple)?;
+        let rt = self.rtentries.get(nhop as usize)?;
         let locked = rt.rt_mtx.lock(td);
         rt.rt_refcnt.store(rt.rt_refcnt.load(Relaxed) + 1, Relaxed);
         drop(head);
         drop(locked);
-        Some(rt)
+        Some((rt, nhop))
     }
 
     /// The rtentry that leads to the neighbour, locked: the gateway's, if `rt0` has one.
@@ -103,11 +128,11 @@ impl Freebsd8 {
     /// `ip_output` as far as this benchmark goes.
     #[inline]
     fn ip_output(&self, packet: &mut Packet, td: Curthread) {
-        let Some(rt) = self.in_rtalloc_ign(packet.tuple.dst, td) else {
+        let Some((rt, nhop)) = self.in_rtalloc_ign(&packet.tuple, td) else {
             return;
         };
         let mac = self.arpresolve(rt, td);
-        packet.nhop = GATEWAY_NHOP;
+        packet.nhop = nhop;
         write_link(&mut packet.link, mac);
         Self::rtfree(rt, td);
     }
@@ -119,6 +144,12 @@ impl Way for Freebsd8 {
             net: self,
             td: Curthread::new(thread),
         })
+    }
+
+    fn change(&self, number: u64) -> Result<(), String> {
+        let _head = self.rnh_lock.wlock();
+        self.rnh_unused.store(is_added(number), Relaxed);
+        Ok(())
     }
 }
 
@@ -142,7 +173,7 @@ mod tests {
 
     #[test]
     fn every_reference_is_given_back() {
-        let net = Freebsd8::new();
+        let net = Freebsd8::new(2);
         std::thread::scope(|scope| {
             for thread in 0..3 {
                 let net = &net;

@@ -1,7 +1,7 @@
 //! The ways of resolving a packet's output that the contention benchmark compares.
 //!
 //! The work of each is the same: given a packet's 5-tuple, find its next hop (one default route over one
-//! gateway) and write the 14 bytes of its link header into the packet. They differ in how they share
+//! gateway or several) and write the 14 bytes of its link header into the packet. They differ in how they share
 //! what they read. Each file's head says which steps it takes and why these.
 //!
 //! A [`Way`] is the world that all threads share; a [`Worker`] is one thread's hand on it. Workers are
@@ -9,10 +9,14 @@
 
 mod arc;
 mod arcswap;
+mod cached;
 mod dashmap;
 mod flowgate;
 mod freebsd8;
+mod leftright;
 mod mtx;
+mod papaya;
+mod percpu;
 mod rtable;
 mod rwlock;
 #[cfg(test)]
@@ -23,10 +27,31 @@ use crate::traffic::{Packet, Tick, Traffic};
 /// Packets that a worker gets at once.
 pub const BURST: usize = 32;
 
+/// What packets and routes are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scene {
+    /// Flows a thread.
+    pub flows: usize,
+    /// Next hops of the default route.
+    pub nexthops: usize,
+    /// Route changes a second, none of which concerns a packet.
+    pub churn: usize,
+}
+
+/// The most next hops of a scene.
+pub const MAX_NEXTHOPS: usize = rtable::MAX_NHOPS;
+
 /// One way of resolving output: what all threads share.
 pub trait Way: Sync {
     /// The hand of thread `thread` on the shared world. Called once for each thread.
     fn worker(&self, thread: usize) -> Box<dyn Worker + '_>;
+
+    /// Change of a route number `number`, from 0: a prefix that no packet matches is added, or deleted again.
+    /// One thread makes all changes, while workers go on.
+    ///
+    /// # Errors
+    /// One line that says why it was not made.
+    fn change(&self, number: u64) -> Result<(), String>;
 }
 
 /// One thread's part of a way.
@@ -42,8 +67,8 @@ pub struct WayInfo {
     pub name: &'static str,
     /// What it does for each packet, in a few words.
     pub about: &'static str,
-    /// Makes the world for these flows.
-    pub build: fn(&Traffic) -> Box<dyn Way>,
+    /// Makes the world for these flows and so many next hops.
+    pub build: fn(&Traffic, usize) -> Box<dyn Way>,
 }
 
 /// All ways, in the order of the tables: oldest first.
@@ -51,32 +76,47 @@ pub const WAYS: &[WayInfo] = &[
     WayInfo {
         name: "freebsd8",
         about: "rwlock, four mutexes, reference count",
-        build: |_| Box::new(freebsd8::Freebsd8::new()),
+        build: |_, hops| Box::new(freebsd8::Freebsd8::new(hops)),
     },
     WayInfo {
         name: "rwlock",
         about: "RwLock<table> read",
-        build: |_| Box::new(rwlock::Locked::new()),
+        build: |_, hops| Box::new(rwlock::Locked::new(hops)),
     },
     WayInfo {
         name: "arc",
         about: "RwLock<Arc<table>> read, Arc clone and drop",
-        build: |_| Box::new(arc::Counted::new()),
+        build: |_, hops| Box::new(arc::Counted::new(hops)),
     },
     WayInfo {
         name: "arcswap",
         about: "ArcSwap<table> load",
-        build: |_| Box::new(arcswap::Swapped::new()),
+        build: |_, hops| Box::new(arcswap::Swapped::new(hops)),
+    },
+    WayInfo {
+        name: "left-right",
+        about: "left-right table, entered for each packet",
+        build: |_, hops| Box::new(leftright::TwoTables::new(hops)),
+    },
+    WayInfo {
+        name: "pcpu-ref",
+        about: "a flow cache a thread, shared next hop counted up and down",
+        build: |traffic, hops| Box::new(percpu::PerCpu::new(traffic, hops)),
     },
     WayInfo {
         name: "dashmap",
         about: "one shared DashMap of flows",
-        build: |traffic| Box::new(dashmap::SharedFlows::new(traffic)),
+        build: |traffic, hops| Box::new(dashmap::SharedFlows::new(traffic, hops)),
+    },
+    WayInfo {
+        name: "papaya",
+        about: "one shared papaya map of flows",
+        build: |traffic, hops| Box::new(papaya::SharedFlows::new(traffic, hops)),
     },
     WayInfo {
         name: "flowgate",
         about: "the gateway's own code: a flow table a thread",
-        build: |traffic| Box::new(flowgate::Flowgate::new(traffic)),
+        build: |traffic, hops| Box::new(flowgate::Flowgate::new(traffic, hops)),
     },
 ];
 
@@ -85,7 +125,8 @@ pub fn by_name(name: &str) -> Option<&'static WayInfo> {
     WAYS.iter().find(|way| way.name == name)
 }
 
-/// Whether a way did its work on `packet`: the one next hop, the one neighbour's header.
-pub fn is_resolved(packet: &Packet) -> bool {
-    packet.nhop == rtable::GATEWAY_NHOP && packet.link == rtable::gateway_link()
+/// Whether a way did its work on `packet`: one of the next hops, and that neighbour's header.
+pub fn is_resolved(packet: &Packet, nexthops: usize) -> bool {
+    let known = rtable::FIRST_NHOP..rtable::FIRST_NHOP + nexthops as u32;
+    known.contains(&packet.nhop) && packet.link == rtable::link_by(packet.nhop)
 }

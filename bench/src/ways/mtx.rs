@@ -130,7 +130,6 @@ impl Rwlock {
     }
 
     /// `rw_wlock`. A route change takes it; no packet does.
-    #[cfg(test)]
     pub(super) fn wlock(&self) -> RwGuard<'_> {
         let backoff = Backoff::new();
         while self

@@ -14,10 +14,10 @@ pub(super) struct Locked {
 }
 
 impl Locked {
-    /// One default route.
-    pub(super) fn new() -> Self {
+    /// One default route over `nhops` next hops.
+    pub(super) fn new(nhops: usize) -> Self {
         Self {
-            table: RwLock::new(Rtable::with_default_route()),
+            table: RwLock::new(Rtable::with_default_route(nhops)),
         }
     }
 }
@@ -25,6 +25,12 @@ impl Locked {
 impl Way for Locked {
     fn worker(&self, _thread: usize) -> Box<dyn Worker + '_> {
         Box::new(Reader { table: &self.table })
+    }
+
+    fn change(&self, number: u64) -> Result<(), String> {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        table.change(number);
+        Ok(())
     }
 }
 

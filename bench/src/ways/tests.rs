@@ -1,23 +1,32 @@
 use super::*;
 
-#[test]
-fn every_way_resolves_every_packet_of_every_thread() {
-    let traffic = Traffic::new(200, 3);
-    for info in WAYS {
-        let way = (info.build)(&traffic);
-        for thread in 0..traffic.threads() {
+/// Whether a way resolves every packet of every thread, before route changes and after.
+fn resolves(info: &WayInfo, traffic: &Traffic, nexthops: usize) {
+    let way = (info.build)(traffic, nexthops);
+    let mut taken = std::collections::HashSet::new();
+    let mut workers: Vec<_> = (0..traffic.threads()).map(|t| way.worker(t)).collect();
+    for number in 0..4 {
+        for (thread, worker) in workers.iter_mut().enumerate() {
             let mut packets = traffic.packets_of(thread);
-            assert!(!packets.iter().any(is_resolved));
-            let mut worker = way.worker(thread);
+            assert!(!packets.iter().any(|packet| is_resolved(packet, nexthops)));
             packets
                 .chunks_mut(BURST)
                 .for_each(|burst| worker.burst(burst, 1));
-            assert!(
-                packets.iter().all(is_resolved),
-                "{} left a packet alone",
-                info.name
-            );
+            let all = packets.iter().all(|packet| is_resolved(packet, nexthops));
+            assert!(all, "{} left a packet alone", info.name);
+            taken.extend(packets.iter().map(|packet| packet.nhop));
         }
+        assert_eq!(way.change(number), Ok(()), "{}", info.name);
+    }
+    assert_eq!(taken.len(), nexthops, "{} uses {taken:?}", info.name);
+}
+
+#[test]
+fn every_way_resolves_every_packet_of_every_thread_over_every_next_hop() {
+    let traffic = Traffic::new(200, 3);
+    for info in WAYS {
+        resolves(info, &traffic, 1);
+        resolves(info, &traffic, 8);
     }
 }
 

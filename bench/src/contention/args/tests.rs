@@ -30,13 +30,27 @@ fn complaint(words: &str) -> String {
 fn without_flags_everything_is_measured_up_to_sixteen_threads() {
     let args = measured("");
     assert_eq!(args.threads, [1, 2, 4, 8, 16]);
-    assert_eq!((args.flows, args.runs), (10_000, 3));
+    let scene = Scene {
+        flows: 10_000,
+        nexthops: 1,
+        churn: 0,
+    };
+    assert_eq!((&args.scenes[..], args.runs), (&[scene][..], 3));
     assert_eq!(args.ways.len(), WAYS.len());
 }
 
 #[test]
 fn threads_are_sorted_and_one_is_always_among_them() {
     assert_eq!(measured("--threads 4,2,4").threads, [1, 2, 4]);
+}
+
+#[test]
+fn every_number_of_flows_is_measured_with_every_other_number() {
+    let scenes = measured("--flows 1,1000000 --nexthops 1,8 --churn 0,200").scenes;
+    assert_eq!(scenes.len(), 8);
+    let of = |scene: &Scene| (scene.flows, scene.nexthops, scene.churn);
+    assert_eq!(of(&scenes[1]), (1, 1, 200));
+    assert_eq!(of(&scenes[7]), (1_000_000, 8, 200));
 }
 
 #[test]
@@ -67,8 +81,11 @@ fn wrong_values_are_refused_in_one_line_that_says_what_would_be_right() {
             "'mutex' for '--ways <WAY,..>': there are: freebsd8, rwlock",
         ),
         ("--ways=", "--ways"),
-        ("--flows 0", "from 1 to 8000000"),
-        ("--threads 16 --flows 8000000", "--flows 500000 would fit"),
+        ("--flows 0", "from 1 to 67108864"),
+        ("--threads 256 --flows 8000000", "would fit"),
+        ("--nexthops 65", "from 1 to 64"),
+        ("--churn=-1", "from 0 to 100000"),
+        ("--churn 200000", "from 0 to 100000"),
         ("--seconds-per-point 0", "from 0.01 to 600"),
         ("--seconds-per-point NaN", "from 0.01 to 600"),
         ("--runs 0", "from 1 to 99"),
@@ -104,5 +121,7 @@ fn help_is_no_mistake() {
 #[test]
 fn the_traced_child_needs_no_folder() {
     let argv = ["contention", "--traced-way", "arc", "--flows", "9"].map(OsString::from);
-    assert!(matches!(parse(&argv), Ok(Job::Traced { way, flows: 9, .. }) if way.name == "arc"));
+    assert!(
+        matches!(parse(&argv), Ok(Job::Traced { way, scene, .. }) if way.name == "arc" && scene.flows == 9)
+    );
 }

@@ -32,7 +32,7 @@ const HAND: usize = 8;
 /// Packets whose order is ready.
 const PACKETS: usize = 1 << 21;
 /// A sorted list is walked from its head: beyond so many flows that takes too long to wait for.
-const LONGEST_LIST: usize = 10_000;
+pub(super) const LONGEST_LIST: usize = 10_000;
 /// Lifetimes of flows, ms: those of a closed and an opening connection, of UDP and of an established one.
 const LIFETIMES: [u32; 4] = [60_000, 75_000, 300_000, 7_440_000];
 

@@ -33,7 +33,7 @@ pub(super) fn expiry(report: &Report) -> Option<Chart> {
                 .into(),
             report.machine.line(),
         ],
-        warning: report.notes.first().cloned(),
+        warning: report.notes.iter().find(|note| note.starts_with("WARNING")).cloned(),
         across: "flows in the table (log scale)".into(),
         upright: "nanoseconds of CPU time a packet (log scale)".into(),
         ticks: sizes.iter().map(|size| (*size as f64, short(*size))).collect(),

@@ -4,17 +4,19 @@ use super::{Canvas, Drawn, Pixel, said};
 use plotters::prelude::*;
 
 /// Okabe and Ito's palette and a grey, in the order of the lines.
-pub(super) const COLOURS: [RGBColor; 9] = [
+pub(super) const COLOURS: [RGBColor; 8] = [
     RGBColor(213, 94, 0),
     RGBColor(230, 159, 0),
     RGBColor(204, 121, 167),
     RGBColor(86, 180, 233),
     RGBColor(0, 158, 115),
-    RGBColor(0, 114, 178),
     RGBColor(0, 0, 0),
     RGBColor(122, 122, 122),
     RGBColor(148, 103, 28),
 ];
+
+/// The colour of our own line, wherever it is among the others.
+pub(super) const OURS: RGBColor = RGBColor(0, 114, 178);
 
 /// Half a mark's width.
 const REACH: i32 = 6;

@@ -14,7 +14,7 @@ pub(crate) use raster::png;
 use crate::common::stats::Summary;
 use frame::Frame;
 use labels::{Label, spread};
-use marks::{COLOURS, mark};
+use marks::{COLOURS, OURS, mark};
 use plotters::coord::Shift;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
@@ -62,12 +62,23 @@ pub(crate) struct Chart {
 pub(crate) struct Line {
     pub(crate) name: String,
     pub(crate) note: String,
-    /// Drawn thicker.
+    /// Drawn thicker, in a colour of its own.
     pub(crate) ours: bool,
     /// By the level axis, ascending.
     pub(crate) points: Vec<(f64, Summary)>,
     /// A model's values, drawn thin and dashed. No further than the points go.
     pub(crate) fit: Vec<(f64, f64)>,
+}
+
+impl Line {
+    /// The colour of line number `i`.
+    fn colour(&self, i: usize) -> RGBColor {
+        if self.ours {
+            OURS
+        } else {
+            COLOURS[i % COLOURS.len()]
+        }
+    }
 }
 
 /// A dashed line with its name.
@@ -212,7 +223,7 @@ fn ideal(canvas: &Canvas<'_>, frame: &Frame, chart: &Chart) -> Drawn {
 
 /// A line, with a mark and a bar from least to most at each point, and its model.
 fn draw(canvas: &Canvas<'_>, frame: &Frame, line: &Line, i: usize) -> Drawn {
-    let colour = COLOURS[i % COLOURS.len()];
+    let colour = line.colour(i);
     let width = if line.ours { 4 } else { 2 };
     let middle = |(x, y): &(f64, Summary)| frame.at(*x, y.median);
     stroke(
@@ -246,7 +257,7 @@ fn names(canvas: &Canvas<'_>, frame: &Frame, chart: &Chart) -> Drawn {
     spread(&mut labels, LABEL_PITCH, frame::TOP, frame::BOTTOM);
     for label in labels {
         let line = &chart.lines[label.line];
-        let colour = COLOURS[label.line % COLOURS.len()];
+        let colour = line.colour(label.line);
         let x = frame::RIGHT + LABEL_GAP;
         let lead = vec![
             (label.end.0 + 9, label.end.1),

@@ -8,7 +8,8 @@ use flowgate_tests::sim::{ip, port};
 use route::{Admin, Health, NhopInfo, NhopKey, Pin, PortId, Prefix};
 use stack::Setup;
 use stack::control::{
-    ControlError, DownCause, GatewaySpec, PathKind, RouteBatch, RouteOrder, RouteSet, RouteSpec,
+    ControlError, ControlEvent, DownCause, GatewaySpec, PathKind, RouteBatch, RouteOrder, RouteSet,
+    RouteSpec,
 };
 use stack::fate::MoveReason;
 use stack::flows::FlowFilter;
@@ -165,13 +166,14 @@ fn change(scene: &mut Scene, prefix: &str, kind: PathKind) {
     scene.net.settle();
 }
 
-fn delete(scene: &mut Scene, prefix: &str) {
+fn delete(scene: &mut Scene, prefix: &str) -> Option<String> {
     let prefix: Prefix = prefix.parse().expect("a prefix");
     let (now, gw) = (scene.net.sim.now, &mut scene.net.sim.gateway);
-    gw.control
-        .route_delete(prefix, None, None, &mut gw.host, now)
-        .expect("a route is deleted");
+    let deleted = gw
+        .control
+        .route_delete(prefix, None, None, &mut gw.host, now);
     scene.net.settle();
+    deleted.expect("a route is deleted").warning
 }
 
 fn nhop(scene: &Scene, gateway: &str) -> NhopInfo {
@@ -251,6 +253,16 @@ fn connections_go_on_while_the_way_to_their_next_hop_changes_and_moves_to_anothe
     for family in BOTH {
         change(&mut scene, &far(0, family), by(&[&near(0, SPARE, family)]));
     }
+    let told = scene.net.sim.gateway.control.take_events();
+    let ways = told.iter().filter_map(|event| match event {
+        ControlEvent::Health(of) => of.through,
+        _ => None,
+    });
+    let ways: Vec<IpAddr> = ways.collect();
+    assert!(
+        ways.ends_with(&[ip("198.51.100.11"), ip("fd00:3::11")]),
+        "{ways:?}"
+    );
     scene.net.take_tap();
     scene.net.run_for(5000);
     let there = scene.net.take_tap();
@@ -587,6 +599,45 @@ fn a_table_is_loaded_with_both_a_recursive_next_hop_and_the_way_to_it() {
     load(&mut scene, Vec::new());
     assert_eq!(reserved(&mut scene), []);
     scene.net.watch.moves.clear();
+    scene.finish();
+}
+
+#[test]
+fn a_change_that_takes_the_way_from_a_next_hop_says_so_and_its_plan_too() {
+    let mut scene = far_scene(2, 219);
+    let delete_of = |prefix: &str| RouteOrder::Delete {
+        prefix: prefix.parse().expect("a prefix"),
+        gateway: None,
+        iface: None,
+    };
+    let warning = |scene: &mut Scene, order: &RouteOrder| {
+        let now = scene.net.sim.now;
+        let foresight = scene.net.sim.gateway.control.foresee(order, now);
+        let forecast = foresight.and_then(|f| f.try_out()).expect("a plan");
+        forecast.change().warning.clone()
+    };
+    let line = "no route leads to gateway 172.16.0.1 after this: all its flows move, those of other routes too";
+    let way = far_net(0, V4);
+    assert_eq!(warning(&mut scene, &delete_of(&way)).as_deref(), Some(line));
+    let hole = |prefix: &str| RouteOrder::Add(spec(prefix, PathKind::Blackhole));
+    assert_eq!(
+        warning(&mut scene, &hole("172.16.0.0/25")).as_deref(),
+        Some(line)
+    );
+    assert_eq!(warning(&mut scene, &hole("172.16.0.128/25")), None);
+    assert_eq!(
+        warning(&mut scene, &hole("172.16.0.0/16")),
+        None,
+        "a longer route leads there"
+    );
+    let other = RouteOrder::Change(spec(&way, by(&["192.0.2.12"])));
+    assert_eq!(warning(&mut scene, &other), None);
+    // Another route would lead there.
+    add(&mut scene, "172.16.0.0/16", by(&["192.0.2.12"]));
+    assert_eq!(warning(&mut scene, &delete_of(&way)), None);
+    assert_eq!(delete(&mut scene, &way), None);
+    assert_eq!(delete(&mut scene, "172.16.0.0/16").as_deref(), Some(line));
+    assert_eq!(causes(&scene, &far(0, V4)), [DownCause::Unresolved]);
     scene.finish();
 }
 

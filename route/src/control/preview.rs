@@ -221,6 +221,13 @@ impl Preview {
             .map(|nhop| nhop.key)
     }
 
+    /// Whether a recursive next hop in the prefix would have a way, if the route that it changes, or the one that covers
+    /// it, leads there.
+    pub fn leads_to(&self, key: &NhopKey) -> bool {
+        let group = self.after.chooser(&self.prefix);
+        group.is_some_and(|group| self.after.has_way(group, key))
+    }
+
     /// Whether there is such a next hop before the change.
     pub const fn exists(&self, pin: Pin) -> bool {
         pin.idx().0 < self.end

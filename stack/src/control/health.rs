@@ -78,6 +78,8 @@ pub struct NhopHealth {
     pub health: Health,
     /// Its administrative state now.
     pub admin: Admin,
+    /// If it is recursive: the neighbour that its packets go to now.
+    pub through: Option<IpAddr>,
     /// What speaks against it.
     pub causes: Vec<DownCause>,
 }
@@ -173,7 +175,7 @@ impl Control {
         }
     }
 
-    fn tell_health(&mut self, idx: NhopIdx, down: Down) {
+    pub(super) fn tell_health(&mut self, idx: NhopIdx, down: Down) {
         let Some(info) = self.routes.nhop_info(idx) else {
             return;
         };
@@ -182,6 +184,7 @@ impl Control {
             key: info.key,
             health: info.health,
             admin: info.admin,
+            through: info.through.map(|through| through.gateway),
             causes: down.causes(),
         }));
     }

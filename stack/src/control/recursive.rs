@@ -14,18 +14,21 @@ use route::{Change, ChangeKind, FibId, MAX_CHAIN, NhopIdx, NhopInfo, NhopKey, Po
 use std::net::IpAddr;
 
 impl Control {
-    /// Resolves recursive next hops anew, if anything has changed that they may depend on.
-    pub fn settle(&mut self, host: &mut dyn HostLink, now: Now) {
+    /// Resolves recursive next hops anew, if anything has changed that they may depend on. Returns those that had a way and
+    /// have none now.
+    pub fn settle(&mut self, host: &mut dyn HostLink, now: Now) -> Vec<NhopKey> {
+        let mut lost = Vec::new();
         // A neighbour that is dead already may close a way that others have found; more than that waits for a tick.
         for _ in 0..=MAX_CHAIN {
             if !self.routes.take_unsettled() {
-                return;
+                break;
             }
             let resolved = self.routes.resolve(|idx| self.may_pass(idx));
             for (idx, through) in resolved {
-                self.settle_one(idx, through, host, now);
+                lost.extend(self.settle_one(idx, through, host, now));
             }
         }
+        lost
     }
 
     /// Whether others may go through a recursive next hop: nothing but its own resolution may speak against it.
@@ -40,22 +43,24 @@ impl Control {
         through: Option<Through>,
         host: &mut dyn HostLink,
         now: Now,
-    ) {
-        let Some(is) = self.routes.nhop_info(idx) else {
-            return;
-        };
+    ) -> Option<NhopKey> {
+        let is = self.routes.nhop_info(idx)?;
         let lost = self.down_causes(idx).contains(&DownCause::Unresolved);
         if is.through == through && through.is_none() == lost {
-            return;
+            return None;
         }
         let neigh = through.map(|to| self.neighbour_for(&is, &to, host));
         match (through, neigh) {
-            (Some(to), Some(Ok(neigh))) => self.lead(&is, to, neigh, now),
+            (Some(to), Some(Ok(neigh))) => {
+                self.lead(&is, to, neigh, now);
+                None
+            }
             // Without room for its neighbour there is no way either.
             _ => {
                 self.set_down(idx, |d| (d.unresolved, d.neigh) = (true, false), now);
                 let before = self.routes.set_through(idx, None, NO_NEIGH);
                 self.let_go(before);
+                is.through.map(|_| is.key)
             }
         }
     }
@@ -66,6 +71,12 @@ impl Control {
         let before = self.routes.set_through(is.idx, Some(to), neigh);
         self.let_go(before.filter(|before| *before != neigh));
         self.set_down(is.idx, |d| (d.unresolved, d.neigh) = (false, failed), now);
+        let health = self.routes.nhop_info(is.idx).map(|now| now.health);
+        if health == Some(is.health) {
+            // Nothing else tells that it goes another way.
+            let down = self.down.get(&is.idx).copied().unwrap_or_default();
+            self.tell_health(is.idx, down);
+        }
         // Who waits for the neighbour before looks again.
         self.wake_workers();
     }
@@ -134,6 +145,18 @@ impl Control {
         };
         let nobody = gateway.is_unspecified() || gateway.is_loopback() || is_link_local(&gateway);
         (is_router && !nobody).then(|| NhopKey::recursive(fib, gateway))
+    }
+
+    /// One line if a change has taken the way from recursive next hops.
+    pub(in crate::control) fn way_warning(lost: &[NhopKey]) -> Option<String> {
+        let gateways = lost.iter().filter_map(|key| key.gateway);
+        let names: Vec<String> = gateways.map(|gateway| gateway.to_string()).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "no route leads to gateway {} after this: all its flows move, those of other routes too",
+                names.join(", ")
+            )
+        })
     }
 
     /// One line if a change has a gateway to which no route leads.

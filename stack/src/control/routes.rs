@@ -148,8 +148,7 @@ impl Control {
         let which = self.which_path(gateway, iface)?;
         let deleted = self.routes.delete(prefix, which.as_ref(), now.secs());
         let deleted = self.committed(deleted, Vec::new(), host, now);
-        self.settle(host, now);
-        deleted
+        self.settled(deleted, host, now)
     }
 
     /// What an add refuses before its paths are looked at.
@@ -284,10 +283,11 @@ impl Control {
         host: &mut dyn HostLink,
         now: Now,
     ) -> Result<Change, ControlError> {
-        self.settle(host, now);
+        let lost = self.settle(host, now);
         let mut change = change?;
         if change.warning.is_none() {
-            change.warning = self.lost_warning(&change);
+            let way = || Self::way_warning(&lost);
+            change.warning = self.lost_warning(&change).or_else(way);
         }
         Ok(change)
     }

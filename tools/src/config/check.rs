@@ -241,6 +241,12 @@ fn route(route: &Route, config: &Config, problems: &mut Problems) {
     if let Err(wrong) = route.options.check(*destination) {
         problems.add(*line, wrong);
     }
+    if route.recursive && route.gateways.is_empty() {
+        problems.add(
+            *line,
+            format!("recursive = true goes with gateways, and the route to {destination} has none"),
+        );
+    }
     if let Err(wrong) = check_mtu(*destination, route.mtu) {
         problems.add(*line, wrong);
     }

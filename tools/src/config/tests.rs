@@ -59,6 +59,8 @@ fn a_route_may_have_a_gateway_that_other_routes_lead_to() {
     assert!(good(&format!("{PORTS}{route}")).routes[0].recursive);
     let own = route.replace("172.16.0.1", "192.0.2.1");
     assert!(wrong_after_ports(&own)[0].contains("192.0.2.1 is our own address"));
+    let alone = "[[route]]\ndestination = \"10.0.0.0/8\"\nkind = \"reject\"\nrecursive = true\n";
+    assert!(wrong_after_ports(alone)[0].contains("recursive = true goes with gateways"));
     let yes = route.replace("= true", "= \"yes\"");
     assert!(wrong_after_ports(&yes)[0].contains("recursive = "));
 }

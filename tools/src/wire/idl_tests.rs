@@ -544,6 +544,7 @@ fn every_event_has_fields_that_are_described() {
         port: Some("p".into()),
         admin: Admin::In,
         health: Health::Up,
+        through: "10.0.0.9".parse().ok(),
     };
     let port = News::Port {
         port: "p".into(),

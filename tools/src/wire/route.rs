@@ -451,6 +451,9 @@ pub enum News {
         admin: Admin,
         /// Whether it answers.
         health: Health,
+        /// Of a recursive one: the neighbour that its packets go to now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        through: Option<IpAddr>,
     },
     /// A port went up or down.
     Port {

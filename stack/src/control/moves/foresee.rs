@@ -72,6 +72,8 @@ pub struct Foresight {
     step: Step,
     /// Next hops of the change that would be dead as soon as they are.
     dead: Vec<NhopKey>,
+    /// Recursive next hops to which the route leads, or may.
+    led: Vec<NhopKey>,
     prefix: Prefix,
     reader: Reader,
     secret: GroupSecret,
@@ -118,6 +120,7 @@ impl Control {
             sketch,
             step,
             dead,
+            led: self.routes.led_by(&prefix),
             prefix,
             reader: self.reader(),
             secret: self.group_secret,
@@ -157,11 +160,12 @@ impl Foresight {
             sketch,
             step,
             dead,
+            led,
             prefix,
             reader,
             secret,
         } = self;
-        let preview = sketch.try_out(|routes, now| {
+        let mut preview = sketch.try_out(|routes, now| {
             let change = step.make(routes, prefix, now)?;
             let doomed = change.paths.iter().filter(|p| dead.contains(&p.key));
             for path in doomed.filter(|p| p.health != Health::Dead) {
@@ -169,6 +173,13 @@ impl Foresight {
             }
             Ok(change)
         })?;
+        if preview.change.warning.is_none() {
+            let lost: Vec<NhopKey> = led
+                .into_iter()
+                .filter(|key| !preview.leads_to(key))
+                .collect();
+            preview.change.warning = Control::way_warning(&lost);
+        }
         Ok(Forecast::new(preview, Scope::of(prefix), reader, secret))
     }
 }

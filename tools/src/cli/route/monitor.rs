@@ -72,11 +72,13 @@ fn print(out: &mut dyn Write, event: &Event, size: usize) -> io::Result<()> {
             port,
             admin,
             health,
+            through,
         } => writeln!(
             out,
-            "RTM_NEXTHOP: next hop status change: len {size}, nhop# {nexthop}, gateway {name}, if {}, state: {}",
+            "RTM_NEXTHOP: next hop status change: len {size}, nhop# {nexthop}, gateway {name}, if {}, state: {}{}",
             port.as_deref().unwrap_or("-"),
-            names::state(*admin, *health)
+            names::state(*admin, *health),
+            through.map_or_else(String::new, |through| format!(", through {through}"))
         ),
         News::Port { port, up } => {
             let link = if *up { "up" } else { "down" };
@@ -191,6 +193,7 @@ mod tests {
             port: Some("rack".into()),
             admin: Admin::In,
             health: Health::Dead,
+            through: None,
         };
         let text = printed(news);
         assert!(

@@ -275,7 +275,12 @@ impl Live {
         let name = wire::path_name(kind(of.key.kind), of.key.gateway, port.as_deref());
         let causes: Vec<&str> = of.causes.iter().map(|cause| cause.name()).collect();
         let because = causes.join(" ");
+        let way = of.through.filter(|_| of.health == Health::Up);
+        if let Some(through) = way {
+            tracing::info!(nexthop = name, %through, "recursive next hop has a way");
+        }
         match (of.health, of.admin) {
+            (Health::Up, Admin::In) if way.is_some() => {}
             (Health::Dead, _) => tracing::warn!(nexthop = name, because, "next hop is dead"),
             (Health::Returning, _) => tracing::info!(nexthop = name, "next hop returns"),
             (Health::Up, Admin::In) => tracing::info!(nexthop = name, "next hop is up"),
@@ -288,6 +293,7 @@ impl Live {
             port,
             admin: admin(of.admin),
             health: health(of.health),
+            through: of.through,
         }
     }
 }
@@ -365,6 +371,9 @@ pub(crate) fn spec_of(
     let kind = match paths {
         [] => return invalid("a route needs a gateway, -iface PORT, -blackhole or -reject"),
         [one] if one.kind != PathKind::Gateway => {
+            if one.recursive {
+                return invalid("-recursive goes with a gateway");
+            }
             if one.weight.is_some_and(|weight| weight != 1) {
                 return invalid("-weight goes with a gateway");
             }

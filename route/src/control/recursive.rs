@@ -148,13 +148,15 @@ impl Control {
         usable: &impl Fn(NhopIdx) -> bool,
     ) -> Option<Through> {
         let group = self.groups.get(self.in_fib_of(fib, addr)?)?;
+        let alone = group.members.len() == 1;
         let mut drawn: Option<((bool, f64), Through)> = None;
         for member in &group.members {
             let Some((takes, through)) = self.through(member, addr, known, usable) else {
                 continue;
             };
             let nhop = self.nhops.get(member.is.idx)?;
-            let rank = (takes, luck(addr, &nhop.key, member.is.weight));
+            let lot = || luck(addr, &nhop.key, member.is.weight);
+            let rank = (takes, if alone { 0.0 } else { lot() });
             if drawn.is_none_or(|(best, _)| rank > best) {
                 drawn = Some((rank, through));
             }

@@ -14,7 +14,7 @@ use stack::control::{
 use stack::fate::MoveReason;
 use stack::flows::FlowFilter;
 use stack::ports::{Layer, Ports};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// A second segment; a server has an address on both.
@@ -722,6 +722,11 @@ fn random_changes_of_ways_break_no_flow_that_has_one() {
                 assert_eq!(leads[f][n], Some(*host), "seed {seed}: {flow:?}");
             }
             scene.net.assert_moves(&[(MoveReason::Dead, dead)]);
+            let held: BTreeSet<(u16, IpAddr)> = (0..2)
+                .flat_map(|f| leads[f].iter().flatten().map(move |n| (f, *n)))
+                .map(|(f, n)| (1, ip(&near(n, RACK, BOTH[f]))))
+                .collect();
+            assert_eq!(reserved(&mut scene), held.into_iter().collect::<Vec<_>>());
         }
         scene.net.assert_drops(&[]);
         scene.net.watch.moves.clear();

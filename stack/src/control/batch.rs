@@ -191,7 +191,7 @@ impl Control {
                 (None, Some(neigh)) => neigh.0,
                 // Resolved before anything is published, and with the routes of the batch again.
                 (None, None) if plan.key.resolved().is_some() => {
-                    paths.push(plan.unresolved());
+                    paths.push(plan.path(NO_NEIGH));
                     continue;
                 }
                 (None, None) => match plan.reserve(host).map_err(in_route)? {
@@ -299,14 +299,6 @@ impl Planned {
             neigh,
             mtu: self.mtu,
             through: self.through,
-        }
-    }
-
-    /// The path of a recursive next hop that is to be resolved before it is used.
-    const fn unresolved(&self) -> Path {
-        Path {
-            through: None,
-            ..self.path(NO_NEIGH)
         }
     }
 }

@@ -339,7 +339,7 @@ impl Control {
         spec: &RouteSpec,
         host: &mut dyn HostLink,
     ) -> Result<(Vec<Path>, Reserved), ControlError> {
-        let planned = self.planned(spec)?;
+        let planned = self.led(spec)?;
         let (mut paths, mut reserved) = (Vec::with_capacity(planned.len()), Vec::new());
         for plan in planned {
             let neigh = match self.known_neigh(&plan.key) {
@@ -368,7 +368,7 @@ impl Control {
         self.routes.nhop_info(idx).map(|info| info.neigh)
     }
 
-    /// The paths of a spec, before their neighbours are known.
+    /// The paths of a spec, before their neighbours are known, and the ways of recursive ones.
     pub(super) fn planned(&self, spec: &RouteSpec) -> Result<Vec<Planned>, ControlError> {
         let single = |kind| {
             let key = NhopKey {
@@ -456,16 +456,24 @@ impl Control {
             return Err(off_link);
         }
         let key = key.ok_or(ControlError::NotRecursive(gateway.addr))?;
-        let through = self
-            .routes
-            .resolve_new(&spec.prefix, &key, |idx| self.may_pass(idx));
         Ok(Planned {
             key,
             weight,
             mtu: spec.mtu.unwrap_or(65_535),
-            link: through.is_some_and(|to| self.has_link(to.port)),
-            through,
+            link: false,
+            through: None,
         })
+    }
+
+    /// The paths of a spec, with the ways of recursive next hops, before their neighbours are known.
+    pub(super) fn led(&self, spec: &RouteSpec) -> Result<Vec<Planned>, ControlError> {
+        let mut planned = self.planned(spec)?;
+        for plan in planned.iter_mut().filter(|p| p.key.resolved().is_some()) {
+            let may_pass = |idx| self.may_pass(idx);
+            plan.through = self.routes.resolve_new(&spec.prefix, &plan.key, may_pass);
+            plan.link = plan.through.is_some_and(|to| self.has_link(to.port));
+        }
+        Ok(planned)
     }
 
     /// The port by which a gateway is reached.

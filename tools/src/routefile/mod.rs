@@ -51,6 +51,8 @@ pub struct Options {
     pub family: Option<Family>,
     /// Of an MRT table, take the routes of this peer instead of the first of each prefix.
     pub peer: Option<u16>,
+    /// All gateways, those of an MRT table too, may be on no port's network.
+    pub recursive: bool,
 }
 
 /// Where in a file something stands.
@@ -183,6 +185,11 @@ fn read_plain(
     } else {
         text::read(input, options, each)?
     };
+    if options.recursive {
+        let paths = file.sets.iter_mut().flat_map(|set| &mut set.paths);
+        let by_gateway = paths.filter(|path| path.gateway.is_some());
+        by_gateway.for_each(|path| path.recursive = true);
+    }
     file.sort()?;
     Ok(file)
 }

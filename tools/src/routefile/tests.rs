@@ -92,6 +92,35 @@ fn gateways_that_other_routes_lead_to_are_read_and_written() {
     let file = read_with(text[0].as_bytes(), &Options::default()).unwrap();
     assert!(file.sets[0].paths.iter().all(|path| path.recursive));
     assert_eq!(lines(&file), text);
+    let all = Options {
+        recursive: true,
+        ..by("172.16.0.3", "fd16::3")
+    };
+    let file = read_with(
+        b"10.0.0.0/8\n10.1.0.0/16 172.16.0.1\n10.2.0.0/16 -reject\n",
+        &all,
+    )
+    .unwrap();
+    let written = [
+        "10.0.0.0/8 172.16.0.3 -recursive",
+        "10.1.0.0/16 172.16.0.1 -recursive",
+        "10.2.0.0/16 -reject",
+    ];
+    assert_eq!(lines(&file), written);
+    let (mrt, _) = table();
+    let file = read_with(
+        &mrt,
+        &Options {
+            recursive: true,
+            ..Options::default()
+        },
+    )
+    .unwrap();
+    assert!(
+        lines(&file)
+            .iter()
+            .all(|line| line.ends_with(" -recursive"))
+    );
     let wrong = read_with(b"10.0.0.0/8 -blackhole -recursive", &Options::default());
     assert_eq!(wrong.unwrap_err(), "1: -recursive goes with a gateway");
 }

@@ -142,7 +142,7 @@ impl Control {
 
     /// The paths of a spec, without reserving anything for them.
     fn foreseen_paths(&self, spec: &RouteSpec) -> Result<Vec<Path>, ControlError> {
-        let planned = self.planned(spec)?;
+        let planned = self.led(spec)?;
         let path = |plan: &super::super::batch::Planned| {
             plan.path(self.known_neigh(&plan.key).unwrap_or(NO_NEIGH))
         };

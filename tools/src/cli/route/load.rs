@@ -73,6 +73,7 @@ pub(super) fn parse(words: &mut Words, of: RouteFamily, quiet: bool) -> Result<L
             "-n" | "-v" => {}
             "-fib" => load.fib = fib(words)?,
             "-replace" => load.replace = true,
+            "-recursive" => load.options.recursive = true,
             "-gateway" => load.gateway(&words.value("-gateway")?)?,
             "-peer" => {
                 load.options.peer = Some(words.parse("-peer", "a peer's number, from 0")?);

@@ -64,6 +64,7 @@ export writes it, or an MRT table (TABLE_DUMP_V2), each plain or gzip-compressed
                          next hops; once for each family (with -4, IPv6 gateways are for IPv4)
   -replace               what was added and is not in FILE goes, of the families that FILE has (or -4, -6)
   -peer N                of an MRT table take peer N's routes, not the first of each prefix
+  -recursive             its gateways may be on no port's network: other routes lead to them
 
 add, change and delete with --plan change nothing and say which live flows would move at their next
 packet, by next hops and reason, with their clients and bytes per second. Without it they say how many

@@ -125,7 +125,7 @@ pub(super) fn churn(job: &Job) -> Vec<Sample> {
     let mut live: Vec<u32> = (0..job.flows as u32).collect();
     let (mut rng, mut next) = (Rng::with_seed(job.run), job.flows as u32);
     let mut refused = 0;
-    for _ in 0..ROUNDS {
+    for _ in 0..(CHURNED / job.flows).clamp(ROUNDS[0], ROUNDS[1]) {
         refused = 0;
         for _ in 0..job.flows {
             let place = rng.usize(..live.len());
@@ -143,8 +143,9 @@ pub(super) fn churn(job: &Job) -> Vec<Sample> {
     ]
 }
 
-/// How often each flow is replaced; the last time is counted.
-const ROUNDS: usize = 4;
+/// New flows that replace others, about; and how often all are replaced at least and at most. The last time is counted.
+const CHURNED: usize = 20_000_000;
+const ROUNDS: [usize; 2] = [2, 4];
 
 fn remove(writer: &mut Writer<KeyV4>, flow: u32) {
     let query = Query::of(writer, &Packet::of(flow), TCP);

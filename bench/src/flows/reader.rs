@@ -1,4 +1,5 @@
-//! What readers cost the writer: listing, counting, finding on another CPU while it runs.
+//! What readers cost the writer: another thread lists, counts or searches without a pause while it runs, or asks for
+//! its counters a thousand times a second.
 
 use super::args::Section;
 use super::job::Job;
@@ -10,19 +11,22 @@ use crate::clock;
 use crate::common::pair::{STOP, WARM, together};
 use crate::common::timing::Spent;
 use fastrand::Rng;
-use flowtable::{KeyV4, Table, Tick, flow_hash};
+use flowtable::{Key, KeyV4, Table, Tick, flow_hash};
 use std::hint::black_box;
 use std::sync::atomic::{
     AtomicU32,
     Ordering::{Acquire, Release},
 };
+use std::time::Duration;
 
 /// What the other thread does meanwhile, by phase; phase 0 is warming up.
-const PHASES: [&str; 4] = ["alone", "listed", "counted", "searched"];
+const PHASES: [&str; 5] = ["alone", "listed", "counted", "searched", "asked"];
 /// Times that every phase comes round.
 const TURNS: usize = 4;
 /// Packets between two looks at the phase.
 const PIECE: usize = 1 << 13;
+/// Between two questions for counters.
+const QUESTION: Duration = Duration::from_millis(1);
 /// Flows that are searched for between two looks at the clock.
 const SEARCHES: usize = 256;
 
@@ -76,9 +80,18 @@ fn reading(job: &Job, table: &Table<KeyV4>, number: usize) -> u64 {
             }
         }
         2 => {
+            // Of entries that are not wanted, as none is here, only the key is read; each counts as looked at.
+            while !over() {
+                let none = |key: &KeyV4| key.proto() != TCP;
+                black_box(table.entries_of(none).count());
+                done += table.stats().used;
+            }
+        }
+        4 => {
             while !over() {
                 black_box(table.stats());
                 done += 1;
+                clock::sleep(QUESTION);
             }
         }
         _ => {
@@ -129,7 +142,7 @@ fn samples(job: &Job, read: &[Spent], written: &[Spent]) -> Vec<Sample> {
             series(format!("slower while {name}, of CPU time"))
                 .unit("%")
                 .is(slower(Spent::cpu_ns)),
-            series(format!("entries or times {name}"))
+            series(format!("entries (asked: times) {name}"))
                 .unit("M/s")
                 .is(1e3 / read.ns()),
         ]);
@@ -148,7 +161,7 @@ mod tests {
         let job = Job::all(&measured("--only reader --flows 4k --seconds 0.01"), 1).remove(0);
         let cpus = Machine::detect().expect("a machine").cpus;
         let samples = measure(&job, &cpus).expect("measured");
-        assert_eq!(samples.len(), 1 + 3 * 4);
+        assert_eq!(samples.len(), 1 + 4 * 4);
         let timed = samples.iter().filter(|sample| sample.series.unit != "%");
         assert!(
             timed.clone().all(|sample| sample.value > 0.0),
@@ -159,20 +172,15 @@ mod tests {
     #[test]
     fn slower_is_against_the_writer_alone() {
         let job = Job::all(&measured("--only reader --flows 4k"), 1).remove(0);
-        let spent = |ms, pieces| Spent {
-            wall: std::time::Duration::from_millis(ms),
-            cpu: std::time::Duration::from_millis(ms),
-            pieces,
+        let spent = |ms| Spent {
+            wall: Duration::from_millis(ms),
+            cpu: Duration::from_millis(ms),
+            pieces: 100,
         };
-        let written = [
-            spent(10, 100),
-            spent(11, 100),
-            spent(10, 100),
-            spent(10, 200),
-        ];
-        let samples = samples(&job, &[spent(1, 1); 4], &written);
+        let written = [10, 11, 10, 10, 5].map(spent);
+        let samples = samples(&job, &[spent(1); 5], &written);
         let slower: Vec<_> = samples.iter().filter(|s| s.series.unit == "%").collect();
         assert!((slower[0].value - 10.0).abs() < 1e-9, "{slower:?}");
-        assert!((slower[5].value + 50.0).abs() < 1e-9, "{slower:?}");
+        assert!((slower[7].value + 50.0).abs() < 1e-9, "{slower:?}");
     }
 }

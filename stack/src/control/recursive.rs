@@ -4,7 +4,9 @@
 //! told of it, and the one before is let go once no worker can use it. A next hop to which no route leads is dead,
 //! and returns as any other when one does. Pins are not touched: what changes is where packets go.
 
-use super::{Control, DownCause};
+use super::batch::Planned;
+use super::routes::{GatewaySpec, RouteSpec};
+use super::{Control, ControlError, DownCause};
 use crate::host::{HostCmd, HostLink, HostReply};
 use crate::link::NO_NEIGH;
 use crate::ports::{Layer, is_link_local};
@@ -12,6 +14,9 @@ use crate::time::Now;
 use arp::NeighIdx;
 use route::{Change, ChangeKind, FibId, MAX_CHAIN, NhopIdx, NhopInfo, NhopKey, PortId, Through};
 use std::net::IpAddr;
+
+/// Most gateways that a warning names.
+const NAMED: usize = 4;
 
 impl Control {
     /// Resolves recursive next hops anew, if anything has changed that they may depend on. Returns those that had a way and
@@ -138,7 +143,7 @@ impl Control {
     }
 
     /// The identity of a gateway that is on no port's network.
-    pub(super) fn recursive_key(fib: FibId, gateway: IpAddr) -> Option<NhopKey> {
+    fn recursive_key(fib: FibId, gateway: IpAddr) -> Option<NhopKey> {
         let is_router = match gateway {
             IpAddr::V4(v4) => !v4.is_broadcast() && !v4.is_multicast(),
             IpAddr::V6(v6) => !v6.is_multicast(),
@@ -147,10 +152,70 @@ impl Control {
         (is_router && !nobody).then(|| NhopKey::recursive(fib, gateway))
     }
 
+    /// A change of which recursive next hops are resolved, with a word about those that cannot be.
+    pub(super) fn settled(
+        &mut self,
+        change: Result<Change, ControlError>,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> Result<Change, ControlError> {
+        let lost = self.settle(host, now);
+        let mut change = change?;
+        if change.warning.is_none() {
+            let way = || Self::way_warning(&lost);
+            change.warning = self.lost_warning(&change).or_else(way);
+        }
+        Ok(change)
+    }
+
+    /// The path by a gateway that no port reaches, if it is to be found through routes; `off_link` says why no port does.
+    pub(super) fn planned_recursive(
+        &self,
+        spec: &RouteSpec,
+        gateway: &GatewaySpec,
+        weight: u32,
+        off_link: ControlError,
+    ) -> Result<Planned, ControlError> {
+        let ControlError::NoPort { fib, .. } = off_link else {
+            return Err(off_link);
+        };
+        let key = Self::recursive_key(fib, gateway.addr);
+        let is_member = |key: &NhopKey| {
+            let route = self.routes.get(spec.prefix);
+            route.is_some_and(|route| route.paths.iter().any(|path| path.key == *key))
+        };
+        if !gateway.recursive && !key.is_some_and(|key| is_member(&key)) {
+            return Err(off_link);
+        }
+        let key = key.ok_or(ControlError::NotRecursive(gateway.addr))?;
+        Ok(Planned {
+            key,
+            weight,
+            mtu: spec.mtu.unwrap_or(65_535),
+            link: false,
+            through: None,
+        })
+    }
+
+    /// The paths of a spec, with the ways of recursive next hops, before their neighbours are known.
+    pub(super) fn led(&self, spec: &RouteSpec) -> Result<Vec<Planned>, ControlError> {
+        let mut planned = self.planned(spec)?;
+        for plan in planned.iter_mut().filter(|p| p.key.resolved().is_some()) {
+            let may_pass = |idx| self.may_pass(idx);
+            plan.through = self.routes.resolve_new(&spec.prefix, &plan.key, may_pass);
+            plan.link = plan.through.is_some_and(|to| self.has_link(to.port));
+        }
+        Ok(planned)
+    }
+
     /// One line if a change has taken the way from recursive next hops.
     pub(in crate::control) fn way_warning(lost: &[NhopKey]) -> Option<String> {
         let gateways = lost.iter().filter_map(|key| key.gateway);
-        let names: Vec<String> = gateways.map(|gateway| gateway.to_string()).collect();
+        let mut names: Vec<String> = gateways.map(|gateway| gateway.to_string()).collect();
+        if let Some(more) = names.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            names.truncate(NAMED);
+            names.push(format!("{more} more"));
+        }
         (!names.is_empty()).then(|| {
             format!(
                 "no route leads to gateway {} after this: all its flows move, those of other routes too",
@@ -160,7 +225,7 @@ impl Control {
     }
 
     /// One line if a change has a gateway to which no route leads.
-    pub(super) fn lost_warning(&self, change: &Change) -> Option<String> {
+    fn lost_warning(&self, change: &Change) -> Option<String> {
         let lost = change.paths.iter().find(|path| {
             let is = self.routes.nhop_info(path.idx);
             is.is_some_and(|is| {
@@ -174,5 +239,30 @@ impl Control {
         Some(format!(
             "{gateway} is dead as yet: no route leads to it that does not lead through itself; it lives when one does"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_names_a_few_gateways_and_counts_the_others() {
+        let key = |n| NhopKey::recursive(FibId(0), [172, 16, 0, n].into());
+        let of = |n| Control::way_warning(&(1..=n).map(key).collect::<Vec<_>>());
+        assert_eq!(of(0), None);
+        let begins = |n, line: &str| of(n).is_some_and(|of| of.starts_with(line));
+        assert!(begins(
+            1,
+            "no route leads to gateway 172.16.0.1 after this: "
+        ));
+        assert!(begins(
+            4,
+            "no route leads to gateway 172.16.0.1, 172.16.0.2, 172.16.0.3, 172.16.0.4 after"
+        ));
+        assert!(begins(
+            6,
+            "no route leads to gateway 172.16.0.1, 172.16.0.2, 172.16.0.3, 172.16.0.4, 2 more after"
+        ));
     }
 }

@@ -276,22 +276,6 @@ impl Control {
         Ok(change)
     }
 
-    /// A change of which recursive next hops are resolved, with a word about those that cannot be.
-    fn settled(
-        &mut self,
-        change: Result<Change, ControlError>,
-        host: &mut dyn HostLink,
-        now: Now,
-    ) -> Result<Change, ControlError> {
-        let lost = self.settle(host, now);
-        let mut change = change?;
-        if change.warning.is_none() {
-            let way = || Self::way_warning(&lost);
-            change.warning = self.lost_warning(&change).or_else(way);
-        }
-        Ok(change)
-    }
-
     /// A next hop that was just made may be on a port that is down, or fail its check already.
     pub(super) fn judge_paths(&mut self, paths: &[PathInfo], now: Now) {
         for path in paths {
@@ -432,46 +416,6 @@ impl Control {
                 link,
                 through: None,
             });
-        }
-        Ok(planned)
-    }
-
-    /// The path by a gateway that no port reaches, if it is to be found through routes; `off_link` says why no port does.
-    fn planned_recursive(
-        &self,
-        spec: &RouteSpec,
-        gateway: &GatewaySpec,
-        weight: u32,
-        off_link: ControlError,
-    ) -> Result<Planned, ControlError> {
-        let ControlError::NoPort { fib, .. } = off_link else {
-            return Err(off_link);
-        };
-        let key = Self::recursive_key(fib, gateway.addr);
-        let is_member = |key: &NhopKey| {
-            let route = self.routes.get(spec.prefix);
-            route.is_some_and(|route| route.paths.iter().any(|path| path.key == *key))
-        };
-        if !gateway.recursive && !key.is_some_and(|key| is_member(&key)) {
-            return Err(off_link);
-        }
-        let key = key.ok_or(ControlError::NotRecursive(gateway.addr))?;
-        Ok(Planned {
-            key,
-            weight,
-            mtu: spec.mtu.unwrap_or(65_535),
-            link: false,
-            through: None,
-        })
-    }
-
-    /// The paths of a spec, with the ways of recursive next hops, before their neighbours are known.
-    pub(super) fn led(&self, spec: &RouteSpec) -> Result<Vec<Planned>, ControlError> {
-        let mut planned = self.planned(spec)?;
-        for plan in planned.iter_mut().filter(|p| p.key.resolved().is_some()) {
-            let may_pass = |idx| self.may_pass(idx);
-            plan.through = self.routes.resolve_new(&spec.prefix, &plan.key, may_pass);
-            plan.link = plan.through.is_some_and(|to| self.has_link(to.port));
         }
         Ok(planned)
     }

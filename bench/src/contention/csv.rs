@@ -46,6 +46,11 @@ fn write_row(out: &mut String, scene: Scene, series: &Series, row: &Row) -> std:
         )?,
         Err(_) => write!(out, ",,,,")?,
     }
+    write_scene(out, scene, series, row)
+}
+
+/// What packets and routes were like, and the model.
+fn write_scene(out: &mut String, scene: Scene, series: &Series, row: &Row) -> std::fmt::Result {
     let Scene {
         flows,
         nexthops,

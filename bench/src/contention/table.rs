@@ -61,6 +61,27 @@ fn write_row(out: &mut String, series: &Series, row: &Row) -> std::fmt::Result {
     )
 }
 
+/// How each way scales, by the model, and where route changes could not keep up.
+fn write_models(out: &mut String, report: &Report) -> std::fmt::Result {
+    for series in &report.series {
+        match &series.usl {
+            Ok(law) => writeln!(out, "{:<10} {}", series.way.name, law.line())?,
+            Err(why) => {
+                writeln!(out, "no model (USL) is fitted: {why}")?;
+                break;
+            }
+        }
+    }
+    for (series, row) in report.rows().filter(|(_, row)| lags(report, row)) {
+        writeln!(
+            out,
+            "{:<10} x {}: only {:.0} of {} route changes a second were made",
+            series.way.name, row.threads, row.changes, report.scene.churn
+        )?;
+    }
+    Ok(())
+}
+
 /// Whether route changes could not keep up.
 fn lags(report: &Report, row: &Row) -> bool {
     row.changes < 0.9 * report.scene.churn as f64
@@ -97,22 +118,7 @@ fn write_notes(out: &mut String, report: &Report) -> std::fmt::Result {
             )?,
         }
     }
-    for series in &report.series {
-        match &series.usl {
-            Ok(law) => writeln!(out, "{:<10} {}", series.way.name, law.line())?,
-            Err(why) => {
-                writeln!(out, "no model (USL) is fitted: {why}")?;
-                break;
-            }
-        }
-    }
-    for (series, row) in report.rows().filter(|(_, row)| lags(report, row)) {
-        writeln!(
-            out,
-            "{:<10} x {}: only {:.0} of {} route changes a second were made",
-            series.way.name, row.threads, row.changes, report.scene.churn
-        )?;
-    }
+    write_models(out, report)?;
     let crowded = oversubscription(&report.args.threads, report.machine.cpus.len());
     for warning in [crowded, disturbance(report)].into_iter().flatten() {
         writeln!(out, "\n{warning}")?;

@@ -22,6 +22,7 @@ use stack::counters::Counters;
 use stack::parse::{Addrs, IpMeta, Tuple};
 use stack::path::{Outcome, Path};
 use std::hint::black_box;
+use std::time::Duration;
 
 /// Next hops of the default route.
 const HOPS: u8 = 8;
@@ -35,6 +36,8 @@ const SEGMENT: usize = 256;
 const ATTACK: usize = 1024;
 /// Packets in a millisecond: what one core can take.
 const PACKETS_A_MS: u64 = 5_000;
+/// Packets of established flows whose order is ready; a multiple of a segment.
+const KNOWN: usize = 1 << 20;
 /// Flows of the attack have numbers from here on.
 const ATTACKERS: u32 = 1 << 30;
 
@@ -94,83 +97,118 @@ pub(super) fn measure(job: &Job, attack: Attack, heap: Heap) -> Result<Vec<Sampl
     let established = (job.flows as f64 * ESTABLISHED) as u32;
     victim.establish(established);
     let before = victim.pins(established);
-    let packets = trace::packets(established as usize, Spread::Uniform, 1 << 20, job.run);
-    let mut known = packets
-        .chunks_exact(SEGMENT)
-        .cycle()
-        .map(|s| metas(s, TCP, &DATA));
-    let mut known = move || known.next().unwrap_or_default();
-    let (proto, seen) = attack.packet();
-    let mut next = ATTACKERS + ((job.run as u32) << 24);
-    let mut new = move || {
-        next = next.wrapping_add(ATTACK as u32);
-        let packets: Vec<_> = (0..ATTACK as u32)
-            .map(|n| Packet::of(next.wrapping_add(n)))
-            .collect();
-        metas(&packets, proto, &seen)
+    let mut traffic = Traffic::new(job, attack, established);
+    // The first time round is for the caches.
+    victim.quiet(&mut traffic, job.least());
+    let quiet = victim.quiet(&mut traffic, job.least());
+    let uncached = victim.uncached(&mut traffic, job.least());
+    let memory = heap.now();
+    victim.fill(&mut traffic, 2 * job.flows as u64);
+    let flooded = victim.flooded(&mut traffic, job.least());
+    let grown = heap.now().since(memory).resident;
+    let after = victim.pins(established);
+    let lost = before.iter().zip(&after).filter(|(a, b)| a != b).count();
+    let times = Times {
+        quiet,
+        uncached,
+        flooded,
     };
-    let least = job.least();
-    let (mut warm, mut quiet) = (Spent::default(), Spent::default());
-    for spent in [&mut warm, &mut quiet] {
-        while spent.wall < least {
-            victim.decide(&known(), &DATA, Decide::Cached, spent);
+    let mut samples = times.samples(job, attack);
+    let stats = victim.gateway.tables.v4.stats();
+    let found = |what: &str, unit: &str, value: f64| series(job, attack, what).unit(unit).is(value);
+    samples.extend([
+        found("established pins lost", "pins", lost as f64),
+        found("established pins", "pins", before.len() as f64),
+        found("resident memory grew by", "bytes", grown as f64),
+        found(
+            "flows evicted",
+            "flows",
+            stats.evicted.iter().sum::<u64>() as f64,
+        ),
+        found("flows refused", "flows", stats.refused as f64),
+    ]);
+    Ok(samples)
+}
+
+fn series(job: &Job, attack: Attack, what: &str) -> Series {
+    Series::new(Section::Flood, what, job.flows).traffic(attack.name())
+}
+
+/// What packets took.
+struct Times {
+    /// Established ones without a flood.
+    quiet: Spent,
+    /// The attack's by the route alone.
+    uncached: Spent,
+    /// In the flood: established ones, and the attack's.
+    flooded: (Spent, Spent),
+}
+
+impl Times {
+    fn samples(&self, job: &Job, attack: Attack) -> Vec<Sample> {
+        let series = |what: &str| series(job, attack, what);
+        let ratio = |what: &str, a: &Spent, b: &Spent| {
+            let times = a.cpu_ns() / b.cpu_ns();
+            series(what).unit("times").is(times)
+        };
+        let Self {
+            quiet,
+            uncached,
+            flooded: (known, new),
+        } = self;
+        vec![
+            series("an established packet, no flood").took(quiet),
+            series("an established packet, in the flood").took(known),
+            ratio(
+                "established packet, in the flood against none (aim: 1.10)",
+                known,
+                quiet,
+            ),
+            series("a new flow's packet, uncached path").took(uncached),
+            series("a new flow's packet, in the flood").took(new),
+            ratio(
+                "new flow's packet, in the flood against uncached (aim: 1.25)",
+                new,
+                uncached,
+            ),
+        ]
+    }
+}
+
+/// Segments of packets, made before they are timed.
+struct Traffic {
+    known: Vec<Packet>,
+    at: usize,
+    attack: Attack,
+    next: u32,
+}
+
+impl Traffic {
+    fn new(job: &Job, attack: Attack, established: u32) -> Self {
+        Self {
+            known: trace::packets(established as usize, Spread::Uniform, KNOWN, job.run),
+            at: 0,
+            attack,
+            next: ATTACKERS.wrapping_add((job.run as u32) << 24),
         }
     }
-    let mut uncached = Spent::default();
-    while uncached.wall < least {
-        victim.decide(&new(), &seen, Decide::Uncached, &mut uncached);
+
+    /// Packets of established flows.
+    fn known(&mut self) -> Vec<IpMeta> {
+        let segment = &self.known[self.at..self.at + SEGMENT];
+        self.at = (self.at + SEGMENT) % self.known.len();
+        metas(segment, TCP, &DATA)
     }
-    let memory = heap.now();
-    // The table is full of the attack before anything counts.
-    let mut filling = Spent::default();
-    while filling.pieces < 2 * job.flows as u64 {
-        victim.decide(&new(), &seen, Decide::Cached, &mut filling);
-        victim.decide(&known(), &DATA, Decide::Cached, &mut Spent::default());
+
+    /// Packets of flows that never were before, and what the flow table learns from them.
+    fn new_flows(&mut self) -> (Vec<IpMeta>, Seen) {
+        let (proto, seen) = self.attack.packet();
+        let first = self.next;
+        self.next = first.wrapping_add(ATTACK as u32);
+        let packet = |n| Packet::of(first.wrapping_add(n));
+        let packets: Vec<_> = (0..ATTACK as u32).map(packet).collect();
+        (metas(&packets, proto, &seen), seen)
     }
-    let (mut flooded, mut attacking) = (Spent::default(), Spent::default());
-    while flooded.wall < least {
-        victim.decide(&new(), &seen, Decide::Cached, &mut attacking);
-        victim.decide(&known(), &DATA, Decide::Cached, &mut flooded);
-    }
-    let grown = heap.now().since(memory);
-    let lost = before
-        .iter()
-        .zip(victim.pins(established))
-        .filter(|(a, b)| **a != *b)
-        .count();
-    let stats = victim.gateway.tables.v4.stats();
-    let series = |what: &str| Series::new(Section::Flood, what, job.flows).traffic(attack.name());
-    let ratio =
-        |what: &str, a: &Spent, b: &Spent| series(what).unit("times").is(a.cpu_ns() / b.cpu_ns());
-    Ok(vec![
-        series("an established packet, no flood").took(&quiet),
-        series("an established packet, in the flood").took(&flooded),
-        ratio(
-            "established packet, in the flood against none (aim: 1.10)",
-            &flooded,
-            &quiet,
-        ),
-        series("a new flow's packet, uncached path").took(&uncached),
-        series("a new flow's packet, in the flood").took(&attacking),
-        ratio(
-            "new flow's packet, in the flood against uncached (aim: 1.25)",
-            &attacking,
-            &uncached,
-        ),
-        series("established pins lost").unit("pins").is(lost as f64),
-        series("established pins")
-            .unit("pins")
-            .is(before.len() as f64),
-        series("resident memory grew by")
-            .unit("bytes")
-            .is(grown.resident as f64),
-        series("flows evicted")
-            .unit("flows")
-            .is(stats.evicted.iter().sum::<u64>() as f64),
-        series("flows refused")
-            .unit("flows")
-            .is(stats.refused as f64),
-    ])
 }
 
 impl Victim {
@@ -203,6 +241,48 @@ impl Victim {
                 black_box(self.path.resolve(slot, &meta, seen, now, &self.counters));
             }
         }
+    }
+
+    /// Established packets alone, for `least`.
+    fn quiet(&mut self, traffic: &mut Traffic, least: Duration) -> Spent {
+        let mut spent = Spent::default();
+        while spent.wall < least {
+            self.decide(&traffic.known(), &DATA, Decide::Cached, &mut spent);
+        }
+        spent
+    }
+
+    /// The attack's packets by the route alone, for `least`.
+    fn uncached(&mut self, traffic: &mut Traffic, least: Duration) -> Spent {
+        let mut spent = Spent::default();
+        while spent.wall < least {
+            let (metas, seen) = traffic.new_flows();
+            self.decide(&metas, &seen, Decide::Uncached, &mut spent);
+        }
+        spent
+    }
+
+    /// At least `packets` of the attack's, so that the table is full of it.
+    fn fill(&mut self, traffic: &mut Traffic, packets: u64) {
+        let mut spent = (Spent::default(), Spent::default());
+        while spent.1.pieces < packets {
+            self.turn(traffic, &mut spent);
+        }
+    }
+
+    /// Both in turns, until the established ones have had `least`.
+    fn flooded(&mut self, traffic: &mut Traffic, least: Duration) -> (Spent, Spent) {
+        let mut spent = (Spent::default(), Spent::default());
+        while spent.0.wall < least {
+            self.turn(traffic, &mut spent);
+        }
+        spent
+    }
+
+    fn turn(&mut self, traffic: &mut Traffic, spent: &mut (Spent, Spent)) {
+        let (metas, seen) = traffic.new_flows();
+        self.decide(&metas, &seen, Decide::Cached, &mut spent.1);
+        self.decide(&traffic.known(), &DATA, Decide::Cached, &mut spent.0);
     }
 
     /// The time now: packets are the clock.

@@ -31,6 +31,8 @@ const PACKETS_A_MS: usize = 1000;
 const HAND: usize = 8;
 /// Packets whose order is ready.
 const PACKETS: usize = 1 << 21;
+/// Pieces of packets before time is taken.
+const WARM: usize = PACKETS >> 13;
 /// A sorted list is walked from its head: beyond so many flows that takes too long to wait for.
 pub(super) const LONGEST_LIST: usize = 10_000;
 /// Lifetimes of flows, ms: those of a closed and an opening connection, of UDP and of an established one.
@@ -68,6 +70,20 @@ impl Keeper {
         }
     }
 
+    /// Packets between two looks at the clock: few of what is slow.
+    fn piece(self) -> usize {
+        if self == Self::List { 1 << 8 } else { 1 << 13 }
+    }
+
+    fn timers(self, flows: usize) -> Option<Box<dyn Timers>> {
+        match self {
+            Self::Nobody | Self::Hand => None,
+            Self::List => Some(Box::new(list::List::new(flows))),
+            Self::Wheel => Some(Box::new(wheel::Wheel::new(flows))),
+            Self::Heap => Some(Box::new(heap::Heap::new(flows))),
+        }
+    }
+
     /// Whether so many flows can be waited for.
     pub(super) fn bears(self, flows: usize) -> bool {
         self != Self::List || flows <= LONGEST_LIST
@@ -89,39 +105,16 @@ fn deadline(flow: u32, now: u32) -> u32 {
 
 /// Times one way.
 pub(super) fn measure(job: &Job, keeper: Keeper) -> Result<Vec<Sample>, String> {
-    let truth = Truth::new();
-    let (_table, mut writer) = table(capacity(job.flows));
-    establish_all(&mut writer, 0..job.flows as u32, &truth, START);
-    let mut timers: Option<Box<dyn Timers>> = match keeper {
-        Keeper::Nobody | Keeper::Hand => None,
-        Keeper::List => Some(Box::new(list::List::new(job.flows))),
-        Keeper::Wheel => Some(Box::new(wheel::Wheel::new(job.flows))),
-        Keeper::Heap => Some(Box::new(heap::Heap::new(job.flows))),
-    };
-    if let Some(timers) = &mut timers {
-        (0..job.flows as u32).for_each(|flow| timers.arm(flow, deadline(flow, 0)));
-    }
-    let hand = if keeper == Keeper::Hand { HAND } else { 0 };
-    let mut lives = Lives {
-        writer,
-        timers,
-        hand,
-        packets: 0,
-    };
-    let piece = if keeper == Keeper::List {
-        1 << 8
-    } else {
-        1 << 13
-    };
+    let mut lives = Lives::new(job, keeper);
+    let piece = keeper.piece();
     let number = (4 * job.flows).next_multiple_of(piece).min(PACKETS);
     let packets = trace::packets(job.flows, Spread::Uniform, number, job.run);
-    // Once round first, if that is quick: caches, the wheel's levels and the heap's order are then as they will be.
-    for piece in packets
-        .chunks(1 << 8)
-        .take(if piece == 1 << 8 { 16 } else { usize::MAX })
-    {
-        lives.bursts(piece);
-    }
+    // Once round first, as far as that is quick: caches, the wheel's levels and the heap's order are then as they will
+    // be.
+    packets
+        .chunks(piece)
+        .take(WARM)
+        .for_each(|piece| lives.bursts(piece));
     let mut pieces = packets.chunks_exact(piece).cycle();
     let spent = repeat(job.least(), || {
         let piece = pieces.next().unwrap_or_default();
@@ -144,6 +137,22 @@ struct Lives {
 }
 
 impl Lives {
+    /// A table of connections, and a timer for each if they are kept so.
+    fn new(job: &Job, keeper: Keeper) -> Self {
+        let (_, mut writer) = table(capacity(job.flows));
+        establish_all(&mut writer, 0..job.flows as u32, &Truth::new(), START);
+        let mut timers = keeper.timers(job.flows);
+        if let Some(timers) = &mut timers {
+            (0..job.flows as u32).for_each(|flow| timers.arm(flow, deadline(flow, 0)));
+        }
+        Self {
+            writer,
+            timers,
+            hand: if keeper == Keeper::Hand { HAND } else { 0 },
+            packets: 0,
+        }
+    }
+
     /// Packets, in bursts.
     fn bursts(&mut self, packets: &[Packet]) {
         for burst in packets.as_chunks::<BURST>().0 {

@@ -1,8 +1,9 @@
 //! Why a change of routes is refused. Each message is one line that also says what would be right.
 
-use crate::ids::FibId;
+use crate::ids::{FibId, GroupNo};
 use crate::nhop::NhopKey;
 use crate::prefix::Prefix;
+use std::net::IpAddr;
 
 /// Largest weight of a path.
 pub const MAX_WEIGHT: u32 = (1 << 24) - 1;
@@ -87,6 +88,72 @@ pub enum RouteError {
     /// A path that cannot be.
     #[error("{prefix}: {0}", prefix = .1)]
     Kind(KindError, Prefix),
+    /// A number of buckets that no group can have.
+    #[error(
+        "{0} buckets are out of range: write a power of two, 1 to {most}",
+        most = crate::MAX_BUCKETS
+    )]
+    BadBuckets(u32),
+    /// A group has another number of buckets.
+    #[error(
+        "{what} has {has} buckets, fixed when it was made: delete it and add it again to have {asked}"
+    )]
+    FixedBuckets {
+        /// Which route or group.
+        what: String,
+        /// Buckets that it has, or will have with several members.
+        has: u32,
+        /// Buckets asked for.
+        asked: u32,
+    },
+    /// About a group that has a number.
+    #[error("group {0} {1}")]
+    Group(GroupNo, GroupError),
+}
+
+/// What speaks against a change of a group that has a number, or against naming it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// There is none.
+    #[error("is not there: 'group add' makes it, and so does a route that names its gateways too")]
+    None,
+    /// It has this member already.
+    #[error("has {0} already: use change to set its weight")]
+    Has(NhopKey),
+    /// It has no such member.
+    #[error("has no such member: its members are {0}")]
+    NoSuchMember(String),
+    /// Several members are meant, and one must be named.
+    #[error("has several such members: name the port too; they are {0}")]
+    Several(String),
+    /// No group is without members.
+    #[error("has no other member: name another first, or delete the group")]
+    Last,
+    /// Routes use it.
+    #[error("is used by {0} routes: delete them, or give them another group, first")]
+    InUse(u32),
+    /// A route says otherwise of its members or options.
+    #[error("has other {0}: leave them out, or change them for all its routes with 'group change'")]
+    Differs(&'static str),
+    /// Something else than gateways, or nobody.
+    #[error("needs gateways as members: name one or several")]
+    Gateways,
+    /// A member stands twice.
+    #[error("has {0} twice: name it once, with its weight")]
+    Twice(NhopKey),
+    /// More members than it can have.
+    #[error("would have {0} members: the most is {1}")]
+    TooMany(usize, usize),
+    /// An IPv6 route and an IPv4 member.
+    #[error(
+        "has the IPv4 gateway {0}: an IPv6 route needs IPv6 gateways (IPv4 routes may have either)"
+    )]
+    Four(IpAddr),
+    /// IPv6 routes and an IPv4 gateway.
+    #[error(
+        "is used by {0} IPv6 routes, and gateway {1} is IPv4: an IPv6 route needs IPv6 gateways"
+    )]
+    Six(u32, IpAddr),
 }
 
 /// Why a path cannot be one, or not beside others.

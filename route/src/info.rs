@@ -1,6 +1,6 @@
 //! What control tells about routes: listings, the effect of a change, how full its tables are.
 
-use crate::ids::{FibId, GroupId, NhopGen, NhopIdx, Pin, PortId, Secs};
+use crate::ids::{FibId, GroupId, GroupNo, NhopGen, NhopIdx, Pin, PortId, Secs};
 use crate::nhgrp::Options;
 use crate::nhop::{Admin, Health, NhopKey, NhopKind, Through};
 use crate::prefix::Prefix;
@@ -114,11 +114,30 @@ pub struct Change {
     pub warning: Option<String>,
 }
 
+/// The effect of a change of a group that has a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupChange {
+    /// What was done; deleted members of a group that stays are a deletion too.
+    pub kind: ChangeKind,
+    /// To which group.
+    pub number: GroupNo,
+    /// Its id.
+    pub group: GroupId,
+    /// The members concerned: as they are now, or as they were if they are gone.
+    pub paths: Vec<PathInfo>,
+    /// Next hops that ended with this, each with its identity and its neighbour.
+    pub removed_nhops: Vec<(NhopIdx, NhopKey, u32)>,
+    /// One line that the operator should read.
+    pub warning: Option<String>,
+}
+
 /// A member of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberInfo {
     /// Its path.
     pub path: PathInfo,
+    /// Buckets that are its by weight, as its health and orders are, once its slow start is over.
+    pub due: u32,
     /// Buckets that remember it as an earlier owner.
     pub remembered: u32,
 }
@@ -128,8 +147,18 @@ pub struct MemberInfo {
 pub struct GroupInfo {
     /// Its id.
     pub id: GroupId,
+    /// How it treats flows, and its number.
+    pub options: Options,
     /// Its buckets.
     pub buckets: u32,
+    /// Buckets that it has, or gets with a second member.
+    pub size: u32,
+    /// Buckets that remember an earlier owner.
+    pub remembering: u32,
+    /// Most earlier owners that a bucket of it remembers.
+    pub depth: u32,
+    /// Its warning about members that are due few buckets, if there are such.
+    pub warning: Option<String>,
     /// Buckets that have no owner.
     pub ownerless: u32,
     /// Routes that use it.

@@ -43,14 +43,14 @@ pub use control::{
     Batch, BatchDone, BatchSet, BatchSpec, BatchState, Control, MAX_CHAIN, Preview, Resolved,
     Saving, Sketch, new,
 };
-pub use error::{KindError, MAX_WEIGHT, RouteError};
-pub use ids::{FibId, GroupId, NhopGen, NhopIdx, PIN_FIELD_BITS, Pin, PortId, Secs};
+pub use error::{GroupError, KindError, MAX_WEIGHT, RouteError};
+pub use ids::{FibId, GroupId, GroupNo, NhopGen, NhopIdx, PIN_FIELD_BITS, Pin, PortId, Secs};
 pub use info::{
-    Change, ChangeKind, Fill, GroupInfo, MemberInfo, NhopKeyMatch, PathInfo, RouteInfo,
+    Change, ChangeKind, Fill, GroupChange, GroupInfo, MemberInfo, NhopKeyMatch, PathInfo, RouteInfo,
 };
 pub use nhgrp::{
-    Answer, Chosen, Failback, GroupRef, MAX_MEMBERS, Options, OptionsAsked, Recall, Selection,
-    Sticky, StickyAsked,
+    Answer, Chosen, Failback, GroupRef, MAX_BUCKETS, MAX_MEMBERS, Options, OptionsAsked, Recall,
+    Selection, Sticky, StickyAsked, StickyOf,
 };
 pub use nhop::{
     Admin, Health, NhopAttrs, NhopInfo, NhopKey, NhopKind, NhopWord, Path, PinState, Through,

@@ -69,22 +69,26 @@ impl Rib {
         self.routes.get(prefix).copied()
     }
 
-    /// Inserts a route, or gives it another group.
-    pub(crate) fn set(&mut self, prefix: Prefix, group: GroupId) {
-        if self.routes.insert(prefix, group).is_none()
+    /// Inserts a route, or gives it another group. Returns the one that it had.
+    pub(crate) fn set(&mut self, prefix: Prefix, group: GroupId) -> Option<GroupId> {
+        let before = self.routes.insert(prefix, group);
+        if before.is_none()
             && let Some(count) = self.of_length(&prefix)
         {
             *count += 1;
         }
+        before
     }
 
-    /// Removes a route.
-    pub(crate) fn remove(&mut self, prefix: &Prefix) {
-        if self.routes.remove(prefix).is_some()
+    /// Removes a route. Returns the group that it had.
+    pub(crate) fn remove(&mut self, prefix: &Prefix) -> Option<GroupId> {
+        let before = self.routes.remove(prefix);
+        if before.is_some()
             && let Some(count) = self.of_length(prefix)
         {
             *count -= 1;
         }
+        before
     }
 
     /// The longest prefix of a FIB that contains `addr`.

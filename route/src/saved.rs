@@ -3,7 +3,7 @@
 //! Indices, generations and times of a running gateway mean nothing to the next, so next hops are named by what they
 //! are, and times by how long ago they were.
 
-use crate::ids::Secs;
+use crate::ids::{GroupNo, Secs};
 use crate::nhgrp::{MAX_BUCKETS, MAX_MEMBERS, Options};
 use crate::nhop::NhopKey;
 use crate::prefix::Prefix;
@@ -146,6 +146,13 @@ impl Kept {
         self.by_prefix.get(prefix).copied()
     }
 
+    /// What was saved of the group that has a number.
+    pub(crate) fn numbered(&self, number: GroupNo) -> Option<u32> {
+        let has = |group: &KeptGroup| group.saved.options.group == Some(number);
+        let mut numbered = (0..).zip(&self.groups).filter(|(_, group)| has(group));
+        numbered.next().map(|(at, _)| at)
+    }
+
     /// The one group of more routes than it names that `is_like` is true of; `None`, if there are several: nobody gets
     /// another group's.
     pub(crate) fn like(&self, is_like: impl Fn(&SavedGroup) -> bool) -> Option<u32> {
@@ -159,8 +166,8 @@ impl Kept {
     }
 
     /// What a change of one destination's route may ask for.
-    pub(crate) fn of(&self, prefix: &Prefix) -> Vec<SavedGroup> {
-        let named = self.named(prefix);
+    pub(crate) fn of(&self, prefix: &Prefix, number: Option<GroupNo>) -> Vec<SavedGroup> {
+        let named = number.map_or_else(|| self.named(prefix), |number| self.numbered(number));
         let group = named.and_then(|at| self.groups.get(at as usize));
         group.map(|group| group.saved.clone()).into_iter().collect()
     }

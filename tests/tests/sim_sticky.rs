@@ -6,7 +6,7 @@ use flowgate_tests::net::{BOTH, NAME, Net, Scene, service};
 use flowgate_tests::rack::Family;
 use flowgate_tests::sim::ip;
 use flowtable::{GroupSecret, TableSecret};
-use route::{Failback, OptionsAsked, Prefix, StickyAsked};
+use route::{Failback, OptionsAsked, Prefix, StickyAsked, StickyOf};
 use stack::Setup;
 use stack::control::{TemplateFilter, TemplateRow};
 use stack::fate::MoveReason;
@@ -81,9 +81,13 @@ fn a_client_s_next_connections_go_where_its_first_went_whatever_joins() {
     let mut scene = scene(6, 3, Scene::setup(2));
     let first = scene.ask_all(&flows(0..60, 2000));
     assert_eq!(templates(&mut scene.net).len(), 120);
+    let of_route = |t: &TemplateRow| match t.of {
+        Some(StickyOf::Route(prefix)) => Some(prefix),
+        _ => None,
+    };
     let route: HashSet<Prefix> = templates(&mut scene.net)
         .iter()
-        .filter_map(|t| t.route)
+        .filter_map(of_route)
         .collect();
     assert_eq!(route.len(), 2, "the service's route in each family");
     scene.add(3);

@@ -75,6 +75,7 @@ fn every_command_has_help_with_examples() {
         "arp",
         "ndp",
         "netstat",
+        "group",
         "flow",
         "flow list",
         "flow flush",

@@ -4,10 +4,11 @@
 //! Stamps are bumped when pins may have to be judged anew: a route came or went, or a member left its group.
 //! A path that is added or gets another weight bumps nothing: pinned flows are to stay.
 
+use super::named::{check_buckets, check_joining, check_members, reweighted};
 use super::regroup::idxs;
 use super::{Control, Ended, shared};
-use crate::error::{KindError, MAX_WEIGHT, RouteError};
-use crate::ids::{GroupId, NhopIdx, Secs};
+use crate::error::{GroupError, KindError, MAX_WEIGHT, RouteError};
+use crate::ids::{GroupId, GroupNo, NhopIdx, Secs};
 use crate::info::{Change, ChangeKind, NhopKeyMatch, PathInfo};
 use crate::nhgrp::{Options, OptionsAsked, Wanted};
 use crate::nhop::{NhopKey, NhopKind, Path};
@@ -36,17 +37,38 @@ impl Control {
     ) -> Result<Change, RouteError> {
         self.at(now);
         self.check_fib(prefix.fib())?;
-        check_paths(prefix, paths, 1)?;
+        // Members may be left out where a group with a number has them.
+        let has_them = |number| paths.is_empty() && self.named.get(number).is_some();
+        match asked.group.filter(|number| !has_them(*number)) {
+            Some(number) if paths.is_empty() => {
+                return Err(RouteError::Group(number, GroupError::None));
+            }
+            Some(number) => check_members(number, paths, 1)?,
+            None if asked.group.is_some() => {}
+            None => check_paths(prefix, paths, 1)?,
+        }
         match self.rib.get(&prefix) {
-            None => self.add_route(prefix, paths, asked.over(Options::default())),
-            Some(group) => match self
-                .groups
-                .get(group)
-                .and_then(|g| g.options.unlike(&asked))
-            {
-                Some(option) => Err(RouteError::Options { prefix, option }),
-                None => self.add_paths(prefix, group, paths),
-            },
+            None => self.add_route(prefix, paths, &asked),
+            Some(group) => self.add_to(prefix, group, paths, asked),
+        }
+    }
+
+    fn add_to(
+        &mut self,
+        prefix: Prefix,
+        group: GroupId,
+        paths: &[Path],
+        asked: OptionsAsked,
+    ) -> Result<Change, RouteError> {
+        let differs = |option| Err(RouteError::Options { prefix, option });
+        if asked.group.is_some() {
+            return differs("is there already".to_owned());
+        }
+        let asked = self.check_fixed(&prefix.to_string(), group, asked)?;
+        let is = self.groups.get(group).map(|group| group.options);
+        match is.and_then(|options| options.unlike(&asked)) {
+            Some(option) => differs(option),
+            None => self.add_paths(prefix, group, paths),
         }
     }
 
@@ -63,8 +85,25 @@ impl Control {
         deadline: Option<Secs>,
         now: Secs,
     ) -> Result<Change, RouteError> {
-        let group = self.rib.get(&prefix).and_then(|id| self.groups.get(id));
-        let was = group.map_or_else(Options::default, |group| group.options);
+        self.at(now);
+        let Some(group) = self.rib.get(&prefix) else {
+            return Err(RouteError::NotFound { prefix });
+        };
+        let present = self.groups.get(group);
+        let was = present.map_or_else(Options::default, |group| group.options);
+        let users = present.map_or(0, |group| group.users());
+        match asked.group {
+            Some(number) if was.group != Some(number) => {
+                return self.rename(prefix, number, paths, &asked, deadline);
+            }
+            // Others use it too, so it is not this route's to change.
+            Some(number) if users > 1 || paths.is_empty() => {
+                self.check_same(number, group, paths, &asked)?;
+                return Ok(unchanged(prefix, self.paths(group)));
+            }
+            _ => {}
+        }
+        let asked = self.check_fixed(&prefix.to_string(), group, asked)?;
         self.set_options(prefix, asked.over(was), now)?;
         self.change(prefix, paths, deadline, now).inspect_err(|_| {
             // Its group is its own by now: this needs no room.
@@ -89,11 +128,12 @@ impl Control {
         if present.options == options {
             return Ok(());
         }
-        let (shared_by, wanted) = (present.routes, present.wanted());
-        let own = if shared_by > 1 {
-            self.part(prefix, group, &wanted)?
+        let (shared_by, wanted) = (present.users(), present.wanted());
+        let (own, options) = if shared_by > 1 {
+            let own = self.part(prefix, group, &wanted)?;
+            (own, options.unnamed())
         } else {
-            group
+            (group, options)
         };
         let view = Arc::clone(&self.view);
         self.groups
@@ -121,20 +161,24 @@ impl Control {
             .ok_or(RouteError::NotFound { prefix })?;
         check_paths(prefix, paths, 0)?;
         let members = self.wanted(group);
-        let member = |key| {
-            self.nhops
-                .idx(key)
-                .filter(|idx| members.iter().any(|m| m.idx == *idx))
-        };
-        let known: Option<Vec<NhopIdx>> = paths.iter().map(|p| member(&p.key)).collect();
-        match known {
+        match self.known(&members, paths) {
             Some(known) => self.reweight(prefix, group, paths, &known, deadline),
             None => self.replace(prefix, group, paths, deadline),
         }
     }
 
+    /// The next hops of paths, if all of them are members.
+    pub(super) fn known(&self, members: &[Wanted], paths: &[Path]) -> Option<Vec<NhopIdx>> {
+        let member = |key| {
+            self.nhops
+                .idx(key)
+                .filter(|idx| members.iter().any(|m| m.idx == *idx))
+        };
+        paths.iter().map(|p| member(&p.key)).collect()
+    }
+
     /// Deletes a path of a route, and with its last path the route. `which` may be left out if there is but
-    /// one.
+    /// one, or if the route names a group: then the route goes, and the group stays.
     ///
     /// # Errors
     /// If there is no such route or path, or several match.
@@ -150,6 +194,13 @@ impl Control {
             .get(&prefix)
             .ok_or(RouteError::NotFound { prefix })?;
         let all = self.paths(group);
+        let names_group = self
+            .groups
+            .get(group)
+            .is_some_and(|g| g.options.group.is_some());
+        if names_group && which.is_none() {
+            return self.delete_whole(prefix, group);
+        }
         let any = NhopKeyMatch::default();
         let which = which.unwrap_or(&any);
         let hit: Vec<&PathInfo> = all.iter().filter(|p| which.matches(&p.key)).collect();
@@ -170,8 +221,9 @@ impl Control {
         &mut self,
         prefix: Prefix,
         paths: &[Path],
-        options: Options,
+        asked: &OptionsAsked,
     ) -> Result<Change, RouteError> {
+        check_buckets(asked)?;
         let limit = self.cfg.max_routes as usize;
         if self.rib.len(prefix.family()) >= limit {
             return Err(RouteError::Full {
@@ -180,22 +232,26 @@ impl Control {
             });
         }
         let warning = self.mtu_warning(paths);
-        let wanted = self.intern(prefix, &[], paths, None)?;
-        let idxs = idxs(&wanted);
-        let group = self
-            .group_of_new(prefix, &wanted, options)
-            .inspect_err(|_| {
-                self.end_unnamed(&idxs);
-            })?;
+        let is_there = |number: &GroupNo| self.named.get(*number).is_some();
+        let (there, new) = match asked.group {
+            Some(number) if is_there(&number) => (Some(number), None),
+            new => (None, new),
+        };
+        let group = match there {
+            Some(number) => self.join_named(prefix, number, paths, asked)?,
+            None => self.make_for(prefix, paths, asked)?,
+        };
         if let Err(full) = self.set_fib(&prefix, group) {
-            self.release(group);
-            self.end_unnamed(&idxs);
+            let ended = self.release(group);
+            self.end_unnamed(&ended);
+            new.into_iter()
+                .for_each(|number| drop(self.drop_named(number)));
             return Err(full.into());
         }
-        self.rib.set(prefix, group);
+        self.point(prefix, Some(group));
         self.view.stamps.bump(&prefix);
         let paths = self.paths(group);
-        let warning = warning.or_else(|| self.share_warning(prefix, group));
+        let warning = warning.or_else(|| self.share_warning(&prefix.to_string(), group));
         Ok(Change {
             kind: ChangeKind::Added,
             prefix,
@@ -203,6 +259,25 @@ impl Control {
             removed_nhops: Vec::new(),
             warning,
         })
+    }
+
+    /// The group of a new route, shared with others or new, with one more use. One that is to have a number gets it.
+    fn make_for(
+        &mut self,
+        prefix: Prefix,
+        paths: &[Path],
+        asked: &OptionsAsked,
+    ) -> Result<GroupId, RouteError> {
+        let options = asked.over(Options::default());
+        let wanted = self.intern(prefix, &[], paths, None, self.groups.size(options))?;
+        let group = self.group_of_new(prefix, &wanted, options);
+        let group = group.inspect_err(|_| {
+            self.end_unnamed(&idxs(&wanted));
+        })?;
+        if let Some(number) = options.group {
+            self.hold(number, group);
+        }
+        Ok(group)
     }
 
     fn add_paths(
@@ -232,7 +307,8 @@ impl Control {
             return Err(RouteError::Kind(KindError::Alone(key.kind.name()), prefix));
         }
         let warning = self.mtu_warning(paths);
-        let new = self.intern(prefix, &wanted, paths, None)?;
+        let size = self.groups.size_of(group);
+        let new = self.intern(prefix, &wanted, paths, None, size)?;
         wanted.extend(&new);
         let change = self.commit(prefix, group, &wanted, &idxs(&new), warning)?;
         let kind = ChangeKind::Added;
@@ -247,13 +323,7 @@ impl Control {
         known: &[NhopIdx],
         deadline: Option<Secs>,
     ) -> Result<Change, RouteError> {
-        let mut wanted = self.wanted(group);
-        for (path, idx) in paths.iter().zip(known) {
-            for member in wanted.iter_mut().filter(|m| m.idx == *idx) {
-                member.weight = path.weight;
-                member.deadline = deadline.filter(|_| path.weight == 0);
-            }
-        }
+        let wanted = reweighted(self.wanted(group), paths, known, deadline);
         let idle = wanted.iter().all(|m| m.weight == 0);
         let warning = idle.then(|| format!("{prefix} takes no new flows: every path has weight 0"));
         let change = self.commit(prefix, group, &wanted, known, warning)?;
@@ -271,17 +341,9 @@ impl Control {
         deadline: Option<Secs>,
     ) -> Result<Change, RouteError> {
         let warning = self.mtu_warning(paths);
-        let members = self.wanted(group);
-        let joins = |p: &&Path| {
-            let idx = self.nhops.idx(&p.key);
-            members.iter().all(|m| Some(m.idx) != idx)
-        };
-        if let Some(path) = paths.iter().filter(joins).find(|p| p.weight == 0) {
-            return Err(RouteError::BadWeight {
-                weight: path.weight,
-            });
-        }
-        let wanted = self.intern(prefix, &[], paths, deadline)?;
+        check_joining(self, &self.wanted(group), paths)?;
+        let size = self.groups.size_of(group);
+        let wanted = self.intern(prefix, &[], paths, deadline, size)?;
         self.commit(prefix, group, &wanted, &idxs(&wanted), warning)
     }
 
@@ -304,14 +366,7 @@ impl Control {
             .collect();
         let kind = ChangeKind::Deleted;
         if rest.is_empty() {
-            let removed_nhops = self.delete_route(prefix, group)?;
-            return Ok(Change {
-                kind,
-                prefix,
-                paths,
-                removed_nhops,
-                warning: None,
-            });
+            return self.delete_whole(prefix, group);
         }
         let change = self.commit(prefix, group, &rest, &[], None)?;
         Ok(Change {
@@ -321,13 +376,36 @@ impl Control {
         })
     }
 
+    /// Deletes a route with all its paths.
+    fn delete_whole(&mut self, prefix: Prefix, group: GroupId) -> Result<Change, RouteError> {
+        let paths = self.paths(group);
+        let removed_nhops = self.delete_route(prefix, group)?;
+        Ok(Change {
+            kind: ChangeKind::Deleted,
+            prefix,
+            paths,
+            removed_nhops,
+            warning: None,
+        })
+    }
+
     fn delete_route(&mut self, prefix: Prefix, group: GroupId) -> Result<Ended, RouteError> {
         self.remove_fib(&prefix)?;
         self.kept.forget(&prefix);
-        self.rib.remove(&prefix);
+        self.point(prefix, None);
         self.view.stamps.bump(&prefix);
         let left = self.release(group);
         Ok(self.end_unnamed(&left))
+    }
+
+    /// What a route is told that leaves a group which others name too.
+    fn parted(&self, prefix: Prefix, group: GroupId) -> Option<String> {
+        let group = self.groups.get(group)?;
+        let (number, others) = (group.options.group?, group.users());
+        Some(format!(
+            "{prefix} has a group of its own now: {others} others have group {number}, which 'group change {number}' \
+             changes for all"
+        ))
     }
 
     /// Gives a route the members that are wanted. Next hops that were interned for nothing are ended.
@@ -347,12 +425,18 @@ impl Control {
         }
         self.unsettle_within(&prefix);
         let removed_nhops = self.end_unnamed(&left);
-        let deadlines = wanted.iter().filter_map(|m| m.deadline);
-        self.deadlines.extend(deadlines.map(|at| (at, prefix)));
-        let mut paths = self.paths(now_group);
-        paths.retain(|p| concerned.contains(&p.idx));
+        match self.groups.get(now_group).and_then(|g| g.options.group) {
+            Some(number) => self.note_deadlines(number, wanted),
+            None => {
+                let deadlines = wanted.iter().filter_map(|m| m.deadline);
+                self.deadlines.extend(deadlines.map(|at| (at, prefix)));
+            }
+        }
+        let paths = self.paths_of(now_group, concerned);
         // Who only leaves makes nobody's share smaller.
-        let share = || self.share_warning(prefix, now_group);
+        let share = || self.share_warning(&prefix.to_string(), now_group);
+        let parted = || self.parted(prefix, group).filter(|_| now_group != group);
+        let warning = warning.or_else(parted);
         let warning = warning.or_else(|| share().filter(|_| !concerned.is_empty()));
         Ok(Change {
             kind: ChangeKind::Changed,
@@ -364,7 +448,18 @@ impl Control {
     }
 }
 
-fn names<'a>(paths: impl Iterator<Item = &'a PathInfo>) -> String {
+/// A change that asks for what there is.
+const fn unchanged(prefix: Prefix, paths: Vec<PathInfo>) -> Change {
+    Change {
+        kind: ChangeKind::Changed,
+        prefix,
+        paths,
+        removed_nhops: Vec::new(),
+        warning: None,
+    }
+}
+
+pub(super) fn names<'a>(paths: impl Iterator<Item = &'a PathInfo>) -> String {
     paths
         .map(|p| p.key.to_string())
         .collect::<Vec<_>>()

@@ -100,6 +100,16 @@ impl Control {
         self.groups.version()
     }
 
+    /// A group as it is saved, with up to `most` of its buckets from `from` on, and without its destinations. `None`: there
+    /// is no such group, or it has but one bucket.
+    pub fn group_layout(&self, id: GroupId, from: u32, most: u32) -> Option<SavedGroup> {
+        let mut group = self.groups.save(id)?;
+        let on = shared(&self.view);
+        self.groups
+            .save_buckets(on, id, (from, most), self.now, &mut group);
+        Some(group)
+    }
+
     /// Every group as it is saved.
     pub fn save(&self) -> Vec<SavedGroup> {
         let mut saving = Saving::default();
@@ -129,7 +139,9 @@ impl Control {
             Some(at) => self.group_back(prefix, at, wanted, options)?,
             None => return self.group_for(prefix, wanted, options),
         };
-        self.kept.forget(&prefix);
+        if options.group.is_none() {
+            self.kept.forget(&prefix);
+        }
         self.groups.use_group(group);
         self.stick(prefix, group, options);
         Ok(group)
@@ -140,13 +152,23 @@ impl Control {
         if self.kept.groups.is_empty() {
             return None;
         }
+        // The number of buckets is the operator's, if he said one.
+        let sized = |at: &u32| {
+            let saved = self.kept.groups.get(*at as usize);
+            let has = saved.map_or(0, |kept| kept.saved.buckets());
+            options.buckets == 0 || options.buckets == has
+        };
+        if let Some(number) = options.group {
+            return self.kept.numbered(number).filter(sized);
+        }
         let like = |saved: &SavedGroup| {
             let members = saved.names.iter().filter_map(|n| Some((n.key, n.weight?)));
             let mut members: Vec<(NhopKey, u32)> = members.collect();
             members.sort_unstable();
             saved.options == options && Some(members) == self.keys(wanted)
         };
-        self.kept.named(prefix).or_else(|| self.kept.like(like))
+        let kept = self.kept.named(prefix).or_else(|| self.kept.like(like));
+        kept.filter(sized)
     }
 
     fn keys(&self, wanted: &[Wanted]) -> Option<Vec<(NhopKey, u32)>> {

@@ -1,9 +1,9 @@
 //! What there is: routes, groups, next hops, fills.
 
 use super::{Control, FibWriters};
-use crate::ids::{FibId, GroupId, NhopIdx, Pin};
+use crate::ids::{FibId, GroupId, GroupNo, NhopIdx, Pin};
 use crate::info::{Fill, GroupInfo, MemberInfo, PathInfo, RouteInfo};
-use crate::nhgrp::{Member, Options};
+use crate::nhgrp::{Group, Member, Options, StickyOf, apportion};
 use crate::nhop::{NhopInfo, NhopKey, NhopKind};
 use crate::prefix::{Family, Prefix};
 use std::net::IpAddr;
@@ -77,16 +77,30 @@ impl Control {
         self.groups.ids()
     }
 
-    /// Sticky routes: the id under which clients of each have templates (as [`GroupRef::sticky`](crate::GroupRef::sticky)
-    /// gives it), and its destination.
-    pub fn affinities(&self) -> impl Iterator<Item = (u64, Prefix)> + '_ {
+    /// Sticky routes and groups: the id under which clients of each have templates (as
+    /// [`GroupRef::sticky`](crate::GroupRef::sticky) gives it), and which it is.
+    pub fn affinities(&self) -> impl Iterator<Item = (u64, StickyOf)> + '_ {
         self.groups.affinities()
     }
 
-    /// The paths of routes that drain there though their next hops take new flows elsewhere (weight 0).
+    /// Members of groups with a number that drain there, weight 0.
+    pub fn draining_members(&self) -> Vec<(GroupNo, GroupId, PathInfo)> {
+        let draining = self.numbered_groups().filter(|(_, id)| self.drains(*id));
+        let paths =
+            draining.flat_map(|(no, id)| self.paths(id).into_iter().map(move |p| (no, id, p)));
+        paths.filter(|(_, _, path)| path.weight == 0).collect()
+    }
+
+    /// The paths of routes that drain there though their next hops take new flows elsewhere (weight 0), but for those of
+    /// groups with a number.
     pub fn draining_paths(&self) -> Vec<(Prefix, PathInfo)> {
+        let unnamed = |id: &GroupId| {
+            let group = self.groups.get(*id);
+            group.is_some_and(|group| group.options.group.is_none())
+        };
+        let ids = self.groups.ids().filter(unnamed);
         // Few groups have any, most gateways none: the routes are looked through only if some has.
-        let draining: Vec<GroupId> = self.groups.ids().filter(|id| self.drains(*id)).collect();
+        let draining: Vec<GroupId> = ids.filter(|id| self.drains(*id)).collect();
         if draining.is_empty() {
             return Vec::new();
         }
@@ -127,19 +141,47 @@ impl Control {
         let group = self.groups.get(id)?;
         let paths = self.paths(id);
         let owned: u32 = paths.iter().map(|p| p.buckets).sum();
-        let remembered = group.remembered(&self.view.groups);
-        let count = |pin: Pin| remembered.get(&pin).copied().unwrap_or(0);
-        let members = paths.into_iter().map(|path| MemberInfo {
+        let history = group.history(&self.view.groups);
+        let count = |pin: Pin| history.by_pin.get(&pin).copied().unwrap_or(0);
+        let due = self.due(group, &paths);
+        let members = paths.into_iter().zip(due).map(|(path, due)| MemberInfo {
             remembered: count(path.pin()),
             path,
+            due,
         });
+        let named = group.options.group;
+        let what = named.map_or_else(|| format!("group id {}", id.0), |no| format!("group {no}"));
         Some(GroupInfo {
             id,
+            options: group.options,
             buckets: group.buckets(),
-            ownerless: group.buckets() - owned,
-            routes: group.routes,
+            size: self.groups.size_of(id),
+            remembering: history.remembering,
+            depth: history.depth,
+            warning: self.share_warning(&what, id),
+            ownerless: group.buckets().saturating_sub(owned),
+            routes: group.users(),
             members: members.collect(),
         })
+    }
+
+    /// Buckets that are each path's by weight, were all slow starts over.
+    fn due(&self, group: &Group, paths: &[PathInfo]) -> Vec<u32> {
+        let takes = |path: &PathInfo| {
+            let nhop = self.nhops.get(path.idx);
+            nhop.is_some_and(crate::nhop::Nhop::takes_buckets)
+        };
+        let weight = |path: &PathInfo| if takes(path) { path.weight } else { 0 };
+        let weights: Vec<u32> = paths.iter().map(weight).collect();
+        let has: Vec<u32> = paths.iter().map(|path| path.buckets).collect();
+        apportion(group.buckets(), &weights, &has)
+    }
+
+    /// Those of a group's paths that are these next hops.
+    pub(super) fn paths_of(&self, group: GroupId, of: &[NhopIdx]) -> Vec<PathInfo> {
+        let mut paths = self.paths(group);
+        paths.retain(|path| of.contains(&path.idx));
+        paths
     }
 
     /// The paths of a group's members: as [`Self::group_info`], without looking into every bucket's history.

@@ -1,6 +1,7 @@
 //! Control: the truth about routes. One thread owns it; it publishes to workers and never waits for them.
 //!
 //! - `change`: add, change and delete routes. `regroup`: which group each has.
+//! - `named`: groups that have a number.
 //! - `state`: next hops die, return and drain; time passes.
 //! - `list`: what there is. `keep`: groups over a restart.
 //! - `recursive`: next hops that are found through other routes.
@@ -13,6 +14,7 @@ mod batch;
 mod change;
 mod keep;
 mod list;
+mod named;
 mod preview;
 mod recursive;
 mod regroup;
@@ -35,6 +37,7 @@ use crate::rib::Rib;
 use crate::saved::Kept;
 use crate::stamp::Stamps;
 use crate::view::{FibTables, View};
+use named::Named;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -57,6 +60,8 @@ pub struct Control {
     unsettled: bool,
     /// What an earlier gateway saved, for routes that had it.
     kept: Kept,
+    /// Groups that have a number.
+    named: Named,
     /// The latest time that was handed in.
     now: Secs,
 }
@@ -88,6 +93,7 @@ pub fn new(cfg: Config) -> (Control, Arc<View>) {
         returning: BTreeSet::new(),
         unsettled: false,
         kept: Kept::default(),
+        named: Named::default(),
         now: Secs(0),
     };
     (control, view)

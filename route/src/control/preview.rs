@@ -75,6 +75,8 @@ impl Control {
         let ways = [is, is.map(|is| asked.over(is)), fresh];
         let ways = ways.into_iter().flatten();
         let like = ways.filter_map(|options| self.groups.shared_by(paths, options));
+        let named = asked.group.and_then(|number| self.named.get(number));
+        let like = like.chain(named);
         let mut ids: Vec<GroupId> = own.iter().chain(&cover).map(|r| r.1).chain(like).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -92,7 +94,7 @@ impl Control {
             groups,
             end: self.nhops.end(),
             orders: self.groups.orders(),
-            kept: (self.kept.of(&prefix), self.kept.age(self.now)),
+            kept: (self.kept.of(&prefix, asked.group), self.kept.age(self.now)),
             full: own.is_none() && self.rib.len(prefix.family()) >= limit,
             room: self.nhops.room(),
         }
@@ -176,11 +178,15 @@ impl Sketch {
         let mut ids = Vec::with_capacity(self.groups.len());
         for copy in &self.groups {
             let on = super::shared(&view);
-            ids.push(control.groups.adopt(on, &mut control.nhops, copy)?);
+            let id = control.groups.adopt(on, &mut control.nhops, copy)?;
+            if let Some(number) = copy.group.options.group {
+                control.named.insert(number, id);
+            }
+            ids.push(id);
         }
         for (prefix, place) in &self.routes {
             if let Some(id) = ids.get(*place) {
-                control.rib.set(*prefix, *id);
+                control.point(*prefix, Some(*id));
             }
         }
         Ok(control)

@@ -3,7 +3,7 @@
 use super::{Control, shared};
 use crate::error::RouteError;
 use crate::ids::{GroupId, NhopIdx, Secs};
-use crate::nhgrp::{Options, Wanted};
+use crate::nhgrp::{GroupCtl, Options, Wanted};
 use crate::nhop::Path;
 use crate::prefix::Prefix;
 use std::sync::Arc;
@@ -32,6 +32,7 @@ impl Control {
         };
         if let ([old], [new]) = (before.as_slice(), wanted)
             && present.buckets() == 1
+            && present.options.group.is_none()
             && old.idx != new.idx
             && new.weight > 0
         {
@@ -40,7 +41,7 @@ impl Control {
             self.repoint(prefix, group, target)?;
             return Ok((target, left()));
         }
-        if present.routes > 1 {
+        if present.users() > 1 {
             return Ok((self.part(prefix, group, wanted)?, left()));
         }
         let view = Arc::clone(&self.view);
@@ -59,7 +60,7 @@ impl Control {
         wanted: &[Wanted],
     ) -> Result<GroupId, RouteError> {
         let present = self.groups.get(group);
-        let options = present.map_or_else(Options::default, |group| group.options);
+        let options = present.map_or_else(Options::default, |group| group.options.unnamed());
         let own = self.copy_with(prefix, group, wanted, options)?;
         self.repoint(prefix, group, own)?;
         Ok(own)
@@ -101,7 +102,7 @@ impl Control {
             self.release(to);
             return Err(full.into());
         }
-        self.rib.set(prefix, to);
+        self.point(prefix, Some(to));
         self.release(from);
         Ok(())
     }
@@ -148,16 +149,17 @@ impl Control {
         self.groups.get(group).map_or_else(Vec::new, |g| g.wanted())
     }
 
-    /// The next hops of paths, made where there are none, for a group that has `others` already. On failure
-    /// none is left behind.
+    /// The next hops of paths, made where there are none, for a group of so many buckets (if it has several members) that
+    /// has `others` already. On failure none is left behind.
     pub(super) fn intern(
         &mut self,
         prefix: Prefix,
         others: &[Wanted],
         paths: &[Path],
         deadline: Option<Secs>,
+        size: u32,
     ) -> Result<Vec<Wanted>, RouteError> {
-        let (count, limit) = (others.len() + paths.len(), self.groups.max_members());
+        let (count, limit) = (others.len() + paths.len(), GroupCtl::max_members(size));
         if count > limit {
             return Err(RouteError::TooManyMembers {
                 prefix,
@@ -189,20 +191,31 @@ impl Control {
     }
 
     /// A member's buckets are off its share by up to one: that is felt by who is due few.
-    pub(super) fn share_warning(&self, prefix: Prefix, group: GroupId) -> Option<String> {
+    pub(super) fn share_warning(&self, what: &str, group: GroupId) -> Option<String> {
         let group = self.groups.get(group)?;
         let members = group.members.iter().map(|m| m.is).filter(|m| m.weight > 0);
         let total: u64 = members.clone().map(|m| u64::from(m.weight)).sum();
         let least = members.clone().min_by_key(|m| m.weight)?;
         let (buckets, weight) = (u64::from(group.buckets()), u64::from(least.weight));
+        let by_default = group.options.buckets == 0;
         if members.count() < 2 || buckets * weight >= EXACT_BUCKETS * total {
             return None;
         }
         let key = self.nhops.get(least.idx)?.key;
         let due = (buckets * weight) as f64 / total as f64;
+        let due = if due < 0.05 {
+            "fewer than 0.1".to_owned()
+        } else {
+            format!("{due:.1}")
+        };
+        let more = match buckets {
+            _ if buckets >= u64::from(crate::MAX_BUCKETS) => "",
+            _ if by_default => "raise buckets in [tables], or ",
+            _ => "give it more buckets when it is made, or ",
+        };
         Some(format!(
-            "{prefix}: {key} is due {due:.1} of {buckets} buckets, and its share may be off by up to one: raise \
-             buckets in [tables], or name fewer gateways, or weights that differ less"
+            "{what}: {key} is due {due} of {buckets} buckets, and its share may be off by up to one: {more}name \
+             fewer gateways, or weights that differ less"
         ))
     }
 

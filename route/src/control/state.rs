@@ -142,7 +142,9 @@ impl Control {
     fn expire(&mut self, prefix: Prefix) -> Option<Change> {
         let group = self.rib.get(&prefix)?;
         let due = |m: &&Member| m.is.deadline.is_some_and(|at| at <= self.now);
-        let members = &self.groups.get(group)?.members;
+        // Members of a group with a number leave it for all its routes at once.
+        let group_of = self.groups.get(group).filter(|g| g.options.group.is_none());
+        let members = &group_of?.members;
         let due: Vec<NhopIdx> = members.iter().filter(due).map(|m| m.is.idx).collect();
         if due.is_empty() {
             return None;

@@ -5,6 +5,7 @@ mod fibs;
 mod groups;
 mod keep;
 mod limits;
+mod named;
 mod preview;
 mod random;
 mod recursive;

@@ -1,13 +1,31 @@
-//! Under which id the clients of a sticky route have their templates.
+//! Under which id the clients of a sticky route, or of a sticky group that routes name, have their templates.
 //!
-//! It is made of the route's destination alone, so it is the same after a change, after a restart and on every
-//! gateway that has the route.
+//! It is made of the route's destination alone, or of the group's number, so it is the same after a change, after a restart
+//! and on every gateway that has the route.
 
+use crate::ids::GroupNo;
 use crate::prefix::Prefix;
 use std::net::IpAddr;
 
-/// The id of a route's templates; never 0.
-pub(crate) fn of(prefix: &Prefix) -> u64 {
+/// Whose clients have templates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StickyOf {
+    /// The route's to this destination.
+    Route(Prefix),
+    /// Those of all routes that name this group.
+    Group(GroupNo),
+}
+
+/// The id of its templates; never 0.
+pub(crate) fn of(owner: &StickyOf) -> u64 {
+    match owner {
+        StickyOf::Route(prefix) => of_route(prefix),
+        // No route has a family of 0.
+        StickyOf::Group(number) => mix(mix(u64::from(number.0))).max(1),
+    }
+}
+
+fn of_route(prefix: &Prefix) -> u64 {
     let (family, addr) = match prefix.addr() {
         IpAddr::V4(addr) => (4, u128::from(addr.to_bits())),
         IpAddr::V6(addr) => (6, addr.to_bits()),
@@ -32,8 +50,8 @@ fn mix(word: u64) -> u64 {
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests {
-    use super::of;
-    use crate::ids::FibId;
+    use super::{StickyOf, of, of_route};
+    use crate::ids::{FibId, GroupNo};
     use crate::prefix::Prefix;
     use std::collections::HashSet;
 
@@ -43,11 +61,12 @@ mod tests {
         let hosts = (0..1000).map(|n| format!("192.0.{}.{}", n / 256, n % 256));
         let six = (0..=128).map(|len| format!("::/{len}"));
         let all: Vec<String> = lengths.chain(hosts).chain(six).collect();
-        let id = |text: &String| of(&text.parse::<Prefix>().unwrap());
-        let ids: HashSet<u64> = all.iter().map(id).collect();
-        assert_eq!(ids.len(), all.len());
+        let id = |text: &String| of(&StickyOf::Route(text.parse().unwrap()));
+        let groups = (1..1000).map(|n| of(&StickyOf::Group(GroupNo(n))));
+        let ids: HashSet<u64> = all.iter().map(id).chain(groups).collect();
+        assert_eq!(ids.len(), all.len() + 999);
         let net = "10.0.0.0/8".parse::<Prefix>().unwrap();
-        assert_ne!(of(&net), of(&net.in_fib(FibId(1))));
+        assert_ne!(of_route(&net), of_route(&net.in_fib(FibId(1))));
         // Gateways of a pair, and of two releases, agree.
         assert_eq!(id(&"203.0.113.10".to_owned()), KNOWN);
     }

@@ -5,15 +5,15 @@
 //!
 //! Whatever may be refused (no line, no group left) is refused before anything is changed.
 
+use super::affinity::{self, StickyOf};
 use super::buddy::{Block, Buddy};
 use super::group::{Group, Wanted};
 use super::layout::{self, Layout};
 use super::options::Options;
-use super::{Groups, MAX_MEMBERS, affinity};
+use super::{Groups, MAX_MEMBERS};
 use crate::error::Full;
 use crate::ids::{GroupId, NhopIdx, Secs};
 use crate::nhop::{NhopCtl, NhopKey};
-use crate::prefix::Prefix;
 use crate::qsbr::Qsbr;
 use crate::retire::Retired;
 use hashbrown::HashMap;
@@ -121,20 +121,38 @@ impl GroupCtl {
         )
     }
 
-    /// Most members with weight that a group can have: each needs a bucket.
-    pub(crate) fn max_members(&self) -> usize {
-        MAX_MEMBERS.min(self.default_buckets as usize)
+    /// Buckets that a group with these options gets when it has several members.
+    pub(crate) const fn size(&self, options: Options) -> u32 {
+        match options.buckets {
+            0 => self.default_buckets,
+            buckets => buckets,
+        }
+    }
+
+    /// Buckets that a group has, or gets when it has several members.
+    pub(crate) fn size_of(&self, id: GroupId) -> u32 {
+        let group = self.get(id);
+        let size = group.map_or(0, |group| match group.buckets() {
+            1 => self.size(group.options),
+            several => several,
+        });
+        size.max(1)
+    }
+
+    /// Most members with weight that a group of so many buckets can have: each needs one.
+    pub(crate) fn max_members(size: u32) -> usize {
+        MAX_MEMBERS.min(size as usize)
     }
 
     /// A group that new routes with these next hops share. Clients of a sticky route have templates of their own, so
-    /// it shares none.
+    /// it shares none; groups that have a number are found by that.
     pub(crate) fn find(
         &self,
         nhops: &NhopCtl,
         wanted: &[Wanted],
         options: Options,
     ) -> Option<GroupId> {
-        if options.sticky.is_some() {
+        if !is_shared(options) {
             return None;
         }
         self.by_paths
@@ -142,8 +160,8 @@ impl GroupCtl {
             .copied()
     }
 
-    /// Ids under which clients of sticky routes have templates, each with its route.
-    pub(crate) fn affinities(&self) -> impl Iterator<Item = (u64, Prefix)> {
+    /// Ids under which clients of sticky routes and groups have templates, and whose they are.
+    pub(crate) fn affinities(&self) -> impl Iterator<Item = (u64, StickyOf)> {
         let sticky = |group: &&Group| group.options.sticky.is_some();
         let groups = self.groups.iter().flatten().filter(sticky);
         groups.filter_map(|group| Some((affinity::of(&group.owner?), group.owner?)))
@@ -167,7 +185,7 @@ impl GroupCtl {
         now: Secs,
     ) -> Result<GroupId, Full> {
         let count = if wanted.len() > 1 {
-            self.default_buckets
+            self.size(options)
         } else {
             1
         };
@@ -197,7 +215,7 @@ impl GroupCtl {
         wanted: &[Wanted],
         options: Options,
     ) {
-        let paths = paths(nhops, wanted).filter(|_| options.sticky.is_none());
+        let paths = paths(nhops, wanted).filter(|_| is_shared(options));
         let Some(paths) = paths else {
             return;
         };
@@ -265,9 +283,9 @@ impl GroupCtl {
         Ok(id)
     }
 
-    /// Gives a group of one bucket the default number, each a copy of the one that it had.
+    /// Gives a group of one bucket as many as it is to have, each a copy of the one that it had.
     pub(super) fn grow(&mut self, on: Shared<'_>, id: GroupId) -> Result<(), Full> {
-        let count = self.default_buckets;
+        let count = self.size_of(id);
         let Some(group) = self
             .get(id)
             .filter(|g| g.buckets() < count && g.buckets() == 1)
@@ -462,6 +480,11 @@ impl GroupCtl {
             }
         }
     }
+}
+
+/// Whether routes share groups with such options without having been told to.
+fn is_shared(options: Options) -> bool {
+    options.sticky.is_none() && options.group.is_none()
 }
 
 /// Next hops and weights of a group that routes may share; `None` if the group is one that is not shared.

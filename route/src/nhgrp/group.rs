@@ -1,6 +1,7 @@
 //! A group as control keeps it.
 
 use super::Groups;
+use super::affinity::StickyOf;
 use super::buddy::Block;
 use super::ctl::Paths;
 use super::layout::{self, Layout};
@@ -8,7 +9,6 @@ use super::options::{Failback, Options};
 use super::selection::{Selection, Shape};
 use super::start::Start;
 use crate::ids::{NhopIdx, Pin, Secs};
-use crate::prefix::Prefix;
 use hashbrown::HashMap;
 
 /// A next hop in a group, as it is wanted.
@@ -34,12 +34,12 @@ pub(crate) struct Member {
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) members: Vec<Member>,
-    /// Routes that use it.
+    /// Who uses it: routes, and who holds on to it (see [`Group::users`]).
     pub(crate) routes: u32,
     /// By what it tells flows apart.
     pub(crate) options: Options,
-    /// If it is sticky: the one route that uses it.
-    pub(super) owner: Option<Prefix>,
+    /// If it is sticky: the one route that uses it, or its number.
+    pub(super) owner: Option<StickyOf>,
     /// With [`Selection::ModN`]: whose turn it is in each bucket, by their numbers in the layout.
     pub(super) turns: Vec<layout::Member>,
     pub(super) layout: Layout,
@@ -60,6 +60,17 @@ pub(crate) struct Group {
     pub(super) step_at: Option<Secs>,
 }
 
+/// Whom the buckets of a group remember.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered {
+    /// How many remember each pin.
+    pub(crate) by_pin: HashMap<Pin, u32>,
+    /// How many remember anybody.
+    pub(crate) remembering: u32,
+    /// Most that one remembers.
+    pub(crate) depth: u32,
+}
+
 impl Group {
     /// The member in a slot.
     pub(crate) fn member(&self, idx: NhopIdx) -> Option<&Member> {
@@ -69,6 +80,12 @@ impl Group {
     /// Number of buckets.
     pub(crate) fn buckets(&self) -> u32 {
         self.layout.buckets()
+    }
+
+    /// Routes that use it. One use of a group that has a number is that number's.
+    pub(crate) fn users(&self) -> u32 {
+        self.routes
+            .saturating_sub(u32::from(self.options.group.is_some()))
     }
 
     /// Members, each with the buckets that it owns.
@@ -101,14 +118,20 @@ impl Group {
         }
     }
 
-    /// How many buckets remember each pin.
-    pub(crate) fn remembered(&self, groups: &Groups) -> HashMap<Pin, u32> {
-        let mut counts = HashMap::new();
+    /// Whom its buckets remember.
+    pub(crate) fn history(&self, groups: &Groups) -> Remembered {
+        let mut sum = Remembered::default();
         let lines = (self.buckets.base..self.buckets.end()).filter_map(|line| groups.line(line));
-        lines.flat_map(|line| line.remembered()).for_each(|lost| {
-            *counts.entry(lost.pin()).or_insert(0) += 1;
-        });
-        counts
+        for line in lines {
+            let mut depth = 0;
+            for lost in line.remembered() {
+                depth += 1;
+                *sum.by_pin.entry(lost.pin()).or_insert(0) += 1;
+            }
+            sum.remembering += u32::from(depth > 0);
+            sum.depth = sum.depth.max(depth);
+        }
+        sum
     }
 
     /// The wish that describes it as it is.

@@ -26,7 +26,7 @@ impl GroupCtl {
         });
         Some(SavedGroup {
             routes: Vec::new(),
-            uses: group.routes,
+            uses: group.users(),
             options: group.options,
             names: names.collect(),
             runs: Vec::new(),

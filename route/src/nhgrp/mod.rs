@@ -28,8 +28,10 @@ mod selection;
 mod start;
 mod write;
 
+pub use affinity::StickyOf;
 pub(crate) use ctl::{GroupCtl, Shared};
-pub(crate) use group::{Member, Wanted};
+pub(crate) use deal::apportion;
+pub(crate) use group::{Group, Member, Wanted};
 pub(crate) use layout::Stance;
 pub(crate) use line::Line;
 #[cfg(all(test, loom))]
@@ -46,7 +48,7 @@ use crate::sync::{AtomicU64, Ordering};
 use selection::Shape;
 
 /// Most buckets that a group can have.
-pub(crate) const MAX_BUCKETS: u32 = 1 << 16;
+pub const MAX_BUCKETS: u32 = 1 << 16;
 
 /// Most members that a group can have.
 pub const MAX_MEMBERS: usize = 1024;

@@ -1,6 +1,7 @@
 //! How a group treats its flows, beside who its members are: what routes that share a group have in common.
 
 use super::Selection;
+use crate::ids::GroupNo;
 
 /// What a group does with flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,6 +14,10 @@ pub struct Options {
     pub failback: Failback,
     /// Seconds over which a next hop that is added or comes back gets its share, bit by bit; 0: at once.
     pub slow_start: u32,
+    /// How many buckets it has once it has several members, fixed when it is made; 0: as many as groups have by default.
+    pub buckets: u32,
+    /// The number that an operator gave it: it is an object of its own, which routes name.
+    pub group: Option<GroupNo>,
 }
 
 /// Client affinity: FreeBSD's `-sticky`, as it was once meant.
@@ -81,6 +86,10 @@ pub struct OptionsAsked {
     pub failback: Option<Failback>,
     /// See [`Options::slow_start`].
     pub slow_start: Option<u32>,
+    /// See [`Options::buckets`]; a change may only name the number that there is.
+    pub buckets: Option<u32>,
+    /// See [`Options::group`].
+    pub group: Option<GroupNo>,
 }
 
 impl OptionsAsked {
@@ -92,6 +101,8 @@ impl OptionsAsked {
             sticky: self.sticky.map_or(is.sticky, |asked| asked.over(is.sticky)),
             failback: self.failback.unwrap_or(is.failback),
             slow_start: self.slow_start.unwrap_or(is.slow_start),
+            buckets: self.buckets.unwrap_or(is.buckets),
+            group: self.group.or(is.group),
         }
     }
 }
@@ -129,7 +140,21 @@ impl Options {
         if wanted.failback != self.failback {
             return Some(format!("has failback {}", self.failback.name()));
         }
-        (wanted.slow_start != self.slow_start)
-            .then(|| format!("has a slow start of {} seconds", self.slow_start))
+        if wanted.slow_start != self.slow_start {
+            return Some(format!("has a slow start of {} seconds", self.slow_start));
+        }
+        (wanted.group != self.group).then(|| match self.group {
+            Some(group) => format!("has group {group}"),
+            None => "has no group with a number".to_owned(),
+        })
+    }
+
+    /// The same for a group without a number.
+    #[must_use]
+    pub(crate) const fn unnamed(self) -> Self {
+        Self {
+            group: None,
+            ..self
+        }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! The caller then bumps stamps and, last, stores next hops' words (design section 4).
 
-use super::affinity;
+use super::affinity::{self, StickyOf};
 use super::buddy::Block;
 use super::ctl::{GroupCtl, Shared};
 use super::group::{Group, Member, Wanted};
@@ -68,17 +68,20 @@ impl GroupCtl {
         Ok(leaving.iter().map(|m| m.is.idx).collect())
     }
 
-    /// Changes how a group that no route but `owner` uses, if it is sticky, treats its flows. Pinned flows stay where
-    /// they are.
+    /// Changes how a group that no route but `route` uses, if it is sticky and has no number, treats its flows. Pinned
+    /// flows stay where they are.
     pub(crate) fn set_options(
         &mut self,
         on: Shared<'_>,
         nhops: &NhopCtl,
         id: GroupId,
         options: Options,
-        owner: Prefix,
+        route: Prefix,
         now: Secs,
     ) {
+        let owner = options
+            .group
+            .map_or(StickyOf::Route(route), StickyOf::Group);
         let same = |group: &Group| {
             group.options == options && (options.sticky.is_none() || group.owner == Some(owner))
         };

@@ -8,6 +8,7 @@
 mod batch;
 mod flows;
 mod get;
+mod groups;
 mod health;
 mod moves;
 mod reader;
@@ -44,7 +45,8 @@ use flowtable::{GroupSecret, TemplateWriter};
 use hashbrown::{HashMap, HashSet};
 use health::Down;
 use route::{
-    Change, FibId, NhopGen, NhopIdx, NhopKey, Pin, PortId, Prefix, RouteError, Secs, View,
+    Change, FibId, GroupChange, NhopGen, NhopIdx, NhopKey, Pin, PortId, Prefix, RouteError, Secs,
+    StickyOf, View,
 };
 use rtrb::Producer;
 use std::net::IpAddr;
@@ -144,6 +146,8 @@ fn of_fib(fib: FibId) -> String {
 pub enum ControlEvent {
     /// A route was added, changed or deleted.
     Route(Change),
+    /// A group that has a number was made, changed or deleted.
+    Group(GroupChange),
     /// So many routes were changed as one that each is not told.
     Batch(BatchDone),
     /// A next hop died, came back, drains or is drained.
@@ -256,7 +260,7 @@ pub struct Control {
     /// Next hops' identities for readers; `None` after a change.
     names: Option<Arc<HashMap<NhopIdx, (NhopGen, NhopKey)>>>,
     /// Sticky routes by their affinity, likewise.
-    affinities: Option<Arc<HashMap<u64, Prefix>>>,
+    affinities: Option<Arc<HashMap<u64, StickyOf>>>,
     /// The batch of routes under way.
     batch: Option<Box<batch::Loading>>,
 }
@@ -356,6 +360,9 @@ impl Control {
             for change in self.routes.tick(now.secs()) {
                 self.after_change(host, change);
             }
+            for change in self.routes.expire_groups(now.secs()) {
+                self.after_group(host, change);
+            }
         }
         self.settle(host, now);
         self.release_passed(host);
@@ -384,7 +391,13 @@ impl Control {
 
     /// After each change of routes: neighbours nobody needs are let go, who waits looks again, who watches is told.
     fn after_change(&mut self, host: &mut dyn HostLink, change: Change) {
-        for (idx, _, neigh) in &change.removed_nhops {
+        self.release_ended(host, &change.removed_nhops);
+        self.told.push(ControlEvent::Route(change));
+    }
+
+    /// Neighbours of next hops that have ended are let go, and who waits looks again.
+    fn release_ended(&mut self, host: &mut dyn HostLink, ended: &[(NhopIdx, NhopKey, u32)]) {
+        for (idx, _, neigh) in ended {
             self.down.remove(idx);
             if *neigh != crate::link::NO_NEIGH {
                 host.call(HostCmd::Release(arp::NeighIdx(*neigh)));
@@ -392,7 +405,6 @@ impl Control {
         }
         self.names = None;
         self.affinities = None;
-        self.told.push(ControlEvent::Route(change));
         self.wake_workers();
     }
 

@@ -14,7 +14,9 @@ use crate::time::Now;
 use crate::worker::SlotMap;
 use flowtable::{Dir, EntryView, Key, SLOTS, Stats, Table, Templates};
 use hashbrown::HashMap;
-use route::{FibId, NhopGen, NhopIdx, NhopKey, NhopKind, Pin, PinState, PortId, Prefix, View};
+use route::{
+    FibId, GroupId, NhopGen, NhopIdx, NhopKey, NhopKind, Pin, PinState, PortId, StickyOf, View,
+};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -24,7 +26,7 @@ pub struct Reader {
     pub(super) tables: FlowTables,
     pub(super) host_tables: FlowTables,
     pub(super) templates: Arc<Templates>,
-    pub(super) affinities: Arc<HashMap<u64, Prefix>>,
+    pub(super) affinities: Arc<HashMap<u64, StickyOf>>,
     pub(super) workers: Arc<[Arc<Counters>]>,
     pub(super) host: Arc<Counters>,
     pub(super) slots: SlotMap,
@@ -168,8 +170,8 @@ impl Reader {
             of.entry(one.nhop.idx).or_default().push(at);
         }
         if !of.is_empty() {
-            count_in(&self.tables.v4, &of, leaving, now);
-            count_in(&self.tables.v6, &of, leaving, now);
+            count_in(&self.tables.v4, &self.view, &of, leaving, now);
+            count_in(&self.tables.v6, &self.view, &of, leaving, now);
         }
     }
 
@@ -236,6 +238,7 @@ fn idle_ms<K: Key>(entry: &EntryView<K>, now: Now) -> u64 {
 /// Counts entries of one family for [`Reader::count_left`].
 fn count_in<K: Key>(
     table: &Table<K>,
+    view: &View,
     of: &HashMap<NhopIdx, Vec<usize>>,
     leaving: &mut [Leaving],
     now: Now,
@@ -243,8 +246,14 @@ fn count_in<K: Key>(
     for entry in table.entries() {
         let (a, b) = entry.key.ends();
         for (pin, to) in pins_of(&entry).into_iter().zip([b.ip(), a.ip()]) {
+            let fib = view.fib(FibId(entry.key.fib()));
+            let group = || match to {
+                IpAddr::V4(to) => fib.lookup4(to.to_bits()),
+                IpAddr::V6(to) => fib.lookup6(to.to_bits()),
+            };
             for at in of.get(&pin.idx()).into_iter().flatten() {
-                if let Some(one) = leaving.get_mut(*at).filter(|one| one.keeps(pin, to)) {
+                let one = leaving.get_mut(*at).filter(|one| one.keeps(pin, to, group));
+                if let Some(one) = one {
                     one.flows += 1;
                     one.oldest_ms = one.oldest_ms.max(idle_ms(&entry, now));
                 }
@@ -255,8 +264,9 @@ fn count_in<K: Key>(
 
 impl Leaving {
     /// Whether a pin of a flow to `to` is one that has to go with it.
-    fn keeps(&self, pin: Pin, to: IpAddr) -> bool {
+    fn keeps(&self, pin: Pin, to: IpAddr, group: impl Fn() -> Option<GroupId>) -> bool {
         let here = self.destination.is_none_or(|prefix| prefix.contains(to));
+        let here = here && self.group.is_none_or(|(_, id)| group() == Some(id));
         here && pin.generation() == self.nhop.generation
     }
 }

@@ -181,8 +181,12 @@ impl Control {
         };
         let key = Self::recursive_key(fib, gateway.addr);
         let is_member = |key: &NhopKey| {
-            let route = self.routes.get(spec.prefix);
-            route.is_some_and(|route| route.paths.iter().any(|path| path.key == *key))
+            let named = spec.options.group;
+            let group = named.and_then(|number| self.routes.group_numbered(number));
+            let of_group = group.map(|id| self.routes.group_paths(id));
+            let of_route = || self.routes.get(spec.prefix).map(|route| route.paths);
+            let paths = of_group.or_else(of_route);
+            paths.is_some_and(|paths| paths.iter().any(|path| path.key == *key))
         };
         if !gateway.recursive && !key.is_some_and(|key| is_member(&key)) {
             return Err(off_link);

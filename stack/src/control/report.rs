@@ -4,7 +4,9 @@ use super::{Control, Reader};
 use crate::counters::{PortTotals, Totals};
 use crate::time::Now;
 use hashbrown::HashMap;
-use route::{Admin, GroupId, Health, NhopGen, NhopIdx, NhopInfo, NhopKey, PathInfo, Prefix};
+use route::{
+    Admin, GroupId, GroupNo, Health, NhopGen, NhopIdx, NhopInfo, NhopKey, PathInfo, Prefix,
+};
 use std::sync::Arc;
 
 /// One worker.
@@ -34,6 +36,8 @@ pub struct Leaving {
     pub nhop: NhopInfo,
     /// The route that it leaves; `None`: all.
     pub destination: Option<Prefix>,
+    /// Or the group with a number that it leaves.
+    pub group: Option<(GroupNo, GroupId)>,
     /// Seconds until its flows must move.
     pub deadline_s: Option<u32>,
     /// Flows left there; counted by [`Reader::count_left`].
@@ -100,6 +104,15 @@ impl Control {
             let nhop = self.routes.nhop_info(path.idx);
             all.extend(nhop.map(|n| leaving(n, Some(prefix), left)));
         }
+        for (number, id, path) in self.routes.draining_members() {
+            let left = path.deadline.map(|at| at.0.saturating_sub(now.secs().0));
+            let nhop = self.routes.nhop_info(path.idx);
+            let of_group = |leaving| Leaving {
+                group: Some((number, id)),
+                ..leaving
+            };
+            all.extend(nhop.map(|n| of_group(leaving(n, None, left))));
+        }
         all
     }
 
@@ -160,6 +173,7 @@ fn leaving(nhop: NhopInfo, destination: Option<Prefix>, deadline_s: Option<u32>)
     Leaving {
         nhop,
         destination,
+        group: None,
         deadline_s,
         flows: 0,
         oldest_ms: 0,

@@ -96,7 +96,7 @@ pub(super) fn iface_path(port: &Port) -> Path {
 }
 
 /// Neighbours reserved for a change that may yet be refused.
-type Reserved = Vec<arp::NeighIdx>;
+pub(super) type Reserved = Vec<arp::NeighIdx>;
 
 impl Control {
     /// `route add`: a new route, or more gateways for one that exists.
@@ -153,12 +153,18 @@ impl Control {
 
     /// What an add refuses before its paths are looked at.
     pub(super) fn refuse_add(&self, spec: &RouteSpec) -> Result<(), ControlError> {
-        if let PathKind::Gateways(gateways) = &spec.kind
-            && gateways.iter().any(|g| g.weight == Some(0))
-        {
-            return Err(ControlError::WeightZero);
-        }
+        self.refuse_weight_zero(spec)?;
         self.refuse_connected(spec.prefix)
+    }
+
+    /// Nothing that is new can drain.
+    pub(super) fn refuse_weight_zero(&self, spec: &RouteSpec) -> Result<(), ControlError> {
+        match &spec.kind {
+            PathKind::Gateways(gateways) if gateways.iter().any(|g| g.weight == Some(0)) => {
+                Err(ControlError::WeightZero)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a change refuses before its paths are looked at.
@@ -207,6 +213,12 @@ impl Control {
             .collect();
         let mut changes = Vec::new();
         for route in doomed {
+            if route.options.group.is_some() {
+                // The route goes, and the group that it names stays as it is.
+                let deleted = self.routes.delete(route.prefix, None, now.secs());
+                changes.extend(self.committed(deleted, Vec::new(), host, now));
+                continue;
+            }
             for path in &route.paths {
                 let which = NhopKeyMatch {
                     gateway: path.key.gateway,
@@ -318,7 +330,7 @@ impl Control {
     }
 
     /// The paths of a spec, with a neighbour reserved for each gateway that is not a next hop yet.
-    fn paths(
+    pub(super) fn paths(
         &mut self,
         spec: &RouteSpec,
         host: &mut dyn HostLink,
@@ -374,7 +386,11 @@ impl Control {
                     spec.mtu.map_or(mtu, |m| m.min(mtu)),
                 )])
             }
-            PathKind::Gateways(gateways) if gateways.is_empty() => Err(ControlError::NoTarget),
+            // A group that has a number has its members.
+            PathKind::Gateways(gateways) if gateways.is_empty() => match spec.options.group {
+                Some(_) => Ok(Vec::new()),
+                None => Err(ControlError::NoTarget),
+            },
             PathKind::Gateways(gateways) => self.planned_gateways(spec, gateways),
         }
     }

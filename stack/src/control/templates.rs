@@ -5,7 +5,7 @@ use crate::affinity::told;
 use crate::time::Now;
 use flowtable::{Dir, Key, TemplateStats, TemplateView, Tick};
 use hashbrown::HashMap;
-use route::{GroupRef, NhopKey, Pin, PinState, Prefix};
+use route::{GroupRef, NhopKey, Pin, PinState, Prefix, StickyOf};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ const SWEEP: usize = 2048;
 pub struct TemplateRow {
     /// The client network.
     pub client: (IpAddr, u8),
-    /// The sticky route's destination, if the route is there.
-    pub route: Option<Prefix>,
+    /// The sticky route or group, if that is there.
+    pub of: Option<StickyOf>,
     /// Where the client's flows go.
     pub pin: Pin,
     /// What the next new flow would find about that.
@@ -74,8 +74,8 @@ impl Control {
         self.templates.flush(now.secs().0, chosen)
     }
 
-    /// Which route has which affinity.
-    pub(super) fn affinities(&mut self) -> Arc<HashMap<u64, Prefix>> {
+    /// Which route or group has which affinity.
+    pub(super) fn affinities(&mut self) -> Arc<HashMap<u64, StickyOf>> {
         let routes = &self.routes;
         let make = || Arc::new(routes.affinities().collect());
         Arc::clone(self.affinities.get_or_insert_with(make))
@@ -99,7 +99,7 @@ impl Reader {
         let pin = Pin::from_raw(view.pin.0);
         TemplateRow {
             client: view.client.network(),
-            route: self.affinities.get(&view.client.affinity()).copied(),
+            of: self.affinities.get(&view.client.affinity()).copied(),
             pin,
             state: self.judge(pin),
             nhop: self.nhop(pin),

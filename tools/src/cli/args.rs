@@ -13,6 +13,7 @@ examples:
   flowgate demo
   flowgate run --config flowgate.toml
   flowgate route add 203.0.113.0/24 192.0.2.11 192.0.2.12
+  flowgate group add 7 192.0.2.11 192.0.2.12
   flowgate flow list --nexthop 192.0.2.11
   flowgate ping -c 3 192.0.2.11
   flowgate status --json
@@ -161,6 +162,10 @@ pub(super) enum Command {
     /// Show tables, ports and counters: FreeBSD's netstat(1)
     #[command(disable_help_flag = true)]
     Netstat(ToolWords),
+
+    /// Show and change next-hop groups that routes share by a number
+    #[command(disable_help_flag = true)]
+    Group(ToolWords),
 
     /// List, flush and count flows
     #[command(subcommand, after_help = FLOW_EXAMPLES)]

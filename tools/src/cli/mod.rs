@@ -8,6 +8,7 @@
 mod args;
 pub mod exit;
 mod flow;
+mod group;
 mod interrupt;
 mod names;
 mod neigh;
@@ -47,7 +48,7 @@ struct Tool {
     run: fn(words::Words, &mut Session<'_>) -> Result<(), Failure>,
 }
 
-const TOOLS: [Tool; 4] = [
+const TOOLS: [Tool; 5] = [
     Tool {
         name: "route",
         help: route::HELP,
@@ -67,6 +68,11 @@ const TOOLS: [Tool; 4] = [
         name: "netstat",
         help: netstat::HELP,
         run: netstat::run,
+    },
+    Tool {
+        name: "group",
+        help: group::HELP,
+        run: group::run,
     },
 ];
 
@@ -138,6 +144,7 @@ fn dispatch(args: Flowgate) -> ExitCode {
         Command::Arp(tool) => own_words(&TOOLS[1], tool.words, given),
         Command::Ndp(tool) => own_words(&TOOLS[2], tool.words, given),
         Command::Netstat(tool) => own_words(&TOOLS[3], tool.words, given),
+        Command::Group(tool) => own_words(&TOOLS[4], tool.words, given),
         Command::Flow(command) => finish_with("flow", given, |session| flow::run(command, session)),
         Command::Nexthop(command) => {
             finish_with("nexthop", given, |session| nexthop::run(command, session))

@@ -1,5 +1,8 @@
 //! How the tables spell what the wire has as values: states, flags, masks, durations, dates.
 
+use crate::wire::options::Failback;
+use crate::wire::options::Options;
+use crate::wire::options::Sticky;
 use crate::wire::route::Admin;
 use crate::wire::route::Health;
 use crate::wire::route::Path;
@@ -46,6 +49,32 @@ pub(crate) fn path_state(path: &Path) -> String {
         }
         None => state.to_owned(),
     }
+}
+
+/// So many of something: `1 route`, `2 routes`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+/// How flows are treated: `select 5-tuple, sticky src/24 for 1800 s, failback return, slow start 30 s`.
+pub(crate) fn options(options: &Options) -> String {
+    let mut words = vec![format!(
+        "select {}",
+        options.select.unwrap_or_default().name()
+    )];
+    if let Some(Sticky { length, timeout }) = options.sticky {
+        let length = length.map_or_else(String::new, |length| format!("/{length}"));
+        words.push(format!("sticky src{length} for {} s", timeout.unwrap_or(0)));
+    }
+    if options.failback == Some(Failback::Return) {
+        words.push("failback return".to_owned());
+    }
+    let start = options.slow_start.filter(|seconds| *seconds > 0);
+    words.extend(start.map(|seconds| format!("slow start {seconds} s")));
+    words.join(", ")
 }
 
 /// A prefix's mask in the notation of its family; `default` for none at all.

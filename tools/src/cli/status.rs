@@ -129,7 +129,8 @@ fn print_leaving(out: &mut dyn Write, style: Style, nexthop: &Leaving) -> io::Re
     let from = nexthop
         .destination
         .as_ref()
-        .map(|to| format!(" from {to}{}", names::in_fib(" of FIB ", nexthop.fib)));
+        .map(|to| format!(" from {to}{}", names::in_fib(" of FIB ", nexthop.fib)))
+        .or_else(|| nexthop.group.map(|group| format!(" from group {group}")));
     let deadline = nexthop.deadline.map(|seconds| {
         format!(
             ", which must move in {}",

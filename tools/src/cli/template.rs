@@ -69,7 +69,9 @@ fn head(out: &mut dyn Write) -> io::Result<()> {
 fn print(out: &mut dyn Write, template: &Template) -> io::Result<()> {
     let seconds = |of: Option<u32>| of.map_or_else(|| "-".into(), |s| s.to_string());
     let route = match template.destination {
-        None => "-".into(),
+        None => template
+            .group
+            .map_or_else(|| "-".into(), |group| format!("group {group}")),
         Some(prefix) => names::destination(prefix) + &names::in_fib(" fib ", template.fib),
     };
     let nexthop = &template.nexthop;

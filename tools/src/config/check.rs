@@ -251,6 +251,7 @@ fn route(route: &Route, config: &Config, problems: &mut Problems) {
         problems.add(*line, wrong);
     }
     match (route.kind, route.gateways.as_slice(), &route.iface) {
+        (PathKind::Gateway, [], None) if route.options.group.is_some() => {}
         (PathKind::Gateway, [], None) => problems.add(
             *line,
             format!("the route to {destination} leads nowhere: write gateways = [...], iface = \"...\" or kind = \"blackhole\""),

@@ -27,6 +27,7 @@ use crate::wire::route::MAX_WEIGHT;
 use crate::wire::route::PathKind;
 use flowtable::State;
 use route::FibId;
+use route::MAX_BUCKETS;
 use route::Prefix;
 use std::net::IpAddr;
 use std::path::Path;
@@ -366,6 +367,13 @@ fn options(section: &mut Section<'_>) -> Options {
     }
     let slow_start = section.number("slow-start", 0..=MAX_SLOW_START_S);
     options.slow_start = slow_start.map(|seconds| seconds.value);
+    let group = section.number("group", 1..=u32::MAX);
+    options.group = group.map(|number| number.value);
+    if let Some(buckets) = section.number("buckets", 1..=MAX_BUCKETS)
+        && let Err(wrong) = options.read("buckets", &buckets.value.to_string())
+    {
+        section.problem(buckets.line, wrong.trim_start_matches('-'));
+    }
     options
 }
 

@@ -1,7 +1,6 @@
 //! The configuration as what `stack` is built from: devices, setup, first routes, checks.
 
-use super::backend::asked;
-use super::backend::spec_of;
+use super::backend::spec_with;
 use super::secrets::Secrets;
 use crate::config;
 use crate::config::Config;
@@ -285,10 +284,8 @@ impl<'a> Plan<'a> {
         for route in &self.config.routes {
             let line = route.destination.line;
             let destination = route.destination.value;
-            let mut spec =
-                spec_of(destination, &paths(route), None).map_err(|error| self.at(line, error))?;
-            spec.options =
-                asked(destination, &route.options).map_err(|error| self.at(line, error))?;
+            let spec = spec_with(destination, &paths(route), None, &route.options)
+                .map_err(|error| self.at(line, error))?;
             control
                 .route_add(&spec, host, now)
                 .map_err(|error| self.at(line, error))?;

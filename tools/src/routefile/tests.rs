@@ -126,6 +126,15 @@ fn gateways_that_other_routes_lead_to_are_read_and_written() {
 }
 
 #[test]
+fn groups_and_their_buckets_are_read_and_written_back() {
+    let text = [
+        "10.0.0.0/8 192.0.2.1,192.0.2.2 -buckets 512 -group 7",
+        "10.1.0.0/16 -group 7",
+    ];
+    assert_eq!(read_lines(text.join("\n").as_bytes()).unwrap(), text);
+}
+
+#[test]
 fn a_wrong_line_is_named_with_what_would_be_right() {
     for (text, line) in [
         (
@@ -167,7 +176,7 @@ fn a_wrong_line_is_named_with_what_would_be_right() {
         ),
         (
             "10.0.0.0/8 -mtu 1400",
-            "1: no gateway: name one or several, or -blackhole, -reject or -iface PORT",
+            "1: no gateway: name one or several, -group N, or -blackhole, -reject or -iface PORT",
         ),
         (
             "11.0.0.0/8\n#\n10.0.0.0/8\n11.0.0.0/8 192.0.2.9",

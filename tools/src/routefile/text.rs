@@ -174,7 +174,7 @@ pub(crate) fn read_set(text: &str) -> Result<PathSet, String> {
             }
             _ if word.starts_with('-') => {
                 return Err(format!(
-                    "{word}: write gateways, -blackhole, -reject or -iface PORT; -weight N, -mtu N, -recursive, -select WHAT, -sticky src/LENGTH, -sticky-timeout N, -failback WHAT, -slow-start N"
+                    "{word}: write gateways, -blackhole, -reject or -iface PORT; -weight N, -mtu N, -recursive, -select WHAT, -sticky src/LENGTH, -sticky-timeout N, -failback WHAT, -slow-start N, -buckets N, -group N"
                 ));
             }
             _ => add_gateways(word, &mut set.paths)?,
@@ -228,9 +228,10 @@ pub(crate) fn normal(mut set: PathSet) -> Result<PathSet, String> {
         set.paths.len(),
         set.paths.iter().any(|path| path.gateway.is_none()),
     );
-    if count == 0 {
+    if count == 0 && set.options.group.is_none() {
         return Err(
-            "no gateway: name one or several, or -blackhole, -reject or -iface PORT".into(),
+            "no gateway: name one or several, -group N, or -blackhole, -reject or -iface PORT"
+                .into(),
         );
     }
     if alone && count > 1 {

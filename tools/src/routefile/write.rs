@@ -17,7 +17,8 @@ pub fn set(set: &PathSet) -> String {
         text += " -recursive";
     }
     let _ = write!(text, "{}", set.options);
-    text
+    // A group may be all that a route names.
+    text.trim_start().to_owned()
 }
 
 fn path(path: &PathSpec) -> String {

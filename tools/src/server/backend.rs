@@ -15,6 +15,13 @@ use crate::wire::flow::Flow;
 use crate::wire::flow::FlowFilter;
 use crate::wire::flow::FlowStats;
 use crate::wire::flow::FlowsFlushed;
+use crate::wire::group::GroupAdd;
+use crate::wire::group::GroupChange;
+use crate::wire::group::GroupDelete;
+use crate::wire::group::GroupDone;
+use crate::wire::group::GroupLayout;
+use crate::wire::group::GroupState;
+use crate::wire::group::GroupsOf;
 use crate::wire::message::CallError;
 use crate::wire::moves::RouteMoves;
 use crate::wire::neighbour::Deleted;
@@ -152,6 +159,25 @@ pub trait Backend: Send {
 
     /// Carries out an order about a next hop.
     fn nexthop_set(&mut self, ask: NexthopSet) -> Answer<NexthopsSet>;
+
+    /// Makes a group that has a number, or adds members to it.
+    fn group_add(&mut self, ask: GroupAdd) -> Answer<GroupDone>;
+
+    /// Changes a group for all its routes.
+    fn group_change(&mut self, ask: GroupChange) -> Answer<GroupDone>;
+
+    /// Deletes a group, or a member of it.
+    fn group_delete(&mut self, ask: GroupDelete) -> Answer<GroupDone>;
+
+    /// The ids of the groups that are meant, in the order of a listing.
+    fn groups(&mut self, of: GroupsOf) -> Answer<Vec<u32>>;
+
+    /// A group by its id, if it is still there.
+    fn group(&mut self, index: u32) -> Option<GroupState>;
+
+    /// Up to `most` of a group's buckets, from bucket `from` on; with the first, the names of its next hops. Before it a
+    /// number that changes with every change of any group.
+    fn group_export(&mut self, index: u32, from: u32, most: u32) -> (u64, GroupLayout);
 
     /// Starts to ping; the values are in their ranges.
     fn ping(&mut self, ask: Ping) -> Pending<Pinging>;

@@ -14,6 +14,7 @@ use super::Slice;
 use super::Ticket;
 use super::ready;
 use crate::wire::flow::*;
+use crate::wire::group::*;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use crate::wire::moves::RouteMoves;
@@ -33,6 +34,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 mod batch;
+mod groups;
 mod moves;
 mod ping;
 mod templates;
@@ -529,6 +531,7 @@ impl Backend for Fake {
         Nexthops {
             nexthops,
             groups: vec![Group {
+                group: None,
                 index: 3,
                 buckets: 4096,
                 members,
@@ -548,6 +551,35 @@ impl Backend for Fake {
             }
         }
         Ok(NexthopsSet { nexthops })
+    }
+
+    fn group_add(&mut self, ask: GroupAdd) -> Answer<GroupDone> {
+        groups::done(ask.group, &ask.paths)
+    }
+
+    fn group_change(&mut self, ask: GroupChange) -> Answer<GroupDone> {
+        groups::done(ask.group, &ask.paths)
+    }
+
+    fn group_delete(&mut self, ask: GroupDelete) -> Answer<GroupDone> {
+        let spec = |gateway| PathSpec {
+            gateway: Some(gateway),
+            ..PathSpec::default()
+        };
+        let paths: Vec<PathSpec> = ask.gateway.into_iter().map(spec).collect();
+        groups::done(ask.group, &paths)
+    }
+
+    fn groups(&mut self, of: GroupsOf) -> Answer<Vec<u32>> {
+        groups::which(of)
+    }
+
+    fn group(&mut self, _: u32) -> Option<GroupState> {
+        Some(groups::state())
+    }
+
+    fn group_export(&mut self, _: u32, from: u32, most: u32) -> (u64, GroupLayout) {
+        groups::layout(from, most)
     }
 
     fn ping(&mut self, ask: Ping) -> Pending<Pinging> {
@@ -571,6 +603,7 @@ impl Backend for Fake {
             overflows: 0,
         };
         let leaving = Leaving {
+            group: None,
             name: "192.0.2.12".into(),
             destination: Some("203.0.113.0/24".into()),
             fib: 0,

@@ -9,6 +9,7 @@ use super::batch::Upload;
 use super::client::End;
 use super::client::Replies;
 use super::control::Handle;
+use super::groups;
 use super::truth;
 use crate::wire::INTERFACE;
 use crate::wire::PAGE;
@@ -47,7 +48,7 @@ const PENDING: Duration = Duration::from_secs(8);
 const ROUTE_SLICE: usize = 64;
 
 /// Paths in a page at most (one route can have 1,024), so that its JSON stays below the message limit.
-const PAGE_PATHS: usize = 1024;
+pub(super) const PAGE_PATHS: usize = 1024;
 
 /// Parameters of a method that has none.
 #[derive(Deserialize)]
@@ -142,6 +143,7 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
             let Nothing {} = parameters(given)?;
             nexthop_list(control, out)
         }
+        _ if name.starts_with("Group") => groups::answer(name, given, control, out),
         "NexthopSet" => {
             let ask = parameters::<NexthopSet>(given)?.checked()?;
             out.last(&control.call(|backend| backend.nexthop_set(ask))??)
@@ -200,7 +202,7 @@ fn service(name: &str, given: Value, out: &mut Replies<'_>) -> Result<(), End> {
 }
 
 /// Sends items in pages of `limit` by weight; the last page, perhaps empty, ends the call, and so does an error.
-fn pages<T, P: Serialize>(
+pub(super) fn pages<T, P: Serialize>(
     items: impl IntoIterator<Item = Answer<T>>,
     weigh: impl Fn(&T) -> usize,
     limit: usize,

@@ -13,6 +13,7 @@ mod backend;
 mod batch;
 mod client;
 pub mod control;
+mod groups;
 mod listener;
 mod methods;
 mod peer;

@@ -30,11 +30,16 @@ error ExpectedMore ()
 ";
 
 /// The methods of `org.flowgate`, by name.
-pub const METHODS: [&str; 28] = [
+pub const METHODS: [&str; 33] = [
     "CounterList",
     "FlowFlush",
     "FlowList",
     "FlowStats",
+    "GroupAdd",
+    "GroupChange",
+    "GroupDelete",
+    "GroupExport",
+    "GroupList",
     "NeighbourDelete",
     "NeighbourFlush",
     "NeighbourList",

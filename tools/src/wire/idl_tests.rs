@@ -2,6 +2,7 @@
 
 use super::batch::*;
 use super::flow::*;
+use super::group::*;
 use super::idl::DESCRIPTION;
 use super::idl::METHODS;
 use super::message::Reason;
@@ -169,6 +170,31 @@ fn moves() -> RouteMoves {
     }
 }
 
+fn group_done() -> GroupDone {
+    GroupDone {
+        group: 7,
+        index: 1,
+        paths: vec![path()],
+        warning: Some("w".into()),
+    }
+}
+
+fn group_state() -> GroupState {
+    let state = json!({
+        "group": 7, "index": 1, "buckets": 64, "size": 64, "ownerless": 0, "routes": 1, "remembering": 1, "depth": 1,
+        "options": {}, "members": [{"path": path(), "due": 64, "remembered": 1}], "warning": "w"
+    });
+    serde_json::from_value(state).unwrap()
+}
+
+fn group_layout() -> GroupLayout {
+    let layout = json!({
+        "names": [{"kind": "gateway", "gateway": "10.0.0.1", "port": "p", "weight": 1}],
+        "runs": [{"buckets": 64, "holders": [0], "owner": 0, "remembered": [{"name": 0, "ago": 1}]}]
+    });
+    serde_json::from_value(layout).unwrap()
+}
+
 /// Every struct with every field present: its keys are what the description must name.
 fn assert_types(description: &Description) {
     let types = &description.types;
@@ -200,6 +226,8 @@ fn assert_types(description: &Description) {
         sticky: Some(sticky),
         failback: Some(Failback::Stay),
         slow_start: Some(1),
+        buckets: Some(64),
+        group: Some(7),
     };
     check("Options", keys(&options));
     let paths = PathSet {
@@ -268,6 +296,7 @@ fn assert_types(description: &Description) {
     let template = Template {
         client: done().destination,
         destination: Some(done().destination),
+        group: Some(7),
         fib: 1,
         nexthop: nexthop.clone(),
         idle: Some(1),
@@ -325,6 +354,7 @@ fn assert_types(description: &Description) {
         "Group",
         keys(&Group {
             index: 1,
+            group: Some(7),
             buckets: 1,
             members: vec![],
         }),
@@ -349,6 +379,7 @@ fn assert_types(description: &Description) {
     let leaving = Leaving {
         name: "n".into(),
         destination: Some("d".into()),
+        group: Some(7),
         fib: 1,
         admin: Admin::In,
         health: Health::Up,
@@ -356,6 +387,14 @@ fn assert_types(description: &Description) {
         deadline: Some(1),
     };
     check("Leaving", keys(&leaving));
+    check("GroupDone", keys(&group_done()));
+    let state = group_state();
+    check("GroupMember", keys(&state.members[0]));
+    check("GroupState", keys(&state));
+    let layout = group_layout();
+    check("LayoutName", keys(&layout.names[0]));
+    check("LayoutRun", keys(&layout.runs[0]));
+    check("LayoutLost", keys(&layout.runs[0].remembered[0]));
     assert_eq!(
         seen,
         types.keys().cloned().collect(),
@@ -433,6 +472,36 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
             how,
         }),
     );
+    let options = Options {
+        buckets: Some(64),
+        ..Options::default()
+    };
+    let (group, paths) = (7, vec![]);
+    let add = GroupAdd {
+        group,
+        fib: 1,
+        paths: paths.clone(),
+        options,
+    };
+    asks("GroupAdd", keys(&add));
+    let change = GroupChange {
+        group,
+        fib: 1,
+        paths,
+        deadline: Some(1),
+        options,
+    };
+    asks("GroupChange", keys(&change));
+    let delete = GroupDelete {
+        group,
+        gateway,
+        port: Some("p".into()),
+    };
+    asks("GroupDelete", keys(&delete));
+    let (group, index) = (Some(7), Some(1));
+    let all = true;
+    asks("GroupList", keys(&GroupsOf { group, index, all }));
+    asks("GroupExport", keys(&GroupOf { group, index }));
     let family = Some(Family::Inet);
     asks("RouteList", keys(&RouteFamily { family, fib: 1 }));
     asks("RouteFlush", keys(&RouteFamily { family, fib: 1 }));
@@ -517,6 +586,11 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     answers("PortList", keys(&Ports::default()));
     answers("CounterList", keys(&Counters::default()));
     answers("NexthopList", keys(&Nexthops::default()));
+    for name in ["GroupAdd", "GroupChange", "GroupDelete"] {
+        answers(name, keys(&group_done()));
+    }
+    answers("GroupList", keys(&Groups::default()));
+    answers("GroupExport", keys(&group_layout()));
     answers("NexthopSet", keys(&NexthopsSet::default()));
     let ended = json!({
         "address": "10.0.0.1", "sequence": 0, "outcome": "reply", "bytes": 64, "rtt": 1, "ttl": 64, "reason": "r"
@@ -557,7 +631,8 @@ fn every_event_has_fields_that_are_described() {
         deleted: 1,
     };
     let mut seen = BTreeSet::new();
-    for news in [News::RouteAdded(done()), many, nexthop, port] {
+    let group = News::GroupAdded(group_done());
+    for news in [News::RouteAdded(done()), many, group, nexthop, port] {
         seen.extend(keys(&Event { time: 1, news }));
     }
     assert_eq!(seen, described);

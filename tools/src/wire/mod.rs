@@ -12,6 +12,7 @@
 pub mod batch;
 pub mod flow;
 pub mod frame;
+pub mod group;
 pub mod idl;
 pub mod limits;
 pub mod message;

@@ -75,6 +75,12 @@ pub struct Options {
     /// Seconds over which a next hop that is added or comes back gets its share; 0 by default: at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_start: Option<u32>,
+    /// Buckets of its group once it has several members: a power of two up to 65,536, fixed when it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buckets: Option<u32>,
+    /// The number of the group that it names, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u32>,
 }
 
 /// A sticky length that means every bit of an address of either family.
@@ -86,12 +92,14 @@ pub const MAX_SLOW_START_S: u32 = 86_400;
 
 impl Options {
     /// What `read` takes, without the dash.
-    pub const WORDS: [&str; 5] = [
+    pub const WORDS: [&str; 7] = [
         "select",
         "sticky",
         "sticky-timeout",
         "failback",
         "slow-start",
+        "buckets",
+        "group",
     ];
 
     /// Whether nothing is said.
@@ -119,6 +127,15 @@ impl Options {
                 let seconds = value.parse().ok().filter(|s| *s <= MAX_SLOW_START_S);
                 self.slow_start =
                     Some(seconds.ok_or_else(|| wrong("a number of seconds, 0 to 86400"))?);
+            }
+            "buckets" => {
+                let buckets = value.parse().ok().filter(can_have_buckets);
+                self.buckets = Some(buckets.ok_or_else(|| wrong(BUCKETS))?);
+            }
+            "group" => {
+                let number = value.parse().ok().filter(|number| *number > 0);
+                let right = "the group's number, from 1 to 4294967295";
+                self.group = Some(number.ok_or_else(|| wrong(right))?);
             }
             "sticky" => self.read_sticky(value)?,
             _ => {
@@ -201,8 +218,22 @@ impl Options {
         if self.slow_start.is_some_and(|s| s > MAX_SLOW_START_S) {
             return Err("the slow start is at most 86400 seconds, a day".to_owned());
         }
-        Ok(())
+        if let Some(buckets) = self.buckets.filter(|buckets| !can_have_buckets(buckets)) {
+            return Err(format!("buckets {buckets}: write {BUCKETS}"));
+        }
+        match self.group {
+            Some(0) => Err("group 0 is no group: their numbers begin at 1".to_owned()),
+            _ => Ok(()),
+        }
     }
+}
+
+/// What a number of buckets can be.
+const BUCKETS: &str = "a power of two, 1 to 65536";
+
+/// Whether a group can have so many buckets.
+fn can_have_buckets(buckets: &u32) -> bool {
+    buckets.is_power_of_two() && *buckets <= route::MAX_BUCKETS
 }
 
 /// As `read` takes it back, each option with a blank before it.
@@ -228,8 +259,14 @@ impl fmt::Display for Options {
             Some(Failback::Return) => write!(f, " -failback return")?,
             None => {}
         }
-        self.slow_start
-            .map_or(Ok(()), |seconds| write!(f, " -slow-start {seconds}"))
+        for (word, value) in [
+            ("slow-start", self.slow_start),
+            ("buckets", self.buckets),
+            ("group", self.group),
+        ] {
+            value.map_or(Ok(()), |value| write!(f, " -{word} {value}"))?;
+        }
+        Ok(())
     }
 }
 
@@ -254,6 +291,7 @@ mod tests {
             " -sticky src",
             " -sticky src/24 -sticky-timeout 60 -failback return -slow-start 30",
             " -sticky off -failback stay -slow-start 0",
+            " -buckets 65536 -group 7",
         ] {
             assert_eq!(read(line).unwrap().to_string(), line);
         }
@@ -290,6 +328,15 @@ mod tests {
             (
                 "-slow-start -1",
                 "-slow-start -1: write a number of seconds, 0 to 86400",
+            ),
+            (
+                "-buckets 131072",
+                "-buckets 131072: write a power of two, 1 to 65536",
+            ),
+            ("-buckets 0", "-buckets 0: write a power of two, 1 to 65536"),
+            (
+                "-group 0",
+                "-group 0: write the group's number, from 1 to 4294967295",
             ),
         ] {
             assert_eq!(read(line).unwrap_err(), right);

@@ -1,5 +1,6 @@
 //! Routes on the wire: what is asked for, what is answered, what a monitor sees.
 
+use super::group::GroupDone;
 use super::options::Options;
 use super::text;
 use route::Prefix;
@@ -438,6 +439,12 @@ pub enum News {
         /// Prefixes that are gone.
         deleted: u64,
     },
+    /// A group that has a number was made, or has more members.
+    GroupAdded(GroupDone),
+    /// A group that has a number has other members, weights or options.
+    GroupChanged(GroupDone),
+    /// A group that has a number, or members of it, are gone.
+    GroupDeleted(GroupDone),
     /// A next hop's health or admin state changed.
     Nexthop {
         /// The next hop's place.

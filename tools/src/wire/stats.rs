@@ -137,6 +137,9 @@ pub struct Nexthop {
 pub struct Group {
     /// Its place.
     pub index: u32,
+    /// Its number, if the operator gave it one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u32>,
     /// How many buckets it has.
     pub buckets: u32,
     /// Its members.
@@ -190,9 +193,12 @@ pub struct Table {
 pub struct Leaving {
     /// Its name.
     pub name: String,
-    /// The prefix whose group it leaves; absent when it leaves all.
+    /// The prefix whose group it leaves; absent when it leaves all, or a group that has a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
+    /// The number of the group that it leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u32>,
     /// That prefix's FIB.
     #[serde(default, skip_serializing_if = "is_first_fib")]
     pub fib: u8,

@@ -30,13 +30,16 @@ pub struct Template {
     /// The client network.
     #[serde(with = "text")]
     pub client: Prefix,
-    /// The sticky route's destination; absent when that route is no more, or not sticky any more.
+    /// The sticky route's destination; absent when it is a group's, and when that route is no more, or not sticky any more.
     #[serde(
         default,
         with = "text::option",
         skip_serializing_if = "Option::is_none"
     )]
     pub destination: Option<Prefix>,
+    /// Or the sticky group's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u32>,
     /// The FIB of that route.
     #[serde(default, skip_serializing_if = "is_first_fib")]
     pub fib: u8,

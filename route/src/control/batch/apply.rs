@@ -106,10 +106,10 @@ impl Control {
     fn turn(&mut self, prefix: Prefix, to: GroupId) -> Result<(), Full> {
         if to == NONE {
             self.remove_from_fib(&prefix)?;
-            self.rib.remove(&prefix);
+            self.point(prefix, None);
         } else {
             self.store_in_fib(&prefix, to)?;
-            self.rib.set(prefix, to);
+            self.point(prefix, Some(to));
         }
         self.view.stamps.bump(&prefix);
         Ok(())

@@ -19,7 +19,7 @@ mod plan;
 
 use super::{Control, Ended};
 use crate::error::RouteError;
-use crate::ids::{FibId, GroupId, NhopIdx, Secs};
+use crate::ids::{FibId, GroupId, GroupNo, NhopIdx, Secs};
 use crate::info::Change;
 use crate::nhgrp::OptionsAsked;
 use crate::nhop::{NhopKey, Path};
@@ -115,9 +115,9 @@ struct Op {
 /// No group: the prefix has no route.
 const NONE: GroupId = GroupId(0);
 
-/// What routes have in common that get the same group: the group that they have, the set, and, if they are new, which
-/// group they had before a restart.
-type TargetKey = (GroupId, u32, Option<u32>);
+/// What routes have in common that get the same group: the group that they have, the set, if they are new, which
+/// group they had before a restart, and whether they are IPv6 and name a group.
+type TargetKey = (GroupId, u32, Option<u32>, bool);
 
 /// A batch under way.
 #[derive(Debug)]
@@ -132,6 +132,8 @@ pub struct Batch {
     targets: HashMap<TargetKey, Option<GroupId>>,
     /// Groups that the batch holds on to by one use.
     held: Vec<GroupId>,
+    /// Numbers that it gave to groups: taken back if it is refused.
+    numbers: Vec<GroupNo>,
     ops: Vec<Op>,
     done: BatchDone,
     refused: Option<RouteError>,
@@ -154,6 +156,7 @@ impl Batch {
             behind: None,
             targets: HashMap::new(),
             held: Vec::new(),
+            numbers: Vec::new(),
             ops: Vec::new(),
             done,
             refused: None,
@@ -236,6 +239,11 @@ impl Batch {
         for group in std::mem::take(&mut self.held) {
             let left = control.release(group);
             self.ended.extend(control.end_unnamed(&left));
+        }
+        for number in std::mem::take(&mut self.numbers) {
+            if self.refused.is_some() {
+                self.ended.extend(control.drop_named(number));
+            }
         }
         control.reclaim();
         self.go_on(Phase::Ended, 0);

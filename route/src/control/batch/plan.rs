@@ -3,11 +3,11 @@
 use super::{Batch, BatchSet, NONE, Op, Phase, TargetKey};
 use crate::control::Control;
 use crate::control::change::check_paths;
+use crate::control::named::{check_buckets, check_members};
 use crate::control::regroup::idxs;
-use crate::error::RouteError;
-use crate::ids::{FibId, GroupId};
-use crate::nhgrp::Options;
-use crate::nhop::NhopKey;
+use crate::error::{GroupError, RouteError};
+use crate::ids::{FibId, GroupId, GroupNo};
+use crate::nhgrp::{Options, OptionsAsked};
 use crate::prefix::{Family, Prefix};
 use std::net::IpAddr;
 
@@ -24,13 +24,18 @@ impl Batch {
             let old = control.rib.get(&prefix).unwrap_or(NONE);
             // A new route gets the group that it had before a restart, and no other's.
             let kept = control.kept.named(&prefix).filter(|_| old == NONE);
+            let key = (
+                old,
+                set,
+                kept,
+                prefix.addr().is_ipv6() && self.is_named(set),
+            );
             let target = match last {
-                Some((key, target)) if key == (old, set, kept) => Ok(target),
-                _ => self.target(control, prefix, (old, set, kept)),
+                Some((last, target)) if last == key => Ok(target),
+                _ => self.target(control, prefix, key),
             };
             match target {
                 Ok(target) => {
-                    let key = (old, set, kept);
                     last = self.targets.contains_key(&key).then_some((key, target));
                     control.kept.forget(&prefix);
                     let change = target.map(|new| Op { prefix, old, new });
@@ -43,6 +48,12 @@ impl Batch {
         if end == self.spec.routes.len() {
             self.go_on(Phase::Doomed, 0);
         }
+    }
+
+    /// Whether a set names a group that has a number.
+    fn is_named(&self, set: u32) -> bool {
+        let set = self.spec.sets.get(set as usize);
+        set.is_some_and(|set| set.options.group.is_some())
     }
 
     /// Nothing is published yet: what was made for the batch is let go.
@@ -59,19 +70,19 @@ impl Batch {
         prefix: Prefix,
         key: TargetKey,
     ) -> Result<Option<GroupId>, RouteError> {
-        let (old, set, _) = key;
+        let (old, set, ..) = key;
         if let Some(target) = self.targets.get(&key) {
             return Ok(*target);
         }
         let none = BatchSet::default();
         let wish = self.spec.sets.get(set as usize).unwrap_or(&none);
-        check_paths(prefix, &wish.paths, 0)?;
+        check_wish(prefix, wish)?;
         let target = if old != NONE && control.has(old, wish) {
             None
         } else {
             let warning = control.mtu_warning(&wish.paths);
-            let made = control.group_of_batch(prefix, old, wish)?;
-            let warning = warning.or_else(|| control.share_warning(prefix, made));
+            let made = control.group_of_batch(prefix, old, wish, &mut self.numbers)?;
+            let warning = warning.or_else(|| control.share_warning(&prefix.to_string(), made));
             self.warning = self.warning.take().or(warning);
             Some(made)
         };
@@ -134,6 +145,16 @@ impl Batch {
     }
 }
 
+/// Refuses a set that no route can have. It may leave the members out of a group that has a number.
+fn check_wish(prefix: Prefix, wish: &BatchSet) -> Result<(), RouteError> {
+    check_buckets(&wish.options)?;
+    match wish.options.group {
+        Some(_) if wish.paths.is_empty() => Ok(()),
+        Some(number) => check_members(number, &wish.paths, 0),
+        None => check_paths(prefix, &wish.paths, 0),
+    }
+}
+
 impl Control {
     /// Up to `max` routes of a FIB, of these families (IPv4, IPv6), that follow a prefix, in order.
     fn rib_slice(
@@ -156,40 +177,73 @@ impl Control {
 
     /// Whether a group is what a set asks for.
     fn has(&self, group: GroupId, wish: &BatchSet) -> bool {
-        let Some(group) = self.groups.get(group) else {
+        let Some(is) = self.groups.get(group).map(|group| group.options) else {
             return false;
         };
-        let weight = |key: &NhopKey| {
-            let idx = self.nhops.idx(key)?;
-            group.member(idx).map(|member| member.is.weight)
+        let buckets = wish.options.buckets;
+        let asked = OptionsAsked {
+            buckets: buckets.filter(|buckets| *buckets != self.groups.size_of(group)),
+            ..wish.options
         };
-        group.members.len() == wish.paths.len()
-            && wish.options.over(group.options) == group.options
-            && wish
-                .paths
-                .iter()
-                .all(|path| weight(&path.key) == Some(path.weight))
+        // A group that has a number may be named without its members.
+        let named = asked.group.is_some() && wish.paths.is_empty();
+        asked.over(is) == is && (named || self.has_paths(group, &wish.paths))
     }
 
     /// Whether a route of group `old` is sticky after a set.
     fn would_stick(&self, old: GroupId, wish: &BatchSet) -> bool {
         let is = self.groups.get(old).map(|group| group.options);
-        wish.options.over(is.unwrap_or_default()).sticky.is_some()
+        let options = wish.options.over(is.unwrap_or_default());
+        options.sticky.is_some() && wish.options.group.is_none()
     }
 
-    /// A group as a set asks for it, with one more use: for new routes any such, for routes of `old` a copy of that.
+    /// A group as a set asks for it, with one more use: for new routes any such, for routes of `old` a copy of that. One
+    /// that is to have a number, and has none yet, is added to `numbers`.
     fn group_of_batch(
         &mut self,
         prefix: Prefix,
         old: GroupId,
         wish: &BatchSet,
+        numbers: &mut Vec<GroupNo>,
     ) -> Result<GroupId, RouteError> {
-        let wanted = self.intern(prefix, &[], &wish.paths, None)?;
+        let number = wish.options.group;
+        if let Some(number) = number.filter(|number| self.named.get(*number).is_some()) {
+            return self.join_named(prefix, number, &wish.paths, &wish.options);
+        }
+        if let Some(number) = number.filter(|_| wish.paths.is_empty()) {
+            return Err(RouteError::Group(number, GroupError::None));
+        }
+        let made = self.make_of_batch(prefix, old, wish)?;
+        if let Some(number) = number {
+            self.hold(number, made);
+            numbers.push(number);
+        }
+        Ok(made)
+    }
+
+    fn make_of_batch(
+        &mut self,
+        prefix: Prefix,
+        old: GroupId,
+        wish: &BatchSet,
+    ) -> Result<GroupId, RouteError> {
         let present = self
             .groups
             .get(old)
             .map(|group| (group.buckets(), group.options));
-        let options = |is| wish.options.over(is);
+        let asked = match present {
+            Some(_) => self.check_fixed(&prefix.to_string(), old, wish.options)?,
+            None => wish.options,
+        };
+        let options = |is: Options| Options {
+            group: asked.group,
+            ..asked.over(is)
+        };
+        let size = match present {
+            Some(_) => self.groups.size_of(old),
+            None => self.groups.size(options(Options::default())),
+        };
+        let wanted = self.intern(prefix, &[], &wish.paths, None, size)?;
         let made = match present {
             Some((buckets, is)) if buckets > 1 || wanted.len() > 1 => {
                 self.copy_with(prefix, old, &wanted, options(is))

@@ -3,7 +3,7 @@
 use super::{Lab, net, via, weighted};
 use crate::control::{Batch, BatchSet, BatchSpec, BatchState};
 use crate::info::NhopKeyMatch;
-use crate::nhgrp::{OptionsAsked, Sticky, StickyAsked};
+use crate::nhgrp::{OptionsAsked, Sticky, StickyAsked, StickyOf};
 use crate::nhop::Path;
 
 fn sticky(len: u8, timeout: u32) -> OptionsAsked {
@@ -55,7 +55,10 @@ fn sticky_routes_have_groups_and_ids_of_their_own() {
     listed.sort_unstable_by_key(|(_, prefix)| *prefix);
     assert_eq!(
         listed,
-        [(one.0, net("10.0.0.0/8")), (two.0, net("20.0.0.0/8"))]
+        [
+            (one.0, StickyOf::Route(net("10.0.0.0/8"))),
+            (two.0, StickyOf::Route(net("20.0.0.0/8")))
+        ]
     );
 }
 

@@ -8,7 +8,7 @@ mod get;
 mod load;
 mod monitor;
 mod moves;
-mod parse;
+pub(super) mod parse;
 mod progress;
 
 use super::exit::Failure;
@@ -82,6 +82,9 @@ modifiers:
   -sticky src[/LEN]      all flows of a client network keep one next hop; 'off' ends that
   -sticky-timeout N      for N seconds beyond the last of them (1800)
   -failback WHAT         of flows whose next hop died and has come back: stay (as they are), or return
+  -group N               the members of group N (group --help), and no gateway need be named; with gateways
+                         it is made of them, if it is not there
+  -buckets N             how finely flows are divided: a power of two, 1 to 65536, fixed when it is made
   -slow-start N          a next hop that is new or comes back gets its share within N seconds (0: at once)
   -deadline SECONDS      with change -weight 0: then the flows that are left move
   -iface PORT            out of a port, without a gateway
@@ -102,6 +105,7 @@ examples:
   route delete 203.0.113.0/24 192.0.2.11
   route delete --plan 203.0.113.0/24 192.0.2.12
   route moves
+  route add 198.51.100.0/24 -group 7
   route get tcp 10.99.0.2:40000 203.0.113.10:80
   route add -6 default fe80::1%uplink
   route add 198.51.100.0/24 172.16.0.9 -recursive
@@ -182,7 +186,7 @@ fn carry_out(command: Command, told: Told, session: &mut Session<'_>) -> Result<
 }
 
 /// Makes the complete line of a refusal; other failures pass.
-fn refused(error: Error, line: impl FnOnce(&str) -> String) -> Failure {
+pub(super) fn refused(error: Error, line: impl FnOnce(&str) -> String) -> Failure {
     match error {
         Error::Call(CallError::Refused(reason, message)) => Failure::Refused {
             line: line(&message),

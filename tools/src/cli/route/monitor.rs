@@ -6,6 +6,7 @@
 use super::super::exit::Failure;
 use super::super::session::Session;
 use crate::cli::names;
+use crate::wire::group::GroupDone;
 use crate::wire::route::Event;
 use crate::wire::route::News;
 use crate::wire::route::Path;
@@ -42,7 +43,11 @@ fn fib_of(news: &News) -> Option<u8> {
             Some(done.fib)
         }
         News::RoutesChanged { fib, .. } => Some(*fib),
-        News::Nexthop { .. } | News::Port { .. } => None,
+        News::GroupAdded(_)
+        | News::GroupChanged(_)
+        | News::GroupDeleted(_)
+        | News::Nexthop { .. }
+        | News::Port { .. } => None,
     }
 }
 
@@ -66,6 +71,9 @@ fn print(out: &mut dyn Write, event: &Event, size: usize) -> io::Result<()> {
             "RTM_BATCH: many routes as one: len {size}, added {added}, changed {changed}, deleted {deleted}{}",
             names::in_fib(", fib ", *fib)
         ),
+        News::GroupAdded(done) => group(out, "add", size, done),
+        News::GroupChanged(done) => group(out, "change", size, done),
+        News::GroupDeleted(done) => group(out, "delete", size, done),
         News::Nexthop {
             nexthop,
             name,
@@ -89,6 +97,18 @@ fn print(out: &mut dyn Write, event: &Event, size: usize) -> io::Result<()> {
         }
     }?;
     writeln!(out)
+}
+
+fn group(out: &mut dyn Write, what: &str, size: usize, done: &GroupDone) -> io::Result<()> {
+    let member = |path: &Path| format!(" {} weight {}", path.name(), path.weight);
+    let members: Vec<String> = done.paths.iter().map(member).collect();
+    writeln!(
+        out,
+        "RTM_GROUP: {what} next-hop group: len {size}, group {}, nhgrp# {}, members:{}",
+        done.group,
+        done.index,
+        members.join(",")
+    )
 }
 
 fn route(out: &mut dyn Write, what: &str, size: usize, done: &RouteDone) -> io::Result<()> {

@@ -165,7 +165,7 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
 }
 
 /// What follows `-fib`; whether the gateway has so many it says itself.
-pub(super) fn fib(words: &mut Words) -> Result<u8, Failure> {
+pub(in crate::cli) fn fib(words: &mut Words) -> Result<u8, Failure> {
     words.parse("-fib", "a FIB's number, from 0")
 }
 
@@ -328,7 +328,7 @@ impl Said {
             return Ok(());
         }
         usage(format!(
-            "{verb} takes no options of a route (-select, -sticky, -failback, -slow-start, -mtu, -weight, -recursive): they go with \
+            "{verb} takes no options of a route (-select, -sticky, -failback, -slow-start, -buckets, -group, -mtu, -weight, -recursive): they go with \
              add and change"
         ))
     }
@@ -409,8 +409,10 @@ impl Said {
                 ..self.defaults.clone()
             }]);
         }
-        if self.paths.is_empty() {
-            return usage("no gateway: name one or several, or -iface PORT, -blackhole or -reject");
+        if self.paths.is_empty() && self.options.group.is_none() {
+            return usage(
+                "no gateway: name one or several, -group N, or -iface PORT, -blackhole or -reject",
+            );
         }
         for path in &mut self.paths {
             path.recursive = self.recursive;
@@ -531,7 +533,7 @@ fn agree(told: Family, address: IpAddr) -> Result<(), Failure> {
 }
 
 /// A gateway: an address, a link-local one with `%port`.
-fn gateway(word: &str, defaults: &PathSpec) -> Result<PathSpec, Failure> {
+pub(in crate::cli) fn gateway(word: &str, defaults: &PathSpec) -> Result<PathSpec, Failure> {
     let (address, port) = match word.split_once('%') {
         Some((address, port)) => (address, Some(port.to_owned())),
         None => (word, None),

@@ -1,13 +1,12 @@
 //! Batches of routes over the running gateway: a slice of about a millisecond between the control thread's other work.
 
 use super::Live;
-use super::options::asked;
 use super::options::options_of;
 use super::refusal::in_route;
 use super::refusal::refused;
 use super::routes::behind;
 use super::routes::is_of;
-use super::routes::spec_of;
+use super::routes::spec_with;
 use crate::server::Answer;
 use crate::server::Batch;
 use crate::server::BatchNews;
@@ -27,9 +26,7 @@ use route::NhopKind;
 use route::PathInfo;
 use route::Prefix;
 use route::RouteInfo;
-use stack::ControlError;
 use stack::control::BatchEnd;
-use stack::control::PathKind;
 use stack::control::RouteBatch;
 use stack::control::RouteSet;
 use std::collections::HashMap;
@@ -247,11 +244,8 @@ fn route_set(set: &PathSet, [v4, v6]: [Option<Prefix>; 2]) -> Answer<Option<Rout
     let Some(prefix) = v4.or(v6) else {
         return Ok(None);
     };
-    let mut spec = spec_of(prefix, &set.paths, None).map_err(|error| in_route(prefix, error))?;
-    spec.options = asked(prefix, &set.options).map_err(|error| in_route(prefix, error))?;
-    if matches!(&spec.kind, PathKind::Gateways(gateways) if gateways.is_empty()) {
-        return Err(in_route(prefix, refused(&ControlError::NoTarget)));
-    }
+    let spec = spec_with(prefix, &set.paths, None, &set.options);
+    let spec = spec.map_err(|error| in_route(prefix, error))?;
     Ok(Some(RouteSet {
         spec,
         ipv6: v4.and(v6),

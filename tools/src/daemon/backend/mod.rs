@@ -3,6 +3,7 @@
 //! | file | what it answers |
 //! |---|---|
 //! | `routes` | routes, next hops, what a monitor is told of them |
+//! | `groups` | groups that have a number |
 //! | `batch` | whole tables of routes, loaded in slices and exported |
 //! | `moves` | which flows a change of a route moves |
 //! | `neighbours` | neighbours, by way of the host's thread |
@@ -19,6 +20,7 @@
 
 mod batch;
 mod flows;
+mod groups;
 mod moves;
 mod neighbours;
 mod nexthops;
@@ -36,7 +38,7 @@ mod tests;
 pub(crate) use options::asked;
 pub(super) use options::options_of;
 pub(super) use routes::kind;
-pub(crate) use routes::spec_of;
+pub(crate) use routes::spec_with;
 
 use super::state::Keeper;
 use crate::server::Answer;
@@ -134,6 +136,7 @@ impl Live {
     fn told(&mut self, event: ControlEvent) -> Option<News> {
         match event {
             ControlEvent::Route(change) => Some(self.route_news(change)),
+            ControlEvent::Group(change) => Some(self.group_news(change)),
             ControlEvent::Batch(done) => Some(News::RoutesChanged {
                 fib: done.fib.0,
                 added: done.added,
@@ -350,6 +353,36 @@ impl Backend for Live {
         ask: wire::nexthop::NexthopSet,
     ) -> Answer<wire::nexthop::NexthopsSet> {
         self.order_nexthop(&ask)
+    }
+
+    fn group_add(&mut self, ask: wire::group::GroupAdd) -> Answer<wire::group::GroupDone> {
+        self.add_group(&ask)
+    }
+
+    fn group_change(&mut self, ask: wire::group::GroupChange) -> Answer<wire::group::GroupDone> {
+        self.change_group(&ask)
+    }
+
+    fn group_delete(&mut self, ask: wire::group::GroupDelete) -> Answer<wire::group::GroupDone> {
+        self.delete_group(&ask)
+    }
+
+    fn groups(&mut self, of: wire::group::GroupsOf) -> Answer<Vec<u32>> {
+        self.which_groups(of)
+    }
+
+    fn group(&mut self, index: u32) -> Option<wire::group::GroupState> {
+        self.group_state(index)
+    }
+
+    fn group_export(
+        &mut self,
+        index: u32,
+        from: u32,
+        most: u32,
+    ) -> (u64, wire::group::GroupLayout) {
+        let layout = self.group_layout(index, from, most);
+        (self.control.layouts(), layout)
     }
 
     fn ping(&mut self, ask: wire::ping::Ping) -> Pending<Pinging> {

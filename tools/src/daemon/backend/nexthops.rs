@@ -14,12 +14,16 @@ use crate::wire::stats::Nexthop;
 use crate::wire::stats::Nexthops;
 use route::NhopInfo;
 use route::PathInfo;
+use std::collections::HashMap;
 
 impl Live {
     pub(super) fn list_nexthops(&mut self) -> Nexthops {
         let now = self.now();
+        let numbers = self.control.numbered_groups().map(|(no, id)| (id, no.0));
+        let numbers: HashMap<route::GroupId, u32> = numbers.collect();
         let group = |(id, buckets, paths): (route::GroupId, u32, Vec<PathInfo>)| Group {
             index: id.0,
+            group: numbers.get(&id).copied(),
             buckets,
             members: paths.iter().map(|path| self.path(path, now)).collect(),
         };

@@ -7,6 +7,7 @@ use crate::wire::options::Failback;
 use crate::wire::options::Options;
 use crate::wire::options::Select;
 use crate::wire::options::Sticky;
+use route::GroupNo;
 use route::OptionsAsked;
 use route::Prefix;
 use route::Selection;
@@ -30,6 +31,8 @@ pub(crate) fn asked(destination: Prefix, options: &Options) -> Answer<OptionsAsk
             Failback::Return => route::Failback::Return,
         }),
         slow_start: options.slow_start,
+        buckets: options.buckets,
+        group: options.group.map(GroupNo),
     })
 }
 
@@ -46,6 +49,8 @@ pub(in crate::daemon) fn options_of(options: route::Options) -> Options {
             route::Failback::Return => Some(Failback::Return),
         },
         slow_start: Some(options.slow_start).filter(|seconds| *seconds > 0),
+        buckets: Some(options.buckets).filter(|buckets| *buckets > 0),
+        group: options.group.map(|number| number.0),
     }
 }
 

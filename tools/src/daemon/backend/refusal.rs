@@ -3,6 +3,7 @@
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use arp::NeighError;
+use route::GroupError;
 use route::Prefix;
 use route::RouteError;
 use stack::ControlError;
@@ -58,11 +59,30 @@ fn of_route(error: &RouteError) -> (Reason, String) {
         ),
         RouteError::Ambiguous { .. } => (Reason::Ambiguous, error.to_string()),
         RouteError::Full { .. } => (Reason::TableFull, error.to_string()),
+        RouteError::Group(_, what) => (of_group(what), error.to_string()),
         RouteError::NoFib { .. }
+        | RouteError::BadBuckets(_)
+        | RouteError::FixedBuckets { .. }
         | RouteError::BadWeight { .. }
         | RouteError::TooManyMembers { .. }
         | RouteError::Options { .. }
         | RouteError::Kind(..) => (Reason::Invalid, error.to_string()),
+    }
+}
+
+const fn of_group(error: &GroupError) -> Reason {
+    match error {
+        GroupError::None | GroupError::NoSuchMember(_) => Reason::NotFound,
+        GroupError::Has(_) => Reason::AlreadyExists,
+        GroupError::Several(_) => Reason::Ambiguous,
+        GroupError::InUse(_)
+        | GroupError::Last
+        | GroupError::Differs(_)
+        | GroupError::Gateways
+        | GroupError::Twice(_)
+        | GroupError::TooMany(..)
+        | GroupError::Four(_)
+        | GroupError::Six(..) => Reason::Invalid,
     }
 }
 

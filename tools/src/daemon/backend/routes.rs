@@ -11,6 +11,7 @@ use crate::wire::limits::check_mtu;
 use crate::wire::limits::check_shared_mtu;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
+use crate::wire::options::Options;
 use crate::wire::route as wire;
 use crate::wire::route::News;
 use crate::wire::route::PathKind;
@@ -345,16 +346,37 @@ pub(super) fn path(info: &PathInfo, port: Option<String>, now: Now) -> wire::Pat
 
 /// What an add asks for, as control takes it.
 pub(super) fn spec_to_add(ask: &wire::RouteAdd) -> Answer<RouteSpec> {
-    let spec = spec_of(ask.destination.in_fib(FibId(ask.fib)), &ask.paths, None)?;
-    let options = asked(ask.destination, &ask.options)?;
-    Ok(RouteSpec { options, ..spec })
+    let prefix = ask.destination.in_fib(FibId(ask.fib));
+    spec_with(prefix, &ask.paths, None, &ask.options)
 }
 
 /// What a change asks for, as control takes it.
 pub(super) fn spec_to_change(ask: &wire::RouteChange) -> Answer<RouteSpec> {
     let prefix = ask.destination.in_fib(FibId(ask.fib));
-    let spec = spec_of(prefix, &ask.paths, ask.deadline)?;
-    let options = asked(ask.destination, &ask.options)?;
+    spec_with(prefix, &ask.paths, ask.deadline, &ask.options)
+}
+
+/// A route with its options as control takes it. One that names a group may leave its paths to that.
+///
+/// # Errors
+/// As [`spec_of`]; options that are out of bounds.
+pub(crate) fn spec_with(
+    prefix: Prefix,
+    paths: &[wire::PathSpec],
+    deadline_s: Option<u32>,
+    options: &Options,
+) -> Answer<RouteSpec> {
+    let options = asked(prefix.in_fib(FibId(0)), options)?;
+    if paths.is_empty() && options.group.is_some() {
+        return Ok(RouteSpec {
+            prefix,
+            kind: stack::control::PathKind::Gateways(Vec::new()),
+            mtu: None,
+            deadline_s: None,
+            options,
+        });
+    }
+    let spec = spec_of(prefix, paths, deadline_s)?;
     Ok(RouteSpec { options, ..spec })
 }
 
@@ -362,7 +384,7 @@ pub(super) fn spec_to_change(ask: &wire::RouteChange) -> Answer<RouteSpec> {
 ///
 /// # Errors
 /// Paths that do not go together, or are not whole.
-pub(crate) fn spec_of(
+pub(super) fn spec_of(
     prefix: Prefix,
     paths: &[wire::PathSpec],
     deadline_s: Option<u32>,

@@ -232,10 +232,12 @@ fn rings(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
 fn leaving(one: &stack::control::Leaving, reader: &Reader) -> Leaving {
     let key = one.nhop.key;
     let port = reader.port_of(&key);
-    let drains = one.destination.is_some() && one.nhop.admin == route::Admin::In;
+    let of_one = one.destination.is_some() || one.group.is_some();
+    let drains = of_one && one.nhop.admin == route::Admin::In;
     Leaving {
         name: path_name(kind(key.kind), key.gateway, port.as_deref()),
         destination: one.destination.map(|prefix| prefix.to_string()),
+        group: one.group.map(|(number, _)| number.0),
         fib: one.destination.map_or(0, |prefix| prefix.fib().0),
         admin: if drains {
             admin(route::Admin::Draining)

@@ -7,6 +7,7 @@ use crate::server::Answer;
 use crate::server::Reading;
 use crate::wire::template as wire;
 use route::Prefix;
+use route::StickyOf;
 use stack::control::Reader;
 use stack::control::TemplateFilter;
 use stack::control::TemplateRow;
@@ -49,10 +50,16 @@ impl Live {
 
 fn template(row: &TemplateRow, reader: &Reader) -> wire::Template {
     let (addr, len) = row.client;
+    let (route, group) = match row.of {
+        Some(StickyOf::Route(route)) => (Some(route), None),
+        Some(StickyOf::Group(number)) => (None, Some(number.0)),
+        None => (None, None),
+    };
     wire::Template {
         client: Prefix::masked(addr, len),
-        destination: row.route,
-        fib: row.route.map_or(0, |route| route.fib().0),
+        destination: route,
+        group,
+        fib: route.map_or(0, |route| route.fib().0),
         nexthop: nexthop(row.pin, row.nhop, row.state, reader),
         idle: row.expires_s.map(|_| row.age_s),
         expires: row.expires_s,

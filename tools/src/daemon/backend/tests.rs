@@ -1,5 +1,6 @@
 //! The backend over a real gateway: one worker, two ports in memory, the host's own thread.
 
+use super::routes::spec_of;
 use super::*;
 use crate::wire::flow::FlowFilter;
 use crate::wire::message::CallError;
@@ -46,6 +47,7 @@ use std::net::Ipv4Addr;
 mod asks;
 mod batch;
 mod fibs;
+mod groups;
 mod limits;
 mod moves;
 mod ping;

@@ -40,6 +40,7 @@ fn group(port: u16) -> SavedGroup {
         uses: 2,
         options: route::Options {
             slow_start: 9,
+            group: Some(route::GroupNo(7)),
             ..route::Options::default()
         },
         names: vec![name(1, Some(3)), name(2, Some(1)), name(3, None)],

@@ -27,6 +27,7 @@ pub(super) fn list(filter: TemplateFilter) -> Reading<Vec<Template>> {
 fn template(client: &str, gateway: Option<&str>, clock: Option<(u32, u32)>) -> Template {
     let state = if gateway.is_some() { "live" } else { "gone" };
     Template {
+        group: None,
         client: prefix(client),
         destination: Some(prefix("203.0.113.0/24")),
         fib: 0,

@@ -384,7 +384,7 @@ fn bad_lines_are_told_what_would_be_right() {
         ),
         (
             "add 10.0.0.0/8",
-            "no gateway: name one or several, or -iface PORT, -blackhole or -reject",
+            "no gateway: name one or several, -group N, or -iface PORT, -blackhole or -reject",
         ),
         (
             "add 10.0.0.1/8 192.0.2.1",

@@ -34,7 +34,7 @@ fn batch(sets: Vec<PathSet>, hosts: u32, others: &[(&str, u32)]) -> Batch {
 }
 
 /// Turns control until the batch has ended.
-fn loaded(rig: &mut Rig, batch: Batch) -> Answer<BatchDone> {
+pub(super) fn loaded(rig: &mut Rig, batch: Batch) -> Answer<BatchDone> {
     let news = rig.live.batch_commit(batch)?;
     until(rig, |_| match news.try_recv() {
         Ok(BatchNews::Ended(answer)) => Some(answer),

@@ -1,0 +1,695 @@
+//! Groups that have a number: objects of their own, which routes name and an operator changes for all of them at once.
+//!
+//! A number holds on to its group by one use, so the group is there without routes too. A change is one change of one
+//! group, whatever the number of its routes: buckets move as for any group, and if a member leaves, the stamps of the
+//! routes are bumped, or, if these are many, all.
+//!
+//! A route that is to differ from a group that others use too gets a copy of it, layout and history, without a number.
+
+use super::change::{check_paths, names};
+use super::regroup::idxs;
+use super::{Control, Ended, shared};
+use crate::error::{GroupError, RouteError};
+use crate::ids::{GroupId, GroupNo, NhopIdx, Secs};
+use crate::info::{Change, ChangeKind, GroupChange, NhopKeyMatch};
+use crate::nhgrp::{Options, OptionsAsked, Wanted};
+use crate::nhop::{NhopKey, Path};
+use crate::prefix::Prefix;
+use crate::stamp::Stamps;
+use hashbrown::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Destinations that are known one by one; of a group with more, changes concern everybody.
+const FEW: usize = 64;
+
+/// The groups that have a number.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    by_number: BTreeMap<GroupNo, GroupId>,
+    users: HashMap<GroupId, Users>,
+    /// When drained members leave.
+    pub(super) deadlines: BTreeSet<(Secs, GroupNo)>,
+}
+
+/// Who uses a group.
+#[derive(Debug, Default)]
+struct Users {
+    v4: u32,
+    v6: u32,
+    few: BTreeSet<Prefix>,
+    /// There were more.
+    more: bool,
+}
+
+impl Users {
+    fn count(&mut self, prefix: &Prefix) -> &mut u32 {
+        match prefix.addr() {
+            IpAddr::V4(_) => &mut self.v4,
+            IpAddr::V6(_) => &mut self.v6,
+        }
+    }
+
+    fn come(&mut self, prefix: Prefix) {
+        *self.count(&prefix) += 1;
+        self.more |= self.few.len() >= FEW;
+        if !self.more {
+            self.few.insert(prefix);
+        }
+    }
+
+    fn go(&mut self, prefix: &Prefix) {
+        let count = self.count(prefix);
+        *count = count.saturating_sub(1);
+        self.few.remove(prefix);
+        self.more &= (self.v4, self.v6) != (0, 0);
+    }
+}
+
+impl Named {
+    pub(super) fn get(&self, number: GroupNo) -> Option<GroupId> {
+        self.by_number.get(&number).copied()
+    }
+
+    /// A route has another group than before, or is new, or is gone.
+    fn moved(&mut self, prefix: Prefix, from: Option<GroupId>, to: Option<GroupId>) {
+        if self.users.is_empty() || from == to {
+            return;
+        }
+        if let Some(users) = from.and_then(|id| self.users.get_mut(&id)) {
+            users.go(&prefix);
+        }
+        if let Some(users) = to.and_then(|id| self.users.get_mut(&id)) {
+            users.come(prefix);
+        }
+    }
+
+    /// Makes the flows of a group's routes look these up again.
+    fn bump(&self, group: GroupId, stamps: &Stamps) {
+        match self.users.get(&group) {
+            Some(users) if !users.more => users.few.iter().for_each(|prefix| stamps.bump(prefix)),
+            Some(_) => stamps.bump_all(),
+            None => {}
+        }
+    }
+
+    /// A group has a number from now on. No route uses it yet.
+    pub(super) fn insert(&mut self, number: GroupNo, group: GroupId) {
+        self.by_number.insert(number, group);
+        self.users.insert(group, Users::default());
+    }
+
+    fn remove(&mut self, number: GroupNo) -> Option<GroupId> {
+        let group = self.by_number.remove(&number)?;
+        self.users.remove(&group);
+        Some(group)
+    }
+}
+
+/// A change that a group is to get.
+struct Wish {
+    wanted: Vec<Wanted>,
+    options: Options,
+}
+
+impl Control {
+    /// The group that has a number.
+    pub fn group_numbered(&self, number: GroupNo) -> Option<GroupId> {
+        self.named.get(number)
+    }
+
+    /// Every group that has a number, by that.
+    pub fn numbered_groups(&self) -> impl Iterator<Item = (GroupNo, GroupId)> + '_ {
+        self.named.by_number.iter().map(|(no, id)| (*no, *id))
+    }
+
+    /// Makes a group with a number, that no route uses yet; it gets the layout back that it had before a restart. Or adds
+    /// members to one that is there.
+    ///
+    /// # Errors
+    /// If a member is one already or cannot be, options are others, or a table is full; then nothing was changed.
+    pub fn group_add(
+        &mut self,
+        number: GroupNo,
+        paths: &[Path],
+        asked: OptionsAsked,
+        now: Secs,
+    ) -> Result<GroupChange, RouteError> {
+        self.at(now);
+        check_members(number, paths, 1)?;
+        check_buckets(&asked)?;
+        if let Some(group) = self.named.get(number) {
+            return self.add_members(number, group, paths, &asked);
+        }
+        let options = OptionsAsked {
+            group: Some(number),
+            ..asked
+        };
+        let options = options.over(Options::default());
+        let warning = self.mtu_warning(paths);
+        let nobody = Prefix::masked(IpAddr::from([0; 4]), 0);
+        let wanted = self.intern(nobody, &[], paths, None, self.groups.size(options));
+        let wanted = wanted.map_err(|error| of_group(number, error))?;
+        let group = self.group_of_new(nobody, &wanted, options);
+        let group = group.inspect_err(|_| {
+            self.end_unnamed(&idxs(&wanted));
+        })?;
+        // The one use that it has is the number's.
+        self.named.insert(number, group);
+        let warning = warning.or_else(|| self.share_warning(&format!("group {number}"), group));
+        Ok(GroupChange {
+            kind: ChangeKind::Added,
+            number,
+            group,
+            paths: self.paths(group),
+            removed_nhops: Vec::new(),
+            warning,
+        })
+    }
+
+    fn add_members(
+        &mut self,
+        number: GroupNo,
+        group: GroupId,
+        paths: &[Path],
+        asked: &OptionsAsked,
+    ) -> Result<GroupChange, RouteError> {
+        self.check_same(number, group, &[], asked)?;
+        let mut wanted = self.wanted(group);
+        let is_member = |path: &&Path| {
+            let idx = self.nhops.idx(&path.key);
+            wanted.iter().any(|m| Some(m.idx) == idx)
+        };
+        if let Some(path) = paths.iter().find(is_member) {
+            return Err(RouteError::Group(number, GroupError::Has(path.key)));
+        }
+        self.check_families(number, group, paths)?;
+        let warning = self.mtu_warning(paths);
+        let size = self.groups.size_of(group);
+        let nobody = Prefix::masked(IpAddr::from([0; 4]), 0);
+        let new = self.intern(nobody, &wanted, paths, None, size);
+        let new = new.map_err(|error| of_group(number, error))?;
+        wanted.extend(&new);
+        let options = self.options_of(group);
+        let concerned = idxs(&new);
+        let wish = Wish { wanted, options };
+        let removed_nhops = self.grant(number, group, &wish, options)?;
+        let warning = warning.or_else(|| self.share_warning(&format!("group {number}"), group));
+        Ok(GroupChange {
+            kind: ChangeKind::Added,
+            number,
+            group,
+            paths: self.paths_of(group, &concerned),
+            removed_nhops,
+            warning,
+        })
+    }
+
+    fn options_of(&self, group: GroupId) -> Options {
+        let group = self.groups.get(group);
+        group.map_or_else(Options::default, |group| group.options)
+    }
+
+    /// Changes a group for all routes that name it, as [`Self::change`] changes a route: if every path names a member,
+    /// the weights of those; otherwise the paths become the whole set. Without paths only the options change.
+    ///
+    /// # Errors
+    /// If there is no such group, a member cannot be, or a table is full; then nothing was changed.
+    pub fn group_change(
+        &mut self,
+        number: GroupNo,
+        paths: &[Path],
+        asked: OptionsAsked,
+        deadline: Option<Secs>,
+        now: Secs,
+    ) -> Result<GroupChange, RouteError> {
+        self.at(now);
+        let group = self.numbered(number)?;
+        let what = format!("group {number}");
+        let asked = self.check_fixed(&what, group, asked)?;
+        let was = self.options_of(group);
+        let known = self.known(&self.wanted(group), paths);
+        let warning = self.mtu_warning(paths).filter(|_| known.is_none());
+        let (wanted, concerned) = self.wish(number, group, paths, deadline)?;
+        let idle = wanted.iter().all(|m| m.weight == 0);
+        let options = asked.over(was);
+        let removed_nhops = self.grant(number, group, &Wish { wanted, options }, was)?;
+        for (idx, path) in known.into_iter().flatten().zip(paths) {
+            self.nhops.set_mtu(&self.view.nhops, idx, path.mtu);
+        }
+        let none = || format!("{what} takes no new flows: every member has weight 0");
+        let warning = idle.then(none).or(warning);
+        let warning = warning.or_else(|| self.share_warning(&what, group));
+        Ok(GroupChange {
+            kind: ChangeKind::Changed,
+            number,
+            group,
+            paths: self.paths_of(group, &concerned),
+            removed_nhops,
+            warning,
+        })
+    }
+
+    /// Deletes a member of a group; or, if none is named, the group, which no route uses.
+    ///
+    /// # Errors
+    /// If there is no such group or member, several match, it is the last one, or routes use the group.
+    pub fn group_delete(
+        &mut self,
+        number: GroupNo,
+        which: Option<&NhopKeyMatch>,
+        now: Secs,
+    ) -> Result<GroupChange, RouteError> {
+        self.at(now);
+        let group = self.numbered(number)?;
+        if let Some(which) = which {
+            return self.delete_member(number, group, which);
+        }
+        let routes = self.groups.get(group).map_or(0, |group| group.users());
+        if routes > 0 {
+            return Err(RouteError::Group(number, GroupError::InUse(routes)));
+        }
+        let paths = self.paths(group);
+        Ok(GroupChange {
+            kind: ChangeKind::Deleted,
+            number,
+            group,
+            paths,
+            removed_nhops: self.drop_named(number),
+            warning: None,
+        })
+    }
+
+    fn delete_member(
+        &mut self,
+        number: GroupNo,
+        group: GroupId,
+        which: &NhopKeyMatch,
+    ) -> Result<GroupChange, RouteError> {
+        let refused = |error| Err(RouteError::Group(number, error));
+        let mut paths = self.paths(group);
+        let all = names(paths.iter());
+        paths.retain(|path| which.matches(&path.key));
+        let gone = match paths.as_slice() {
+            [] => return refused(GroupError::NoSuchMember(all)),
+            [path] => path.idx,
+            several => return refused(GroupError::Several(names(several.iter()))),
+        };
+        let mut wanted = self.wanted(group);
+        wanted.retain(|m| m.idx != gone);
+        if wanted.is_empty() {
+            return refused(GroupError::Last);
+        }
+        let options = self.options_of(group);
+        let removed_nhops = self.grant(number, group, &Wish { wanted, options }, options)?;
+        Ok(GroupChange {
+            kind: ChangeKind::Deleted,
+            number,
+            group,
+            paths,
+            removed_nhops,
+            warning: None,
+        })
+    }
+
+    /// A group that nobody uses is no more.
+    pub(super) fn drop_named(&mut self, number: GroupNo) -> Ended {
+        let Some(group) = self.named.remove(number) else {
+            return Vec::new();
+        };
+        let left = self.release(group);
+        self.end_unnamed(&left)
+    }
+
+    /// Time passes: drained members whose deadline has come leave their groups. The last members of a group stay.
+    pub fn expire_groups(&mut self, now: Secs) -> Vec<GroupChange> {
+        self.at(now);
+        let mut changes = Vec::new();
+        while let Some(&(at, number)) = self.named.deadlines.first().filter(|d| d.0 <= self.now) {
+            self.named.deadlines.remove(&(at, number));
+            changes.extend(self.expire_group(number));
+        }
+        changes
+    }
+
+    fn expire_group(&mut self, number: GroupNo) -> Option<GroupChange> {
+        let group = self.named.get(number)?;
+        let is_due = |m: &Wanted| m.deadline.is_some_and(|at| at <= self.now);
+        let members = self.wanted(group);
+        let (due, rest): (Vec<Wanted>, Vec<Wanted>) = members.into_iter().partition(is_due);
+        if due.is_empty() {
+            return None;
+        }
+        let due = idxs(&due);
+        let paths = self.paths_of(group, &due);
+        let change = |removed_nhops, warning| GroupChange {
+            kind: ChangeKind::Deleted,
+            number,
+            group,
+            paths,
+            removed_nhops,
+            warning,
+        };
+        if rest.is_empty() {
+            let line =
+                format!("group {number}: its last members have drained and stay: name others");
+            return Some(GroupChange {
+                kind: ChangeKind::Changed,
+                ..change(Vec::new(), Some(line))
+            });
+        }
+        for idx in &due {
+            self.nhops.drain_over(*idx, group, true);
+        }
+        let options = self.groups.get(group)?.options;
+        let wish = Wish {
+            wanted: rest,
+            options,
+        };
+        match self.grant(number, group, &wish, options) {
+            Ok(ended) => Some(change(ended, None)),
+            Err(_) => {
+                // No line is left for the shorter list of members: tried again when some come free.
+                for idx in due {
+                    self.nhops.drain_over(idx, group, false);
+                }
+                self.named.deadlines.insert((self.now.after(1), number));
+                None
+            }
+        }
+    }
+
+    /// Gives a group its members and options. Returns the next hops that ended.
+    fn grant(
+        &mut self,
+        number: GroupNo,
+        group: GroupId,
+        wish: &Wish,
+        was: Options,
+    ) -> Result<Ended, RouteError> {
+        let view = Arc::clone(&self.view);
+        let (on, nobody) = (shared(&view), Prefix::masked(IpAddr::from([0; 4]), 0));
+        self.groups
+            .set_options(on, &self.nhops, group, wish.options, nobody, self.now);
+        let mut left = Vec::new();
+        if self.wanted(group) != wish.wanted {
+            let set = self
+                .groups
+                .set_members(on, &mut self.nhops, group, &wish.wanted, self.now);
+            left = set.inspect_err(|_| {
+                self.groups
+                    .set_options(on, &self.nhops, group, was, nobody, self.now);
+                self.end_unnamed(&idxs(&wish.wanted));
+            })?;
+        }
+        if !left.is_empty() {
+            self.named.bump(group, &view.stamps);
+        }
+        self.unsettle();
+        self.note_deadlines(number, &wish.wanted);
+        Ok(self.end_unnamed(&left))
+    }
+
+    /// Remembers when drained members leave a group.
+    pub(super) fn note_deadlines(&mut self, number: GroupNo, wanted: &[Wanted]) {
+        let deadlines = wanted.iter().filter_map(|m| m.deadline);
+        self.named
+            .deadlines
+            .extend(deadlines.map(|at| (at, number)));
+    }
+
+    /// The members that a change asks for, and which of them it is about.
+    fn wish(
+        &mut self,
+        number: GroupNo,
+        group: GroupId,
+        paths: &[Path],
+        deadline: Option<Secs>,
+    ) -> Result<(Vec<Wanted>, Vec<NhopIdx>), RouteError> {
+        let members = self.wanted(group);
+        if paths.is_empty() {
+            return Ok((members, Vec::new()));
+        }
+        check_members(number, paths, 0)?;
+        self.check_families(number, group, paths)?;
+        Ok(match self.known(&members, paths) {
+            Some(known) => (reweighted(members, paths, &known, deadline), known),
+            None => {
+                check_joining(self, &members, paths)?;
+                let size = self.groups.size_of(group);
+                let nobody = Prefix::masked(IpAddr::from([0; 4]), 0);
+                let wanted = self.intern(nobody, &[], paths, deadline, size);
+                let wanted = wanted.map_err(|error| of_group(number, error))?;
+                let concerned = idxs(&wanted);
+                (wanted, concerned)
+            }
+        })
+    }
+
+    fn numbered(&self, number: GroupNo) -> Result<GroupId, RouteError> {
+        let none = RouteError::Group(number, GroupError::None);
+        self.named.get(number).ok_or(none)
+    }
+
+    /// An IPv6 route has no IPv4 next hop.
+    fn check_families(
+        &self,
+        number: GroupNo,
+        group: GroupId,
+        paths: &[Path],
+    ) -> Result<(), RouteError> {
+        let mut v4 = paths.iter().filter_map(|path| path.key.gateway);
+        let v4 = v4.find(IpAddr::is_ipv4);
+        let six = self.named.users.get(&group).map_or(0, |users| users.v6);
+        match v4.filter(|_| six > 0) {
+            Some(gateway) => Err(RouteError::Group(number, GroupError::Six(six, gateway))),
+            None => Ok(()),
+        }
+    }
+
+    /// The group that a route names, with one more use. What the route says of members and options must be what the
+    /// group has; it may say nothing of either.
+    ///
+    /// # Errors
+    /// If there is no such group, or it is another than the route says.
+    pub(super) fn join_named(
+        &mut self,
+        prefix: Prefix,
+        number: GroupNo,
+        paths: &[Path],
+        asked: &OptionsAsked,
+    ) -> Result<GroupId, RouteError> {
+        let group = self.numbered(number)?;
+        self.check_same(number, group, paths, asked)?;
+        let keys = self.paths(group).into_iter().map(|path| path.key);
+        let mut v4 = keys.filter_map(|key| key.gateway).filter(IpAddr::is_ipv4);
+        if let Some(gateway) = v4.next().filter(|_| prefix.addr().is_ipv6()) {
+            return Err(RouteError::Group(number, GroupError::Four(gateway)));
+        }
+        self.groups.use_group(group);
+        Ok(group)
+    }
+
+    /// Refuses what a route says otherwise of a group than it is.
+    pub(super) fn check_same(
+        &self,
+        number: GroupNo,
+        group: GroupId,
+        paths: &[Path],
+        asked: &OptionsAsked,
+    ) -> Result<(), RouteError> {
+        let refused = |what| Err(RouteError::Group(number, GroupError::Differs(what)));
+        let asked = self.check_fixed(&format!("group {number}"), group, *asked)?;
+        let Some(is) = self.groups.get(group) else {
+            return Ok(());
+        };
+        if !paths.is_empty() && !self.has_paths(group, paths) {
+            return refused("members");
+        }
+        match is.options.unlike(&asked) {
+            Some(_) => refused("options"),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether these, with these weights, are the members of a group.
+    pub(super) fn has_paths(&self, group: GroupId, paths: &[Path]) -> bool {
+        let Some(group) = self.groups.get(group) else {
+            return false;
+        };
+        let weight = |key: &NhopKey| {
+            let idx = self.nhops.idx(key)?;
+            group.member(idx).map(|member| member.is.weight)
+        };
+        group.members.len() == paths.len()
+            && paths
+                .iter()
+                .all(|path| weight(&path.key) == Some(path.weight))
+    }
+
+    /// Refuses another number of buckets than a group has. What is left of the options asked for may change.
+    pub(super) fn check_fixed(
+        &self,
+        what: &str,
+        group: GroupId,
+        asked: OptionsAsked,
+    ) -> Result<OptionsAsked, RouteError> {
+        check_buckets(&asked)?;
+        let has = self.groups.size_of(group);
+        match asked.buckets.filter(|asked| *asked != has) {
+            Some(asked) => Err(RouteError::FixedBuckets {
+                what: what.to_owned(),
+                has,
+                asked,
+            }),
+            None => Ok(OptionsAsked {
+                buckets: None,
+                ..asked
+            }),
+        }
+    }
+
+    /// Gives a route that is there the group that it names, or makes that of the route's: with its layout and history.
+    pub(super) fn rename(
+        &mut self,
+        prefix: Prefix,
+        number: GroupNo,
+        paths: &[Path],
+        asked: &OptionsAsked,
+        deadline: Option<Secs>,
+    ) -> Result<Change, RouteError> {
+        let from = self.rib.get(&prefix);
+        let from = from.ok_or(RouteError::NotFound { prefix })?;
+        let before = self.wanted(from);
+        let is_new = self.named.get(number).is_none();
+        let target = if is_new {
+            self.name_copy(prefix, (from, number), paths, asked, deadline)?
+        } else {
+            self.join_named(prefix, number, paths, asked)?
+        };
+        if let Err(full) = self.repoint(prefix, from, target) {
+            if is_new {
+                self.drop_named(number);
+            }
+            return Err(full);
+        }
+        let members = self.wanted(target);
+        let gone = |m: &&Wanted| members.iter().all(|w| w.idx != m.idx);
+        let left: Vec<NhopIdx> = before.iter().filter(gone).map(|m| m.idx).collect();
+        if !left.is_empty() {
+            self.view.stamps.bump(&prefix);
+        }
+        Ok(Change {
+            kind: ChangeKind::Changed,
+            prefix,
+            paths: self.paths(target),
+            removed_nhops: self.end_unnamed(&left),
+            warning: self.share_warning(&prefix.to_string(), target),
+        })
+    }
+
+    /// A copy of a route's group that gets a number and other members, with one use by the route.
+    fn name_copy(
+        &mut self,
+        prefix: Prefix,
+        (from, number): (GroupId, GroupNo),
+        paths: &[Path],
+        asked: &OptionsAsked,
+        deadline: Option<Secs>,
+    ) -> Result<GroupId, RouteError> {
+        if paths.is_empty() {
+            return Err(RouteError::Group(number, GroupError::None));
+        }
+        check_members(number, paths, 0)?;
+        check_joining(self, &self.wanted(from), paths)?;
+        let asked = self.check_fixed(&prefix.to_string(), from, *asked)?;
+        let options = asked.over(self.options_of(from));
+        let wanted = self.intern(prefix, &[], paths, deadline, self.groups.size_of(from))?;
+        let made = self.copy_with(prefix, from, &wanted, options);
+        let made = made.inspect_err(|_| {
+            self.end_unnamed(&idxs(&wanted));
+        })?;
+        self.hold(number, made);
+        self.note_deadlines(number, &wanted);
+        Ok(made)
+    }
+
+    /// A group that was just made has a number from now on, and a use by that.
+    pub(super) fn hold(&mut self, number: GroupNo, group: GroupId) {
+        self.groups.use_group(group);
+        self.named.insert(number, group);
+    }
+
+    /// Gives a route its group in the RIB, or takes it away.
+    pub(super) fn point(&mut self, prefix: Prefix, to: Option<GroupId>) {
+        let from = match to {
+            Some(group) => self.rib.set(prefix, group),
+            None => self.rib.remove(&prefix),
+        };
+        self.named.moved(prefix, from, to);
+    }
+}
+
+/// Members whose weights, and deadlines, change.
+pub(super) fn reweighted(
+    mut members: Vec<Wanted>,
+    paths: &[Path],
+    known: &[NhopIdx],
+    deadline: Option<Secs>,
+) -> Vec<Wanted> {
+    for (path, idx) in paths.iter().zip(known) {
+        for member in members.iter_mut().filter(|m| m.idx == *idx) {
+            member.weight = path.weight;
+            member.deadline = deadline.filter(|_| path.weight == 0);
+        }
+    }
+    members
+}
+
+/// Who joins has no flows that could drain.
+pub(super) fn check_joining(
+    control: &Control,
+    members: &[Wanted],
+    paths: &[Path],
+) -> Result<(), RouteError> {
+    let joins = |path: &&Path| {
+        let idx = control.nhops.idx(&path.key);
+        members.iter().all(|m| Some(m.idx) != idx)
+    };
+    match paths.iter().filter(joins).find(|p| p.weight == 0) {
+        Some(path) => Err(RouteError::BadWeight {
+            weight: path.weight,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a number of buckets that no group can have.
+pub(super) fn check_buckets(asked: &OptionsAsked) -> Result<(), RouteError> {
+    let can = |buckets: &u32| buckets.is_power_of_two() && *buckets <= crate::MAX_BUCKETS;
+    match asked.buckets.filter(|buckets| !can(buckets)) {
+        Some(buckets) => Err(RouteError::BadBuckets(buckets)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses members that cannot be.
+pub(super) fn check_members(number: GroupNo, paths: &[Path], least: u32) -> Result<(), RouteError> {
+    let refused = |error| Err(RouteError::Group(number, error));
+    if paths.is_empty() || paths.iter().any(|path| !path.key.kind.balances()) {
+        return refused(GroupError::Gateways);
+    }
+    let nobody = Prefix::masked(IpAddr::from([0; 4]), 0);
+    check_paths(nobody, paths, least).map_err(|error| of_group(number, error))
+}
+
+/// What is refused about a group's members is refused in the group's name.
+fn of_group(number: GroupNo, error: RouteError) -> RouteError {
+    let error = match error {
+        RouteError::Exists { key, .. } => GroupError::Twice(key),
+        RouteError::TooManyMembers { count, limit, .. } => GroupError::TooMany(count, limit),
+        other => return other,
+    };
+    RouteError::Group(number, error)
+}

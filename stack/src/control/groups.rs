@@ -1,0 +1,132 @@
+//! Groups that have a number: made, changed for all their routes at once, listed, written out.
+
+use super::routes::Reserved;
+use super::{Control, ControlError, ControlEvent, RouteSpec};
+use crate::host::{HostCmd, HostLink};
+use crate::time::Now;
+use route::{GroupChange, GroupId, GroupInfo, GroupNo, NhopKeyMatch, Path, RouteError, SavedGroup};
+
+impl Control {
+    /// `group add`: a new group, or more members for one that exists. Of `spec` the destination says the FIB on whose
+    /// ports gateways are looked for, and nothing else.
+    ///
+    /// # Errors
+    /// A line that says what would be right.
+    pub fn group_add(
+        &mut self,
+        number: GroupNo,
+        spec: &RouteSpec,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> Result<GroupChange, ControlError> {
+        self.refuse_in_batch()?;
+        self.refuse_weight_zero(spec)?;
+        let (paths, reserved) = self.member_paths(spec, host)?;
+        let added = self
+            .routes
+            .group_add(number, &paths, spec.options, now.secs());
+        self.group_committed(added, reserved, host, now)
+    }
+
+    /// `group change`: weights of members that are there, or another set of them; for all routes that name the group.
+    ///
+    /// # Errors
+    /// A line that says what would be right.
+    pub fn group_change(
+        &mut self,
+        number: GroupNo,
+        spec: &RouteSpec,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> Result<GroupChange, ControlError> {
+        self.refuse_in_batch()?;
+        let (paths, reserved) = self.member_paths(spec, host)?;
+        let (deadline, now_s) = (spec.deadline(now), now.secs());
+        let changed = self
+            .routes
+            .group_change(number, &paths, spec.options, deadline, now_s);
+        self.group_committed(changed, reserved, host, now)
+    }
+
+    /// `group delete`: a member, or, if none is named, the group, which no route uses.
+    ///
+    /// # Errors
+    /// A line that says what would be right.
+    pub fn group_delete(
+        &mut self,
+        number: GroupNo,
+        which: Option<&NhopKeyMatch>,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> Result<GroupChange, ControlError> {
+        self.refuse_in_batch()?;
+        let deleted = self.routes.group_delete(number, which, now.secs());
+        self.group_committed(deleted, Vec::new(), host, now)
+    }
+
+    fn member_paths(
+        &mut self,
+        spec: &RouteSpec,
+        host: &mut dyn HostLink,
+    ) -> Result<(Vec<Path>, Reserved), ControlError> {
+        self.routes.check_fib(spec.prefix.fib())?;
+        self.paths(spec, host)
+    }
+
+    /// Accepts or takes back a change.
+    fn group_committed(
+        &mut self,
+        result: Result<GroupChange, RouteError>,
+        reserved: Reserved,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> Result<GroupChange, ControlError> {
+        let change = match result {
+            Ok(change) => change,
+            Err(error) => {
+                for idx in reserved {
+                    host.call(HostCmd::Release(idx));
+                }
+                return Err(error.into());
+            }
+        };
+        self.after_group(host, change.clone());
+        self.judge_paths(&change.paths, now);
+        self.settle(host, now);
+        Ok(change)
+    }
+
+    pub(super) fn after_group(&mut self, host: &mut dyn HostLink, change: GroupChange) {
+        self.release_ended(host, &change.removed_nhops);
+        self.told.push(ControlEvent::Group(change));
+    }
+
+    /// The group that has a number.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn group_numbered(&self, number: GroupNo) -> Result<GroupId, ControlError> {
+        let none = || RouteError::Group(number, route::GroupError::None).into();
+        self.routes.group_numbered(number).ok_or_else(none)
+    }
+
+    /// Groups that have a number, by that.
+    pub fn numbered_groups(&self) -> impl Iterator<Item = (GroupNo, GroupId)> + '_ {
+        self.routes.numbered_groups()
+    }
+
+    /// Every group's id, ascending.
+    pub fn group_ids(&self) -> impl Iterator<Item = GroupId> + '_ {
+        self.routes.groups()
+    }
+
+    /// All that is known of a group. Looks into every bucket.
+    pub fn group_info(&self, id: GroupId) -> Option<GroupInfo> {
+        self.routes.group_info(id)
+    }
+
+    /// Up to `most` of a group's buckets, from `from` on, as they are kept over a restart; `None`: there is no such group.
+    pub fn group_layout(&self, id: GroupId, from: u32, most: u32) -> Option<SavedGroup> {
+        self.routes.group_layout(id, from, most)
+    }
+}

@@ -1,0 +1,484 @@
+//! `group`: next-hop groups that have a number, and are changed for all their routes at once.
+
+use super::exit::Failure;
+use super::exit::usage;
+use super::names;
+use super::route::parse::fib;
+use super::route::parse::gateway;
+use super::route::refused;
+use super::session::Session;
+use super::words::Words;
+use crate::wire::group::GroupAdd;
+use crate::wire::group::GroupChange;
+use crate::wire::group::GroupDelete;
+use crate::wire::group::GroupDone;
+use crate::wire::group::GroupLayout;
+use crate::wire::group::GroupMember;
+use crate::wire::group::GroupOf;
+use crate::wire::group::GroupState;
+use crate::wire::group::Groups;
+use crate::wire::group::GroupsOf;
+use crate::wire::limits::check_deadline;
+use crate::wire::options::Options;
+use crate::wire::route::PathSpec;
+use crate::wire::route::check_weight;
+use serde::Serialize;
+use std::io;
+use std::io::Write;
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+group: next-hop groups that routes share by a number
+
+usage: group command [args]
+
+  group show   [N | -a]                         members, shares, options; -a: groups without a number too
+  group add    N GATEWAY [-weight N]...         a new group, or more members
+  group change N GATEWAY [-weight N]... [-deadline SECONDS]
+                                                weights of members; with others among them, the whole set
+  group change N -failback return               options alone
+  group delete N [GATEWAY]                      a member; or the group, if no route uses it (del: the same)
+  group export [N | -a]                         layout and history, a JSON object a line
+
+N is a number of yours, from 1; the id that 'show' puts beside it is the gateway's own. Routes name a
+group: route add DEST -group N. A change of the group is one change for all of them: a bucket moves only
+if its next hop left or weights demand it, and flows stay with members that stay. A route that is changed
+by itself gets a copy of the group, if others use that too. A group without routes stays; its layout is
+kept over a restart.
+
+modifiers:
+  -weight N              share of the gateway before it, 1 to 16777215; with change, 0 drains it in all routes
+  -deadline SECONDS      with change -weight 0: then the flows that are left move
+  -buckets N             with add: how many buckets it has, a power of two, 1 to 65536 (4096, see [tables])
+  -select WHAT, -sticky src[/LEN], -sticky-timeout N, -failback WHAT, -slow-start N
+                         how flows are treated, as of a route (route --help)
+  -ifp PORT, -mtu N      the port, the MTU of the gateway before it
+  -recursive             gateways may be on no network of ours: other routes lead to them
+  -fib N                 on whose ports gateways are looked for (0)
+
+options:
+  --json         machine-readable, see docs/CONTROL.md
+  --socket PATH  the gateway's control socket (or FLOWGATE_SOCKET)
+
+examples:
+  group add 7 192.0.2.11 192.0.2.12 -weight 3 -buckets 16384
+  route add 203.0.113.0/24 -group 7
+  group add 7 192.0.2.13
+  group change 7 192.0.2.12 -weight 0 -deadline 600
+  group delete 7 192.0.2.12
+  group show 7
+  group export 7 > group7.json
+
+exit status: 0 done; 1 refused; 64 usage; 69 no flowgate at the socket
+";
+
+/// Carries out one command line.
+///
+/// # Errors
+/// What is to be printed, and the exit status with it.
+pub(crate) fn run(mut words: Words, session: &mut Session<'_>) -> Result<(), Failure> {
+    match words.next().as_deref() {
+        Some("show") => show(which(&mut words, "show")?, session),
+        Some("export") => export(which(&mut words, "export")?, session),
+        Some("add") => add(read(&mut words)?, session),
+        Some("change") => change(read(&mut words)?, session),
+        Some("delete" | "del") => delete(read(&mut words)?, session),
+        Some(other) => usage(format!(
+            "bad keyword: {other}: the commands are show, add, change, delete and export"
+        )),
+        None => usage("no command: say show, add, change, delete or export"),
+    }
+}
+
+/// A group's number, or `-a`, or nothing.
+fn which(words: &mut Words, verb: &str) -> Result<GroupsOf, Failure> {
+    let mut of = GroupsOf::default();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "-a" => of.all = true,
+            number if of.group.is_none() => of.group = Some(self::number(number)?),
+            more => return usage(format!("{verb} takes one group: leave {more} out")),
+        }
+    }
+    match (of.all, of.group) {
+        (true, Some(_)) => usage("-a means all groups: leave it or the number out"),
+        _ => Ok(of),
+    }
+}
+
+fn number(word: &str) -> Result<u32, Failure> {
+    let number = word.parse().ok().filter(|number| *number > 0);
+    let wrong = || format!("{word}: write the group's number, from 1 to 4294967295");
+    number.map_or_else(|| usage(wrong()), Ok)
+}
+
+/// What stands behind add, change and delete.
+#[derive(Debug, Default)]
+struct Said {
+    group: u32,
+    fib: u8,
+    defaults: PathSpec,
+    paths: Vec<PathSpec>,
+    options: Options,
+    deadline: Option<u32>,
+    recursive: bool,
+}
+
+fn read(words: &mut Words) -> Result<Said, Failure> {
+    let Some(group) = words.next() else {
+        return usage("no group: write its number, from 1");
+    };
+    let mut said = Said {
+        group: number(&group)?,
+        ..Said::default()
+    };
+    while let Some(word) = words.next() {
+        match word.strip_prefix('-') {
+            Some(option) => said.modifier(option, words)?,
+            None => said.paths.push(gateway(&word, &said.defaults)?),
+        }
+    }
+    for path in &mut said.paths {
+        path.recursive = said.recursive;
+    }
+    Ok(said)
+}
+
+impl Said {
+    fn modifier(&mut self, option: &str, words: &mut Words) -> Result<(), Failure> {
+        match option {
+            "weight" => {
+                let right = "a number from 1 to 16777215, or with change 0 to drain";
+                self.path().weight = Some(words.parse("-weight", right)?);
+            }
+            "mtu" => {
+                self.path().mtu = Some(words.parse("-mtu", "a number of bytes, 68 to 65535")?);
+            }
+            "recursive" => self.recursive = true,
+            "ifp" => self.path().port = Some(words.value("-ifp")?),
+            "deadline" => self.deadline = Some(words.parse("-deadline", "a number of seconds")?),
+            "fib" => self.fib = fib(words)?,
+            "n" | "q" => {}
+            "group" => return usage("the group's number stands behind the command alone"),
+            _ if Options::WORDS.contains(&option) => {
+                let value = words.value(&format!("-{option}"))?;
+                self.options.read(option, &value).or_else(usage)?;
+            }
+            _ => return usage(format!("bad keyword: -{option}: see group --help")),
+        }
+        Ok(())
+    }
+
+    /// The last gateway, or what holds for all when none was named yet.
+    fn path(&mut self) -> &mut PathSpec {
+        self.paths.last_mut().unwrap_or(&mut self.defaults)
+    }
+
+    fn check(&self, may_drain: bool) -> Result<(), Failure> {
+        for path in &self.paths {
+            check_weight(path.weight.unwrap_or(1), may_drain).or_else(usage)?;
+        }
+        Ok(())
+    }
+}
+
+fn add(said: Said, session: &mut Session<'_>) -> Result<(), Failure> {
+    said.check(false)?;
+    said.options.check_whole().or_else(usage)?;
+    if said.deadline.is_some() {
+        return usage(
+            "-deadline belongs to change: group change N ... -weight 0 -deadline SECONDS",
+        );
+    }
+    if said.paths.is_empty() {
+        return usage("no gateway: name one or several");
+    }
+    let ask = GroupAdd {
+        group: said.group,
+        fib: said.fib,
+        paths: said.paths,
+        options: said.options,
+    };
+    tell(("add", "GroupAdd"), said.group, &ask, session)
+}
+
+fn change(said: Said, session: &mut Session<'_>) -> Result<(), Failure> {
+    said.check(true)?;
+    check_deadline(said.deadline, &said.paths).or_else(usage)?;
+    if said.paths.is_empty() && said.options.is_empty() {
+        return usage("nothing to change: name gateways, or options such as -failback return");
+    }
+    let ask = GroupChange {
+        group: said.group,
+        fib: said.fib,
+        paths: said.paths,
+        deadline: said.deadline,
+        options: said.options,
+    };
+    tell(("change", "GroupChange"), said.group, &ask, session)
+}
+
+fn delete(said: Said, session: &mut Session<'_>) -> Result<(), Failure> {
+    let path = match said.paths.as_slice() {
+        [] => PathSpec::default(),
+        [path] => path.clone(),
+        _ => return usage("delete takes one gateway at a time"),
+    };
+    let of_path = said.defaults.weight.or(path.weight).or(path.mtu);
+    if !said.options.is_empty() || said.deadline.is_some() || of_path.is_some() {
+        return usage("delete takes a gateway (and -ifp PORT), and no options");
+    }
+    let ask = GroupDelete {
+        group: said.group,
+        gateway: path.gateway,
+        port: path.port.or(said.defaults.port),
+    };
+    tell(("delete", "GroupDelete"), said.group, &ask, session)
+}
+
+/// A line for each member, as `route` prints them; one for the group, if no member is concerned.
+fn tell(
+    (verb, method): (&str, &str),
+    group: u32,
+    ask: &impl Serialize,
+    session: &mut Session<'_>,
+) -> Result<(), Failure> {
+    let what = format!("{verb} group {group}");
+    let done = session.call::<GroupDone>(method, ask);
+    let done = done.map_err(|error| refused(error, |message| format!("{what}: {message}")))?;
+    if session.json {
+        return session.print_json(&done);
+    }
+    for path in &done.paths {
+        writeln!(session.out, "{what}: gateway {}", path.name())?;
+    }
+    if done.paths.is_empty() {
+        writeln!(session.out, "{what}")?;
+    }
+    match &done.warning {
+        Some(warning) => Ok(writeln!(session.out, "{what}: {warning}")?),
+        None => Ok(()),
+    }
+}
+
+fn show(of: GroupsOf, session: &mut Session<'_>) -> Result<(), Failure> {
+    if session.json {
+        return session.print_reply("GroupList", &of);
+    }
+    let mut none = true;
+    session.pages(
+        "GroupList",
+        &of,
+        |_| Ok(()),
+        |out, page: Groups| {
+            none &= page.groups.is_empty();
+            page.groups.iter().try_for_each(|group| print(out, group))
+        },
+    )?;
+    if none && !of.all {
+        let line = "no group has a number: 'group add N GATEWAY...' makes one; -a shows the others";
+        writeln!(session.out, "{line}")?;
+    }
+    Ok(())
+}
+
+fn print(out: &mut dyn Write, group: &GroupState) -> io::Result<()> {
+    let name = match group.group {
+        Some(number) => format!("group {number} (id {})", group.index),
+        None => format!("id {} (no number)", group.index),
+    };
+    let routes = names::counted(group.routes.into(), "route");
+    let size = match group.buckets {
+        buckets if buckets == group.size => format!("{buckets}"),
+        buckets => format!("{buckets} (of {} with a second member)", group.size),
+    };
+    writeln!(out, "{name}: used by {routes}")?;
+    writeln!(out, "    buckets: {size}{}", ownerless(group))?;
+    writeln!(
+        out,
+        "    history: {} remember earlier members, {} at most",
+        names::counted(group.remembering.into(), "bucket"),
+        group.depth
+    )?;
+    writeln!(out, "    options: {}", names::options(&group.options))?;
+    line(
+        out,
+        [
+            "Member", "Netif", "Weight", "Due", "Has", "Remember", "State",
+        ],
+    )?;
+    group.members.iter().try_for_each(|one| member(out, one))?;
+    match &group.warning {
+        Some(warning) => writeln!(out, "    warning: {warning}"),
+        None => Ok(()),
+    }
+}
+
+fn ownerless(group: &GroupState) -> String {
+    match group.ownerless {
+        0 => String::new(),
+        count => format!(", {count} without an owner"),
+    }
+}
+
+fn member(out: &mut dyn Write, member: &GroupMember) -> io::Result<()> {
+    let path = &member.path;
+    line(
+        out,
+        [
+            &path.name(),
+            path.port.as_deref().unwrap_or("-"),
+            &path.weight.to_string(),
+            &member.due.to_string(),
+            &path.buckets.to_string(),
+            &member.remembered.to_string(),
+            &names::path_state(path),
+        ],
+    )
+}
+
+fn line(out: &mut dyn Write, columns: [&str; 7]) -> io::Result<()> {
+    let [gateway, port, weight, due, has, remember, state] = columns;
+    writeln!(
+        out,
+        "    {gateway:<24} {port:>8} {weight:>8} {due:>6} {has:>6} {remember:>8}  {state}"
+    )
+}
+
+/// A group as it is exported: its layout, after what `show` tells of it.
+#[derive(Serialize)]
+struct Exported {
+    #[serde(flatten)]
+    state: GroupState,
+    #[serde(flatten)]
+    layout: GroupLayout,
+}
+
+fn export(of: GroupsOf, session: &mut Session<'_>) -> Result<(), Failure> {
+    let mut groups = Vec::new();
+    let mut client = session.client()?;
+    client.call_more("GroupList", &of, |page: Groups, _| {
+        groups.extend(page.groups);
+        true
+    })?;
+    for state in groups {
+        let of = GroupOf {
+            group: None,
+            index: Some(state.index),
+        };
+        let mut layout = GroupLayout::default();
+        session
+            .client()?
+            .call_more("GroupExport", &of, |page: GroupLayout, _| {
+                layout.names.extend(page.names);
+                layout.runs.extend(page.runs);
+                true
+            })?;
+        let text = serde_json::to_string(&Exported { state, layout });
+        writeln!(session.out, "{}", text.map_err(io::Error::from)?)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::test_support::run_tool;
+    use crate::server::fake::Fake;
+
+    fn prints(line: &str) -> String {
+        let (words, json) = match line.strip_suffix(" --json") {
+            Some(words) => (words, true),
+            None => (line, false),
+        };
+        let (out, error, status) = run_tool(Fake::small(), super::run, words, json);
+        assert_eq!((error, status), (None, 0), "{line}");
+        out
+    }
+
+    fn refused(line: &str, wanted: i32) -> String {
+        let (out, error, status) = run_tool(Fake::small(), super::run, line, false);
+        assert_eq!((out.as_str(), i32::from(status)), ("", wanted), "{line}");
+        error.unwrap()
+    }
+
+    #[test]
+    fn a_group_is_shown_with_its_shares() {
+        let expected = "\
+group 7 (id 3): used by 1 route
+    buckets: 4096
+    history: 10 buckets remember earlier members, 2 at most
+    options: select 5-tuple, slow start 30 s
+    Member                      Netif   Weight    Due    Has Remember  State
+    192.0.2.11                   rack        1   1024   1024        5  up
+    192.0.2.12                   rack        3   3072   3072        5  up
+";
+        assert_eq!(prints("show"), expected);
+        assert_eq!(prints("show 7"), expected);
+        assert!(prints("show -a --json").contains("\"group\":7,\"index\":3,"));
+    }
+
+    #[test]
+    fn changes_are_told_member_by_member() {
+        assert_eq!(
+            prints("add 7 192.0.2.13 192.0.2.14 -weight 3 -buckets 512"),
+            "add group 7: gateway 192.0.2.13\nadd group 7: gateway 192.0.2.14\n"
+        );
+        assert_eq!(
+            prints("change 7 192.0.2.11 -weight 0 -deadline 60"),
+            "change group 7: gateway 192.0.2.11\n"
+        );
+        assert_eq!(prints("change 7 -failback return"), "change group 7\n");
+        assert_eq!(
+            prints("delete 7 192.0.2.11"),
+            "delete group 7: gateway 192.0.2.11\n"
+        );
+        assert_eq!(prints("del 7"), "delete group 7\n");
+        assert_eq!(
+            refused("delete 8", 1),
+            "delete group 8: group 8 is not there: 'group add' makes it"
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_in_a_line() {
+        for (line, wrong) in [
+            ("", "no command: say show"),
+            ("flush", "bad keyword: flush"),
+            ("add", "no group: write its number"),
+            ("add 0 192.0.2.11", "0: write the group's number"),
+            ("add 7", "no gateway: name one"),
+            ("add 7 192.0.2.11 -weight 0", "weight 0 is not valid"),
+            (
+                "add 7 192.0.2.11 -buckets 3",
+                "-buckets 3: write a power of two",
+            ),
+            (
+                "add 7 192.0.2.11 -deadline 3",
+                "-deadline belongs to change",
+            ),
+            ("change 7", "nothing to change"),
+            ("change 7 -blackhole", "bad keyword: -blackhole"),
+            (
+                "change 7 192.0.2.11 -deadline 3",
+                "a deadline goes with weight 0",
+            ),
+            ("delete 7 192.0.2.11 192.0.2.12", "delete takes one gateway"),
+            ("delete 7 -select source", "delete takes a gateway"),
+            ("show 7 8", "show takes one group"),
+            ("show -a 7", "-a means all groups"),
+        ] {
+            let told = refused(line, 64);
+            assert!(told.contains(wrong), "{line}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_layout_is_an_object_a_line() {
+        let text = prints("export 7");
+        assert_eq!(text.lines().count(), 1);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["names"].as_array().unwrap().len(), 2);
+        assert_eq!(value["runs"].as_array().unwrap().len(), 10);
+        assert_eq!(value["group"], 7);
+    }
+}

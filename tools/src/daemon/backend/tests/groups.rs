@@ -1,0 +1,201 @@
+//! Groups that have a number, of a gateway that runs.
+
+use super::*;
+use crate::wire::group::*;
+use crate::wire::options::Options;
+
+fn group_add(group: u32, gateways: &[&str]) -> GroupAdd {
+    GroupAdd {
+        group,
+        fib: 0,
+        paths: gateways.iter().map(|gateway| via(gateway, None)).collect(),
+        options: Options::default(),
+    }
+}
+
+fn of(group: u32) -> Options {
+    Options {
+        group: Some(group),
+        ..Options::default()
+    }
+}
+
+fn join(destination: &str, group: u32) -> RouteAdd {
+    RouteAdd {
+        options: of(group),
+        ..add(destination, &[])
+    }
+}
+
+fn change(group: u32, paths: Vec<PathSpec>) -> GroupChange {
+    GroupChange {
+        group,
+        fib: 0,
+        paths,
+        deadline: None,
+        options: Options::default(),
+    }
+}
+
+fn state(rig: &mut Rig, group: u32) -> GroupState {
+    let of = GroupsOf {
+        group: Some(group),
+        ..GroupsOf::default()
+    };
+    let ids = rig.live.groups(of).unwrap();
+    rig.live.group(ids[0]).unwrap()
+}
+
+#[test]
+fn a_group_is_made_named_changed_shown_and_deleted() {
+    let mut rig = rig();
+    let done = rig
+        .live
+        .group_add(group_add(7, &["192.0.2.11", "192.0.2.12"]));
+    assert_eq!(done.unwrap().paths.len(), 2);
+    for destination in [SERVICE, "198.51.100.0/24"] {
+        rig.live.route_add(join(destination, 7)).unwrap();
+    }
+    rig.live
+        .group_change(change(
+            7,
+            vec![via("192.0.2.11", None), via("192.0.2.13", Some(3))],
+        ))
+        .unwrap();
+    let shown = state(&mut rig, 7);
+    assert_eq!((shown.routes, shown.buckets, shown.size), (2, 4096, 4096));
+    let due: Vec<_> = shown
+        .members
+        .iter()
+        .map(|m| (m.due, m.path.buckets))
+        .collect();
+    assert_eq!(due, [(1024, 1024), (3072, 3072)]);
+    let route = &rig.live.routes(None.into(), None, 100);
+    let named: Vec<_> = route
+        .iter()
+        .filter(|r| r.options.group == Some(7))
+        .collect();
+    assert_eq!(named.len(), 2);
+    assert!(named.iter().all(|route| route.paths.len() == 2));
+    let none = GroupDelete {
+        group: 7,
+        gateway: None,
+        port: None,
+    };
+    let (reason, line) = refusal(rig.live.group_delete(none.clone()));
+    assert_eq!(reason, Reason::Invalid);
+    assert!(line.starts_with("group 7 is used by 2 routes"), "{line}");
+    for destination in [SERVICE, "198.51.100.0/24"] {
+        rig.live.route_delete(delete(destination, None)).unwrap();
+    }
+    rig.live.group_delete(none).unwrap();
+    let mut news = Vec::new();
+    rig.live.poll(&mut news);
+    let told = |wanted: fn(&News) -> bool| news.iter().any(wanted);
+    assert!(told(|n| matches!(n, News::GroupAdded(_))));
+    assert!(told(|n| matches!(n, News::GroupChanged(_))));
+    assert!(told(|n| matches!(n, News::GroupDeleted(_))));
+}
+
+#[test]
+fn what_cannot_be_is_told_in_a_line() {
+    let mut rig = rig();
+    let live = &mut rig.live;
+    let (reason, line) = refusal(live.route_add(join(SERVICE, 7)));
+    assert_eq!(reason, Reason::NotFound);
+    assert_eq!(
+        line,
+        "group 7 is not there: 'group add' makes it, and so does a route that names its gateways too"
+    );
+    live.group_add(group_add(7, &["192.0.2.11"])).unwrap();
+    let (reason, _) = refusal(live.group_add(group_add(7, &["192.0.2.11"])));
+    assert_eq!(reason, Reason::AlreadyExists);
+    let other = RouteAdd {
+        options: of(7),
+        ..add(SERVICE, &["192.0.2.12"])
+    };
+    let (reason, line) = refusal(live.route_add(other));
+    assert_eq!(reason, Reason::Invalid);
+    assert!(line.starts_with("group 7 has other members"), "{line}");
+    let (_, line) = refusal(live.route_add(join("2001:db8::/32", 7)));
+    assert!(line.contains("IPv4 gateway 192.0.2.11"), "{line}");
+    let (reason, _) = refusal(live.group_change(change(8, vec![via("192.0.2.11", None)])));
+    assert_eq!(reason, Reason::NotFound);
+    let (reason, _) = refusal(live.group_add(group_add(9, &["172.16.0.1"])));
+    assert_eq!(reason, Reason::Unreachable);
+    let inner = GroupAdd {
+        options: of(3),
+        ..group_add(9, &["192.0.2.11"])
+    };
+    assert_eq!(refusal(live.group_add(inner)).0, Reason::Invalid);
+}
+
+#[test]
+fn a_table_that_is_exported_has_its_groups_and_is_loaded_with_them() {
+    let mut rig = rig();
+    let options = Options {
+        buckets: Some(512),
+        ..of(7)
+    };
+    let first = RouteAdd {
+        options,
+        ..add(SERVICE, &["192.0.2.11", "192.0.2.12"])
+    };
+    rig.live.route_add(first).unwrap();
+    rig.live.route_add(join("198.51.100.0/24", 7)).unwrap();
+    let slice = rig.live.route_export(None.into(), None, 100);
+    assert_eq!(slice.sets.len(), 1);
+    assert_eq!(slice.sets[0].options, options);
+    assert_eq!(slice.sets[0].paths.len(), 2);
+    let batch = || Batch {
+        sets: slice.sets.clone(),
+        firsts: vec![[Some(slice.routes[0].0), None]],
+        routes: slice.routes.clone(),
+        replace: vec![Family::Inet, Family::Inet6],
+        fib: 0,
+    };
+    let same = super::batch::loaded(&mut rig, batch()).unwrap();
+    assert_eq!((same.added, same.changed, same.deleted), (0, 0, 0));
+    let mut fresh = super::rig();
+    let done = super::batch::loaded(&mut fresh, batch()).unwrap();
+    assert_eq!(done.added, 2);
+    let shown = state(&mut fresh, 7);
+    assert_eq!((shown.routes, shown.buckets), (2, 512));
+}
+
+#[test]
+fn a_batch_that_is_refused_leaves_no_group_behind() {
+    let mut rig = rig();
+    let set = |gateway: &str, options| crate::wire::batch::PathSet {
+        paths: vec![via(gateway, None)],
+        options,
+    };
+    let sets = vec![set("192.0.2.11", of(7)), set("192.0.2.12", of(7))];
+    let routes = vec![(prefix("10.0.0.0/8"), 0), (prefix("11.0.0.0/8"), 1)];
+    let batch = Batch {
+        firsts: routes.iter().map(|(to, _)| [Some(*to), None]).collect(),
+        sets,
+        routes,
+        replace: vec![],
+        fib: 0,
+    };
+    let (_, line) = refusal(super::batch::loaded(&mut rig, batch));
+    assert!(line.starts_with("group 7 has other members"), "{line}");
+    assert!(rig.live.groups(GroupsOf::default()).unwrap().is_empty());
+    rig.live.group_add(group_add(7, &["192.0.2.12"])).unwrap();
+}
+
+#[test]
+fn a_layout_is_read_out_in_slices() {
+    let mut rig = rig();
+    rig.live
+        .group_add(group_add(7, &["192.0.2.11", "192.0.2.12"]))
+        .unwrap();
+    let index = state(&mut rig, 7).index;
+    let (version, first) = rig.live.group_export(index, 0, 1000);
+    assert_eq!(first.names.len(), 2);
+    let (again, second) = rig.live.group_export(index, 1000, u32::MAX);
+    assert_eq!((again, second.names.len()), (version, 0));
+    let buckets = |layout: &GroupLayout| layout.runs.iter().map(|run| run.buckets).sum::<u32>();
+    assert_eq!((buckets(&first), buckets(&second)), (1000, 3096));
+}

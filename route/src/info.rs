@@ -167,6 +167,17 @@ pub struct GroupInfo {
     pub members: Vec<MemberInfo>,
 }
 
+/// Memory that grows with routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteMemory {
+    /// What it is.
+    pub name: &'static str,
+    /// Its bytes.
+    pub bytes: u64,
+    /// How many routes it is for.
+    pub routes: u64,
+}
+
 /// How full a table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fill {

@@ -296,7 +296,7 @@ fn revalidate<K: Routed>(
     };
     let group = s.view.group(id);
     if !group.has_member(pin) {
-        return rechoose(flows, s, q, entry, Some(MoveReason::Policy));
+        return rechoose(flows, s, q, entry, Some(why_left(&group, pin)));
     }
     let bucket = bucket_of(&group, &s.secret, &q.key, q.dir);
     let stands_in = Vouch::from_word(flows.stamp(entry, q.dir)).stands_in();
@@ -311,6 +311,16 @@ fn revalidate<K: Routed>(
         flows.set_debt(entry, true);
     }
     via(s, pin)
+}
+
+/// Why a flow leaves a next hop that its route's group does not have, and that is alive.
+#[cold]
+fn why_left(group: &GroupRef<'_>, pin: Pin) -> MoveReason {
+    if group.drained(pin) {
+        MoveReason::Deadline
+    } else {
+        MoveReason::Policy
+    }
 }
 
 /// An entry exists, and its pin in this direction must be chosen (again): what its client's template says, else the

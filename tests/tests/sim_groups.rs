@@ -142,6 +142,20 @@ fn a_member_that_is_added_or_drained_moves_no_flow() {
 }
 
 #[test]
+fn flows_that_the_deadline_moves_are_counted_so_though_another_group_has_the_next_hop() {
+    let (mut scene, flows, first) = scene(74, [SEVEN, EIGHT]);
+    scene.group_change(SEVEN, &[(1, 0)], Some(30));
+    assert_eq!(scene.ask_all(&flows), first);
+    scene.net.run_for(31_000);
+    let after = scene.ask_all(&flows);
+    let moved = count(&first[..100], 1);
+    assert_eq!((count(&after[..100], 1), moved > 20), (0, true));
+    assert_eq!(after[100..], first[100..]);
+    scene.net.assert_moves(&[(MoveReason::Deadline, moved)]);
+    scene.finish();
+}
+
+#[test]
 fn a_route_that_leaves_its_group_takes_the_layout_along() {
     let (mut scene, flows, first) = scene(73, [SEVEN, SEVEN]);
     let (now, gw) = (scene.net.sim.now, &mut scene.net.sim.gateway);

@@ -2,7 +2,7 @@
 
 use super::{Control, FibWriters};
 use crate::ids::{FibId, GroupId, GroupNo, NhopIdx, Pin};
-use crate::info::{Fill, GroupInfo, MemberInfo, PathInfo, RouteInfo};
+use crate::info::{Fill, GroupInfo, MemberInfo, PathInfo, RouteInfo, RouteMemory};
 use crate::nhgrp::{Group, Member, Options, StickyOf, apportion};
 use crate::nhop::{NhopInfo, NhopKey, NhopKind};
 use crate::prefix::{Family, Prefix};
@@ -187,6 +187,26 @@ impl Control {
     /// The paths of a group's members: as [`Self::group_info`], without looking into every bucket's history.
     pub fn group_paths(&self, id: GroupId) -> Vec<PathInfo> {
         self.paths(id)
+    }
+
+    /// What the routes take of memory, all FIBs together: RIB, what workers look up, and control's books of that. Nodes
+    /// and lists are counted where they are kept, the RIB is worked out from its length.
+    pub fn memory(&self) -> [RouteMemory; 5] {
+        let of = |family| self.rib.len(family) as u64;
+        let (v4, v6) = (of(Family::V4), of(Family::V6));
+        let sum = |bytes: fn(&FibWriters) -> usize| self.fibs.iter().map(bytes).sum::<usize>();
+        let memory = |name, bytes: usize, routes| RouteMemory {
+            name,
+            bytes: bytes as u64,
+            routes,
+        };
+        [
+            memory("rib", self.rib.bytes(), v4 + v6),
+            memory("fib-v4", sum(|fib| fib.v4.bytes()), v4),
+            memory("fib-v6", sum(|fib| fib.v6.bytes()), v6),
+            memory("fib-books-v4", sum(|fib| fib.v4.book_bytes()), v4),
+            memory("fib-books-v6", sum(|fib| fib.v6.book_bytes()), v6),
+        ]
     }
 
     /// How full every table is.

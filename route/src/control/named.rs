@@ -367,7 +367,10 @@ impl Control {
             wanted: rest,
             options,
         };
-        match self.grant(number, group, &wish, options) {
+        self.groups.set_over(&due);
+        let granted = self.grant(number, group, &wish, options);
+        self.groups.set_over(&[]);
+        match granted {
             Ok(ended) => Some(change(ended, None)),
             Err(_) => {
                 // No line is left for the shorter list of members: tried again when some come free.

@@ -152,7 +152,10 @@ impl Control {
         for idx in &due {
             self.nhops.drain_over(*idx, group, true);
         }
-        match self.delete_paths(prefix, group, &due) {
+        self.groups.set_over(&due);
+        let deleted = self.delete_paths(prefix, group, &due);
+        self.groups.set_over(&[]);
+        match deleted {
             Ok(change) if self.rib.get(&prefix).is_none() => {
                 let warning = format!("{prefix} is deleted: its last path has drained");
                 Some(Change {

@@ -64,6 +64,12 @@ impl Shadow {
         }
     }
 
+    /// Bytes that its lists hold.
+    pub(super) fn list_bytes(&self) -> usize {
+        self.prefixes.capacity() * size_of::<(u16, u32)>()
+            + self.children.capacity() * size_of::<(u8, NodeNo)>()
+    }
+
     /// Inserts, replaces (`Some`) or removes (`None`) a prefix of `bits` bits.
     pub(super) fn set(&mut self, bits: u32, value: u32, group: Option<u32>) {
         let number = ((1 << bits) + value) as u16;

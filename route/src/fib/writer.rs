@@ -20,6 +20,8 @@ pub(crate) struct FibWriter<A: Addr> {
     blocks: Blocks,
     nodes: Vec<Shadow>,
     free_nodes: Vec<NodeNo>,
+    /// Bytes of all nodes' lists.
+    lists: usize,
     /// Group of each prefix that ends in the direct table, under its [`heap_number`]; 0 is none.
     short: Box<[u32]>,
     /// The node or page below each slot of the direct table, if there is one (number plus one; 0 is none).
@@ -49,6 +51,7 @@ impl<A: Addr> FibWriter<A> {
             blocks: Blocks::default(),
             nodes: Vec::new(),
             free_nodes: Vec::new(),
+            lists: 0,
             short: vec![0; 2 << A::ROOT].into_boxed_slice(),
             below: vec![0; 1 << A::ROOT].into_boxed_slice(),
         };
@@ -110,6 +113,20 @@ impl<A: Addr> FibWriter<A> {
     #[cfg(all(test, not(loom)))]
     pub(super) fn touched(&self) -> usize {
         (self.fib.root.len() + self.blocks.touched_words()) * size_of::<u32>()
+    }
+
+    /// Bytes of control's own books of the nodes: which prefixes end in each, and what lies below it.
+    pub(crate) fn book_bytes(&self) -> usize {
+        let numbers = self.free_nodes.capacity() + self.short.len() + self.below.len();
+        self.lists + self.nodes.capacity() * size_of::<Shadow>() + numbers * size_of::<u32>()
+    }
+
+    /// Changes a node's lists, and notes how large they are.
+    fn edit(&mut self, node: NodeNo, change: impl FnOnce(&mut Shadow)) {
+        let node = &mut self.nodes[node as usize];
+        let before = node.list_bytes();
+        change(node);
+        self.lists = self.lists + node.list_bytes() - before;
     }
 
     /// Bytes that nodes may take.
@@ -184,7 +201,7 @@ impl<A: Addr> FibWriter<A> {
         let way = way(addr, len);
         let path = self.walk(&way);
         let last = path[path.len() - 1];
-        self.nodes[last as usize].set(way.bits, way.value, group);
+        self.edit(last, |node| node.set(way.bits, way.value, group));
         if self.lay_path(&way, &path).is_err() {
             self.drop_new(&way, &path);
             return Err(FibFull);
@@ -206,7 +223,7 @@ impl<A: Addr> FibWriter<A> {
         match first.checked_sub(1) {
             _ if first == path.len() => {}
             None => self.below[way.slot] = 0,
-            Some(above) => self.nodes[path[above] as usize].remove_child(way.turns[above]),
+            Some(above) => self.edit(path[above], |node| node.remove_child(way.turns[above])),
         }
     }
 
@@ -229,7 +246,7 @@ impl<A: Addr> FibWriter<A> {
                     let parent = &self.nodes[node as usize];
                     let stride = if parent.is_page { A::PAGE } else { STRIDE };
                     let child = self.new_node(parent.best(turn, stride), false);
-                    self.nodes[node as usize].add_child(turn, child);
+                    self.edit(node, |node| node.add_child(turn, child));
                     child
                 }
             };
@@ -371,10 +388,10 @@ impl<A: Addr> FibWriter<A> {
 
     /// Unhooks an empty child; `false` (and hooked again) if the parent cannot be laid out without it.
     fn cut(&mut self, parent: NodeNo, turn: u8, child: NodeNo) -> bool {
-        self.nodes[parent as usize].remove_child(turn);
+        self.edit(parent, |node| node.remove_child(turn));
         let laid = self.lay_shallow(parent);
         if laid.is_err() {
-            self.nodes[parent as usize].add_child(turn, child);
+            self.edit(parent, |node| node.add_child(turn, child));
         }
         laid.is_ok()
     }
@@ -392,6 +409,7 @@ impl<A: Addr> FibWriter<A> {
 
     fn free_node(&mut self, node: NodeNo) {
         let shadow = std::mem::take(&mut self.nodes[node as usize]);
+        self.lists -= shadow.list_bytes();
         if shadow.words > 0 {
             self.blocks.retire(shadow.block, shadow.words);
         }

@@ -57,6 +57,8 @@ pub(crate) struct GroupCtl {
     pub(super) starting: BTreeSet<(Secs, GroupId)>,
     /// Whether buckets went back whose flows are to follow.
     pub(super) called_back: bool,
+    /// Whose drains are over: their flows leave with the deadline as the reason.
+    pub(super) over: Vec<NhopIdx>,
     /// How many changes there were.
     version: u64,
     /// Seconds for which an owner is remembered.
@@ -81,6 +83,7 @@ impl GroupCtl {
             forgetting: BTreeSet::new(),
             starting: BTreeSet::new(),
             called_back: false,
+            over: Vec::new(),
             version: 0,
             remember,
         }
@@ -405,6 +408,7 @@ impl GroupCtl {
             layout,
             buckets,
             pins: None,
+            over: Vec::new(),
             alive: false,
             shared_as: None,
             restarted: HashMap::new(),

@@ -46,6 +46,8 @@ pub(crate) struct Group {
     pub(super) buckets: Block,
     /// Lines of the published members, and how many they are.
     pub(super) pins: Option<(Block, u32)>,
+    /// Who left lately because its drain came to its deadline: the latest last.
+    pub(super) over: Vec<Pin>,
     /// Whether any member may take flows, as published.
     pub(super) alive: bool,
     /// Under which paths new routes find it.

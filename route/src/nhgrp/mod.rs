@@ -69,6 +69,9 @@ struct GroupSlot {
 /// Set in the members' word if any member may take flows: else a search for a live owner is in vain.
 const ALIVE: u64 = 1 << 63;
 
+/// Set in a pin among the members that is none any more: it left because its drain came to its deadline.
+const LEFT: u64 = 1 << 63;
+
 /// Log2 of the groups, and of the lines, that are made at a time.
 const CHUNK: u32 = if cfg!(loom) { 2 } else { 10 };
 
@@ -297,17 +300,27 @@ impl GroupRef<'_> {
 
     /// Whether exactly this {index, generation} is a member, be its weight 0.
     pub fn has_member(&self, pin: Pin) -> bool {
+        self.lists(pin.raw())
+    }
+
+    /// Whether it was a member until its drain came to its deadline, lately.
+    #[cold]
+    pub fn drained(&self, pin: Pin) -> bool {
+        self.lists(pin.raw() | LEFT)
+    }
+
+    fn lists(&self, word: u64) -> bool {
         let Some(slot) = self.groups.slots.get(self.id.0) else {
             return false;
         };
-        let word = slot.members.load(Ordering::Acquire);
-        let (base, mut low, mut high) = (word as u32, 0, (word >> 32) as u32 & 0xffff);
+        let members = slot.members.load(Ordering::Acquire);
+        let (base, mut low, mut high) = (members as u32, 0, (members >> 32) as u32 & 0xffff);
         // Members are in the order of their words.
         while low < high {
             let middle = (low + high) / 2;
             let line = self.groups.line(base + middle / 8);
             let member = line.map_or(0, |l| l.0[middle as usize % 8].load(Ordering::Relaxed));
-            match member.cmp(&pin.raw()) {
+            match member.cmp(&word) {
                 std::cmp::Ordering::Equal => return true,
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,

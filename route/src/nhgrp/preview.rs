@@ -53,7 +53,7 @@ impl GroupCtl {
         let GroupCopy { group, lines, .. } = copy;
         let id = self.take_id(on)?;
         let buckets = self.take_lines(on, group.buckets())?;
-        let pins = self.take_pins(on, group.members.len())?;
+        let pins = self.take_pins(on, group.members.len() + group.over.len())?;
         for (to, from) in (buckets.base..).zip(lines) {
             if let Some(to) = on.groups.line(to) {
                 to.copy_from(from);

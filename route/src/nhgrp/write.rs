@@ -6,6 +6,7 @@
 //!
 //! The caller then bumps stamps and, last, stores next hops' words (design section 4).
 
+use super::LEFT;
 use super::affinity::{self, StickyOf};
 use super::buddy::Block;
 use super::ctl::{GroupCtl, Shared};
@@ -22,6 +23,9 @@ use crate::sync::Ordering;
 
 /// Member pins a line.
 const PINS: usize = 8;
+
+/// Of so many that left at their deadline a group tells that they did.
+const OVER: usize = 8;
 
 /// Whether a next hop that returns had died.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +52,13 @@ impl GroupCtl {
             .copied()
             .collect();
         let (takers, starters) = (takers(group, wanted), starters(group, wanted));
-        let stay = (!leaving.is_empty()).then_some(wanted.len());
-        let (room, last) = self.take_room(on, wanted.len() + leaving.len(), stay)?;
+        let is_over = |m: &&Member| self.over.contains(&m.is.idx);
+        let over: Vec<Pin> = leaving.iter().filter(is_over).map(|m| m.pin).collect();
+        let (over_before, over_after) =
+            (group.over.len(), (group.over.len() + over.len()).min(OVER));
+        let stay = (!leaving.is_empty()).then_some(wanted.len() + over_after);
+        let all = wanted.len() + leaving.len() + over_before;
+        let (room, last) = self.take_room(on, all, stay)?;
         if wanted.len() > 1 {
             self.grow(on, id).inspect_err(|_| {
                 self.give_lines(room);
@@ -57,15 +66,28 @@ impl GroupCtl {
             })?;
         }
         self.unshare(id);
+        if let Some(group) = self.get_mut(id) {
+            group.over.retain(|pin| !is_wanted(pin.idx()));
+        }
         self.join(nhops, id, wanted);
         self.start(id, &starters, false, now);
         self.publish_members(on, id, room, &leaving);
         self.settle(on, nhops, id, &|idx| takers.contains(&idx), now);
         if let Some(last) = last {
+            if let Some(group) = self.get_mut(id) {
+                group.over.extend(over);
+                let old = group.over.len().saturating_sub(OVER);
+                group.over.drain(..old);
+            }
             self.publish_members(on, id, last, &[]);
         }
         leaving.iter().for_each(|m| nhops.leave(m.is.idx, id));
         Ok(leaving.iter().map(|m| m.is.idx).collect())
+    }
+
+    /// Drains of these next hops come to their deadline now, or no more do.
+    pub(crate) fn set_over(&mut self, over: &[NhopIdx]) {
+        self.over = over.to_vec();
     }
 
     /// Changes how a group that no route but `route` uses, if it is sticky and has no number, treats its flows. Pinned
@@ -188,6 +210,7 @@ impl GroupCtl {
             .iter()
             .chain(also)
             .map(|m| m.pin.raw())
+            .chain(group.over.iter().map(|pin| pin.raw() | LEFT))
             .collect();
         pins.sort_unstable();
         for (line, pins) in (block.base..).zip(pins.chunks(PINS)) {

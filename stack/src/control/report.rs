@@ -163,6 +163,11 @@ impl Control {
         self.routes.restore(groups, elapsed, now.secs())
     }
 
+    /// What the routes take of memory.
+    pub fn route_memory(&self) -> [route::RouteMemory; 5] {
+        self.routes.memory()
+    }
+
     /// The fills of the route tables.
     pub fn route_fills(&self) -> Vec<route::Fill> {
         self.routes.fills()

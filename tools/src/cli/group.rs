@@ -3,6 +3,7 @@
 use super::exit::Failure;
 use super::exit::usage;
 use super::names;
+use super::route::parse::SECONDS;
 use super::route::parse::fib;
 use super::route::parse::gateway;
 use super::route::refused;
@@ -156,7 +157,7 @@ impl Said {
             }
             "recursive" => self.recursive = true,
             "ifp" => self.path().port = Some(words.value("-ifp")?),
-            "deadline" => self.deadline = Some(words.parse("-deadline", "a number of seconds")?),
+            "deadline" => self.deadline = Some(words.parse("-deadline", SECONDS)?),
             "fib" => self.fib = fib(words)?,
             "n" | "q" => {}
             "group" => return usage("the group's number stands behind the command alone"),

@@ -77,6 +77,17 @@ pub(crate) fn options(options: &Options) -> String {
     words.join(", ")
 }
 
+/// As [`options`]; nothing, if all are as by default.
+pub(crate) fn special(of: &Options) -> Option<String> {
+    let buckets = of.buckets.map(|buckets| format!("buckets {buckets}"));
+    let as_usual = options(&Options::default());
+    let text = Some(options(of)).filter(|text| *text != as_usual);
+    match (text, buckets) {
+        (Some(text), Some(buckets)) => Some(format!("{text}, {buckets}")),
+        (text, buckets) => text.or(buckets),
+    }
+}
+
 /// A prefix's mask in the notation of its family; `default` for none at all.
 pub(crate) fn mask(prefix: Prefix) -> String {
     let length = u32::from(prefix.len());

@@ -6,6 +6,7 @@ use super::session::Session;
 use super::session::Style;
 use super::session::Tint;
 use crate::wire::stats::Leaving;
+use crate::wire::stats::Memory;
 use crate::wire::stats::Status;
 use crate::wire::stats::Table;
 use crate::wire::stats::Worker;
@@ -56,6 +57,7 @@ fn print(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
         .tables
         .iter()
         .try_for_each(|table| print_table(out, style, table))?;
+    print_memory(out, style, status)?;
     print_moved(out, style, status)?;
     if !status.leaving.is_empty() {
         writeln!(out, "\n{}", heading("next hops that drain or are dead"))?;
@@ -64,6 +66,24 @@ fn print(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
         .leaving
         .iter()
         .try_for_each(|nexthop| print_leaving(out, style, nexthop))
+}
+
+fn print_memory(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
+    let head = "memory of routes      bytes    routes  bytes a route";
+    writeln!(out, "\n{}", style.paint(Tint::Strong, head))?;
+    for of in &status.memory {
+        let each = match of.routes {
+            0 => "-".to_owned(),
+            routes => format!("{:.1}", of.bytes as f64 / routes as f64),
+        };
+        let Memory {
+            name,
+            bytes,
+            routes,
+        } = of;
+        writeln!(out, "{name:<14} {bytes:>12} {routes:>9} {each:>14}")?;
+    }
+    Ok(())
 }
 
 fn print_moved(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
@@ -180,6 +200,9 @@ worker  cpu          packets      handed off  asleep    flows
 
 table                used       limit  fill  overflows  when full
 flows-v4                3       65536  0.0%          0  evicts unconfirmed flows, then forwards without a pin
+
+memory of routes      bytes    routes  bytes a route
+rib                      96         2           48.0
 
 flows moved
 dead 2  policy 0

@@ -351,17 +351,25 @@ fn options(section: &mut Section<'_>) -> Options {
         ("sticky", "\"src\", \"src/24\" or \"off\""),
         ("failback", "\"stay\" or \"return\""),
     ];
+    let mut is_read = true;
     for (key, right) in words {
-        if let Some(text) = section.text(key, right)
+        let said = section.has(key);
+        let text = section.text(key, right);
+        is_read &= key != "sticky" || said == text.is_some();
+        if let Some(text) = text
             && let Err(wrong) = options.read(key, &text.value)
         {
+            is_read &= key != "sticky";
             section.problem(text.line, wrong.trim_start_matches('-'));
         }
     }
     if let Some(seconds) = section.number("sticky-timeout", 1..=MAX_STICKY_S) {
         let text = seconds.value.to_string();
         let read = options.read("sticky-timeout", &text);
-        if let Err(wrong) = read.and_then(|()| options.check_whole()) {
+        // What could not be read has been told, and is not to be missed as well.
+        if let Err(wrong) = read.and_then(|()| options.check_whole())
+            && is_read
+        {
             section.problem(seconds.line, wrong.trim_start_matches('-'));
         }
     }

@@ -621,6 +621,11 @@ impl Backend for Fake {
             moved: BTreeMap::from([("dead".into(), 2), ("policy".into(), 0)]),
             collateral: 0,
             unpinned_packets: 4,
+            memory: vec![Memory {
+                name: "rib".into(),
+                bytes: 96,
+                routes: 2,
+            }],
             leaving: vec![leaving],
         };
         Box::new(|| status)

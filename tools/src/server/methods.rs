@@ -25,6 +25,7 @@ use crate::wire::neighbour::Neighbours;
 use crate::wire::nexthop::NexthopSet;
 use crate::wire::ping::Ping;
 use crate::wire::route::Flushed;
+use crate::wire::route::OfFib;
 use crate::wire::route::Route;
 use crate::wire::route::RouteFamily;
 use crate::wire::route::Routes;
@@ -79,8 +80,10 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
     match name {
         "RouteAdd" | "RouteChange" | "RouteDelete" => truth::change(name, given, control, out),
         "RouteMoves" => {
-            let Nothing {} = parameters(given)?;
-            let changes = control.call(|backend| backend.route_moves())?();
+            let of: OfFib = parameters(given)?;
+            has_fib(of, control)?;
+            let mut changes = control.call(|backend| backend.route_moves())?();
+            changes.retain(|change| is_of(of, Some(change.fib)));
             let weigh = |change: &RouteMoves| change.moves.len() + 1;
             let wrap = |changes| RouteMovesList { changes };
             pages(changes.into_iter().map(Ok), weigh, PAGE_PATHS, out, wrap)
@@ -265,13 +268,28 @@ fn route_flush(ask: RouteFamily, control: &Handle, out: &mut Replies<'_>) -> Res
     }
 }
 
+/// Refuses a FIB that is not there.
+fn has_fib(of: OfFib, control: &Handle) -> Result<(), CallError> {
+    of.fib.map_or(Ok(()), |fib| {
+        control.call(move |backend| backend.has_fib(fib))?
+    })
+}
+
+/// Whether what happened in a FIB, or in none, is asked for.
+fn is_of(of: OfFib, fib: Option<u8>) -> bool {
+    of.fib
+        .is_none_or(|wanted| fib.is_none_or(|fib| fib == wanted))
+}
+
 /// Tells what changes until the client leaves, misses something, or the gateway stops.
-fn route_monitor(_: Nothing, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
+fn route_monitor(of: OfFib, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
     out.expect_more()?;
+    has_fib(of, control)?;
     let events = control.monitor()?;
     loop {
         match events.recv_timeout(LOOK) {
-            Ok(event) => out.continued(&event)?,
+            Ok(event) if is_of(of, event.news.fib()) => out.continued(&event)?,
+            Ok(_) => {}
             Err(RecvTimeoutError::Timeout) if out.has_left() => return Ok(()),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {

@@ -8,6 +8,7 @@ use super::options::Options;
 use super::route::Family;
 use super::route::PathSpec;
 use super::route::is_first_fib;
+use super::text;
 use route::Prefix;
 use serde::Deserialize;
 use serde::Serialize;
@@ -37,9 +38,14 @@ pub struct BatchBegun {
 #[serde(deny_unknown_fields)]
 pub struct PathSet {
     /// The paths. A gateway of weight 0 drains.
+    #[serde(deserialize_with = "text::object::list")]
     pub paths: Vec<PathSpec>,
     /// How the routes treat flows.
-    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "text::object::one",
+        skip_serializing_if = "Options::is_empty"
+    )]
     pub options: Options,
 }
 
@@ -50,7 +56,11 @@ pub struct BatchAdd {
     /// The batch.
     pub batch: u64,
     /// More sets; the batch's are numbered from 0 in the order in which they came.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "text::object::list",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub sets: Vec<PathSet>,
     /// More routes: `PREFIX=SET`, or `PREFIX` for the set of the route before, with blanks between.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -38,7 +38,11 @@ pub struct GroupAdd {
     #[serde(deserialize_with = "text::object::list")]
     pub paths: Vec<PathSpec>,
     /// How it treats flows.
-    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "text::object::one",
+        skip_serializing_if = "Options::is_empty"
+    )]
     pub options: Options,
 }
 
@@ -58,7 +62,11 @@ pub struct GroupChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<u32>,
     /// How it treats flows from now on.
-    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "text::object::one",
+        skip_serializing_if = "Options::is_empty"
+    )]
     pub options: Options,
 }
 

@@ -137,6 +137,7 @@ fn plan() -> MovePlan {
         bytes_per_second: 1,
         sampled: 1,
         staying: 1,
+        at_deadline: 1,
         already_due: 1,
         unlisted: 1,
         moves: vec![of],
@@ -376,6 +377,12 @@ fn assert_types(description: &Description) {
         overflows: 0,
     };
     check("Table", keys(&table));
+    let memory = Memory {
+        name: "rib".into(),
+        bytes: 1,
+        routes: 1,
+    };
+    check("Memory", keys(&memory));
     let leaving = Leaving {
         name: "n".into(),
         destination: Some("d".into()),
@@ -506,6 +513,8 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     asks("RouteList", keys(&RouteFamily { family, fib: 1 }));
     asks("RouteFlush", keys(&RouteFamily { family, fib: 1 }));
     asks("RouteExport", keys(&RouteFamily { family, fib: 1 }));
+    asks("RouteMonitor", keys(&OfFib { fib: Some(1) }));
+    asks("RouteMoves", keys(&OfFib { fib: Some(1) }));
     let replace = vec![Family::Inet];
     asks("RouteBatchBegin", keys(&BatchBegin { replace, fib: 1 }));
     let piece = BatchAdd {
@@ -600,7 +609,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
         keys(&serde_json::from_value::<PingResult>(ended).unwrap()),
     );
     let status = json!({
-        "version": "v", "pid": 1, "uptime": 1, "workers": [], "tables": [], "moved": {}, "collateral": 0,
+        "version": "v", "pid": 1, "uptime": 1, "workers": [], "tables": [], "memory": [], "moved": {}, "collateral": 0,
         "unpinned_packets": 0, "leaving": []
     });
     answers(

@@ -243,11 +243,36 @@ pub fn parameters<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Cal
             message: "write an object, {\"name\": value, ...}".into(),
         });
     }
+    if let Some(parameter) = null_in(&value) {
+        return Err(CallError::InvalidParameter {
+            parameter,
+            message: "null says nothing: leave it out, or give it a value".into(),
+        });
+    }
     T::deserialize(&value).map_err(|error| {
         let message = error.to_string();
         let parameter = offender::<T>(&value, &message);
         CallError::InvalidParameter { parameter, message }
     })
+}
+
+/// The first field that is null, wherever it lies: `paths.weight`. What is meant by leaving a field out is not for a null to
+/// say.
+fn null_in(value: &Value) -> Option<String> {
+    match value {
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| match value {
+            Value::Null => Some(name.clone()),
+            inner => null_in(inner).map(|inner| match inner.as_str() {
+                "" => name.clone(),
+                _ => format!("{name}.{inner}"),
+            }),
+        }),
+        Value::Array(items) => items.iter().find_map(|item| match item {
+            Value::Null => Some(String::new()),
+            inner => null_in(inner),
+        }),
+        _ => None,
+    }
 }
 
 /// The name of the parameter that an error speaks of: serde names missing and unknown ones in backticks; any other is
@@ -321,6 +346,37 @@ mod tests {
     }
 
     #[test]
+    fn a_null_is_refused_wherever_it_lies() {
+        use crate::wire::route::RouteChange;
+        let null_at = |more: Value| {
+            let mut all = json!({"destination": "10.0.0.0/8", "paths": []});
+            all.as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            match parameters::<RouteChange>(all).unwrap_err() {
+                CallError::InvalidParameter { parameter, message } => {
+                    assert!(message.starts_with("null says nothing"), "{message}");
+                    parameter
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(null_at(json!({"deadline": null})), "deadline");
+        assert_eq!(null_at(json!({"options": null})), "options");
+        assert_eq!(
+            null_at(json!({"options": {"sticky": null}})),
+            "options.sticky"
+        );
+        assert_eq!(
+            null_at(json!({"paths": [{"gateway": null}]})),
+            "paths.gateway"
+        );
+        assert_eq!(null_at(json!({"paths": [null]})), "paths");
+        let mut plan = json!({"plan": null});
+        assert!(crate::wire::moves::How::take(&mut plan).is_err());
+    }
+
+    #[test]
     fn structs_in_parameters_are_objects_too() {
         use crate::wire::route::{RouteAdd, RouteGet};
         let add = |paths: Value| {
@@ -344,7 +400,7 @@ mod tests {
             "flow"
         );
         get(json!({"protocol": "tcp", "source": "10.0.0.2"})).unwrap();
-        get(Value::Null).unwrap();
+        assert_eq!(refused(get(Value::Null).unwrap_err()), "flow");
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl How {
         };
         let mut own = Map::new();
         for name in ["plan", "truth"] {
-            if let Some(value) = object.remove(name).filter(|value| !value.is_null()) {
+            if let Some(value) = object.remove(name) {
                 own.insert(name.into(), value);
             }
         }
@@ -121,6 +121,9 @@ pub struct MovePlan {
     pub sampled: u64,
     /// Flows to the same destinations that stay.
     pub staying: u64,
+    /// Those of them that the drain's deadline moves, if they live until then.
+    #[serde(default)]
+    pub at_deadline: u64,
     /// Flows that leave their next hop whatever is done, or have none: it is dead, or was taken away before.
     pub already_due: u64,
     /// Flows of `flows` that are of a kind too many to be told.
@@ -225,8 +228,8 @@ mod tests {
         let rest = json!({ "destination": "d" });
         let both = json!({ "destination": "d", "plan": true, "truth": false });
         assert_eq!(take(both), Ok((true, false, rest.clone())));
-        let null = json!({ "destination": "d", "plan": null });
-        assert_eq!(take(null), Ok((false, true, rest.clone())));
+        // Nobody is to be taken at half a word and have made what he wanted foreseen.
+        assert!(take(json!({ "destination": "d", "plan": null })).is_err());
         assert_eq!(take(rest.clone()), Ok((false, true, rest)));
         assert_eq!(take(Value::Null), Ok((false, true, Value::Null)));
         let wrong = take(json!({ "plan": "yes" })).unwrap_err();

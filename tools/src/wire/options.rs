@@ -1,6 +1,7 @@
 //! How a route treats flows, beside where it leads: on the wire, on the command line and in route files.
 
 use super::route::Family;
+use super::text;
 use route::Prefix;
 use serde::Deserialize;
 use serde::Serialize;
@@ -67,7 +68,11 @@ pub struct Options {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Select>,
     /// Whether all flows of a client network keep one next hop; not by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text::object::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub sticky: Option<Sticky>,
     /// What flows do whose own next hop has come back; they stay by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -87,7 +87,11 @@ pub struct RouteAdd {
     #[serde(deserialize_with = "text::object::list")]
     pub paths: Vec<PathSpec>,
     /// How the route treats flows.
-    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "text::object::one",
+        skip_serializing_if = "Options::is_empty"
+    )]
     pub options: Options,
 }
 
@@ -108,7 +112,11 @@ pub struct RouteChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<u32>,
     /// How the route treats flows from now on.
-    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "text::object::one",
+        skip_serializing_if = "Options::is_empty"
+    )]
     pub options: Options,
 }
 
@@ -193,6 +201,15 @@ pub struct RouteFamily {
     /// The FIB; 0 when left out.
     #[serde(default, skip_serializing_if = "is_first_fib")]
     pub fib: u8,
+}
+
+/// Parameters of `RouteMonitor` and `RouteMoves`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfFib {
+    /// Of this FIB only, which must be there; of what has no FIB in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fib: Option<u8>,
 }
 
 impl From<Option<Family>> for RouteFamily {
@@ -469,6 +486,23 @@ pub enum News {
         /// Its state now.
         up: bool,
     },
+}
+
+impl News {
+    /// The FIB in which it happened, if it happened in one.
+    pub const fn fib(&self) -> Option<u8> {
+        match self {
+            Self::RouteAdded(done) | Self::RouteChanged(done) | Self::RouteDeleted(done) => {
+                Some(done.fib)
+            }
+            Self::RoutesChanged { fib, .. } => Some(*fib),
+            Self::GroupAdded(_)
+            | Self::GroupChanged(_)
+            | Self::GroupDeleted(_)
+            | Self::Nexthop { .. }
+            | Self::Port { .. } => None,
+        }
+    }
 }
 
 /// Checks a weight, with the answer that says what would be right.

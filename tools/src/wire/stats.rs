@@ -188,6 +188,17 @@ pub struct Table {
     pub overflows: u64,
 }
 
+/// Memory that grows with routes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// What it is: `rib`, `fib-v4`, `fib-v6` (what workers look up), `fib-books-v4`, `fib-books-v6` (control's own).
+    pub name: String,
+    /// Its bytes, in all FIBs.
+    pub bytes: u64,
+    /// How many routes it is for.
+    pub routes: u64,
+}
+
 /// A next hop that takes no new flows, or does not answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leaving {
@@ -226,6 +237,9 @@ pub struct Status {
     pub workers: Vec<Worker>,
     /// Every bounded table.
     pub tables: Vec<Table>,
+    /// What routes take of memory.
+    #[serde(default)]
+    pub memory: Vec<Memory>,
     /// Flows that changed their next hop, by reason.
     pub moved: BTreeMap<String, u64>,
     /// Flows that moved for no reason in the list: always 0.

@@ -40,6 +40,14 @@ pub(super) mod object {
         objects.into_iter().map(read).collect()
     }
 
+    pub(in crate::wire) fn one<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: DeserializeOwned,
+        D: Deserializer<'de>,
+    {
+        read(Map::<String, Value>::deserialize(from)?)
+    }
+
     pub(in crate::wire) fn option<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
     where
         T: DeserializeOwned,

@@ -116,6 +116,29 @@ fn a_drained_path_keeps_its_flows_and_gets_no_new_ones_until_its_deadline() {
 }
 
 #[test]
+fn who_left_at_its_deadline_is_told_from_who_was_taken_out() {
+    let mut lab = three();
+    lab.add("20.0.0.0/8", &[via(1), via(2)]);
+    let (over, out) = (lab.pin(1), lab.pin(2));
+    let at = lab.now.after(10);
+    let drained = [weighted(1, 0)];
+    lab.control
+        .change(net("10.0.0.0/8"), &drained, Some(at), lab.now)
+        .unwrap();
+    let group = |lab: &Lab, pin| lab.group("10.0.0.1").unwrap().drained(pin);
+    assert!(!group(&lab, over));
+    assert_eq!(lab.control.tick(at).len(), 1);
+    lab.change("10.0.0.0/8", &[via(3), via(4)]);
+    assert_eq!((group(&lab, over), group(&lab, out)), (true, false));
+    assert!(!lab.group("10.0.0.1").unwrap().has_member(over));
+    assert_eq!(lab.view.judge(over), PinState::Live, "another route has it");
+    lab.add("10.0.0.0/8", &[via(1)]);
+    assert!(!group(&lab, over) && lab.group("10.0.0.1").unwrap().has_member(over));
+    lab.change("10.0.0.0/8", &[via(3), via(5)]);
+    assert!(!group(&lab, over), "this time it was taken out");
+}
+
+#[test]
 fn a_drain_that_is_taken_back_restores_the_buckets_and_forgets_the_deadline() {
     let mut lab = three();
     let before = lab.owners("10.0.0.1");

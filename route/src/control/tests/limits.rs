@@ -14,6 +14,42 @@ fn small() -> Config {
     }
 }
 
+#[test]
+fn memory_of_routes_is_counted_and_comes_back() {
+    let mut lab = Lab::with(Config {
+        default_buckets: 8,
+        ..Config::default()
+    });
+    let bytes = |lab: &Lab| lab.control.memory().map(|of| of.bytes);
+    let none = bytes(&lab);
+    let count = 20_000_u32;
+    for n in 0..count {
+        let host = Prefix::host(IpAddr::from((0x0a00_0000 + n * 7).to_be_bytes()));
+        lab.control.add(host, &[via(1)], lab.now).unwrap();
+    }
+    let [rib, fib, _, books, _] = lab.control.memory();
+    assert_eq!(
+        [rib.routes, fib.routes, books.routes],
+        [u64::from(count); 3]
+    );
+    let each = (
+        rib.bytes / rib.routes,
+        (books.bytes - none[3]) / books.routes,
+    );
+    assert!(
+        (24..64).contains(&each.0) && (8..256).contains(&each.1),
+        "{each:?}"
+    );
+    for n in 0..count {
+        let host = Prefix::host(IpAddr::from((0x0a00_0000 + n * 7).to_be_bytes()));
+        lab.control.delete(host, None, lab.now).unwrap();
+    }
+    let after = bytes(&lab);
+    assert_eq!((after[0], after[1]), (0, none[1]));
+    // Empty nodes are kept for the next, their lists are not.
+    assert!(after[3] < books.bytes, "{after:?}");
+}
+
 /// What a refused operation must leave as it was.
 fn snapshot(lab: &Lab) -> (Vec<crate::info::RouteInfo>, Vec<crate::nhop::NhopInfo>) {
     (

@@ -12,7 +12,7 @@ use crate::time::Now;
 use crate::vouch::Vouch;
 use flowtable::{Dir, EntryView, GroupSecret, Key, Table};
 use hashbrown::HashMap;
-use route::{Change, GroupRef, NhopKind, Pin, PinState, Prefix, Preview, Recall};
+use route::{Change, GroupRef, NhopKind, PathInfo, Pin, PinState, Prefix, Preview, Recall};
 
 /// What a flow's next packet does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,7 @@ struct Found {
     due: u64,
     unlisted: u64,
     staying: u64,
+    at_deadline: u64,
     already_due: u64,
 }
 
@@ -87,6 +88,8 @@ pub struct MovePlan {
     pub sampled: u64,
     /// Flows to the same destinations that stay where they are.
     pub staying: u64,
+    /// Those of them that the deadline of the drain would move, were it now.
+    pub at_deadline: u64,
     /// Flows that do not go on by their pins with or without the change: their next hop is dead, or was taken away before.
     pub already_due: u64,
     /// Flows of `flows` that no row counts, since there are too many rows.
@@ -173,6 +176,9 @@ impl Forecast {
             after: self.preview.after(),
             bumps: self.preview.bumps(),
         };
+        let drains = |path: &&PathInfo| path.weight == 0 && path.deadline.is_some();
+        let paths = self.preview.change.paths.iter().filter(drains);
+        let leaving: Vec<Pin> = paths.map(PathInfo::pin).collect();
         let entries = table.entries_of(concerned);
         for entry in entries.filter(|entry| !entry.expired(now.tick())) {
             let (a, b) = entry.key.ends();
@@ -182,7 +188,10 @@ impl Forecast {
                     continue;
                 }
                 match self.verdict(&sides, &entry, dir, pin) {
-                    Verdict::Stays => found.staying += 1,
+                    Verdict::Stays => {
+                        found.staying += 1;
+                        found.at_deadline += u64::from(leaving.contains(&pin));
+                    }
                     Verdict::AlreadyDue => found.already_due += 1,
                     Verdict::Due(to, why) => {
                         if let Some(row) = found.count(pin, to, why) {
@@ -237,7 +246,10 @@ impl Forecast {
         let bucket = || bucket_of(&group, &self.secret, flow.key, flow.dir);
         let called_back = || flow.stands_in && group.recall(bucket(), flow.pin) == Recall::Return;
         let why = match flow.state {
-            PinState::Live if !group.has_member(flow.pin) => MoveReason::Policy,
+            PinState::Live if !group.has_member(flow.pin) => match group.drained(flow.pin) {
+                true => MoveReason::Deadline,
+                false => MoveReason::Policy,
+            },
             PinState::Live if called_back() => MoveReason::Failback,
             PinState::Live => return Next::Stays,
             PinState::Gone => MoveReason::Policy,
@@ -298,6 +310,7 @@ impl Forecast {
             bytes_per_s: bytes_per_s.map(|sum| scaled(sum, found.due, found.due - found.unlisted)),
             sampled: found.list.len() as u64,
             staying: found.staying,
+            at_deadline: found.at_deadline,
             already_due: found.already_due,
             unlisted: found.unlisted,
             rows,

@@ -60,7 +60,20 @@ fn lines(out: &mut dyn Write, family: Family, route: &Route, wide: bool) -> io::
     route
         .paths
         .iter()
-        .try_for_each(|path| line(out, family, route, path, wide))
+        .try_for_each(|path| line(out, family, route, path, wide))?;
+    if !wide {
+        return Ok(());
+    }
+    // What a route does otherwise than most stands below its paths.
+    let number = route.options.group.map(|number| format!("group {number}"));
+    let words: Vec<String> = number
+        .into_iter()
+        .chain(names::special(&route.options))
+        .collect();
+    match words.is_empty() {
+        true => Ok(()),
+        false => writeln!(out, "    {}", words.join(", ")),
+    }
 }
 
 fn line(

@@ -66,6 +66,12 @@ fn print(out: &mut dyn Write, to: &str, answer: &RouteAnswer) -> io::Result<()> 
             .try_for_each(|path| print_member(out, route, path))?,
     }
     writeln!(out, "        fib: {}", route.fib)?;
+    if let Some(number) = route.options.group {
+        writeln!(out, "      group: {number} (id {})", route.group)?;
+    }
+    if let Some(options) = names::special(&route.options) {
+        writeln!(out, "    options: {options}")?;
+    }
     if let Some(path) = chosen.or_else(|| route.paths.first()) {
         print_path(out, route, path)?;
     }
@@ -79,12 +85,11 @@ fn print_member(out: &mut dyn Write, route: &Route, path: &Path) -> io::Result<(
     if path.health == Health::Dead {
         return writeln!(
             out,
-            "    gateway: {} ({}: takes nothing; weight {}, {} of {} buckets when it returns)",
+            "    gateway: {} ({}: takes nothing; weight {}, {})",
             path.name(),
             why_dead(path),
             path.weight,
-            path.buckets,
-            route.buckets,
+            on_return(route, path),
         );
     }
     writeln!(
@@ -97,6 +102,24 @@ fn print_member(out: &mut dyn Write, route: &Route, path: &Path) -> io::Result<(
         names::path_state(path),
         path.through
             .map_or_else(String::new, |through| format!(", through {through}"))
+    )
+}
+
+/// What a dead member gets when it returns: its buckets at once, or bit by bit its share.
+fn on_return(route: &Route, path: &Path) -> String {
+    let Some(seconds) = route.options.slow_start.filter(|seconds| *seconds > 0) else {
+        return format!(
+            "{} of {} buckets when it returns",
+            path.buckets, route.buckets
+        );
+    };
+    let takes = |p: &&Path| p.health != Health::Dead || p.nexthop == path.nexthop;
+    let weights = route.paths.iter().filter(takes);
+    let all: u64 = weights.map(|path| u64::from(path.weight)).sum();
+    let share = u64::from(route.buckets) * u64::from(path.weight) / all.max(1);
+    format!(
+        "about {share} of {} buckets {seconds} s after it returns",
+        route.buckets
     )
 }
 

@@ -78,6 +78,7 @@ pub(super) fn parse(words: &mut Words, of: RouteFamily, quiet: bool) -> Result<L
             "-peer" => {
                 load.options.peer = Some(words.parse("-peer", "a peer's number, from 0")?);
             }
+            "-plan" => return usage(super::parse::PLAN),
             option if option.starts_with('-') && option != "-" => {
                 return usage(format!("bad keyword: {option}: see route --help"));
             }

@@ -181,7 +181,7 @@ fn carry_out(command: Command, told: Told, session: &mut Session<'_>) -> Result<
         Command::Load(load) => load::run(&load, session),
         Command::Export(export) => export::run(&export, session),
         Command::Monitor(fib) => monitor::run(fib, session),
-        Command::Moves => moves::run(session),
+        Command::Moves(fib) => moves::run(fib, session),
     }
 }
 

@@ -9,10 +9,10 @@ use crate::cli::names;
 use crate::wire::group::GroupDone;
 use crate::wire::route::Event;
 use crate::wire::route::News;
+use crate::wire::route::OfFib;
 use crate::wire::route::Path;
 use crate::wire::route::RouteDone;
 use serde_json::Value;
-use serde_json::json;
 use std::io;
 use std::io::Write;
 
@@ -22,33 +22,20 @@ pub(super) fn run(fib: Option<u8>, session: &mut Session<'_>) -> Result<(), Fail
     // Nothing may change for days.
     client.patience(None)?;
     let mut written = Ok(());
-    client.call_more("RouteMonitor", &json!({}), |event: Event, raw: &Value| {
-        if fib.is_some_and(|fib| fib_of(&event.news).is_some_and(|of| of != fib)) {
-            return true;
-        }
-        let line = if session.json {
-            writeln!(session.out, "{raw}")
-        } else {
-            print(session.out, &event, raw.to_string().len())
-        };
-        written = line.and_then(|()| session.out.flush());
-        written.is_ok()
-    })?;
+    client.call_more(
+        "RouteMonitor",
+        &OfFib { fib },
+        |event: Event, raw: &Value| {
+            let line = if session.json {
+                writeln!(session.out, "{raw}")
+            } else {
+                print(session.out, &event, raw.to_string().len())
+            };
+            written = line.and_then(|()| session.out.flush());
+            written.is_ok()
+        },
+    )?;
     Ok(written?)
-}
-
-fn fib_of(news: &News) -> Option<u8> {
-    match news {
-        News::RouteAdded(done) | News::RouteChanged(done) | News::RouteDeleted(done) => {
-            Some(done.fib)
-        }
-        News::RoutesChanged { fib, .. } => Some(*fib),
-        News::GroupAdded(_)
-        | News::GroupChanged(_)
-        | News::GroupDeleted(_)
-        | News::Nexthop { .. }
-        | News::Port { .. } => None,
-    }
 }
 
 fn print(out: &mut dyn Write, event: &Event, size: usize) -> io::Result<()> {
@@ -155,6 +142,7 @@ mod tests {
     use super::*;
     use crate::wire::route::Admin;
     use crate::wire::route::Health;
+    use serde_json::json;
 
     fn printed(news: News) -> String {
         let mut out = Vec::new();

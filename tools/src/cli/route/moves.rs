@@ -1,6 +1,7 @@
 //! Which flows a change moves: the plan, what is due after it was made, and the last changes.
 
 use super::super::exit::Failure;
+use super::super::names::counted;
 use super::super::session::Session;
 use crate::wire::moves::Move;
 use crate::wire::moves::MoveNexthop;
@@ -9,7 +10,7 @@ use crate::wire::moves::MoveState;
 use crate::wire::moves::RouteChanged;
 use crate::wire::moves::RouteMoves;
 use crate::wire::moves::RouteMovesList;
-use serde_json::json;
+use crate::wire::route::OfFib;
 use std::io;
 use std::io::Write;
 
@@ -40,14 +41,29 @@ fn print_plan(out: &mut dyn Write, plan: &MovePlan) -> io::Result<()> {
     } else {
         writeln!(
             out,
-            "plan: {flows} flows of {clients} clients with {bytes_per_second} bytes/s would move, {staying} stay"
+            "plan: {} of {} with {bytes_per_second} bytes/s would move, {staying} stay",
+            counted(*flows, "flow"),
+            counted(*clients, "client"),
+        )?;
+    }
+    if plan.at_deadline > 0 {
+        writeln!(
+            out,
+            "plan: the deadline would move {} of these, those that live until then",
+            plan.at_deadline
         )?;
     }
     if plan.already_due > 0 {
         let due = plan.already_due;
+        let flows = counted(due, "flow");
+        let (leave, have) = if due == 1 {
+            ("leaves its", "has")
+        } else {
+            ("leave their", "have")
+        };
         writeln!(
             out,
-            "plan: {due} flows leave their next hop in any case, or have none"
+            "plan: {flows} {leave} next hop in any case, or {have} none"
         )?;
     }
     if plan.sampled < *flows {
@@ -72,7 +88,7 @@ fn print_plan(out: &mut dyn Write, plan: &MovePlan) -> io::Result<()> {
         )?;
     }
     if plan.unlisted > 0 {
-        writeln!(out, "and {} flows more", plan.unlisted)?;
+        writeln!(out, "and {} more", counted(plan.unlisted, "flow"))?;
     }
     Ok(())
 }
@@ -112,17 +128,19 @@ fn state_of(moves: &RouteMoves) -> String {
         0 => String::new(),
         _ => format!("{stayed} stayed after all, "),
     };
-    format!("{due} flows due: {moved} moved so far, {expired} expired unmoved, {stayed}{left} left")
+    let due = counted(*due, "flow");
+    format!("{due} due: {moved} moved so far, {expired} expired unmoved, {stayed}{left} left")
 }
 
 /// The last changes that moved flows.
-pub(super) fn run(session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) fn run(fib: Option<u8>, session: &mut Session<'_>) -> Result<(), Failure> {
+    let of = OfFib { fib };
     if session.json {
-        return session.print_reply("RouteMoves", &json!({}));
+        return session.print_reply("RouteMoves", &of);
     }
     session.pages(
         "RouteMoves",
-        &json!({}),
+        &of,
         |_| Ok(()),
         |out, page: RouteMovesList| {
             page.changes

@@ -58,7 +58,8 @@ pub(super) enum Command {
     Export(Export),
     /// Of all FIBs, or of one.
     Monitor(Option<u8>),
-    Moves,
+    /// Of all FIBs, or of one.
+    Moves(Option<u8>),
 }
 
 /// A destination as FreeBSD's messages name it: `net 10.0.0.0`, `host 10.0.0.1`, `net default`.
@@ -137,7 +138,7 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
     }
     let (quiet, verbose, plan) = (said.quiet, said.verbose, said.plan);
     if plan && !["add", "change", "delete", "del"].contains(&verb.as_str()) {
-        return usage("--plan goes with add, change and delete");
+        return usage(PLAN);
     }
     said.refuse_options(&verb)?;
     let warning = said.unused_gateway();
@@ -152,7 +153,7 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
             return usage(format!("{verb} takes no {}", said.plain.join(" ")));
         }
         "flush" => Command::Flush(said.table()),
-        "moves" => Command::Moves,
+        "moves" => Command::Moves(said.fib_said),
         _ => Command::Monitor(said.fib_said),
     };
     Ok(Line {
@@ -164,9 +165,16 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
     })
 }
 
+/// Where a plan can be had.
+pub(super) const PLAN: &str = "--plan goes with add, change and delete of one route: what a load, a flush or an export would \
+                               move is not foreseen";
+
+/// What a number of seconds may be.
+pub(in crate::cli) const SECONDS: &str = "a number of seconds, 0 to 4294967295";
+
 /// What follows `-fib`; whether the gateway has so many it says itself.
 pub(in crate::cli) fn fib(words: &mut Words) -> Result<u8, Failure> {
-    words.parse("-fib", "a FIB's number, from 0")
+    words.parse("-fib", "a FIB's number, 0 to 15 at most")
 }
 
 /// The options before the command, and the command.
@@ -226,7 +234,7 @@ fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Fail
             let port = words.value("-ifp")?;
             said.of_path(|path| path.port = Some(port));
         }
-        "deadline" => said.deadline = Some(words.parse("-deadline", "a number of seconds")?),
+        "deadline" => said.deadline = Some(words.parse("-deadline", SECONDS)?),
         "iface" | "interface" => said.kind = Some(PathKind::Interface),
         "recursive" => said.recursive = true,
         "blackhole" => said.kind = Some(PathKind::Blackhole),

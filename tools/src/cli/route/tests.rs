@@ -109,7 +109,7 @@ fn a_plan_says_what_would_be_done_and_what_would_move_and_changes_nothing() {
         refuses("delete --plan 10.0.0.0/8"),
         ("delete net 10.0.0.0: not in table".into(), 1)
     );
-    let wrong = ("--plan goes with add, change and delete".into(), 64);
+    let wrong = (crate::cli::route::parse::PLAN.into(), 64);
     assert_eq!(refuses("get --plan 10.0.0.1"), wrong);
     assert_eq!(refuses("flush --plan"), wrong);
 }

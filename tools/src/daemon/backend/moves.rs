@@ -169,6 +169,7 @@ impl Foreseen for Foretold {
             bytes_per_second: plan.bytes_per_s.unwrap_or(0),
             sampled: plan.sampled,
             staying: plan.staying,
+            at_deadline: plan.at_deadline,
             already_due: plan.already_due,
             unlisted: plan.unlisted,
             moves: plan.rows.iter().map(row).collect(),

@@ -13,6 +13,7 @@ use super::routes::kind;
 use crate::server::Reading;
 use crate::wire::route::path_name;
 use crate::wire::stats::Leaving;
+use crate::wire::stats::Memory;
 use crate::wire::stats::Status;
 use crate::wire::stats::Table;
 use crate::wire::stats::Worker;
@@ -41,6 +42,7 @@ struct Seen {
     routes: Vec<route::Fill>,
     bounds: Bounds,
     leaving: Vec<stack::control::Leaving>,
+    memory: [route::RouteMemory; 5],
 }
 
 impl Live {
@@ -54,6 +56,7 @@ impl Live {
             now,
             uptime_ms: self.control.uptime_ms(now),
             routes: self.control.route_fills(),
+            memory: self.control.route_memory(),
             bounds: self.control.bounds(),
             leaving: self.control.leaving(now),
         };
@@ -71,6 +74,7 @@ impl Seen {
             uptime: self.uptime_ms,
             workers: self.workers(),
             tables: self.tables(&totals),
+            memory: self.memory.iter().map(memory).collect(),
             moved: moved(&totals),
             collateral: COLLATERAL,
             unpinned_packets: totals.unpinned,
@@ -227,6 +231,14 @@ fn rings(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
     let used = totals.handed_off.saturating_sub(totals.taken_over);
     let lost = totals.dropped_for(DropReason::HandoffFull);
     table("hand-off", used, limit, "the sender drops the packet", lost)
+}
+
+fn memory(of: &route::RouteMemory) -> Memory {
+    Memory {
+        name: of.name.into(),
+        bytes: of.bytes,
+        routes: of.routes,
+    }
 }
 
 fn leaving(one: &stack::control::Leaving, reader: &Reader) -> Leaving {

@@ -72,6 +72,7 @@ impl Foreseen for Told {
             bytes_per_second: moves.bytes_per_second,
             sampled: self.due(),
             staying: 9,
+            at_deadline: 0,
             already_due: 0,
             unlisted: 0,
             moves: if self.moves { vec![moves] } else { vec![] },

@@ -462,7 +462,7 @@ fn bad_lines_are_told_what_would_be_right() {
         ),
         (
             "add -fib x 10.0.0.0/8 192.0.2.1",
-            "-fib x: write a FIB's number, from 0",
+            "-fib x: write a FIB's number, 0 to 15 at most",
         ),
     ];
     for (line, message) in cases {

@@ -1,6 +1,7 @@
 //! `flow/*`: the flow table alone, one thread, random flows.
 //!
-//! - `flow/hit/N`: what a packet of a known flow costs: hash, find, observe, read pin and stamp.
+//! - `flow/hit/N`: what a packet of a known connection costs, one after the other: hash, find, observe, read pin and stamp.
+//! - `flow/burst/N`: the same in bursts of 32, as a worker does it: all hashes, all tags, all entries, then each packet.
 //! - `flow/miss/N`: hash and two buckets, nothing there.
 //! - `flow/insert/N`: a new flow gets its entry and pin, and loses it again.
 //!
@@ -9,8 +10,8 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flowtable::{
-    Dir, FlowHash, KeyV4, L4, PinWord, SLOTS, Seen, SlotNo, Table, TableSecret, Tick, Writer,
-    flow_hash, owner_slot4,
+    Dir, Entry, FlowHash, KeyV4, L4, OwnerHash, PinWord, Probe, SLOTS, Seen, SlotNo, Table,
+    TableSecret, Tick, Writer, flow_hash, flow_hashes,
 };
 use std::hint::black_box;
 use std::iter::repeat_with;
@@ -30,6 +31,9 @@ const SEEN: Seen = Seen {
     in_port: 0,
 };
 const NOW: Tick = Tick(100);
+const LATER: Tick = Tick(110);
+/// Packets that a worker takes at a time.
+const BURST: usize = 32;
 /// Packets whose keys are ready; a power of two.
 const BATCH: usize = 1 << 16;
 
@@ -53,12 +57,15 @@ impl Flow {
 
     /// What is computed for each packet.
     #[inline]
-    fn key(&self) -> (SlotNo, FlowHash, KeyV4, Dir) {
-        let slot = owner_slot4(&SECRET, TCP, self.src, self.sport, self.dst, 443);
+    fn key(&self, owner: &OwnerHash) -> Keyed {
+        let slot = owner.slot4(TCP, self.src, self.sport, self.dst, 443);
         let (key, dir) = KeyV4::new(0, TCP, self.src, self.sport, self.dst, 443);
         (slot, flow_hash(&SECRET, &key), key, dir)
     }
 }
+
+/// A flow's owner slot, hash, key and direction.
+type Keyed = (SlotNo, FlowHash, KeyV4, Dir);
 
 /// A table with `flows` flows, and packets: of flows that it has, and of others.
 struct World {
@@ -95,23 +102,51 @@ fn world(flows: usize) -> World {
     }
 }
 
-/// Gives a flow its entry and pin; whether there was room.
+/// Gives a flow its entry and pin, and makes it an established connection; whether there was room.
 fn store(writer: &mut Writer<KeyV4>, flow: &Flow) -> bool {
-    let (slot, hash, key, dir) = flow.key();
+    let (slot, hash, key, dir) = flow.key(&OwnerHash::new(&SECRET));
     let Ok(entry) = writer.insert(slot, hash, &key, dir, &SEEN, NOW) else {
         return false;
     };
+    for dir in [dir.flip(), dir, dir.flip()] {
+        let _ = writer.observe(entry, dir, &SEEN, Tick(NOW.0 + 1));
+    }
     writer.set_pin(entry, dir, PinWord(1 << 20 | 1), 7);
     true
 }
 
+/// What is done with a packet whose entry was looked up.
+#[inline]
+fn resolve(writer: &mut Writer<KeyV4>, entry: Option<Entry>, dir: Dir) -> Option<(PinWord, u32)> {
+    let entry = entry?;
+    let _ = black_box(writer.observe(entry, dir, &SEEN, LATER));
+    Some((writer.pin(entry, dir), writer.stamp(entry, dir)))
+}
+
 /// A packet of a known flow.
 #[inline]
-fn hit(writer: &mut Writer<KeyV4>, flow: &Flow) -> Option<(PinWord, u32)> {
-    let (slot, hash, key, dir) = flow.key();
-    let entry = writer.lookup(slot, hash, &key, NOW)?;
-    let _ = black_box(writer.observe(entry, dir, &SEEN, NOW));
-    Some((writer.pin(entry, dir), writer.stamp(entry, dir)))
+fn hit(writer: &mut Writer<KeyV4>, owner: &OwnerHash, flow: &Flow) -> Option<(PinWord, u32)> {
+    let (slot, hash, key, dir) = flow.key(owner);
+    let entry = writer.lookup(slot, hash, &key, LATER);
+    resolve(writer, entry, dir)
+}
+
+/// Packets of known flows, a burst.
+#[inline]
+fn burst(writer: &mut Writer<KeyV4>, owner: &OwnerHash, flows: &[Flow; BURST]) {
+    let keys = flows.map(|f| KeyV4::new(0, TCP, f.src, f.sport, f.dst, 443));
+    let mut hashes = [FlowHash(0); BURST];
+    flow_hashes(&SECRET, &keys.map(|(key, _)| key), &mut hashes);
+    let mut probes: [Probe; BURST] = std::array::from_fn(|i| {
+        let f = flows[i];
+        let slot = owner.slot4(TCP, f.src, f.sport, f.dst, 443);
+        writer.probe(slot, hashes[i])
+    });
+    probes.iter_mut().for_each(|probe| writer.peek(probe));
+    for (probe, (key, dir)) in probes.iter().zip(&keys) {
+        let entry = writer.lookup_probed(probe, key, LATER);
+        black_box(resolve(writer, entry, *dir));
+    }
 }
 
 fn flow(c: &mut Criterion) {
@@ -128,19 +163,30 @@ fn flow(c: &mut Criterion) {
             at = (at + 1) % BATCH;
             of[at]
         };
+        let owner = OwnerHash::new(&SECRET);
         group.bench_function(BenchmarkId::new("hit", name), |b| {
-            b.iter(|| hit(&mut writer, &next(&known)));
+            b.iter(|| hit(&mut writer, &owner, &next(&known)));
         });
+        group.throughput(Throughput::Elements(BURST as u64));
+        let (bursts, _) = known.as_chunks::<BURST>();
+        let mut turn = 0;
+        group.bench_function(BenchmarkId::new("burst", name), |b| {
+            b.iter(|| {
+                turn = (turn + 1) % bursts.len();
+                burst(&mut writer, &owner, &bursts[turn]);
+            });
+        });
+        group.throughput(Throughput::Elements(1));
         group.bench_function(BenchmarkId::new("miss", name), |b| {
             b.iter(|| {
-                let (slot, hash, key, _) = next(&unknown).key();
+                let (slot, hash, key, _) = next(&unknown).key(&owner);
                 writer.lookup(slot, hash, &key, NOW)
             });
         });
         group.bench_function(BenchmarkId::new("insert", name), |b| {
             b.iter(|| {
                 let flow = next(&unknown);
-                let (slot, hash, key, dir) = flow.key();
+                let (slot, hash, key, dir) = flow.key(&owner);
                 if let Ok(entry) = writer.insert(slot, hash, &key, dir, &SEEN, NOW) {
                     writer.set_pin(entry, dir, PinWord(1 << 20 | 1), 7);
                     writer.remove(entry);

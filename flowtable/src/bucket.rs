@@ -1,20 +1,25 @@
-//! Buckets: eight tagged places each, a version, and the time of the last lost pin.
+//! Buckets: one cache line each, with 24 tagged places, their classes, a version, and the time of the last lost pin.
 //!
 //! # Layout
 //!
 //! | word | bits | what |
 //! |---|---|---|
-//! | 0 | 8 x 16, with word 1 | tags of places 0 to 3; 0 is a free place |
-//! | 1 | | tags of places 4 to 7 |
-//! | 2 | 63..32 | version: odd while the writer changes which flow is where |
-//! | 2 | 31..0 | tick of the last loss of a live pin that had this bucket as a candidate |
-//! | 3 | 63..0 | spare |
+//! | 0 to 5 | 24 x 16 | tags of the places; 0 is a free place |
+//! | 6 | 63..32 | version: odd while the writer changes which flow is where |
+//! | 6 | 31..0 | tick of the last loss of a live pin that had this bucket as a candidate |
+//! | 7 | 63..48 | *strays*: flows whose first candidate this is and that live in their second |
+//! | 7 | 47..0 | 24 x 2: [`Standing`] of the flow in each place, for who makes room |
+//!
+//! That is 2.7 bytes a place. A flow that is where it belongs costs one line here and its own; a flow that is
+//! nowhere costs one line, unless this bucket has strays.
 //!
 //! # The two candidates
 //!
 //! A flow's first bucket comes from the upper half of its hash, its tag from the lowest 16 bits, and its
 //! second bucket is `fold(tag) - first` modulo the number of buckets. That is its own inverse, so the other
-//! candidate of any place is known from the tag alone, with any number of buckets. Both can be one bucket.
+//! candidate of any place is known from the tag alone, with any number of buckets. Both can be one bucket. A flow
+//! lives in its first bucket while there is room; large buckets make that true of 19 flows in 20 at four fifths
+//! of the table (measured, see `room_tests`).
 //!
 //! # Versions
 //!
@@ -26,20 +31,31 @@
 //! the version alone.
 
 use crate::hash::FlowHash;
+use crate::machine::{Pages, equal_lanes};
 use crate::memory::Words;
-use crate::sync::{Ordering::Acquire, Ordering::Release, fence};
+use crate::state::Class;
+use crate::sync::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence};
 use crate::time::Tick;
 
 /// Places in a bucket.
-pub(crate) const PLACES: usize = 8;
-/// Words in a bucket; two buckets fill a line.
-pub(crate) const BUCKET_WORDS: usize = 4;
+pub(crate) const PLACES: usize = 24;
+/// Words in a bucket: a line.
+pub(crate) const BUCKET_WORDS: usize = 8;
 
-const VERSION_WORD: usize = 2;
+const TAG_WORDS: usize = 6;
+const VERSION_WORD: usize = 6;
+const CLASS_WORD: usize = 7;
 const VERSION_SHIFT: u32 = 32;
+const STRAYS_SHIFT: u32 = 48;
+const CLASS_BITS: usize = 2;
 const TAG_BITS: usize = 16;
 const TAGS_A_WORD: usize = 64 / TAG_BITS;
-const _: () = assert!(2 * TAGS_A_WORD == PLACES && VERSION_WORD < BUCKET_WORDS);
+const _: () = {
+    assert!(TAG_WORDS * TAGS_A_WORD == PLACES && BUCKET_WORDS == crate::memory::LINE_WORDS);
+    assert!(PLACES * CLASS_BITS <= STRAYS_SHIFT as usize);
+};
+/// A count of strays that has come this far stays there: the bucket is never again taken for one without.
+const STRAYS_MAX: u64 = u64::MAX >> STRAYS_SHIFT;
 
 /// 16 bits of a flow's hash; never 0 for a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,10 +105,16 @@ pub(crate) struct Range {
 }
 
 impl Range {
+    /// Where a flow lives if there is room.
+    #[inline]
+    pub(crate) fn first(self, hash: FlowHash) -> BucketNo {
+        BucketNo(self.start + reduce(hash.0 >> 32, self.len))
+    }
+
     /// Both candidates of a flow.
     #[inline]
     pub(crate) fn candidates(self, hash: FlowHash) -> [BucketNo; 2] {
-        let first = BucketNo(self.start + reduce(hash.0 >> 32, self.len));
+        let first = self.first(hash);
         [first, self.other(first, Tag::of(hash))]
     }
 
@@ -122,9 +144,20 @@ fn reduce(value: u64, len: usize) -> usize {
     ((value * len as u64) >> 32) as usize
 }
 
-/// A set of places of one bucket.
+/// A set of places of one bucket, a bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Places(u8);
+pub(crate) struct Places(u32);
+
+/// Every place.
+const ALL_PLACES: u32 = (1 << PLACES) - 1;
+
+impl Places {
+    /// The places from `start` on, round and round.
+    pub(crate) fn from(self, start: usize) -> impl Iterator<Item = usize> {
+        let ahead = self.0 >> start << start;
+        Self(ahead).chain(Self(self.0 & !ahead))
+    }
+}
 
 impl Iterator for Places {
     type Item = usize;
@@ -137,22 +170,21 @@ impl Iterator for Places {
     }
 }
 
-/// The eight tags of a bucket.
+/// The tags of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tags([u64; 2]);
+pub(crate) struct Tags([u64; TAG_WORDS]);
 
 impl Tags {
     /// Places that hold `tag`.
     #[inline]
     pub(crate) fn matching(self, tag: Tag) -> Places {
-        let spread = u64::from(tag.0) * 0x0001_0001_0001_0001;
-        Places(zero_lanes(self.0[0] ^ spread) | zero_lanes(self.0[1] ^ spread) << TAGS_A_WORD)
+        Places(equal_lanes(&self.0, tag.0))
     }
 
     /// Places that hold a flow.
     #[inline]
     pub(crate) fn used(self) -> Places {
-        Places(!self.matching(Tag::FREE).0)
+        Places(!self.matching(Tag::FREE).0 & ALL_PLACES)
     }
 
     /// The first free place.
@@ -164,24 +196,73 @@ impl Tags {
     /// The tag at `place`.
     #[inline]
     pub(crate) fn at(self, place: usize) -> Tag {
-        let word = if place < TAGS_A_WORD {
-            self.0[0]
-        } else {
-            self.0[1]
-        };
-        Tag((word >> (place % TAGS_A_WORD * TAG_BITS)) as u16)
+        Tag((self.0[place / TAGS_A_WORD] >> (place % TAGS_A_WORD * TAG_BITS)) as u16)
     }
 }
 
-/// One bit for each of the four 16-bit lanes that is zero.
-#[inline]
-fn zero_lanes(word: u64) -> u8 {
-    const LOW: u64 = 0x7fff_7fff_7fff_7fff;
-    // The top bit of a lane ends up set if any of its bits was; no carry crosses a lane.
-    let set = (((word & LOW) + LOW) | word) & !LOW;
-    let zero = !set & !LOW;
-    // Gathers bits 15, 31, 47, 63 into 0..=3.
-    ((zero >> 15).wrapping_mul(0x1000_2000_4000_8000) >> 60) as u8
+/// How soon a flow makes room for another: its class, and on probation also whether it is in pin debt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Probation = 0,
+    OneWay = 1,
+    TwoWay = 2,
+    InDebt = 3,
+}
+
+impl Standing {
+    /// Who is looked at first.
+    pub(crate) const ORDER: [Self; 4] = [Self::Probation, Self::InDebt, Self::OneWay, Self::TwoWay];
+
+    pub(crate) fn of(class: Class, debt: bool) -> Self {
+        match class {
+            Class::Probation if debt => Self::InDebt,
+            Class::Probation => Self::Probation,
+            Class::OneWay => Self::OneWay,
+            Class::TwoWay => Self::TwoWay,
+        }
+    }
+}
+
+/// The standings of a bucket's flows, and how many of its own live elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Classes(u64);
+
+impl Classes {
+    /// Places whose flow has this standing. What a free place has means nothing.
+    pub(crate) fn of(self, standing: Standing) -> Places {
+        const EVEN: u64 = 0x5555_5555_5555;
+        let differs = self.0 ^ (standing as u64 * EVEN);
+        let equal = !(differs | differs >> 1) & EVEN;
+        Places(squeeze(equal))
+    }
+
+    /// Whether a flow whose first candidate this bucket is may live in its second.
+    #[inline]
+    pub(crate) fn has_strays(self) -> bool {
+        self.0 >> STRAYS_SHIFT != 0
+    }
+
+    fn strays(self) -> u64 {
+        self.0 >> STRAYS_SHIFT
+    }
+
+    fn with(self, place: usize, standing: Standing) -> Self {
+        let shift = place * CLASS_BITS;
+        Self(self.0 & !(3 << shift) | (standing as u64) << shift)
+    }
+
+    fn with_strays(self, strays: u64) -> Self {
+        Self(self.0 << (64 - STRAYS_SHIFT) >> (64 - STRAYS_SHIFT) | strays << STRAYS_SHIFT)
+    }
+}
+
+/// Every second bit of 48, side by side.
+fn squeeze(even: u64) -> u32 {
+    let two = (even | even >> 1) & 0x3333_3333_3333;
+    let four = (two | two >> 2) & 0x0f0f_0f0f_0f0f;
+    let eight = (four | four >> 4) & 0x00ff_00ff_00ff;
+    let sixteen = eight | eight >> 8;
+    (sixteen & 0xffff | (sixteen >> 32 & 0xff) << 16) as u32
 }
 
 /// The bucket memory of a table.
@@ -198,8 +279,58 @@ impl Buckets {
     /// The tags of a bucket.
     #[inline]
     pub(crate) fn tags(&self, bucket: BucketNo) -> Tags {
-        let word = bucket.0 * BUCKET_WORDS;
-        Tags([self.0.load(word), self.0.load(word + 1)])
+        let line = self.0.line(bucket.0);
+        Tags(std::array::from_fn(|word| line[word].load(Relaxed)))
+    }
+
+    /// The standings of a bucket's flows. For the writer; a reader asks only for strays, between looks at the version.
+    #[inline]
+    pub(crate) fn classes(&self, bucket: BucketNo) -> Classes {
+        Classes(self.0.line(bucket.0)[CLASS_WORD].load(Relaxed))
+    }
+
+    /// Notes the standing of the flow in a place.
+    pub(crate) fn set_standing(&self, place: PlaceNo, standing: Standing) {
+        let bucket = place.bucket();
+        let classes = self.classes(bucket).with(place.in_bucket(), standing);
+        self.0.line(bucket.0)[CLASS_WORD].store(classes.0, Relaxed);
+    }
+
+    /// One more flow whose first candidate this is lives in its second. Before it can be found there.
+    pub(crate) fn stray(&self, bucket: BucketNo) {
+        let classes = self.classes(bucket);
+        let strays = (classes.strays() + 1).min(STRAYS_MAX);
+        self.0.line(bucket.0)[CLASS_WORD].store(classes.with_strays(strays).0, Relaxed);
+    }
+
+    /// One less. After it is there no more.
+    pub(crate) fn unstray(&self, bucket: BucketNo) {
+        let classes = self.classes(bucket);
+        if classes.strays() < STRAYS_MAX {
+            let strays = classes.strays().saturating_sub(1);
+            self.0.line(bucket.0)[CLASS_WORD].store(classes.with_strays(strays).0, Relaxed);
+        }
+    }
+
+    /// On what pages they are.
+    pub(crate) fn pages(&self) -> Pages {
+        self.0.pages()
+    }
+
+    /// Asks for a bucket's line.
+    #[inline]
+    pub(crate) fn prefetch(&self, bucket: BucketNo) {
+        self.0.prefetch(bucket.0 * BUCKET_WORDS);
+    }
+
+    /// The tag of a place.
+    #[inline]
+    pub(crate) fn tag(&self, place: PlaceNo) -> Tag {
+        let at = place.in_bucket();
+        let word = self
+            .0
+            .load(place.bucket().0 * BUCKET_WORDS + at / TAGS_A_WORD);
+        Tag((word >> (at % TAGS_A_WORD * TAG_BITS)) as u16)
     }
 
     /// Writes the tag of a place. Between [`begin`](Self::begin) and [`end`](Self::end).
@@ -276,12 +407,12 @@ mod tests {
             // Few values, so that equal, adjacent and borrow-prone lanes all occur.
             let tags: [u16; PLACES] =
                 std::array::from_fn(|_| [0, 1, 2, 0x7fff, 0x8000, 0xffff][rng.usize(..6)]);
-            let word = |half: &[u16]| {
-                half.iter()
+            let word = |four: &[u16]| {
+                four.iter()
                     .rev()
                     .fold(0_u64, |w, t| w << 16 | u64::from(*t))
             };
-            let packed = Tags([word(&tags[..4]), word(&tags[4..])]);
+            let packed = Tags(std::array::from_fn(|i| word(&tags[4 * i..4 * i + 4])));
             for tag in [0, 1, 2, 0x7fff, 0x8000, 0xffff] {
                 let want: Vec<usize> = (0..PLACES).filter(|p| tags[*p] == tag).collect();
                 assert_eq!(
@@ -337,6 +468,7 @@ mod tests {
         assert_eq!(buckets.version(b), None);
         for place in 0..PLACES {
             buckets.set_tag(b.place(place), Tag(100 + place as u16));
+            buckets.set_standing(b.place(place), Standing::TwoWay);
         }
         buckets.end(b);
         assert!(!buckets.unchanged(b, before));
@@ -346,6 +478,58 @@ mod tests {
             (buckets.loss(other), buckets.tags(other).used().count()),
             (Tick(42), 0)
         );
+    }
+
+    #[test]
+    fn standings_and_strays_do_not_disturb_each_other() {
+        let mut rng = fastrand::Rng::with_seed(8);
+        let buckets = Buckets::new(1, Tick(1));
+        let bucket = BucketNo(0);
+        let (mut all, mut strays) = ([Standing::Probation; PLACES], 0_u64);
+        for _ in 0..20_000 {
+            let place = rng.usize(..PLACES);
+            match rng.u8(..3) {
+                0 => {
+                    all[place] = Standing::ORDER[rng.usize(..4)];
+                    buckets.set_standing(bucket.place(place), all[place]);
+                }
+                1 => {
+                    buckets.stray(bucket);
+                    strays += 1;
+                }
+                _ if strays > 0 => {
+                    buckets.unstray(bucket);
+                    strays -= 1;
+                }
+                _ => {}
+            }
+            let now = buckets.classes(bucket);
+            assert_eq!((now.strays(), now.has_strays()), (strays, strays > 0));
+            for one in Standing::ORDER {
+                let want: Vec<usize> = (0..PLACES).filter(|p| all[*p] == one).collect();
+                assert_eq!(now.of(one).collect::<Vec<_>>(), want);
+            }
+        }
+    }
+
+    #[test]
+    fn too_many_strays_are_strays_for_ever() {
+        let buckets = Buckets::new(1, Tick(1));
+        (0..=STRAYS_MAX).for_each(|_| buckets.stray(BucketNo(0)));
+        (0..=STRAYS_MAX).for_each(|_| buckets.unstray(BucketNo(0)));
+        assert!(buckets.classes(BucketNo(0)).has_strays());
+        assert_eq!(
+            buckets.classes(BucketNo(0)).of(Standing::Probation).count(),
+            PLACES
+        );
+    }
+
+    #[test]
+    fn places_are_gone_through_from_any_start() {
+        let places = Places(0b1000_0000_0000_0010_0100_0001);
+        assert_eq!(places.from(0).collect::<Vec<_>>(), [0, 6, 9, 23]);
+        assert_eq!(places.from(7).collect::<Vec<_>>(), [9, 23, 0, 6]);
+        assert_eq!(places.from(23).collect::<Vec<_>>(), [23, 0, 6, 9]);
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! | | 8 | direction of the opener |
 //! | | 7..6, 5..4, 3..2 | for each direction: heard, mark known, FIN seen |
 //! | | 1 | direction of the accepted RST |
-//! | | 0 | spare |
+//! | | 0 | stray: it lives in its second bucket |
 //! | K+1, K+2 | 63..24 | *side*, forward and reverse: pin |
 //! | | 23..16 | port it last came in by |
 //! | | 15..0 | sequence mark, in 64 KiB |
@@ -36,9 +36,11 @@
 
 use crate::bucket::PlaceNo;
 use crate::key::{BOTH, Dir, KEY_MASK, Key};
+use crate::machine::Pages;
 use crate::memory::{LINE_WORDS, Words};
 use crate::pin::PinWord;
 use crate::state::{Class, State};
+use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::time::Tick;
 use crate::track::Track;
 use std::marker::PhantomData;
@@ -75,8 +77,13 @@ impl Life {
     const KNOWN: u32 = 4;
     const FIN: u32 = 2;
     const RST_BY: u32 = 1;
-    /// State, class and flags without the debt.
-    const TRACK: u64 = 0xffff & !(1 << Self::DEBT);
+    const STRAY: u32 = 0;
+    /// State, class and flags without the debt and the place.
+    const TRACK: u64 = 0xffff & !(1 << Self::DEBT) & !(1 << Self::STRAY);
+    /// The bits that say that a TCP segment in the middle changes no state,
+    const MIDDLE: u64 = 3 << Self::FIN | 3 << Self::KNOWN | 0xf << Self::STATE;
+    /// and what they are then: established, no FIN seen, the marks of both sides known.
+    const IN_THE_MIDDLE: u64 = 3 << Self::KNOWN | (State::Established as u64) << Self::STATE;
 
     /// The life of a flow that starts now.
     pub(crate) fn born(track: &Track, now: Tick) -> Self {
@@ -104,8 +111,30 @@ impl Life {
         Class::from_bits(self.0 >> Self::CLASS & 3)
     }
 
+    /// Whether one more packet that comes this way cannot change the class: this side was heard, and what it alone, or
+    /// both, can prove is proved. Of protocols other than TCP it then changes no more than the last use.
+    #[inline]
+    pub(crate) fn proved(self, dir: Dir) -> bool {
+        self.bit(Self::HEARD + dir as u32) && self.0 >> Self::CLASS & 3 != Class::Probation as u64
+    }
+
+    /// Whether a TCP segment without SYN, FIN and RST that comes this way can change no more than marks and last use.
+    #[inline]
+    pub(crate) fn settled(self, dir: Dir) -> bool {
+        self.0 & Self::MIDDLE == Self::IN_THE_MIDDLE && self.proved(dir)
+    }
+
     pub(crate) fn debt(self) -> bool {
         self.bit(Self::DEBT)
+    }
+
+    /// Whether the flow lives in its second bucket.
+    pub(crate) fn stray(self) -> bool {
+        self.bit(Self::STRAY)
+    }
+
+    pub(crate) fn with_stray(self, stray: bool) -> Self {
+        Self(self.0 & !(1 << Self::STRAY) | u64::from(stray) << Self::STRAY)
     }
 
     pub(crate) fn opener(self) -> Dir {
@@ -125,9 +154,9 @@ impl Life {
         Self(self.0 & !(1 << Self::DEBT) | u64::from(debt) << Self::DEBT)
     }
 
-    /// What tracking knows, with the marks from the two sides.
+    /// What tracking knows, with the marks of the two sides.
     #[inline]
-    pub(crate) fn track(self, sides: [Side; 2]) -> Track {
+    pub(crate) fn track(self, marks: [u16; 2]) -> Track {
         Track {
             state: self.state(),
             class: self.class(),
@@ -136,7 +165,7 @@ impl Life {
             known: self.pair(Self::KNOWN),
             fin: self.pair(Self::FIN),
             rst_by: self.dir(Self::RST_BY),
-            marks: sides.map(Side::mark),
+            marks,
         }
     }
 
@@ -218,6 +247,16 @@ impl Count {
     const UNITS_MAX: u64 = (1 << Self::PACKETS) - 1;
     const PACKETS_MAX: u64 = u64::MAX >> Self::PACKETS;
     const UNIT_SHIFT: u32 = 4;
+    /// The steps of packets 0 to 15, 4 bits each: the low 4 bits of the next packet's number in reverse.
+    const STEPS: u64 = {
+        let (mut steps, mut packet) = (0, 0);
+        while packet < 16 {
+            let step = (packet as u8 + 1).reverse_bits() >> 4;
+            steps |= (step as u64) << (4 * packet);
+            packet += 1;
+        }
+        steps
+    };
 
     #[inline]
     pub(crate) fn packets(self) -> u64 {
@@ -233,7 +272,7 @@ impl Count {
     pub(crate) fn plus(self, bytes: u32) -> Self {
         // Hermite's identity: over the 16 steps, the sum of floor((n + step) / 16) is n. The steps are
         // the packet number's low 4 bits in reverse, half first, so that few packets come out right too.
-        let step = ((self.packets() as u8).wrapping_add(1).reverse_bits() >> 4) as u64;
+        let step = Self::STEPS >> (4 * (self.packets() & 15)) & 15;
         let units = (self.0 & Self::UNITS_MAX) + ((u64::from(bytes) + step) >> Self::UNIT_SHIFT);
         let packets = (self.packets() + 1).min(Self::PACKETS_MAX);
         Self(packets << Self::PACKETS | units.min(Self::UNITS_MAX))
@@ -254,15 +293,59 @@ impl<K: Key> Entries<K> {
         }
     }
 
+    /// On what pages they are.
+    pub(crate) fn pages(&self) -> Pages {
+        self.words.pages()
+    }
+
+    /// The entry at a place.
     #[inline]
-    fn body(place: PlaceNo) -> usize {
-        place.0 * K::ENTRY_WORDS + K::WORDS
+    pub(crate) fn at(&self, place: PlaceNo) -> At<'_, K> {
+        At {
+            words: self.words.run(place.0 * K::ENTRY_WORDS, K::ENTRY_WORDS),
+            key: PhantomData,
+        }
+    }
+
+    /// Asks for the entry's lines, some time before it is read.
+    #[inline]
+    pub(crate) fn prefetch(&self, place: PlaceNo) {
+        let first = place.0 * K::ENTRY_WORDS;
+        self.words.prefetch(first);
+        if K::ENTRY_WORDS > LINE_WORDS {
+            self.words.prefetch(first + K::ENTRY_WORDS - 1);
+        }
+    }
+
+    /// Copies a whole entry. Under both buckets' versions.
+    pub(crate) fn copy(&self, from: PlaceNo, to: PlaceNo) {
+        let (from, to) = (self.at(from), self.at(to));
+        for (from, to) in from.words.iter().zip(to.words) {
+            to.store(from.load(Relaxed), Relaxed);
+        }
+    }
+}
+
+/// One entry's words.
+pub(crate) struct At<'a, K> {
+    words: &'a [AtomicU64],
+    key: PhantomData<K>,
+}
+
+impl<K: Key> At<'_, K> {
+    #[inline]
+    fn load(&self, word: usize) -> u64 {
+        self.words[word].load(Relaxed)
+    }
+
+    #[inline]
+    fn store(&self, word: usize, value: u64) {
+        self.words[word].store(value, Relaxed);
     }
 
     /// Whether the entry has this key.
     #[inline]
-    pub(crate) fn is(&self, place: PlaceNo, key: &K) -> bool {
-        let base = place.0 * K::ENTRY_WORDS;
+    pub(crate) fn is(&self, key: &K) -> bool {
         let want = key.words();
         let differs = want.as_ref().iter().enumerate().fold(0, |acc, (i, word)| {
             let mask = if i + 1 == K::WORDS {
@@ -270,101 +353,81 @@ impl<K: Key> Entries<K> {
             } else {
                 u64::MAX
             };
-            acc | ((self.words.load(base + i) ^ word) & mask)
+            acc | ((self.load(i) ^ word) & mask)
         });
         differs == 0
     }
 
-    pub(crate) fn key(&self, place: PlaceNo) -> K {
-        let base = place.0 * K::ENTRY_WORDS;
+    pub(crate) fn key(&self) -> K {
         let mut words = K::Words::default();
         for (i, word) in words.as_mut().iter_mut().enumerate() {
-            *word = self.words.load(base + i);
+            *word = self.load(i);
         }
         K::from_words(&words)
     }
 
     /// The low half of the tick at which the flow began.
-    pub(crate) fn birth(&self, place: PlaceNo) -> u16 {
-        self.words.load(Self::body(place) - 1) as u16
+    pub(crate) fn birth(&self) -> u16 {
+        self.load(K::WORDS - 1) as u16
     }
 
-    pub(crate) fn set_birth(&self, place: PlaceNo, now: Tick) {
-        let index = Self::body(place) - 1;
-        self.words.store(
-            index,
-            self.words.load(index) & KEY_MASK | u64::from(now.low()),
-        );
+    pub(crate) fn set_birth(&self, now: Tick) {
+        let word = self.load(K::WORDS - 1) & KEY_MASK | u64::from(now.low());
+        self.store(K::WORDS - 1, word);
     }
 
     #[inline]
-    pub(crate) fn life(&self, place: PlaceNo) -> Life {
-        Life(self.words.load(Self::body(place) + LIFE))
+    pub(crate) fn life(&self) -> Life {
+        Life(self.load(K::WORDS + LIFE))
     }
 
     #[inline]
-    pub(crate) fn set_life(&self, place: PlaceNo, life: Life) {
-        self.words.store(Self::body(place) + LIFE, life.0);
+    pub(crate) fn set_life(&self, life: Life) {
+        self.store(K::WORDS + LIFE, life.0);
     }
 
     #[inline]
-    pub(crate) fn side(&self, place: PlaceNo, dir: Dir) -> Side {
-        Side(self.words.load(Self::body(place) + SIDES + dir as usize))
+    pub(crate) fn side(&self, dir: Dir) -> Side {
+        Side(self.load(K::WORDS + SIDES + dir as usize))
     }
 
     #[inline]
-    pub(crate) fn set_side(&self, place: PlaceNo, dir: Dir, side: Side) {
-        self.words
-            .store(Self::body(place) + SIDES + dir as usize, side.0);
+    pub(crate) fn set_side(&self, dir: Dir, side: Side) {
+        self.store(K::WORDS + SIDES + dir as usize, side.0);
     }
 
     #[inline]
-    pub(crate) fn stamp(&self, place: PlaceNo, dir: Dir) -> u32 {
-        (self.words.load(Self::body(place) + STAMPS) >> (32 * dir as u32)) as u32
+    pub(crate) fn stamp(&self, dir: Dir) -> u32 {
+        (self.load(K::WORDS + STAMPS) >> (32 * dir as u32)) as u32
     }
 
-    pub(crate) fn set_stamp(&self, place: PlaceNo, dir: Dir, stamp: u32) {
-        let index = Self::body(place) + STAMPS;
+    pub(crate) fn set_stamp(&self, dir: Dir, stamp: u32) {
         let shift = 32 * dir as u32;
-        let others = self.words.load(index) & !(u64::from(u32::MAX) << shift);
-        self.words.store(index, others | u64::from(stamp) << shift);
+        let others = self.load(K::WORDS + STAMPS) & !(u64::from(u32::MAX) << shift);
+        self.store(K::WORDS + STAMPS, others | u64::from(stamp) << shift);
     }
 
     #[inline]
-    pub(crate) fn count(&self, place: PlaceNo, dir: Dir) -> Count {
-        Count(self.words.load(Self::body(place) + COUNTS + dir as usize))
+    pub(crate) fn count(&self, dir: Dir) -> Count {
+        Count(self.load(K::WORDS + COUNTS + dir as usize))
     }
 
     #[inline]
-    pub(crate) fn set_count(&self, place: PlaceNo, dir: Dir, count: Count) {
-        self.words
-            .store(Self::body(place) + COUNTS + dir as usize, count.0);
+    pub(crate) fn set_count(&self, dir: Dir, count: Count) {
+        self.store(K::WORDS + COUNTS + dir as usize, count.0);
     }
 
     /// Writes a whole new entry without pins. Under the bucket's version.
-    pub(crate) fn write(&self, place: PlaceNo, key: &K, track: &Track, now: Tick) {
-        let base = place.0 * K::ENTRY_WORDS;
+    pub(crate) fn write(&self, key: &K, track: &Track, now: Tick) {
         for (i, word) in key.words().as_ref().iter().enumerate() {
-            self.words.store(base + i, *word);
+            self.store(i, *word);
         }
-        self.set_birth(place, now);
-        self.set_life(place, Life::born(track, now));
-        self.words.store(Self::body(place) + STAMPS, 0);
+        self.set_birth(now);
+        self.set_life(Life::born(track, now));
+        self.store(K::WORDS + STAMPS, 0);
         for dir in BOTH {
-            self.set_side(
-                place,
-                dir,
-                Side::default().with_mark(track.marks[dir as usize]),
-            );
-            self.set_count(place, dir, Count::default());
-        }
-    }
-
-    /// Copies a whole entry. Under both buckets' versions.
-    pub(crate) fn copy(&self, from: PlaceNo, to: PlaceNo) {
-        let (from, to) = (from.0 * K::ENTRY_WORDS, to.0 * K::ENTRY_WORDS);
-        for i in 0..K::WORDS + BODY_WORDS {
-            self.words.store(to + i, self.words.load(from + i));
+            self.set_side(dir, Side::default().with_mark(track.marks[dir as usize]));
+            self.set_count(dir, Count::default());
         }
     }
 }

@@ -38,7 +38,7 @@ fn every_field_comes_back_and_disturbs_no_other() {
             let side = Side(rng.u64(..)).with_mark(track.marks[i]);
             side.with_pin(pins[i]).with_in_port(ports[i])
         });
-        assert_eq!(life.track(sides), track);
+        assert_eq!(life.track(sides.map(Side::mark)), track);
         assert_eq!(
             (life.last_use(), life.changed(), life.debt()),
             (used, changed.low(), debt)
@@ -58,19 +58,21 @@ fn an_entry_keeps_its_words_apart_from_its_neighbours() {
         let entries = Entries::new(3);
         let track = Track::blank(State::UdpOneWay, Dir::Fwd);
         for (i, key) in keys.iter().enumerate() {
-            entries.write(PlaceNo(i), key, &track, Tick(70_000 + i as u32));
+            entries
+                .at(PlaceNo(i))
+                .write(key, &track, Tick(70_000 + i as u32));
         }
-        entries.set_stamp(PlaceNo(1), Dir::Fwd, u32::MAX);
-        entries.set_stamp(PlaceNo(1), Dir::Rev, 7);
-        entries.set_count(PlaceNo(1), Dir::Rev, Count(u64::MAX));
-        entries.set_birth(PlaceNo(1), Tick(99_999));
+        entries.at(PlaceNo(1)).set_stamp(Dir::Fwd, u32::MAX);
+        entries.at(PlaceNo(1)).set_stamp(Dir::Rev, 7);
+        entries.at(PlaceNo(1)).set_count(Dir::Rev, Count(u64::MAX));
+        entries.at(PlaceNo(1)).set_birth(Tick(99_999));
         for (i, key) in keys.iter().enumerate() {
-            let place = PlaceNo(i);
-            assert!(entries.is(place, key) && entries.key(place) == *key);
-            assert_eq!(keys.iter().filter(|k| entries.is(place, k)).count(), 1);
+            let at = entries.at(PlaceNo(i));
+            assert!(at.is(key) && at.key() == *key);
+            assert_eq!(keys.iter().filter(|k| at.is(k)).count(), 1);
             let other = i != 1;
             assert_eq!(
-                entries.birth(place),
+                at.birth(),
                 if other {
                     Tick(70_000 + i as u32)
                 } else {
@@ -78,13 +80,10 @@ fn an_entry_keeps_its_words_apart_from_its_neighbours() {
                 }
                 .low()
             );
-            assert_eq!(
-                entries.stamp(place, Dir::Fwd),
-                if other { 0 } else { u32::MAX }
-            );
-            assert_eq!(entries.stamp(place, Dir::Rev), if other { 0 } else { 7 });
-            assert_eq!(entries.life(place).last_use(), Tick(70_000 + i as u32));
-            assert_eq!(entries.count(place, Dir::Fwd), Count(0));
+            assert_eq!(at.stamp(Dir::Fwd), if other { 0 } else { u32::MAX });
+            assert_eq!(at.stamp(Dir::Rev), if other { 0 } else { 7 });
+            assert_eq!(at.life().last_use(), Tick(70_000 + i as u32));
+            assert_eq!(at.count(Dir::Fwd), Count(0));
         }
     }
     check([1, 2, 3].map(|n| KeyV4::new(0, 6, n, 1, u32::MAX, 2).0));

@@ -103,12 +103,13 @@ impl Rig {
             Class::OneWay => {
                 self.table
                     .entries
-                    .set_birth(entry.0, Tick(now.0.wrapping_sub(10)));
+                    .at(entry.0)
+                    .set_birth(Tick(now.0.wrapping_sub(10)));
                 (0..2).for_each(|_| self.touch(entry, Dir::Fwd, now));
             }
             Class::TwoWay => self.touch(entry, Dir::Rev, now),
         }
-        assert_eq!(self.table.entries.life(entry.0).class(), class);
+        assert_eq!(self.table.entries.at(entry.0).life().class(), class);
         Ok(entry)
     }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::key::{KeyV4, KeyV6};
+use siphasher::sip::SipHasher13;
 
 const TABLE: TableSecret =
     TableSecret(*b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f");

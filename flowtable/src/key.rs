@@ -15,6 +15,7 @@
 //!
 //! The 16 zero bits of the last word are where an entry keeps its birth, see [`entry`](crate::entry).
 
+use crate::machine::{LANES, sip13_wide};
 use std::fmt::{self, Debug, Formatter};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -69,6 +70,10 @@ pub trait Key: Copy + Eq + Hash + Debug + Send + Sync + 'static + sealed::Sealed
     /// Source xor destination address, folded to 32 bits.
     fn addresses_xor(&self) -> u32;
 
+    /// SipHash-1-3 of up to [`LANES`] keys' words, side by side; of lanes without a key anything.
+    #[doc(hidden)]
+    fn sip_lanes(secret: &[u8; 16], keys: &[Self]) -> [u64; LANES];
+
     /// IANA protocol number.
     fn proto(&self) -> u8 {
         (last_word(self) >> PROTO_SHIFT) as u8
@@ -109,6 +114,18 @@ fn ports(tail: u64) -> (u16, u16) {
     ((tail >> PORT_A_SHIFT) as u16, (tail >> PORT_B_SHIFT) as u16)
 }
 
+/// Keys' words turned round: the first word of each, the second of each, and so on.
+#[inline]
+fn side_by_side<const W: usize>(keys: impl Iterator<Item = [u64; W]>) -> [[u64; LANES]; W] {
+    let mut all = [[0; LANES]; W];
+    for (lane, words) in keys.take(LANES).enumerate() {
+        for (to, word) in all.iter_mut().zip(words) {
+            to[lane] = word;
+        }
+    }
+    all
+}
+
 /// The key of an IPv4 flow.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyV4 {
@@ -129,6 +146,15 @@ impl KeyV4 {
             dir,
         )
     }
+
+    /// Where packets of this direction go.
+    #[inline]
+    pub fn dst(&self, dir: Dir) -> u32 {
+        match dir {
+            Dir::Fwd => self.addrs as u32,
+            Dir::Rev => (self.addrs >> 32) as u32,
+        }
+    }
 }
 
 impl Key for KeyV4 {
@@ -136,8 +162,14 @@ impl Key for KeyV4 {
     const ENTRY_WORDS: usize = 8;
     type Words = [u64; 2];
 
+    #[inline]
     fn words(&self) -> [u64; 2] {
         [self.addrs, self.tail]
+    }
+
+    #[inline]
+    fn sip_lanes(secret: &[u8; 16], keys: &[Self]) -> [u64; LANES] {
+        sip13_wide(secret, &side_by_side(keys.iter().map(Self::words)))
     }
 
     fn from_words(words: &[u64; 2]) -> Self {
@@ -209,6 +241,15 @@ impl KeyV6 {
             dir,
         )
     }
+
+    /// Where packets of this direction go.
+    #[inline]
+    pub fn dst(&self, dir: Dir) -> u128 {
+        match dir {
+            Dir::Fwd => self.b,
+            Dir::Rev => self.a,
+        }
+    }
 }
 
 impl Key for KeyV6 {
@@ -224,6 +265,11 @@ impl Key for KeyV6 {
             self.b as u64,
             self.tail,
         ]
+    }
+
+    #[inline]
+    fn sip_lanes(secret: &[u8; 16], keys: &[Self]) -> [u64; LANES] {
+        sip13_wide(secret, &side_by_side(keys.iter().map(Self::words)))
     }
 
     fn from_words(words: &[u64; 5]) -> Self {

@@ -14,7 +14,7 @@
 //! (tables that cannot be made to fail). Memory is fixed at start. Nothing here locks, allocates, logs or
 //! reads a clock for a packet.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod bucket;
 mod entry;
@@ -24,11 +24,13 @@ mod hash;
 mod key;
 #[cfg(all(test, loom))]
 mod loom_tests;
+mod machine;
 mod memory;
 mod pin;
 mod pressure;
 mod room;
 mod round;
+mod sip;
 mod state;
 mod stats;
 mod sweep;
@@ -44,9 +46,10 @@ mod writer;
 
 pub use hash::{
     FlowHash, GroupSecret, OwnerHash, SLOTS, SlotNo, TableSecret, bucket_hash, flow_hash,
-    owner_slot4, owner_slot6,
+    flow_hashes, owner_slot4, owner_slot6,
 };
 pub use key::{Dir, Key, KeyV4, KeyV6};
+pub use machine::Pages;
 pub use pin::PinWord;
 pub use room::Refused;
 pub use state::{Class, L4, Observed, Seen, State};
@@ -57,4 +60,4 @@ pub use template::{Client, TemplateStats, TemplateView, TemplateWriter, Template
 pub use time::Tick;
 pub use timeouts::Timeouts;
 pub use view::EntryView;
-pub use writer::{Entry, Writer};
+pub use writer::{Entry, Probe, Writer};

@@ -59,6 +59,24 @@ fn loom_a_displaced_flow_is_found_at_any_moment() {
 }
 
 #[test]
+fn loom_a_stray_that_comes_home_is_found_at_any_moment() {
+    loom::model(|| {
+        let (table, writer, key, hash, entry) = one_flow();
+        let [first, second] = writer.table.range(SLOT).candidates(hash);
+        assert_eq!(entry.0.bucket(), first);
+        writer.relocate(entry.0, second.place(1), Tag::of(hash), Tick(2));
+        let reader = thread::spawn(move || {
+            let view = table
+                .find(SLOT, hash, &key)
+                .expect("the way home hid the flow");
+            assert_eq!((view.pins[0], view.stamps[0]), (PinWord(5), 5));
+        });
+        writer.relocate(second.place(1), first.place(2), Tag::of(hash), Tick(3));
+        reader.join().unwrap();
+    });
+}
+
+#[test]
 fn loom_a_pin_and_its_stamp_are_read_together() {
     loom::model(|| {
         let (table, mut writer, key, hash, entry) = one_flow();

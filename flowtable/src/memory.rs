@@ -1,42 +1,52 @@
 //! The table's memory: a fixed run of atomic words in whole cache lines.
 //!
-//! All words are allocated and touched once, at start. Whoever is given a range of whole lines shares no
+//! All words are mapped and touched once, at start. Whoever is given a range of whole lines shares no
 //! line with anyone else; that is how two slots' sub-tables stay apart. Indexing is checked, and every
 //! index is made from a masked or reduced hash, so no packet can reach the check's panic.
 
+use crate::machine::{Pages, Region, prefetch};
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 
 /// Words in a cache line.
 pub(crate) const LINE_WORDS: usize = 8;
 
-#[repr(align(64))]
-struct Line([AtomicU64; LINE_WORDS]);
-
-#[cfg(not(loom))]
-const _: () = assert!(size_of::<Line>() == 64 && align_of::<Line>() == 64);
-
 /// Words of the table, all zero at first.
-pub(crate) struct Words(Box<[Line]>);
+pub(crate) struct Words(Region);
 
 impl Words {
-    /// Allocates `words` (rounded up to whole lines) and touches every page of them.
+    /// Maps `words` (rounded up to whole lines) and touches every page of them.
     pub(crate) fn new(words: usize) -> Self {
-        let lines: Box<[Line]> = (0..words.div_ceil(LINE_WORDS))
-            .map(|_| Line(std::array::from_fn(|_| AtomicU64::new(0))))
-            .collect();
-        // The compiler may turn zeroing into a request for zeroed memory, which the system maps only when
-        // it is written; an atomic store is a write that stays.
-        lines
-            .iter()
-            .step_by(4096 / 64)
-            .for_each(|line| line.0[0].store(0, Relaxed));
-        Self(lines)
+        Self(Region::new(words.next_multiple_of(LINE_WORDS)))
+    }
+
+    /// On what pages they are.
+    pub(crate) fn pages(&self) -> Pages {
+        self.0.pages()
+    }
+
+    /// The words of a line.
+    #[inline]
+    pub(crate) fn line(&self, line: usize) -> &[AtomicU64; LINE_WORDS] {
+        let words = self.run(line * LINE_WORDS, LINE_WORDS);
+        words.first_chunk().expect("a run of a line's words")
+    }
+
+    /// `len` words from `from` on.
+    #[inline]
+    pub(crate) fn run(&self, from: usize, len: usize) -> &[AtomicU64] {
+        &self.0.words()[from..from + len]
+    }
+
+    /// Asks for the line of a word, some time before it is read.
+    #[inline]
+    pub(crate) fn prefetch(&self, index: usize) {
+        prefetch(&self.0.words()[index]);
     }
 
     /// The word at `index`.
     #[inline]
     pub(crate) fn at(&self, index: usize) -> &AtomicU64 {
-        &self.0[index / LINE_WORDS].0[index % LINE_WORDS]
+        &self.0.words()[index]
     }
 
     /// Reads the word at `index`.

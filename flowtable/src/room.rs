@@ -1,15 +1,17 @@
 //! Room for a new flow: a free place, an expired one, one displacement, or an eviction by class.
 //!
-//! The steps are tried in this order, and all of them together look at no more than the two candidate
-//! buckets, their entries, and the other candidates of those. A flow that finds no room is refused: it is
-//! forwarded without a pin, and its candidate buckets remember that.
+//! The steps are tried in this order. All of them together read the lines of the two candidate buckets, at most
+//! [`LOOKS`] entries of theirs and the lines of at most [`LOOKS`] other buckets, so that a new flow costs the same
+//! in a full table, attacked or not. A flow that finds no room is refused: it is forwarded without a pin, and its
+//! candidate buckets remember that.
 //!
-//! *Who may be evicted* (design section 5): probation freely, oldest first; one-way only past its shrunk
-//! lifetime; two-way never. Within a class an entry in pin debt goes last, and in probation's first 3 s not
-//! at all.
+//! *Who may be evicted* (design section 5): probation freely, the oldest of those looked at first; one-way only past
+//! its shrunk lifetime; two-way never. Within a class an entry in pin debt goes last, and in probation's first 3 s
+//! not at all. The buckets know how their flows stand, so that those on probation are looked at first, without debt
+//! before those in debt; which of many, the new flow's hash decides.
 
-use crate::bucket::{BucketNo, PLACES, PlaceNo, Tag};
-use crate::entry::Life;
+use crate::bucket::{BucketNo, PLACES, PlaceNo, Standing, Tag};
+use crate::entry::{At, Life};
 use crate::hash::{FlowHash, SlotNo};
 use crate::key::{Dir, Key};
 use crate::pressure::{DEBT_SAFE, Fill};
@@ -17,6 +19,9 @@ use crate::state::{Class, Seen};
 use crate::time::Tick;
 use crate::track::Track;
 use crate::writer::{Entry, Writer};
+
+/// Entries that are looked at to evict one, and buckets that are looked at to displace one, at most.
+const LOOKS: usize = 8;
 
 /// There is no room for the flow; it is forwarded without a pin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,51 +45,64 @@ impl<K: Key> Writer<K> {
         seen: &Seen,
         now: Tick,
     ) -> Result<Entry, Refused> {
-        let candidates = self.table.range(slot).candidates(hash);
-        let tag = Tag::of(hash);
+        let range = self.table.range(slot);
         self.moved.set(None);
-        if let Some(place) = self.table.locate(candidates, tag, key)
+        if let Some(place) = self.table.locate(range, hash, key)
             && !self.free_if_expired(place, now)
         {
             let _ = self.observe(Entry(place), dir, seen, now);
             return Ok(Entry(place));
         }
-        let Some(place) = self.room(candidates, now) else {
+        let candidates = range.candidates(hash);
+        let Some(place) = self.room(candidates, hash, now) else {
             for bucket in candidates {
                 self.table.buckets.set_loss(bucket, now);
             }
             self.counters.refused.bump();
             return Err(Refused);
         };
-        self.fill_place(place, tag, key, (dir, seen), now);
+        let stray = (place.bucket() != candidates[0]).then_some(candidates[0]);
+        self.fill_place(place, Tag::of(hash), stray, |at| {
+            let track = Track::first(dir, seen);
+            at.write(key, &track, now);
+            at.set_side(dir, at.side(dir).with_in_port(seen.in_port));
+            at.set_count(dir, at.count(dir).plus(seen.bytes));
+            track.class
+        });
         self.count_insert(slot, now);
         Ok(Entry(place))
     }
 
-    fn fill_place(&self, place: PlaceNo, tag: Tag, key: &K, (dir, seen): (Dir, &Seen), now: Tick) {
-        let (buckets, entries) = (&self.table.buckets, &self.table.entries);
+    /// Writes an entry into a free place; if that is not in its first bucket, `stray` names that one.
+    fn fill_place(
+        &self,
+        place: PlaceNo,
+        tag: Tag,
+        stray: Option<BucketNo>,
+        write: impl FnOnce(&At<'_, K>) -> Class,
+    ) {
+        let (buckets, at) = (&self.table.buckets, self.table.entries.at(place));
+        // A reader who finds no strays in the first bucket looks no further.
+        stray.inspect(|first| buckets.stray(*first));
         buckets.begin(place.bucket());
-        entries.write(place, key, &Track::first(dir, seen), now);
-        entries.set_side(
-            place,
-            dir,
-            entries.side(place, dir).with_in_port(seen.in_port),
-        );
-        entries.set_count(place, dir, entries.count(place, dir).plus(seen.bytes));
+        let class = write(&at);
+        at.set_life(at.life().with_stray(stray.is_some()));
+        buckets.set_standing(place, Standing::of(class, false));
         buckets.set_tag(place, tag);
         buckets.end(place.bucket());
     }
 
     /// A free place in one of the candidates, made if need be.
-    fn room(&self, candidates: [BucketNo; 2], now: Tick) -> Option<PlaceNo> {
+    fn room(&self, candidates: [BucketNo; 2], hash: FlowHash, now: Tick) -> Option<PlaceNo> {
         if let Some(place) = self.free_place(candidates) {
             return Some(place);
         }
-        let victim = match self.oldest(candidates, now) {
+        let start = hash.0 as usize % PLACES;
+        let victim = match self.oldest(candidates, start, now) {
             Oldest::Freed(place) => return Some(place),
             Oldest::Live(victim) => victim,
         };
-        if let Some(place) = self.displace(candidates, now) {
+        if let Some(place) = self.displace(candidates, start, now) {
             return Some(place);
         }
         let (place, class) = victim?;
@@ -94,29 +112,31 @@ impl<K: Key> Writer<K> {
         Some(place)
     }
 
-    /// A free place in the emptier candidate.
+    /// A free place: in the first candidate, where it is found soonest, else in the second.
     fn free_place(&self, candidates: [BucketNo; 2]) -> Option<PlaceNo> {
-        let [first, second] = candidates.map(|bucket| (bucket, self.table.buckets.tags(bucket)));
-        let emptier = if second.1.used().count() < first.1.used().count() {
-            second
-        } else {
-            first
+        let free = |bucket: BucketNo| {
+            let place = self.table.buckets.tags(bucket).free();
+            place.map(|place| bucket.place(place))
         };
-        emptier.1.free().map(|place| emptier.0.place(place))
+        free(candidates[0]).or_else(|| free(candidates[1]))
     }
 
-    /// The first expired entry of two full buckets, freed; else who would be evicted.
-    fn oldest(&self, candidates: [BucketNo; 2], now: Tick) -> Oldest {
+    /// Of the first [`LOOKS`] entries of two full buckets, in the order of their standing: one that has expired, freed;
+    /// else who would be evicted.
+    fn oldest(&self, candidates: [BucketNo; 2], start: usize, now: Tick) -> Oldest {
         let fill = self.fill(self.table.slot_of(candidates[0]));
+        let standing = |standing: Standing| {
+            candidates.into_iter().flat_map(move |bucket| {
+                let places = self.table.buckets.classes(bucket).of(standing).from(start);
+                places.map(move |place| bucket.place(place))
+            })
+        };
         let mut victim: Option<(Rank, PlaceNo)> = None;
-        for place in candidates
-            .into_iter()
-            .flat_map(|b| (0..PLACES).map(move |p| b.place(p)))
-        {
+        for place in Standing::ORDER.into_iter().flat_map(standing).take(LOOKS) {
             if self.free_if_expired(place, now) {
                 return Oldest::Freed(place);
             }
-            let life = self.table.entries.life(place);
+            let life = self.table.entries.at(place).life();
             let rank = (life.class(), life.debt(), life.last_use());
             if self.evictable(place, life, fill, now) && victim.is_none_or(|(v, _)| rank < v) {
                 victim = Some((rank, place));
@@ -128,7 +148,7 @@ impl<K: Key> Writer<K> {
     fn evictable(&self, place: PlaceNo, life: Life, fill: Fill, now: Tick) -> bool {
         match life.class() {
             Class::Probation => {
-                let age = now.low().wrapping_sub(self.table.entries.birth(place));
+                let age = now.low().wrapping_sub(self.table.entries.at(place).birth());
                 !life.debt() || u32::from(age) >= DEBT_SAFE
             }
             Class::OneWay => {
@@ -140,20 +160,23 @@ impl<K: Key> Writer<K> {
     }
 
     /// Moves one entry of two full buckets to its other candidate. Returns the place it left.
-    fn displace(&self, candidates: [BucketNo; 2], now: Tick) -> Option<PlaceNo> {
+    fn displace(&self, candidates: [BucketNo; 2], start: usize, now: Tick) -> Option<PlaceNo> {
         if self.flushing {
             return None;
         }
         let range = self.table.range(self.table.slot_of(candidates[0]));
-        for from in candidates {
-            let tags = self.table.buckets.tags(from);
-            for place in 0..PLACES {
-                let to = range.other(from, tags.at(place));
-                if let Some(free) = self.table.buckets.tags(to).free() {
-                    self.relocate(from.place(place), to.place(free), tags.at(place), now);
-                    self.moved.set(Some(to.place(free)));
-                    return Some(from.place(place));
-                }
+        let places = candidates.into_iter().flat_map(|from| {
+            let used = self.table.buckets.tags(from).used().from(start);
+            used.map(move |place| from.place(place))
+        });
+        for from in places.take(LOOKS) {
+            let tag = self.table.buckets.tags(from.bucket()).at(from.in_bucket());
+            let to = range.other(from.bucket(), tag);
+            if let Some(free) = self.table.buckets.tags(to).free() {
+                let to = to.place(free);
+                self.relocate(from, to, tag, now);
+                self.moved.set(Some(to));
+                return Some(from);
             }
         }
         None
@@ -163,10 +186,20 @@ impl<K: Key> Writer<K> {
     /// entry in one of them or looks again.
     pub(crate) fn relocate(&self, from: PlaceNo, to: PlaceNo, tag: Tag, now: Tick) {
         let (buckets, entries) = (&self.table.buckets, &self.table.entries);
+        let life = entries.at(from).life();
         buckets.begin(from.bucket());
         buckets.begin(to.bucket());
+        if life.stray() {
+            buckets.unstray(to.bucket());
+        } else {
+            buckets.stray(from.bucket());
+        }
         entries.copy(from, to);
-        entries.set_life(to, entries.life(to).with_changed(now));
+        let stray = !life.stray();
+        entries
+            .at(to)
+            .set_life(life.with_changed(now).with_stray(stray));
+        buckets.set_standing(to, Standing::of(life.class(), life.debt()));
         buckets.set_tag(to, tag);
         buckets.set_tag(from, Tag::FREE);
         buckets.end(to.bucket());

@@ -76,7 +76,7 @@ fn a_slot_full_of_established_flows_refuses_and_counts() {
     for n in first_refused..first_refused + 1000 {
         let _ = rig.insert_as(n, Class::TwoWay, START);
     }
-    assert_eq!(rig.writer.len(), 16);
+    assert_eq!(rig.writer.len(), 2 * PLACES);
     assert_eq!(rig.insert(5000, &UDP, START), Err(Refused));
     let after = rig.table.stats();
     assert!(after.refused > before.refused && after.used == after.capacity);
@@ -87,7 +87,7 @@ fn a_slot_full_of_established_flows_refuses_and_counts() {
 fn the_oldest_flow_on_probation_makes_room() {
     let mut rig = Rig::new(2);
     let mut n = 0;
-    while rig.writer.len() < 16 {
+    while rig.writer.len() < 2 * PLACES {
         // Two-way flows that cannot be evicted would refuse; flows on probation come one a tick.
         let _ = rig.insert(n, &UDP, Tick(START.0 + n));
         n += 1;
@@ -111,15 +111,15 @@ fn the_oldest_flow_on_probation_makes_room() {
     }
     assert_eq!(
         rig.table.stats().evicted[Class::Probation as usize] as u32,
-        n + 1 - 16
+        n + 1 - 2 * PLACES as u32
     );
 }
 
-/// One bucket in two: everything competes for the same 16 places.
+/// Two buckets: everything competes for the same places.
 fn full_of(class: Class, debt: bool, now: Tick) -> (Rig, u32) {
     let mut rig = Rig::new(2);
     let mut n = 0;
-    while rig.writer.len() < 16 {
+    while rig.writer.len() < 2 * PLACES {
         if let Ok(entry) = rig.insert_as(n, class, now) {
             rig.writer.set_debt(entry, debt);
         }
@@ -149,7 +149,10 @@ fn pin_debt_on_probation_is_safe_for_three_seconds_and_then_goes_last() {
             rig.insert(m, &UDP, newer).unwrap();
         }
     }
-    assert_eq!(rig.table.entries().filter(|e| e.debt).count(), 15);
+    assert_eq!(
+        rig.table.entries().filter(|e| e.debt).count(),
+        2 * PLACES - 1
+    );
 }
 
 #[test]
@@ -179,7 +182,7 @@ fn what_was_evicted_or_refused_is_not_proved_new_but_what_expired_or_was_removed
     let all: Vec<u32> = (0..n).filter(|n| rig.lookup(*n, later).is_some()).collect();
     assert!(
         rig.proves_new(n, 300, later),
-        "16 flows on probation were made without a loss"
+        "flows on probation that fill it were made without a loss"
     );
     rig.insert(n, &UDP, later).unwrap();
     let evicted = all

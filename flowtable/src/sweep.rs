@@ -14,6 +14,32 @@ use crate::writer::{Entry, Position, Writer};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlushCursor(Position);
 
+/// The hand's way round all buckets, if it does not hurry.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lap {
+    since: Tick,
+    done: usize,
+}
+
+/// Ticks that it takes.
+const LAP: u32 = 10 * Tick::PER_SECOND;
+
+impl Lap {
+    /// Buckets that the hand should have visited by now, and has not. A lap that is done in time is followed by the
+    /// next one when its time is over.
+    fn due(&mut self, all: usize, now: Tick) -> usize {
+        if self.done >= all && now.since(self.since) >= LAP {
+            *self = Self {
+                since: now,
+                done: 0,
+            };
+        }
+        let gone = now.since(self.since).min(LAP);
+        let target = all as u64 * u64::from(gone) / u64::from(LAP);
+        (target as usize).saturating_sub(self.done)
+    }
+}
+
 impl<K: Key> Writer<K> {
     /// The hand: visits the next few buckets and frees what has expired, and under pressure what has outlived
     /// its shrunk lifetime. Returns how many entries went. Costs as much as `buckets` says, whatever the
@@ -28,6 +54,15 @@ impl<K: Key> Writer<K> {
         freed
     }
 
+    /// The hand under load: as [`sweep`](Self::sweep), at most `most` buckets, but no faster than once round all buckets
+    /// in 10 s, so that a small table is not gone through again and again while packets wait.
+    pub fn sweep_paced(&mut self, most: usize, now: Tick) -> usize {
+        let all = self.bucket_count();
+        let buckets = self.lap.due(all, now).min(most);
+        self.lap.done += buckets;
+        self.sweep(buckets, now)
+    }
+
     /// Another hand: shows every entry in the next few buckets to `owes`, which says whether it owes: whether one of
     /// its pins is not what a packet without an entry would get (see [`set_debt`](Self::set_debt)).
     pub fn visit(&mut self, buckets: usize, now: Tick, owes: impl Fn(&EntryView<K>) -> bool) {
@@ -38,7 +73,7 @@ impl<K: Key> Writer<K> {
             self.visiting.0 = (self.visiting.0 + 1) % all;
             for place in self.table.buckets.tags(bucket).used() {
                 let place = bucket.place(place);
-                let (view, life) = (self.table.view(place), self.table.entries.life(place));
+                let (view, life) = (self.table.view(place), self.table.entries.at(place).life());
                 let debt = owes(&view);
                 if debt != life.debt() {
                     self.set_debt(Entry(place), debt);
@@ -72,7 +107,7 @@ impl<K: Key> Writer<K> {
         if self.free_if_expired(place, now) {
             return true;
         }
-        let life = self.table.entries.life(place);
+        let life = self.table.entries.at(place).life();
         let fill = self.fill(self.table.slot_of(place.bucket()));
         let lifetime = fill.lifetime(self.timeout(life.state()), life.class(), life.debt());
         if now.since(life.last_use()) < lifetime {

@@ -5,10 +5,11 @@
 //! plain stores; anyone may read all of it at any time, without stopping anybody. No two slots share a
 //! cache line.
 
-use crate::bucket::{self, BucketNo, Buckets, PLACES, PlaceNo, Range, Tag};
+use crate::bucket::{self, BUCKET_WORDS, BucketNo, Buckets, PLACES, PlaceNo, Range, Tag};
 use crate::entry::Entries;
 use crate::hash::{FlowHash, OwnerHash, SLOTS, SlotNo, TableSecret};
 use crate::key::Key;
+use crate::machine::Pages;
 use crate::stats::{Counters, Stats};
 use crate::sync::wait_a_moment;
 use crate::sync::{AtomicBool, AtomicU32, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release};
@@ -41,14 +42,29 @@ pub struct Table<K: Key> {
 }
 
 impl<K: Key> Table<K> {
-    /// A table of at least `capacity` entries in all (rounded up to whole lines of buckets in every slot:
-    /// a multiple of 4096), empty at `start`. Its memory is allocated and touched here.
+    /// Entries of one bucket in every slot: the capacity is a multiple of this.
+    pub const ROUND: usize = SLOTS * PLACES;
+    /// Bytes that an entry takes, its share of its bucket included, times 3.
+    const THREE_ENTRIES: usize = 3 * K::ENTRY_WORDS * 8 + 3 * BUCKET_WORDS * 8 / PLACES;
+
+    /// Bytes that a table of this capacity takes.
+    pub const fn bytes(capacity: usize) -> usize {
+        capacity.div_ceil(Self::ROUND) * Self::ROUND / 3 * Self::THREE_ENTRIES
+    }
+
+    /// On what pages its memory is.
+    pub fn pages(&self) -> Pages {
+        self.buckets.pages().plus(self.entries.pages())
+    }
+
+    /// A table of at least `capacity` entries in all (rounded up to whole buckets in every slot: a multiple of
+    /// [`ROUND`](Self::ROUND)), empty at `start`. Its memory is mapped and touched here.
     pub fn new(capacity: usize, secret: TableSecret, start: Tick) -> Arc<Self> {
-        let buckets = capacity.div_ceil(SLOTS * PLACES).max(1).next_multiple_of(2);
+        let buckets = capacity.div_ceil(Self::ROUND).max(1);
         Self::with_geometry(SLOTS, buckets, secret, start)
     }
 
-    /// A table of any shape; `slot_buckets` is even, so that slots share no line.
+    /// A table of any shape.
     pub(crate) fn with_geometry(
         slots: usize,
         slot_buckets: usize,
@@ -118,12 +134,11 @@ impl<K: Key> Table<K> {
 
     /// Finds a flow and copies its entry. Never misses one that is there, even while it is displaced.
     pub fn find(&self, slot: SlotNo, hash: FlowHash, key: &K) -> Option<EntryView<K>> {
-        let candidates = self.range(slot).candidates(hash);
+        let range = self.range(slot);
+        let candidates = range.candidates(hash);
         loop {
             if let [Some(a), Some(b)] = candidates.map(|bucket| self.buckets.version(bucket)) {
-                let found = self
-                    .locate(candidates, Tag::of(hash), key)
-                    .map(|p| self.view(p));
+                let found = self.locate(range, hash, key).map(|p| self.view(p));
                 bucket::read_done();
                 let [first, second] = candidates;
                 if self.buckets.unchanged(first, a) && self.buckets.unchanged(second, b) {
@@ -189,7 +204,7 @@ impl<K: Key> Table<K> {
                 let mut copies = [None; PLACES];
                 for place in self.buckets.tags(bucket).used() {
                     let at = bucket.place(place);
-                    copies[place] = wanted(&self.entries.key(at)).then(|| self.view(at));
+                    copies[place] = wanted(&self.entries.at(at).key()).then(|| self.view(at));
                 }
                 bucket::read_done();
                 if self.buckets.unchanged(bucket, version) {
@@ -212,14 +227,23 @@ impl<K: Key> Table<K> {
 
     /// Finds a flow. For the slot's writer, or between looks at both versions.
     #[inline]
-    pub(crate) fn locate(&self, candidates: [BucketNo; 2], tag: Tag, key: &K) -> Option<PlaceNo> {
-        let in_bucket = |bucket: BucketNo| {
-            let mut places = self.buckets.tags(bucket).matching(tag);
-            places
-                .find(|p| self.entries.is(bucket.place(*p), key))
-                .map(|p| bucket.place(p))
-        };
-        in_bucket(candidates[0]).or_else(|| in_bucket(candidates[1]))
+    pub(crate) fn locate(&self, range: Range, hash: FlowHash, key: &K) -> Option<PlaceNo> {
+        let (first, tag) = (range.first(hash), Tag::of(hash));
+        self.locate_in(first, tag, key).or_else(|| {
+            let strays = self.buckets.classes(first).has_strays();
+            strays
+                .then(|| self.locate_in(range.other(first, tag), tag, key))
+                .flatten()
+        })
+    }
+
+    #[inline]
+    fn locate_in(&self, bucket: BucketNo, tag: Tag, key: &K) -> Option<PlaceNo> {
+        self.buckets
+            .tags(bucket)
+            .matching(tag)
+            .map(|place| bucket.place(place))
+            .find(|place| self.entries.at(*place).is(key))
     }
 
     /// The buckets of a slot.

@@ -75,6 +75,21 @@ impl Segment {
         }
     }
 
+    /// The marks of a connection that knows both after this segment, if that is credible.
+    #[inline]
+    pub(crate) fn follow_marks(&self, dir: Dir, mut marks: [u16; 2]) -> [u16; 2] {
+        let (own, other) = (dir as usize, dir.flip() as usize);
+        let acks = self.has(L4::ACK);
+        if near(self.seq, marks[own]) || acks && near(self.ack, marks[other]) {
+            marks[own] = advanced(marks[own], self.end);
+            if acks {
+                marks[other] = advanced(marks[other], self.ack);
+            }
+        }
+        marks
+    }
+
+    #[inline]
     fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
@@ -84,12 +99,38 @@ impl Segment {
     }
 }
 
+/// Whether a segment without SYN and FIN can move the marks of its own and the other side: not if its numbers are in
+/// the units that they name, as most are.
+#[inline]
+pub(crate) fn moves_marks(l4: &L4, own: u16, other: u16) -> bool {
+    match *l4 {
+        L4::Tcp {
+            flags,
+            seq,
+            ack,
+            len,
+            ..
+        } => unit(seq.wrapping_add(len)) != own || flags & L4::ACK != 0 && unit(ack) != other,
+        _ => false,
+    }
+}
+
+#[inline]
 fn unit(number: u32) -> u16 {
     (number >> UNIT_SHIFT) as u16
 }
 
+#[inline]
 fn near(number: u32, mark: u16) -> bool {
     unit(number).wrapping_sub(mark).wrapping_add(NEAR) <= 2 * NEAR
+}
+
+/// A known mark moved on to a number. One just below the mark is an old one; one that is far is vouched for by the
+/// segment's other number.
+#[inline]
+fn advanced(mark: u16, number: u32) -> u16 {
+    let old = mark.wrapping_sub(unit(number)) <= NEAR;
+    if old { mark } else { unit(number) }
 }
 
 impl Track {
@@ -263,10 +304,10 @@ impl Track {
     }
 
     fn advance_mark(&mut self, dir: Dir, number: u32) {
-        let mark = self.marks[dir as usize];
-        // A number just below the mark is an old one; one that is far is vouched for by the other number.
-        let old = mark.wrapping_sub(unit(number)) <= NEAR;
-        if !(self.known[dir as usize] && old) {
+        if self.known[dir as usize] {
+            let mark = &mut self.marks[dir as usize];
+            *mark = advanced(*mark, number);
+        } else {
             self.set_mark(dir, number);
         }
     }

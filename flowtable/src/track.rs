@@ -54,6 +54,16 @@ pub(crate) enum Touch {
     Reopened,
 }
 
+/// The marks of a settled flow (see [`Life::settled_tcp`](crate::entry::Life::settled)) after a packet in the
+/// middle: what [`Track::step`] would do to them, which is all that it would do.
+#[inline]
+pub(crate) fn follow_marks(dir: Dir, seen: &Seen, marks: [u16; 2]) -> [u16; 2] {
+    match seen.l4 {
+        L4::Tcp { .. } => Segment::of(&seen.l4).follow_marks(dir, marks),
+        _ => marks,
+    }
+}
+
 impl Track {
     /// A flow of which nothing is known but that a packet came this way.
     pub(crate) fn blank(state: State, dir: Dir) -> Self {

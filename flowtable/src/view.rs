@@ -48,11 +48,12 @@ pub struct EntryView<K> {
 impl<K: Key> EntryView<K> {
     /// Copies the entry at `place`. A reader brackets this with the bucket's version.
     pub(crate) fn copy(entries: &Entries<K>, place: PlaceNo, slot: SlotNo, t: &Timeouts) -> Self {
-        let life = entries.life(place);
-        let sides = BOTH.map(|dir| entries.side(place, dir));
-        let counts = BOTH.map(|dir| entries.count(place, dir));
+        let at = entries.at(place);
+        let life = at.life();
+        let sides = BOTH.map(|dir| at.side(dir));
+        let counts = BOTH.map(|dir| at.count(dir));
         Self {
-            key: entries.key(place),
+            key: at.key(),
             slot,
             state: life.state(),
             class: life.class(),
@@ -62,7 +63,7 @@ impl<K: Key> EntryView<K> {
             timeout_s: t.get(life.state()),
             changed: life.changed(),
             pins: sides.map(|side| side.pin()),
-            stamps: BOTH.map(|dir| entries.stamp(place, dir)),
+            stamps: BOTH.map(|dir| at.stamp(dir)),
             in_ports: sides.map(|side| side.in_port()),
             packets: counts.map(|count| count.packets()),
             bytes: counts.map(|count| count.bytes()),

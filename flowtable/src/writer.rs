@@ -5,22 +5,23 @@
 //! bucket's version (see `bucket`). How room is made for a new flow is in `room`, the hand and the flush
 //! are in `sweep`.
 
-use crate::bucket::{PlaceNo, Tag};
-use crate::entry::{Count, Life};
-use crate::hash::{FlowHash, SlotNo};
+use crate::bucket::{BucketNo, PlaceNo, Standing, Tag};
+use crate::entry::{At, Count, Life, Side};
+use crate::hash::{FlowHash, SlotNo, flow_hash};
 use crate::key::{BOTH, Dir, Key};
 use crate::pin::PinWord;
 use crate::pressure::Fill;
 use crate::round::{NOBODY, Round};
 use crate::state::{L4, Observed, Seen, State};
 use crate::stats::Counters;
+use crate::sweep::Lap;
 use crate::sync::Ordering::Relaxed;
 use crate::table::Table;
+use crate::tcp::moves_marks;
 use crate::time::Tick;
-use crate::track::{Touch, When};
+use crate::track::{Touch, When, follow_marks};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
-use std::hint::black_box;
 use std::sync::Arc;
 
 /// An entry that a lookup or an insert found.
@@ -29,6 +30,32 @@ use std::sync::Arc;
 /// flush of the same writer, which can move or free entries: whoever keeps one longer looks up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry(pub(crate) PlaceNo);
+
+/// A lookup under way, see [`Writer::probe`]. Good for any time, and for another writer's table it finds nothing wrong:
+/// it is looked up again.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe {
+    slot: SlotNo,
+    hash: FlowHash,
+    first: BucketNo,
+    /// A place whose tag was the flow's.
+    hint: PlaceNo,
+}
+
+impl Probe {
+    /// The flow's owner slot.
+    pub fn slot(&self) -> SlotNo {
+        self.slot
+    }
+
+    /// The flow's hash.
+    pub fn hash(&self) -> FlowHash {
+        self.hash
+    }
+}
+
+/// Not a place.
+const NO_HINT: PlaceNo = PlaceNo(usize::MAX);
 
 /// Where the hand of a writer, or a flush, has got to: buckets of the writer's slots, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +69,7 @@ pub struct Writer<K: Key> {
     /// Live entries in all its slots. The cell also keeps a writer from being shared.
     len: Cell<usize>,
     pub(crate) hand: Position,
+    pub(crate) lap: Lap,
     /// The hand that visits flows, see [`visit`](Self::visit), and its round.
     pub(crate) visiting: Position,
     pub(crate) round: Cell<Round>,
@@ -70,6 +98,7 @@ impl<K: Key> Writer<K> {
             counters,
             len: Cell::new(len),
             hand: Position(0),
+            lap: Lap::default(),
             visiting: Position(0),
             round: Cell::new(Round::new(Tick(0), buckets)),
             moved: Cell::new(None),
@@ -92,12 +121,57 @@ impl<K: Key> Writer<K> {
         self.len() == 0
     }
 
+    /// The hash of a key in this table.
+    #[inline]
+    pub fn hash(&self, key: &K) -> FlowHash {
+        flow_hash(self.table.secret(), key)
+    }
+
     /// Finds a flow. One that has expired is freed and not found.
     #[inline]
     pub fn lookup(&self, slot: SlotNo, hash: FlowHash, key: &K, now: Tick) -> Option<Entry> {
-        let candidates = self.table.range(slot).candidates(hash);
-        let found = self.table.locate(candidates, Tag::of(hash), key);
-        let live = found.filter(|place| !self.free_if_expired(*place, now));
+        self.found(self.table.locate(self.table.range(slot), hash, key), now)
+    }
+
+    /// The first step of a lookup that is one of many: asks for the line of tags that the second will read.
+    #[inline]
+    pub fn probe(&self, slot: SlotNo, hash: FlowHash) -> Probe {
+        let first = self.table.range(slot).first(hash);
+        self.table.buckets.prefetch(first);
+        Probe {
+            slot,
+            hash,
+            first,
+            hint: NO_HINT,
+        }
+    }
+
+    /// The second step: reads the tags, and asks for the entry that has this flow's.
+    #[inline]
+    pub fn peek(&self, probe: &mut Probe) {
+        let tags = self.table.buckets.tags(probe.first);
+        if let Some(place) = tags.matching(Tag::of(probe.hash)).next() {
+            probe.hint = probe.first.place(place);
+            self.table.entries.prefetch(probe.hint);
+        }
+    }
+
+    /// The last step, which does what [`lookup`](Self::lookup) does: what was seen before is only a hint, and compared
+    /// again.
+    #[inline]
+    pub fn lookup_probed(&self, probe: &Probe, key: &K, now: Tick) -> Option<Entry> {
+        if probe.hint != NO_HINT
+            && self.table.buckets.tag(probe.hint) == Tag::of(probe.hash)
+            && self.table.entries.at(probe.hint).is(key)
+        {
+            return self.found(Some(probe.hint), now);
+        }
+        self.lookup(probe.slot, probe.hash, key, now)
+    }
+
+    #[inline]
+    fn found(&self, place: Option<PlaceNo>, now: Tick) -> Option<Entry> {
+        let live = place.filter(|place| !self.free_if_expired(*place, now));
         if live.is_some() {
             &self.counters.hits
         } else {
@@ -107,50 +181,67 @@ impl<K: Key> Writer<K> {
         live.map(Entry)
     }
 
-    /// Asks for the tags that a lookup of this hash will read, some time before it does.
-    ///
-    /// Safe Rust has no prefetch instruction: these are two plain loads of which nobody waits for the value.
-    #[inline]
-    pub fn prefetch(&self, slot: SlotNo, hash: FlowHash) {
-        let [first, second] = self.table.range(slot).candidates(hash);
-        black_box((
-            self.table.buckets.loss(first),
-            self.table.buckets.loss(second),
-        ));
-    }
-
     /// Counts a packet of a flow and moves the flow's state, class and last use on. To be called for each
     /// packet, before its pin is used.
+    #[inline]
     pub fn observe(&mut self, e: Entry, dir: Dir, seen: &Seen, now: Tick) -> Observed {
-        let (entries, place) = (&self.table.entries, e.0);
-        let life = entries.life(place);
-        let sides = BOTH.map(|way| entries.side(place, way));
-        let before = life.track(sides);
-        let mut track = before;
-        let touch = track.step(dir, seen, self.when(place, life, now));
-        if touch == Touch::Reopened {
-            self.start_anew(place, now);
+        let at = self.table.entries.at(e.0);
+        let life = at.life();
+        let settled = match &seen.l4 {
+            L4::Tcp { flags, .. } => {
+                flags & (L4::SYN | L4::FIN | L4::RST) == 0 && life.settled(dir)
+            }
+            _ => life.proved(dir),
+        };
+        if !settled {
+            return self.track(e.0, dir, seen, now);
         }
-        entries.set_count(place, dir, entries.count(place, dir).plus(seen.bytes));
+        at.set_count(dir, at.count(dir).plus(seen.bytes));
+        let own = at.side(dir);
+        let moves = own.in_port() != seen.in_port
+            || moves_marks(&seen.l4, own.mark(), at.side(dir.flip()).mark());
+        if moves {
+            self.follow(e.0, dir, seen);
+        }
+        if life.last_use() != now {
+            at.set_life(life.with_last_use(now));
+        }
+        Observed::Normal
+    }
+
+    /// What a packet in the middle of a connection may change besides its last use: marks, and the port it comes by.
+    #[inline(never)]
+    fn follow(&self, place: PlaceNo, dir: Dir, seen: &Seen) {
+        let at = self.table.entries.at(place);
+        let sides = BOTH.map(|way| at.side(way));
+        let marks = follow_marks(dir, seen, sides.map(Side::mark));
+        set_sides(&at, sides, marks, dir, seen.in_port);
+    }
+
+    /// What a packet that may change more than marks and last use does to its flow.
+    #[inline(never)]
+    fn track(&self, place: PlaceNo, dir: Dir, seen: &Seen, now: Tick) -> Observed {
+        let at = self.table.entries.at(place);
+        let life = at.life();
+        let sides = BOTH.map(|way| at.side(way));
+        let before = life.track(sides.map(Side::mark));
+        let mut track = before;
+        let touch = track.step(dir, seen, when(&at, life, now));
+        if touch == Touch::Reopened {
+            self.start_anew(&at, now);
+        }
+        at.set_count(dir, at.count(dir).plus(seen.bytes));
         if touch == Touch::Counted {
             return Observed::Normal;
         }
-        for (way, side) in BOTH.into_iter().zip(sides) {
-            let port = if way == dir {
-                seen.in_port
-            } else {
-                side.in_port()
-            };
-            let next = side.with_mark(track.marks[way as usize]).with_in_port(port);
-            if next != side {
-                entries.set_side(place, way, next);
-            }
-        }
+        set_sides(&at, sides, track.marks, dir, seen.in_port);
         let mut life = life.with_track(&track).with_last_use(now);
         if (track.state, track.class) != (before.state, before.class) {
             life = life.with_changed(now);
+            let standing = Standing::of(track.class, life.debt());
+            self.table.buckets.set_standing(place, standing);
         }
-        entries.set_life(place, life);
+        at.set_life(life);
         if touch == Touch::Reopened {
             Observed::Reopened
         } else {
@@ -158,25 +249,12 @@ impl<K: Key> Writer<K> {
         }
     }
 
-    fn when(&self, place: PlaceNo, life: Life, now: Tick) -> When {
-        let entries = &self.table.entries;
-        When {
-            age: now.low().wrapping_sub(entries.birth(place)),
-            idle: now.since(life.last_use()),
-            packets: BOTH
-                .map(|way| entries.count(place, way).packets())
-                .into_iter()
-                .sum(),
-        }
-    }
-
     /// The entry becomes a new connection's: its age and counters start again.
-    fn start_anew(&self, place: PlaceNo, now: Tick) {
+    fn start_anew(&self, at: &At<'_, K>, now: Tick) {
         self.counters.reopened.bump();
-        self.table.entries.set_birth(place, now);
-        for way in BOTH {
-            self.table.entries.set_count(place, way, Count::default());
-        }
+        at.set_birth(now);
+        BOTH.into_iter()
+            .for_each(|way| at.set_count(way, Count::default()));
     }
 
     /// Whether a flow without an entry is proved to be new (design section 4): its pin cannot have been lost
@@ -187,45 +265,46 @@ impl<K: Key> Writer<K> {
     pub fn proves_new(&self, slot: SlotNo, hash: FlowHash, idle_s: u32, now: Tick) -> bool {
         let idle = idle_s.saturating_mul(Tick::PER_SECOND);
         let clean = |bucket| now.since(self.table.buckets.loss(bucket)) >= idle;
-        self.table
-            .range(slot)
-            .candidates(hash)
-            .into_iter()
-            .any(clean)
+        let range = self.table.range(slot);
+        let first = range.first(hash);
+        clean(first) || clean(range.other(first, Tag::of(hash)))
     }
 
     /// The pin of a direction; [`PinWord::NONE`] if it has none.
     #[inline]
     pub fn pin(&self, e: Entry, dir: Dir) -> PinWord {
-        self.table.entries.side(e.0, dir).pin()
+        self.table.entries.at(e.0).side(dir).pin()
     }
 
     /// The stamp of a direction.
     #[inline]
     pub fn stamp(&self, e: Entry, dir: Dir) -> u32 {
-        self.table.entries.stamp(e.0, dir)
+        self.table.entries.at(e.0).stamp(dir)
     }
 
     /// Pins a direction, with the stamp that vouches for the pin.
     pub fn set_pin(&mut self, e: Entry, dir: Dir, pin: PinWord, stamp: u32) {
-        let (entries, place) = (&self.table.entries, e.0);
-        self.table.buckets.begin(place.bucket());
-        entries.set_side(place, dir, entries.side(place, dir).with_pin(pin));
-        entries.set_stamp(place, dir, stamp);
-        let life = entries.life(place);
-        entries.set_life(place, life.with_changed(life.last_use()));
-        self.table.buckets.end(place.bucket());
+        let at = self.table.entries.at(e.0);
+        self.table.buckets.begin(e.0.bucket());
+        at.set_side(dir, at.side(dir).with_pin(pin));
+        at.set_stamp(dir, stamp);
+        let life = at.life();
+        at.set_life(life.with_changed(life.last_use()));
+        self.table.buckets.end(e.0.bucket());
     }
 
     /// Renews the stamp of a direction whose pin was found to be still right.
     pub fn set_stamp(&mut self, e: Entry, dir: Dir, stamp: u32) {
-        self.table.entries.set_stamp(e.0, dir, stamp);
+        self.table.entries.at(e.0).set_stamp(dir, stamp);
     }
 
     /// Says whether one of the entry's pins is not what a packet without an entry would get.
     pub fn set_debt(&mut self, e: Entry, debt: bool) {
-        let life = self.table.entries.life(e.0);
-        self.table.entries.set_life(e.0, life.with_debt(debt));
+        let at = self.table.entries.at(e.0);
+        let life = at.life().with_debt(debt);
+        at.set_life(life);
+        let standing = Standing::of(life.class(), debt);
+        self.table.buckets.set_standing(e.0, standing);
     }
 
     /// The class idle timeout for the stateless answer of a packet like this, seconds: the longest of its
@@ -241,21 +320,30 @@ impl<K: Key> Writer<K> {
     }
 
     /// Frees an entry whose idle timeout has passed. Returns whether it did.
+    #[inline]
     pub(crate) fn free_if_expired(&self, place: PlaceNo, now: Tick) -> bool {
-        let life = self.table.entries.life(place);
-        if now.since(life.last_use()) < self.timeout(life.state()) {
-            return false;
+        let life = self.table.entries.at(place).life();
+        let idle = now.since(life.last_use());
+        // No timeout is shorter than a second, and most packets follow another within one.
+        let live = idle < Tick::PER_SECOND || idle < self.timeout(life.state());
+        if !live {
+            self.expire(place, life, now);
         }
+        !live
+    }
+
+    #[cold]
+    fn expire(&self, place: PlaceNo, life: Life, now: Tick) {
         // A flow picked up midstream may be older and idle for longer than we give it.
         if life.state() == State::Midstream {
             self.note_loss(place, now);
         }
         self.counters.expired.bump(life.class());
         self.free(place);
-        true
     }
 
     /// The idle timeout of a state, in ticks.
+    #[inline]
     pub(crate) fn timeout(&self, state: State) -> u32 {
         self.table
             .timeouts()
@@ -274,11 +362,15 @@ impl<K: Key> Writer<K> {
 
     /// Makes a place free.
     pub(crate) fn free(&self, place: PlaceNo) {
-        let bucket = place.bucket();
-        self.table.buckets.begin(bucket);
-        self.table.buckets.set_tag(place, Tag::FREE);
-        self.table.buckets.end(bucket);
+        let (bucket, buckets) = (place.bucket(), &self.table.buckets);
         let slot = self.table.slot_of(bucket);
+        let tag = buckets.tags(bucket).at(place.in_bucket());
+        buckets.begin(bucket);
+        buckets.set_tag(place, Tag::FREE);
+        buckets.end(bucket);
+        if self.table.entries.at(place).life().stray() {
+            buckets.unstray(self.table.range(slot).other(bucket, tag));
+        }
         self.table
             .set_used(slot, self.table.used(slot).saturating_sub(1));
         self.len.set(self.len.get().saturating_sub(1));
@@ -305,6 +397,30 @@ impl<K: Key> Writer<K> {
         Fill {
             used: self.table.used(slot),
             capacity: self.table.slot_capacity(),
+        }
+    }
+}
+
+/// When a packet comes, from its flow's point of view.
+fn when<K: Key>(at: &At<'_, K>, life: Life, now: Tick) -> When {
+    When {
+        age: now.low().wrapping_sub(at.birth()),
+        idle: now.since(life.last_use()),
+        packets: BOTH.map(|way| at.count(way).packets()).into_iter().sum(),
+    }
+}
+
+/// Stores what has changed of both sides: their marks, and the port that `dir` last came in by.
+fn set_sides<K: Key>(at: &At<'_, K>, sides: [Side; 2], marks: [u16; 2], dir: Dir, port: u8) {
+    for (way, side) in BOTH.into_iter().zip(sides) {
+        let next = side.with_mark(marks[way as usize]);
+        let next = if way == dir {
+            next.with_in_port(port)
+        } else {
+            next
+        };
+        if next != side {
+            at.set_side(way, next);
         }
     }
 }

@@ -7,7 +7,10 @@
 //! *Order.* A stamp is always read before the lookup that it vouches for, and stored with the pin: a route
 //! that changes in between leaves an old stamp with a new route (one lookup too many), never the reverse.
 
+mod ready;
 mod sticky;
+
+pub use ready::Ready;
 
 use crate::affinity::{Affine, affine, told};
 use crate::counters::Counters;
@@ -18,9 +21,10 @@ use crate::routed::{Routed, UNKNOWN_IDLE_S, bucket_of};
 use crate::time::Now;
 use crate::vouch::Vouch;
 use flowtable::{
-    Dir, Entry, FlowHash, GroupSecret, KeyV4, KeyV6, Observed, PinWord, Seen, SlotNo, Table,
-    TemplateWriter, Writer, flow_hash,
+    Dir, Entry, GroupSecret, KeyV4, KeyV6, Observed, PinWord, Probe, Seen, SlotNo, Table,
+    TemplateWriter, Writer,
 };
+use ready::{Burst, Flow};
 use route::{
     Answer, Chosen, FibId, GroupId, GroupRef, NhopAttrs, NhopKind, Pin, PinState, Recall, View,
 };
@@ -49,8 +53,7 @@ pub struct Hop {
 
 /// One packet's question.
 struct Query<'a, K: Routed> {
-    slot: SlotNo,
-    hash: FlowHash,
+    probe: &'a Probe,
     key: K,
     dir: Dir,
     dst: K::Addr,
@@ -58,6 +61,29 @@ struct Query<'a, K: Routed> {
     seen: &'a Seen,
     now: Now,
     counters: &'a Counters,
+}
+
+impl<'a, K: Routed> Query<'a, K> {
+    #[inline]
+    fn new(
+        flow: &'a Flow<K>,
+        role: Role,
+        seen: &'a Seen,
+        now: Now,
+        counters: &'a Counters,
+    ) -> Self {
+        let Flow { probe, key, dir } = flow;
+        Self {
+            probe,
+            key: *key,
+            dir: *dir,
+            dst: key.dst(*dir),
+            role,
+            seen,
+            now,
+            counters,
+        }
+    }
 }
 
 /// What a query needs besides the table.
@@ -74,6 +100,7 @@ pub struct Path {
     shared: Shared,
     flows4: Writer<KeyV4>,
     flows6: Writer<KeyV6>,
+    burst: Burst,
 }
 
 /// What a lookup of the route found: the group, its bucket for this flow, and the stamp read before.
@@ -104,7 +131,15 @@ impl Path {
             },
             flows4: tables.v4.writer(slots.iter().copied()),
             flows6: tables.v6.writer(slots.iter().copied()),
+            burst: Burst::default(),
         }
+    }
+
+    /// Keeps room for bursts of `most` packets, so that [`ready`](Self::ready) allocates nothing.
+    #[must_use]
+    pub fn with_bursts(mut self, most: usize) -> Self {
+        self.burst = Burst::new(most);
+        self
     }
 
     /// Asks affinity templates for the flows of sticky routes.
@@ -132,44 +167,26 @@ impl Path {
         now: Now,
         counters: &Counters,
     ) -> Outcome {
-        let Tuple {
-            addrs,
-            sport,
-            dport,
-            proto,
-        } = meta.tuple;
-        let fib = meta.fib.0;
-        match addrs {
-            Addrs::V4 { src, dst } => {
-                let (key, dir) = KeyV4::new(fib, proto, src, sport, dst, dport);
-                let hash = flow_hash(self.flows4.table().secret(), &key);
-                let query = Query {
-                    slot,
-                    hash,
-                    key,
-                    dir,
-                    dst,
-                    role: meta.role,
-                    seen,
-                    now,
-                    counters,
-                };
+        let ready = self.alone(slot, meta);
+        self.resolve_ready(&ready, meta.role, seen, now, counters)
+    }
+
+    /// As [`resolve`](Self::resolve), of a packet whose lookup [`ready`](Self::ready) has started.
+    pub fn resolve_ready(
+        &mut self,
+        ready: &Ready,
+        role: Role,
+        seen: &Seen,
+        now: Now,
+        counters: &Counters,
+    ) -> Outcome {
+        match ready {
+            Ready::V4(flow) => {
+                let query = Query::new(flow, role, seen, now, counters);
                 answer(&mut self.flows4, &self.shared, &query)
             }
-            Addrs::V6 { src, dst } => {
-                let (key, dir) = KeyV6::new(fib, proto, src, sport, dst, dport);
-                let hash = flow_hash(self.flows6.table().secret(), &key);
-                let query = Query {
-                    slot,
-                    hash,
-                    key,
-                    dir,
-                    dst,
-                    role: meta.role,
-                    seen,
-                    now,
-                    counters,
-                };
+            Ready::V6(flow) => {
+                let query = Query::new(flow, role, seen, now, counters);
                 answer(&mut self.flows6, &self.shared, &query)
             }
         }
@@ -200,6 +217,11 @@ impl Path {
     /// The hand: frees expired entries in the next few buckets. Returns how many.
     pub fn sweep(&mut self, buckets: usize, now: Now) -> usize {
         self.flows4.sweep(buckets, now.tick()) + self.flows6.sweep(buckets, now.tick())
+    }
+
+    /// The hand under load: at most so many buckets, and no faster than it must be.
+    pub fn sweep_paced(&mut self, most: usize, now: Now) -> usize {
+        self.flows4.sweep_paced(most, now.tick()) + self.flows6.sweep_paced(most, now.tick())
     }
 
     /// The other hand: says anew which entries in the next few buckets owe their flow more than the route would
@@ -250,7 +272,7 @@ pub struct FlowTables {
 }
 
 fn answer<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outcome {
-    match flows.lookup(q.slot, q.hash, &q.key, q.now.tick()) {
+    match flows.lookup_probed(q.probe, &q.key, q.now.tick()) {
         Some(entry) if q.role == Role::Quoting => quoted(flows, s, q, entry),
         Some(entry) => hit(flows, s, q, entry),
         None => miss(flows, s, q),
@@ -374,12 +396,13 @@ fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outco
         return first;
     }
     let idle = flows.idle_timeout(&q.seen.l4);
-    let new = q.seen.l4.opens() || flows.proves_new(q.slot, q.hash, idle, q.now.tick());
+    let (slot, hash) = (q.probe.slot(), q.probe.hash());
+    let new = q.seen.l4.opens() || flows.proves_new(slot, hash, idle, q.now.tick());
     let stored = if q.role == Role::Quoting {
         None
     } else {
         flows
-            .insert(q.slot, q.hash, &q.key, q.dir, q.seen, q.now.tick())
+            .insert(slot, hash, &q.key, q.dir, q.seen, q.now.tick())
             .ok()
             .inspect(|_| renew_moved(flows, s, q.now))
     };

@@ -5,6 +5,7 @@
 //! then only move: pool → packet → ring → packet → pool. Nothing here allocates per packet.
 
 use crate::parse::IpMeta;
+use flowtable::SlotNo;
 use route::PortId;
 use std::ops::{Deref, DerefMut};
 
@@ -41,6 +42,8 @@ pub struct PktBuf {
     pub v6: bool,
     /// What `ip_input` read of it; carried along while it waits, so that it is parsed once.
     pub meta: IpMeta,
+    /// The owner slot of its flow, once it was asked for.
+    pub slot: SlotNo,
     /// It began here (ICMP error, own socket): the second book counts it, not the first.
     pub origin: bool,
     /// A fragment that has been through its datagram's collector.
@@ -75,6 +78,7 @@ impl Pkt {
             cast: LinkCast::Unicast,
             v6: false,
             meta: IpMeta::default(),
+            slot: SlotNo(0),
             origin: false,
             collected: false,
             asked: None,
@@ -84,6 +88,16 @@ impl Pkt {
 }
 
 impl PktBuf {
+    /// Whether it is a piece of a datagram that must go to the datagram's collector first.
+    pub fn is_piece(&self) -> bool {
+        self.meta.fragment.is_some() && !self.collected
+    }
+
+    /// Its flow's slot and what was read of it, if it will be looked up: what begins here has been, a piece has no flow.
+    pub fn flow(&self) -> Option<(SlotNo, &IpMeta)> {
+        (!self.origin && !self.is_piece()).then_some((self.slot, &self.meta))
+    }
+
     /// The bytes of the packet.
     pub fn bytes(&self) -> &[u8] {
         &self.buf[self.start..self.end]

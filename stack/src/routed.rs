@@ -4,7 +4,6 @@ use crate::flows::pins_of;
 use crate::time::Now;
 use flowtable::{Dir, EntryView, GroupSecret, Key, KeyV4, KeyV6, bucket_hash};
 use route::{FibId, GroupId, GroupRef, Pin, Selection, View};
-use std::net::IpAddr;
 
 /// Idle timeout assumed where the class of the next packet is not known.
 pub(crate) const UNKNOWN_IDLE_S: u32 = 300;
@@ -49,10 +48,7 @@ impl Routed for KeyV4 {
         view.fib(FibId(self.fib())).lookup4(dst)
     }
     fn dst(&self, dir: Dir) -> u32 {
-        match end(self, dir.flip()) {
-            IpAddr::V4(addr) => addr.to_bits(),
-            IpAddr::V6(_) => 0,
-        }
+        Self::dst(self, dir)
     }
 }
 
@@ -65,19 +61,7 @@ impl Routed for KeyV6 {
         view.fib(FibId(self.fib())).lookup6(dst)
     }
     fn dst(&self, dir: Dir) -> u128 {
-        match end(self, dir.flip()) {
-            IpAddr::V4(_) => 0,
-            IpAddr::V6(addr) => addr.to_bits(),
-        }
-    }
-}
-
-/// The address that packets of direction `dir` come from.
-fn end<K: Key>(key: &K, dir: Dir) -> IpAddr {
-    let (a, b) = key.ends();
-    match dir {
-        Dir::Fwd => a.ip(),
-        Dir::Rev => b.ip(),
+        Self::dst(self, dir)
     }
 }
 

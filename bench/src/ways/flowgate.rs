@@ -1,6 +1,6 @@
 //! `flowgate`: the very code that the gateway runs, not a copy of it.
 //!
-//! [`stack::path::Path::resolve`] finds the flow in the thread's own slots, follows its TCP state, and checks
+//! [`stack::path::Path::ready`] looks the flows of a burst up side by side, and [`stack::path::Path::resolve_ready`] finds the flow in the thread's own slots, follows its TCP state, and checks
 //! its pin by generation, state and stamp; [`stack::link::arpresolve`] reads the neighbour's word and makes
 //! the link header. That is what `ip_forward` and `ip_output` of a worker do to know where a packet goes,
 //! with what a worker does once a burst (its quiescent point, its view of the ports) included. One routing
@@ -18,10 +18,12 @@ use stack::Now;
 use stack::counters::Counters;
 use stack::link::{Link, arpresolve};
 use stack::parse::{Addrs, IpMeta, Tuple};
-use stack::path::{Outcome, Path};
+use stack::path::{Outcome, Path, Ready};
 use stack::ports::Ports;
 use std::sync::Arc;
 
+/// The longest burst that is kept room for.
+const BURST_MAX: usize = 64;
 /// Ports that the counters tell apart.
 const PORTS: usize = 1;
 /// IPv4 flows of a gateway as it is configured out of the box; more only if the packets have more.
@@ -62,11 +64,13 @@ impl Way for Flowgate {
         let own = (0..SLOTS).filter(|slot| slot % self.threads == thread);
         let slots: Vec<SlotNo> = own.map(|slot| SlotNo(slot as u16)).collect();
         Box::new(Forwarder {
-            path: self.gateway.path(&slots),
+            path: self.gateway.path(&slots).with_bursts(BURST_MAX),
             ports: Cache::new(Arc::clone(&self.gateway.ports)),
             neigh: Arc::clone(&self.gateway.neigh),
             qsbr: self.gateway.view.qsbr().reader(thread),
             counters: Arc::new(Counters::new(PORTS)),
+            metas: Vec::with_capacity(BURST_MAX),
+            ready: Vec::with_capacity(BURST_MAX),
         })
     }
 
@@ -82,6 +86,9 @@ struct Forwarder {
     neigh: Arc<arp::View>,
     qsbr: route::Reader,
     counters: Arc<Counters>,
+    /// The burst: each packet's slot and what was read of it, and its lookup.
+    metas: Vec<(SlotNo, IpMeta)>,
+    ready: Vec<Option<Ready>>,
 }
 
 impl Worker for Forwarder {
@@ -89,17 +96,30 @@ impl Worker for Forwarder {
         self.qsbr.quiescent();
         let ports: &Ports = self.ports.load();
         let now = Now(u64::from(now) * 100);
-        for packet in packets {
+        let Self {
+            path,
+            metas,
+            ready,
+            counters,
+            neigh,
+            ..
+        } = self;
+        metas.clear();
+        metas.extend(packets.iter().map(|packet| {
             let meta = meta(packet);
+            (path.slot(&meta.tuple), meta)
+        }));
+        path.ready(metas.iter().map(|(slot, meta)| Some((*slot, meta))), ready);
+        for ((packet, (_, meta)), ready) in packets.iter_mut().zip(&*metas).zip(ready.drain(..)) {
+            let Some(ready) = ready else { continue };
             let seen = Seen {
                 l4: meta.l4,
                 bytes: u32::from(meta.len),
                 in_port: PORT.0 as u8,
             };
-            let slot = self.path.slot(&meta.tuple);
-            let outcome = self.path.resolve(slot, &meta, &seen, now, &self.counters);
+            let outcome = path.resolve_ready(&ready, meta.role, &seen, now, counters);
             let Outcome::Via(hop) = outcome else { continue };
-            let link = arpresolve(ports, &self.neigh, &hop.attrs, &meta.addrs.dst());
+            let link = arpresolve(ports, neigh, &hop.attrs, &meta.addrs.dst());
             let Link::Header(_, header) = link else {
                 continue;
             };

@@ -184,7 +184,7 @@ impl Host {
         work += self.run_sockets();
         work += self.release_held();
         work += self.send_frames();
-        self.path.sweep(4, now);
+        self.path.sweep(2, now);
         work
     }
 

@@ -10,7 +10,7 @@ use flowtable::{FlushCursor, Writer};
 use std::sync::Arc;
 
 /// Buckets visited in a burst while a flush is under way.
-const FLUSH_BUCKETS: usize = 256;
+const FLUSH_BUCKETS: usize = 86;
 
 /// A flush that this worker has not finished.
 pub(super) struct Flushing {

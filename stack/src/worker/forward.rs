@@ -5,24 +5,25 @@ use crate::fate::DropReason;
 use crate::icmp::Error;
 use crate::martian::{self, Dest};
 use crate::parse::{Role, proto};
-use crate::path::Outcome;
+use crate::path::{Outcome, Ready};
 use crate::pkt::Pkt;
 use flowtable::{L4, Seen};
 
 impl Worker {
     /// A packet has reached the worker that owns its flow, or collects its datagram.
-    pub(super) fn owner_input(&mut self, pkt: Pkt) {
+    /// `ready` is its lookup, if that has begun.
+    pub(super) fn owner_input(&mut self, pkt: Pkt, ready: Option<Ready>) {
         if pkt.origin {
             return self.originate(pkt);
         }
-        if pkt.meta.fragment.is_some() && !pkt.collected {
+        if pkt.is_piece() {
             return self.collect(pkt);
         }
-        self.ip_forward(pkt);
+        self.ip_forward(pkt, ready);
     }
 
     /// Decides what becomes of a packet, and does it.
-    pub(super) fn ip_forward(&mut self, pkt: Pkt) {
+    pub(super) fn ip_forward(&mut self, pkt: Pkt, ready: Option<Ready>) {
         let addrs = &pkt.meta.addrs;
         let one_link =
             martian::bad_dest(addrs) == Dest::LinkLocal || martian::link_local_source(addrs);
@@ -34,10 +35,11 @@ impl Worker {
             bytes: u32::from(pkt.meta.len),
             in_port: pkt.in_port.0 as u8,
         };
-        let slot = self.path.slot(&pkt.meta.tuple);
-        let outcome = self
-            .path
-            .resolve(slot, &pkt.meta, &seen, self.now, &self.counters);
+        let (path, now, counters) = (&mut self.path, self.now, &self.counters);
+        let outcome = match ready {
+            Some(ready) => path.resolve_ready(&ready, pkt.meta.role, &seen, now, counters),
+            None => path.resolve(pkt.slot, &pkt.meta, &seen, now, counters),
+        };
         match outcome {
             Outcome::Via(hop) => self.ip_output(pkt, hop),
             Outcome::Local => self.ip_local_deliver(pkt),

@@ -9,7 +9,7 @@ use crate::parse::{self, Addrs, IpMeta};
 use crate::pkt::{LinkCast, Pkt};
 use crate::ports::Layer;
 use arp::{Kind, Mac};
-use flowtable::SLOTS;
+use flowtable::{SLOTS, SlotNo};
 
 const ETHER_HDR: usize = 14;
 
@@ -125,8 +125,9 @@ impl Worker {
     }
 
     /// Hands the packet to the worker that owns its flow (or collects its datagram), or keeps it.
-    pub(super) fn hand_over(&mut self, pkt: Pkt) {
-        let owner = self.owner_of(&pkt);
+    pub(super) fn hand_over(&mut self, mut pkt: Pkt) {
+        pkt.slot = self.slot_of(&pkt);
+        let owner = self.owner_of(pkt.slot);
         if owner == self.id {
             self.own.push(pkt);
             return;
@@ -144,13 +145,19 @@ impl Worker {
         }
     }
 
-    pub(super) fn owner_of(&self, pkt: &Pkt) -> usize {
-        let slot = if pkt.meta.fragment.is_some() && !pkt.collected {
-            datagram_hash(self.fragment_seed, &pkt.meta) as usize % SLOTS
-        } else {
-            usize::from(self.path.slot(&pkt.meta.tuple).0)
-        };
-        self.slots.get(slot).map_or(self.id, |&w| usize::from(w))
+    /// The slot of a packet's flow; of a piece, that of its datagram's collector.
+    pub(super) fn slot_of(&self, pkt: &Pkt) -> SlotNo {
+        if pkt.is_piece() {
+            let slot = datagram_hash(self.fragment_seed, &pkt.meta) as usize % SLOTS;
+            return SlotNo(slot as u16);
+        }
+        self.path.slot(&pkt.meta.tuple)
+    }
+
+    /// The worker that owns a slot.
+    pub(super) fn owner_of(&self, slot: SlotNo) -> usize {
+        let owner = self.slots.get(usize::from(slot.0));
+        owner.map_or(self.id, |&w| usize::from(w))
     }
 }
 

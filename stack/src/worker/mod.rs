@@ -22,7 +22,7 @@ use crate::icmp::{Limits, Rate};
 use crate::io::wake::Waker;
 use crate::io::{Queue, Tx};
 use crate::links::WorkerLinks;
-use crate::path::Path;
+use crate::path::{Path, Ready};
 use crate::pkt::{Pkt, Pool};
 use crate::ports::Ports;
 use crate::time::Now;
@@ -36,17 +36,17 @@ use wait::{Waiting, ask_limits};
 /// Packets taken from one queue in one burst.
 pub const BURST: usize = 32;
 
-/// Buckets that the hand visits in a burst, and when idle.
-const SWEEP_BUSY: usize = 8;
-const SWEEP_IDLE: usize = 1024;
+/// Buckets that the hand visits in a burst at most, and when idle.
+const SWEEP_BUSY: usize = 2;
+const SWEEP_IDLE: usize = 342;
 
 /// Bursts between two buckets whose flows the other hand visits, and while there are affinity templates.
-const VISIT_BURSTS: u32 = 32;
-const VISIT_BURSTS_STICKY: u32 = 8;
+const VISIT_BURSTS: u32 = 96;
+const VISIT_BURSTS_STICKY: u32 = 24;
 
 /// Buckets that it visits when idle, and while there are affinity templates.
-const VISIT_IDLE: usize = 8;
-const VISIT_IDLE_STICKY: usize = 256;
+const VISIT_IDLE: usize = 3;
+const VISIT_IDLE_STICKY: usize = 86;
 
 /// How often an idle worker with entries sweeps, ms.
 const IDLE_SWEEP_MS: u64 = 100;
@@ -131,6 +131,8 @@ pub struct Worker {
     rung: Vec<bool>,
     rx: Vec<Pkt>,
     own: Vec<Pkt>,
+    /// The lookups of `own`.
+    ready: Vec<Option<Ready>>,
     pieces: Vec<Pkt>,
     evicted: Vec<Pkt>,
     txq: Vec<(PortId, Pkt)>,
@@ -143,9 +145,11 @@ impl Worker {
         let burst_ports = Arc::clone(ports.load());
         let wakers = parts.wakers.len();
         let asks = ask_limits(parts.new_neighbours, burst_ports.0.len(), parts.seed);
+        // A burst of our own, or one from every other worker.
+        let own_max = BURST * parts.links.from.len().max(4);
         Self {
             id: parts.id,
-            path: parts.path,
+            path: parts.path.with_bursts(own_max),
             neigh: parts.neigh,
             slots: parts.slots,
             links: parts.links,
@@ -168,7 +172,8 @@ impl Worker {
             visit_in: VISIT_BURSTS,
             rung: vec![false; wakers],
             rx: Vec::with_capacity(BURST * 2),
-            own: Vec::with_capacity(BURST * 4),
+            own: Vec::with_capacity(own_max),
+            ready: Vec::with_capacity(own_max),
             // The collector can let everything go at once; fragmenting a packet makes fewer pieces.
             pieces: Vec::with_capacity(parts.pieces_max),
             evicted: Vec::with_capacity(parts.pieces_max),
@@ -201,7 +206,7 @@ impl Worker {
             self.flush_tx(queues);
         }
         if work > 0 {
-            self.path.sweep(SWEEP_BUSY, now);
+            self.path.sweep_paced(SWEEP_BUSY, now);
             self.visit(now);
         }
         self.ring();
@@ -266,10 +271,14 @@ impl Worker {
 
     fn process_own(&mut self) {
         let mut own = std::mem::take(&mut self.own);
-        for pkt in own.drain(..) {
-            self.owner_input(pkt);
+        let mut ready = std::mem::take(&mut self.ready);
+        self.path
+            .ready(own.iter().map(|pkt| pkt.flow()), &mut ready);
+        for (pkt, ready) in own.drain(..).zip(ready.drain(..)) {
+            self.owner_input(pkt, ready);
         }
         self.own = own;
+        self.ready = ready;
     }
 
     fn rx_port(&mut self, port: usize, queues: &mut [Box<dyn Queue>]) -> usize {

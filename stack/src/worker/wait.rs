@@ -214,7 +214,7 @@ impl Worker {
         self.release_unknown(&mut ready);
         for pkt in ready.drain(..) {
             self.count_released(&pkt);
-            self.owner_input(pkt);
+            self.owner_input(pkt, None);
         }
         self.waiting.ready = ready;
         self.release_pieces();
@@ -291,8 +291,9 @@ impl Worker {
     fn pass_pieces(&mut self, ready: &mut Vec<Pkt>) {
         for mut pkt in ready.drain(..) {
             pkt.collected = true;
-            if self.owner_of(&pkt) == self.id {
-                self.ip_forward(pkt);
+            pkt.slot = self.slot_of(&pkt);
+            if self.owner_of(pkt.slot) == self.id {
+                self.ip_forward(pkt, None);
             } else {
                 self.hand_over(pkt);
             }

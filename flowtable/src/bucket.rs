@@ -31,7 +31,7 @@
 //! the version alone.
 
 use crate::hash::FlowHash;
-use crate::machine::{Pages, equal_lanes};
+use crate::machine::{Pages, Touched, equal_lanes};
 use crate::memory::Words;
 use crate::state::Class;
 use crate::sync::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence};
@@ -242,7 +242,7 @@ impl Classes {
         self.0 >> STRAYS_SHIFT != 0
     }
 
-    fn strays(self) -> u64 {
+    pub(crate) fn strays(self) -> u64 {
         self.0 >> STRAYS_SHIFT
     }
 
@@ -270,8 +270,8 @@ pub(crate) struct Buckets(Words);
 
 impl Buckets {
     /// `buckets` empty buckets that have all lost pins at `start`: nothing is known of the time before.
-    pub(crate) fn new(buckets: usize, start: Tick) -> Self {
-        let all = Self(Words::new(buckets * BUCKET_WORDS));
+    pub(crate) fn new(buckets: usize, start: Tick, touched: Touched<'_>) -> Self {
+        let all = Self(Words::new(buckets * BUCKET_WORDS, touched));
         (0..buckets).for_each(|b| all.set_loss(BucketNo(b), start));
         all
     }
@@ -459,7 +459,7 @@ mod tests {
 
     #[test]
     fn tags_versions_and_losses_do_not_disturb_each_other() {
-        let buckets = Buckets::new(2, Tick(42));
+        let buckets = Buckets::new(2, Tick(42), &|_| {});
         let (b, other) = (BucketNo(1), BucketNo(0));
         let before = buckets.version(b).unwrap();
         buckets.set_loss(b, Tick(u32::MAX));
@@ -483,7 +483,7 @@ mod tests {
     #[test]
     fn standings_and_strays_do_not_disturb_each_other() {
         let mut rng = fastrand::Rng::with_seed(8);
-        let buckets = Buckets::new(1, Tick(1));
+        let buckets = Buckets::new(1, Tick(1), &|_| {});
         let bucket = BucketNo(0);
         let (mut all, mut strays) = ([Standing::Probation; PLACES], 0_u64);
         for _ in 0..20_000 {
@@ -514,7 +514,7 @@ mod tests {
 
     #[test]
     fn too_many_strays_are_strays_for_ever() {
-        let buckets = Buckets::new(1, Tick(1));
+        let buckets = Buckets::new(1, Tick(1), &|_| {});
         (0..=STRAYS_MAX).for_each(|_| buckets.stray(BucketNo(0)));
         (0..=STRAYS_MAX).for_each(|_| buckets.unstray(BucketNo(0)));
         assert!(buckets.classes(BucketNo(0)).has_strays());

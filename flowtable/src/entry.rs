@@ -36,7 +36,7 @@
 
 use crate::bucket::PlaceNo;
 use crate::key::{BOTH, Dir, KEY_MASK, Key};
-use crate::machine::Pages;
+use crate::machine::{Pages, Touched};
 use crate::memory::{LINE_WORDS, Words};
 use crate::pin::PinWord;
 use crate::state::{Class, State};
@@ -286,9 +286,9 @@ pub(crate) struct Entries<K> {
 }
 
 impl<K: Key> Entries<K> {
-    pub(crate) fn new(entries: usize) -> Self {
+    pub(crate) fn new(entries: usize, touched: Touched<'_>) -> Self {
         Self {
-            words: Words::new(entries * K::ENTRY_WORDS),
+            words: Words::new(entries * K::ENTRY_WORDS, touched),
             key: PhantomData,
         }
     }

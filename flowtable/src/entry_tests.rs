@@ -55,7 +55,7 @@ fn every_field_comes_back_and_disturbs_no_other() {
 #[test]
 fn an_entry_keeps_its_words_apart_from_its_neighbours() {
     fn check<K: Key>(keys: [K; 3]) {
-        let entries = Entries::new(3);
+        let entries = Entries::new(3, &|_| {});
         let track = Track::blank(State::UdpOneWay, Dir::Fwd);
         for (i, key) in keys.iter().enumerate() {
             entries

@@ -66,7 +66,7 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new(buckets: usize) -> Self {
-        let table = Table::with_geometry(1, buckets, SECRET, START);
+        let table = Table::with_geometry(1, buckets, SECRET, (START, &|_| {}));
         let writer = table.writer([SLOT].into_iter());
         Self { table, writer }
     }

@@ -49,13 +49,13 @@ pub use hash::{
     flow_hashes, owner_slot4, owner_slot6,
 };
 pub use key::{Dir, Key, KeyV4, KeyV6};
-pub use machine::Pages;
+pub use machine::{Pages, Touched};
 pub use pin::PinWord;
 pub use room::Refused;
 pub use state::{Class, L4, Observed, Seen, State};
 pub use stats::Stats;
 pub use sweep::FlushCursor;
-pub use table::Table;
+pub use table::{Shape, Table};
 pub use template::{Client, TemplateStats, TemplateView, TemplateWriter, Templates, Term};
 pub use time::Tick;
 pub use timeouts::Timeouts;

@@ -20,7 +20,7 @@ const UDP: Seen = Seen {
 
 /// A table of two buckets and a flow in it whose two candidates differ, pinned to (5, 5).
 fn one_flow() -> (Arc<Table<KeyV4>>, Writer<KeyV4>, KeyV4, FlowHash, Entry) {
-    let table = Table::with_geometry(1, 2, TableSecret([7; 16]), Tick(1));
+    let table = Table::with_geometry(1, 2, TableSecret([7; 16]), (Tick(1), &|_| {}));
     let mut writer = table.writer([SLOT].into_iter());
     let (key, hash) = (0..)
         .map(|n| KeyV4::new(0, 17, n, 1, 1 << 31, 2).0)

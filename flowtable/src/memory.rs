@@ -4,7 +4,7 @@
 //! line with anyone else; that is how two slots' sub-tables stay apart. Indexing is checked, and every
 //! index is made from a masked or reduced hash, so no packet can reach the check's panic.
 
-use crate::machine::{Pages, Region, prefetch};
+use crate::machine::{Pages, Region, Touched, prefetch};
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 
 /// Words in a cache line.
@@ -15,8 +15,8 @@ pub(crate) struct Words(Region);
 
 impl Words {
     /// Maps `words` (rounded up to whole lines) and touches every page of them.
-    pub(crate) fn new(words: usize) -> Self {
-        Self(Region::new(words.next_multiple_of(LINE_WORDS)))
+    pub(crate) fn new(words: usize, touched: Touched<'_>) -> Self {
+        Self(Region::new(words.next_multiple_of(LINE_WORDS), touched))
     }
 
     /// On what pages they are.

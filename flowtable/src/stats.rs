@@ -45,6 +45,7 @@ impl ByClass {
 pub(crate) struct Counters {
     pub(crate) hits: Tally,
     pub(crate) misses: Tally,
+    pub(crate) missed_expired: Tally,
     pub(crate) inserts: Tally,
     pub(crate) refused: Tally,
     pub(crate) displaced: Tally,
@@ -64,6 +65,7 @@ impl Counters {
         Self {
             hits: Tally::new(),
             misses: Tally::new(),
+            missed_expired: Tally::new(),
             inserts: Tally::new(),
             refused: Tally::new(),
             displaced: Tally::new(),
@@ -97,6 +99,8 @@ pub struct Stats {
     pub hits: u64,
     /// Lookups that did not.
     pub misses: u64,
+    /// Of these: the flow had an entry, whose idle timeout had passed.
+    pub missed_expired: u64,
     /// Entries made.
     pub inserts: u64,
     /// Flows that found no room.
@@ -122,6 +126,7 @@ impl Stats {
         [
             ("hits", self.hits),
             ("misses", self.misses),
+            ("misses_expired", self.missed_expired),
             ("inserts", self.inserts),
             ("refused", self.refused),
             ("displaced", self.displaced),
@@ -143,6 +148,7 @@ impl Stats {
         self.high_water += counters.high_water.get();
         self.hits += counters.hits.get();
         self.misses += counters.misses.get();
+        self.missed_expired += counters.missed_expired.get();
         self.inserts += counters.inserts.get();
         self.refused += counters.refused.get();
         self.displaced += counters.displaced.get();

@@ -9,7 +9,7 @@ use crate::bucket::{self, BUCKET_WORDS, BucketNo, Buckets, PLACES, PlaceNo, Rang
 use crate::entry::Entries;
 use crate::hash::{FlowHash, OwnerHash, SLOTS, SlotNo, TableSecret};
 use crate::key::Key;
-use crate::machine::Pages;
+use crate::machine::{Pages, Touched};
 use crate::stats::{Counters, Stats};
 use crate::sync::wait_a_moment;
 use crate::sync::{AtomicBool, AtomicU32, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release};
@@ -25,6 +25,16 @@ struct Slot {
     claimed: AtomicBool,
     /// Live entries; written by the slot's writer.
     used: AtomicU32,
+}
+
+/// How a table's entries lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// How many buckets have so many entries: none, one, and so on to full.
+    pub buckets: [u64; PLACES + 1],
+    /// Flows in their second bucket: a lookup reads two lines of tags for each, and for flows of their first bucket that
+    /// are nowhere.
+    pub strays: u64,
 }
 
 /// A flow table of one address family.
@@ -60,8 +70,19 @@ impl<K: Key> Table<K> {
     /// A table of at least `capacity` entries in all (rounded up to whole buckets in every slot: a multiple of
     /// [`ROUND`](Self::ROUND)), empty at `start`. Its memory is mapped and touched here.
     pub fn new(capacity: usize, secret: TableSecret, start: Tick) -> Arc<Self> {
+        Self::new_touched(capacity, secret, start, &|_| {})
+    }
+
+    /// As [`new`](Self::new), telling how many bytes more were touched, of [`bytes`](Self::bytes) in all. Large tables
+    /// take some tenths of a second a gigabyte; several threads touch them.
+    pub fn new_touched(
+        capacity: usize,
+        secret: TableSecret,
+        start: Tick,
+        touched: Touched<'_>,
+    ) -> Arc<Self> {
         let buckets = capacity.div_ceil(Self::ROUND).max(1);
-        Self::with_geometry(SLOTS, buckets, secret, start)
+        Self::with_geometry(SLOTS, buckets, secret, (start, touched))
     }
 
     /// A table of any shape.
@@ -69,7 +90,7 @@ impl<K: Key> Table<K> {
         slots: usize,
         slot_buckets: usize,
         secret: TableSecret,
-        start: Tick,
+        (start, touched): (Tick, Touched<'_>),
     ) -> Arc<Self> {
         let slot = || {
             CachePadded::new(Slot {
@@ -84,8 +105,8 @@ impl<K: Key> Table<K> {
             slot_buckets,
             slots: (0..slots).map(|_| slot()).collect(),
             counters: Mutex::default(),
-            buckets: Buckets::new(slots * slot_buckets, start),
-            entries: Entries::new(slots * slot_buckets * PLACES),
+            buckets: Buckets::new(slots * slot_buckets, start, touched),
+            entries: Entries::new(slots * slot_buckets * PLACES, touched),
         })
     }
 
@@ -187,6 +208,17 @@ impl<K: Key> Table<K> {
         let all = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().for_each(|counters| stats.add(counters));
         stats
+    }
+
+    /// How its entries lie, looked up bucket by bucket while writers go on: not of one moment.
+    pub fn shape(&self) -> Shape {
+        let mut shape = Shape::default();
+        for bucket in (0..self.bucket_count()).map(BucketNo) {
+            let used = self.buckets.tags(bucket).used().count();
+            shape.buckets[used] += 1;
+            shape.strays += self.buckets.classes(bucket).strays();
+        }
+        shape
     }
 
     /// What each writer there has been counts.

@@ -68,6 +68,34 @@ fn a_listing_gives_every_entry_once_with_its_slot() {
 }
 
 #[test]
+fn the_shape_says_how_full_buckets_are_and_who_is_astray() {
+    let mut rig = Rig::new(40);
+    let fitted = rig.fill(0, crate::Class::TwoWay, START) as u64;
+    let shape = rig.table.shape();
+    assert_eq!(shape.buckets.iter().sum::<u64>(), 40);
+    let entries = shape.buckets.iter().enumerate();
+    assert_eq!(
+        entries.map(|(used, n)| used as u64 * n).sum::<u64>(),
+        fitted
+    );
+    let home = |n: &u32| {
+        let entry = rig.lookup(*n, START).expect("it fitted");
+        entry.0.bucket() == rig.table.range(SLOT).first(rig.hash(*n))
+    };
+    let away = (0..fitted as u32).filter(|n| !home(n)).count() as u64;
+    assert!(away > 0);
+    assert_eq!(shape.strays, away);
+    // All strays are forgotten with their entries.
+    while !rig.writer.is_empty() {
+        rig.writer.sweep(40, crate::fixture::at(1000));
+    }
+    assert_eq!(
+        (rig.table.shape().strays, rig.table.shape().buckets[0]),
+        (0, 40)
+    );
+}
+
+#[test]
 fn every_counter_has_a_name_of_its_own() {
     let rig = Rig::new(2);
     let names: HashSet<_> = rig.table.stats().named().map(|(name, _)| name).collect();

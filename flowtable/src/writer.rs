@@ -171,14 +171,17 @@ impl<K: Key> Writer<K> {
 
     #[inline]
     fn found(&self, place: Option<PlaceNo>, now: Tick) -> Option<Entry> {
-        let live = place.filter(|place| !self.free_if_expired(*place, now));
-        if live.is_some() {
-            &self.counters.hits
-        } else {
-            &self.counters.misses
+        let Some(place) = place else {
+            self.counters.misses.bump();
+            return None;
+        };
+        if self.free_if_expired(place, now) {
+            self.counters.misses.bump();
+            self.counters.missed_expired.bump();
+            return None;
         }
-        .bump();
-        live.map(Entry)
+        self.counters.hits.bump();
+        Some(Entry(place))
     }
 
     /// Counts a packet of a flow and moves the flow's state, class and last use on. To be called for each

@@ -194,6 +194,10 @@ counters! {
     pinned;
     /// Pins that were looked up again because a stamp had changed, and kept.
     revalidated;
+    /// Pins whose next hop is no more: they miss by their generation.
+    stale_generation;
+    /// Pins whose stamp had changed, kept or not: they miss by their stamp.
+    stale_stamp;
     /// ICMP error messages sent.
     icmp_sent;
     /// ICMP error messages not sent because of the rate limit.

@@ -17,7 +17,7 @@ use crate::ports::Ports;
 use crate::time::Now;
 use crate::worker::{self, NeighUse, SlotMap, Worker, even_slots};
 use arc_swap::ArcSwap;
-use flowtable::{GroupSecret, SLOTS, SlotNo, State, Table, TableSecret, Templates};
+use flowtable::{GroupSecret, SLOTS, SlotNo, State, TableSecret, Templates};
 use std::sync::Arc;
 use std::sync::mpsc;
 
@@ -31,6 +31,8 @@ pub struct Setup {
     pub flows_v4: usize,
     /// IPv6 flows in all.
     pub flows_v6: usize,
+    /// The tables of these, made before; left out, they are made here.
+    pub tables: Option<FlowTables>,
     /// Affinity templates: client networks of sticky routes.
     pub templates: usize,
     /// Limits of the route tables; the number of readers is set here.
@@ -66,6 +68,7 @@ impl Default for Setup {
             ports: Ports::default(),
             flows_v4: 262_144,
             flows_v6: 131_072,
+            tables: None,
             templates: 65_536,
             route: route::Config::default(),
             neigh: arp::Config::default(),
@@ -140,10 +143,10 @@ const PIECE_KEEP_MS: u64 = 30_000;
 
 /// Builds a gateway.
 pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, ControlError> {
-    let tables = FlowTables {
-        v4: Table::new(setup.flows_v4, setup.table_secret, now.tick()),
-        v6: Table::new(setup.flows_v6, setup.table_secret, now.tick()),
-    };
+    let tables = setup.tables.clone().unwrap_or_else(|| {
+        let (v4, v6) = (setup.flows_v4, setup.flows_v6);
+        FlowTables::new(v4, v6, setup.table_secret, now, &|_| {})
+    });
     let templates = Templates::new(setup.templates, setup.table_secret);
     let readers = setup.workers + 1;
     let (routes, view) = route::new(route::Config {
@@ -157,10 +160,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
     });
     let neigh_limit = setup.neigh.limit;
     let (neighbours, neigh) = arp::new(setup.neigh.clone(), setup.seed);
-    let host_tables = FlowTables {
-        v4: Table::new(HOST_FLOWS, setup.table_secret, now.tick()),
-        v6: Table::new(HOST_FLOWS, setup.table_secret, now.tick()),
-    };
+    let host_tables = FlowTables::new(HOST_FLOWS, HOST_FLOWS, setup.table_secret, now, &|_| {});
     let slots = even_slots(setup.workers);
     let published = Arc::new(ArcSwap::from_pointee(setup.ports.clone()));
     let (worker_links, host_links, mailboxes) = connect(setup.workers, setup.depths);

@@ -21,10 +21,10 @@ use crate::routed::{Routed, UNKNOWN_IDLE_S, bucket_of};
 use crate::time::Now;
 use crate::vouch::Vouch;
 use flowtable::{
-    Dir, Entry, GroupSecret, KeyV4, KeyV6, Observed, PinWord, Probe, Seen, SlotNo, Table,
-    TemplateWriter, Writer,
+    Dir, Entry, GroupSecret, KeyV4, KeyV6, Observed, Pages, PinWord, Probe, Seen, SlotNo, Table,
+    TableSecret, TemplateWriter, Touched, Writer,
 };
-use ready::{Burst, Flow};
+use ready::{Burst, Flow, Named, name};
 use route::{
     Answer, Chosen, FibId, GroupId, GroupRef, NhopAttrs, NhopKind, Pin, PinState, Recall, View,
 };
@@ -51,10 +51,19 @@ pub struct Hop {
     pub attrs: NhopAttrs,
 }
 
+/// What a packet is asked about, besides its flow.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    role: Role,
+    seen: &'a Seen,
+    now: Now,
+    counters: &'a Counters,
+}
+
 /// One packet's question.
 struct Query<'a, K: Routed> {
     probe: &'a Probe,
-    key: K,
+    key: &'a K,
     dir: Dir,
     dst: K::Addr,
     role: Role,
@@ -65,17 +74,17 @@ struct Query<'a, K: Routed> {
 
 impl<'a, K: Routed> Query<'a, K> {
     #[inline]
-    fn new(
-        flow: &'a Flow<K>,
-        role: Role,
-        seen: &'a Seen,
-        now: Now,
-        counters: &'a Counters,
-    ) -> Self {
+    fn new(flow: &'a Flow<K>, asked: Asked<'a>) -> Self {
         let Flow { probe, key, dir } = flow;
+        let Asked {
+            role,
+            seen,
+            now,
+            counters,
+        } = asked;
         Self {
             probe,
-            key: *key,
+            key,
             dir: *dir,
             dst: key.dst(*dir),
             role,
@@ -131,7 +140,7 @@ impl Path {
             },
             flows4: tables.v4.writer(slots.iter().copied()),
             flows6: tables.v6.writer(slots.iter().copied()),
-            burst: Burst::default(),
+            burst: Burst::new(0),
         }
     }
 
@@ -167,28 +176,55 @@ impl Path {
         now: Now,
         counters: &Counters,
     ) -> Outcome {
-        let ready = self.alone(slot, meta);
-        self.resolve_ready(&ready, meta.role, seen, now, counters)
+        let asked = Asked {
+            role: meta.role,
+            seen,
+            now,
+            counters,
+        };
+        match name(meta) {
+            Named::V4((key, dir)) => {
+                let probe = self.flows4.probe(slot, self.flows4.hash(&key));
+                let flow = Flow { key, dir, probe };
+                answer(&mut self.flows4, &self.shared, &Query::new(&flow, asked))
+            }
+            Named::V6((key, dir)) => {
+                let probe = self.flows6.probe(slot, self.flows6.hash(&key));
+                let flow = Flow { key, dir, probe };
+                answer(&mut self.flows6, &self.shared, &Query::new(&flow, asked))
+            }
+        }
     }
 
-    /// As [`resolve`](Self::resolve), of a packet whose lookup [`ready`](Self::ready) has started.
+    /// As [`resolve`](Self::resolve), of a packet of the burst whose lookups [`ready`](Self::ready) has started. `None`
+    /// if it is not one.
+    #[inline]
     pub fn resolve_ready(
         &mut self,
-        ready: &Ready,
+        ready: Ready,
         role: Role,
         seen: &Seen,
         now: Now,
         counters: &Counters,
-    ) -> Outcome {
+    ) -> Option<Outcome> {
+        let asked = Asked {
+            role,
+            seen,
+            now,
+            counters,
+        };
         match ready {
-            Ready::V4(flow) => {
-                let query = Query::new(flow, role, seen, now, counters);
-                answer(&mut self.flows4, &self.shared, &query)
+            Ready::V4(which) => {
+                let flow = self.burst.v4.get(which)?;
+                let query = Query::new(&flow, asked);
+                Some(answer(&mut self.flows4, &self.shared, &query))
             }
-            Ready::V6(flow) => {
-                let query = Query::new(flow, role, seen, now, counters);
-                answer(&mut self.flows6, &self.shared, &query)
+            Ready::V6(which) => {
+                let flow = self.burst.v6.get(which)?;
+                let query = Query::new(&flow, asked);
+                Some(answer(&mut self.flows6, &self.shared, &query))
             }
+            Ready::Not => None,
         }
     }
 
@@ -271,8 +307,29 @@ pub struct FlowTables {
     pub v6: Arc<Table<KeyV6>>,
 }
 
+impl FlowTables {
+    /// Empty tables of at least so many entries; their memory is touched here, by several threads if there is much of it.
+    pub fn new(v4: usize, v6: usize, secret: TableSecret, now: Now, touched: Touched<'_>) -> Self {
+        Self {
+            v4: Table::new_touched(v4, secret, now.tick(), touched),
+            v6: Table::new_touched(v6, secret, now.tick(), touched),
+        }
+    }
+
+    /// Bytes that such tables take.
+    pub const fn bytes(v4: usize, v6: usize) -> u64 {
+        Table::<KeyV4>::bytes(v4) as u64 + Table::<KeyV6>::bytes(v6) as u64
+    }
+
+    /// On what pages they are.
+    pub fn pages(&self) -> Pages {
+        self.v4.pages().plus(self.v6.pages())
+    }
+}
+
+#[inline]
 fn answer<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outcome {
-    match flows.lookup_probed(q.probe, &q.key, q.now.tick()) {
+    match flows.lookup_probed(q.probe, q.key, q.now.tick()) {
         Some(entry) if q.role == Role::Quoting => quoted(flows, s, q, entry),
         Some(entry) => hit(flows, s, q, entry),
         None => miss(flows, s, q),
@@ -280,6 +337,7 @@ fn answer<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Out
 }
 
 /// Steps 1 to 4 of design section 4.
+#[inline]
 fn hit<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>, entry: Entry) -> Outcome {
     let observed = flows.observe(entry, q.dir, q.seen, q.now.tick());
     let pin = Pin::from_raw(flows.pin(entry, q.dir).0);
@@ -290,7 +348,10 @@ fn hit<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>, entry: En
         return rechoose(flows, s, q, entry, Some(MoveReason::Reopened));
     }
     match s.view.judge(pin) {
-        PinState::Gone => rechoose(flows, s, q, entry, Some(MoveReason::Policy)),
+        PinState::Gone => {
+            q.counters.stale_generation.bump();
+            rechoose(flows, s, q, entry, Some(MoveReason::Policy))
+        }
         PinState::Dead => rechoose(flows, s, q, entry, Some(MoveReason::Dead)),
         PinState::Drained => rechoose(flows, s, q, entry, Some(MoveReason::Deadline)),
         PinState::Live => {
@@ -305,6 +366,7 @@ fn hit<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>, entry: En
 }
 
 /// The stamp differs: the route is looked up again, and the pin kept if its group still has the member.
+#[inline(never)]
 fn revalidate<K: Routed>(
     flows: &mut Writer<K>,
     s: &Shared,
@@ -312,6 +374,7 @@ fn revalidate<K: Routed>(
     entry: Entry,
     pin: Pin,
 ) -> Outcome {
+    q.counters.stale_stamp.bump();
     let stamp = q.key.stamp(&s.view, q.dst);
     let Some(id) = q.key.lookup(&s.view, q.dst) else {
         return Outcome::Unroutable(DropReason::NoRoute);
@@ -320,7 +383,7 @@ fn revalidate<K: Routed>(
     if !group.has_member(pin) {
         return rechoose(flows, s, q, entry, Some(why_left(&group, pin)));
     }
-    let bucket = bucket_of(&group, &s.secret, &q.key, q.dir);
+    let bucket = bucket_of(&group, &s.secret, q.key, q.dir);
     let stands_in = Vouch::from_word(flows.stamp(entry, q.dir)).stands_in();
     let recall = stands_in.then(|| group.recall(bucket, pin));
     if recall == Some(Recall::Return) {
@@ -348,6 +411,7 @@ fn why_left(group: &GroupRef<'_>, pin: Pin) -> MoveReason {
 /// An entry exists, and its pin in this direction must be chosen (again): what its client's template says, else the
 /// bucket's owner.
 /// With no member alive, or a route that forwards nothing, the old pin stays as it is.
+#[inline(never)]
 fn rechoose<K: Routed>(
     flows: &mut Writer<K>,
     s: &Shared,
@@ -382,6 +446,7 @@ fn rechoose<K: Routed>(
 }
 
 /// No entry: the route decides, and the flow is pinned if there is room (design section 4, *no pin, no break*).
+#[inline(never)]
 fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outcome {
     let choice = match choose(s, q) {
         Ok(choice) => choice,
@@ -402,7 +467,7 @@ fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outco
         None
     } else {
         flows
-            .insert(slot, hash, &q.key, q.dir, q.seen, q.now.tick())
+            .insert(slot, hash, q.key, q.dir, q.seen, q.now.tick())
             .ok()
             .inspect(|_| renew_moved(flows, s, q.now))
     };
@@ -450,6 +515,7 @@ fn unpinned<K: Routed>(s: &Shared, q: &Query<'_, K>, choice: &Choice<'_>, idle: 
 
 /// An ICMP error about a flow we know: it goes where the flow's own packets of that direction go, and leaves
 /// no trace in the entry.
+#[inline(never)]
 fn quoted<K: Routed>(flows: &Writer<K>, s: &Shared, q: &Query<'_, K>, entry: Entry) -> Outcome {
     let pin = Pin::from_raw(flows.pin(entry, q.dir).0);
     let live = pin != Pin::NONE && s.view.judge(pin) == PinState::Live;
@@ -476,13 +542,13 @@ fn choose<'v, K: Routed>(s: &'v Shared, q: &Query<'_, K>) -> Result<Choice<'v>, 
     let stamp = q.key.stamp(&s.view, q.dst);
     let id = q.key.lookup(&s.view, q.dst).ok_or(DropReason::NoRoute)?;
     let group = s.view.group(id);
-    let bucket = bucket_of(&group, &s.secret, &q.key, q.dir);
+    let bucket = bucket_of(&group, &s.secret, q.key, q.dir);
     Ok(Choice {
         id,
         group,
         bucket,
         stamp,
-        affine: affine(&group, &q.key, q.dir),
+        affine: affine(&group, q.key, q.dir),
     })
 }
 
@@ -510,6 +576,7 @@ fn store<K: Routed>(
 }
 
 /// What a next hop means for a packet.
+#[inline]
 fn via(s: &Shared, pin: Pin) -> Outcome {
     let attrs = s.view.attrs(pin.idx());
     match attrs.kind {

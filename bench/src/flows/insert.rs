@@ -99,13 +99,9 @@ fn insert<const N: usize>(
     for burst in packets.as_chunks::<N>().0 {
         let queries = stages(writer, burst, TCP);
         for (query, packet) in queries.iter().zip(burst) {
-            let Query {
-                slot,
-                hash,
-                key,
-                dir,
-            } = query;
-            let Ok(entry) = writer.insert(*slot, *hash, key, *dir, &syn, now) else {
+            let Query { probe, key, dir } = query;
+            let (slot, hash) = (probe.slot(), probe.hash());
+            let Ok(entry) = writer.insert(slot, hash, key, *dir, &syn, now) else {
                 continue;
             };
             let (pin, stamp) = truth.pin(packet);
@@ -149,7 +145,7 @@ const ROUNDS: [usize; 2] = [2, 4];
 
 fn remove(writer: &mut Writer<KeyV4>, flow: u32) {
     let query = Query::of(writer, &Packet::of(flow), TCP);
-    if let Some(entry) = writer.lookup(query.slot, query.hash, &query.key, START) {
+    if let Some(entry) = writer.lookup_probed(&query.probe, &query.key, START) {
         writer.remove(entry);
     }
 }

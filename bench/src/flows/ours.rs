@@ -1,7 +1,9 @@
 //! Flowgate's table, used as a worker does: whole bursts, stage by stage.
 
 use super::world::{DATA, Packet, Query, SECRET, START, TCP, Truth, segment};
-use flowtable::{Entry, KeyV4, L4, SLOTS, Seen, SlotNo, Table, Tick, Writer};
+use flowtable::{
+    Dir, Entry, FlowHash, KeyV4, L4, SLOTS, Seen, SlotNo, Table, Tick, Writer, flow_hashes,
+};
 use std::sync::Arc;
 
 /// Connections for each place of the table, at most: how full it is meant to be.
@@ -27,7 +29,14 @@ pub(super) fn establish(writer: &mut Writer<KeyV4>, flow: u32, truth: &Truth, no
     let query = Query::of(writer, &packet, TCP);
     let (there, back) = (query.dir, query.dir.flip());
     let syn = segment(L4::SYN);
-    let Ok(entry) = writer.insert(query.slot, query.hash, &query.key, there, &syn, now) else {
+    let Ok(entry) = writer.insert(
+        query.probe.slot(),
+        query.probe.hash(),
+        &query.key,
+        there,
+        &syn,
+        now,
+    ) else {
         return false;
     };
     let _ = writer.observe(entry, back, &segment(L4::SYN | L4::ACK), now);
@@ -60,11 +69,16 @@ pub(super) fn stages<const N: usize>(
     packets: &[Packet; N],
     proto: u8,
 ) -> [Query; N] {
-    let queries: [Query; N] = std::array::from_fn(|i| Query::of(writer, &packets[i], proto));
-    if N > 1 {
-        for query in &queries {
-            writer.prefetch(query.slot, query.hash);
-        }
+    if N == 1 {
+        return std::array::from_fn(|i| Query::of(writer, &packets[i], proto));
+    }
+    let named: [(KeyV4, Dir); N] = std::array::from_fn(|i| packets[i].key(proto));
+    let mut hashes = [FlowHash(0); N];
+    flow_hashes(&SECRET, &named.map(|(key, _)| key), &mut hashes);
+    let mut queries: [Query; N] =
+        std::array::from_fn(|i| Query::hashed(writer, &packets[i], proto, named[i], hashes[i]));
+    for query in &mut queries {
+        writer.peek(&mut query.probe);
     }
     queries
 }
@@ -77,7 +91,7 @@ pub(super) fn touch(
     seen: &Seen,
     now: Tick,
 ) -> Option<Entry> {
-    let entry = writer.lookup(query.slot, query.hash, &query.key, now)?;
+    let entry = writer.lookup_probed(&query.probe, &query.key, now)?;
     let _ = writer.observe(entry, query.dir, seen, now);
     Some(entry)
 }

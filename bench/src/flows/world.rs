@@ -1,7 +1,7 @@
 //! Flows by number, and what they are pinned to.
 
 use flowtable::{
-    Dir, FlowHash, KeyV4, L4, PinWord, Seen, SlotNo, TableSecret, Tick, Writer, flow_hash,
+    Dir, FlowHash, KeyV4, L4, PinWord, Probe, Seen, TableSecret, Tick, Writer, flow_hash,
 };
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -131,11 +131,10 @@ impl Truth {
     }
 }
 
-/// A packet with what is computed before its flow is looked up.
+/// A packet whose flow's lookup is under way.
 #[derive(Clone, Copy)]
 pub(super) struct Query {
-    pub(super) slot: SlotNo,
-    pub(super) hash: FlowHash,
+    pub(super) probe: Probe,
     pub(super) key: KeyV4,
     pub(super) dir: Dir,
 }
@@ -145,6 +144,19 @@ impl Query {
     #[inline]
     pub(super) fn of(writer: &Writer<KeyV4>, packet: &Packet, proto: u8) -> Self {
         let (key, dir) = packet.key(proto);
+        let hash = flow_hash(&SECRET, &key);
+        Self::hashed(writer, packet, proto, (key, dir), hash)
+    }
+
+    /// As [`of`](Self::of), of a packet whose key and hash are known.
+    #[inline]
+    pub(super) fn hashed(
+        writer: &Writer<KeyV4>,
+        packet: &Packet,
+        proto: u8,
+        (key, dir): (KeyV4, Dir),
+        hash: FlowHash,
+    ) -> Self {
         let Packet {
             src,
             dst,
@@ -152,12 +164,9 @@ impl Query {
             dport,
             ..
         } = *packet;
-        Self {
-            slot: writer.table().owner().slot4(proto, src, sport, dst, dport),
-            hash: flow_hash(&SECRET, &key),
-            key,
-            dir,
-        }
+        let slot = writer.table().owner().slot4(proto, src, sport, dst, dport);
+        let probe = writer.probe(slot, hash);
+        Self { probe, key, dir }
     }
 }
 

@@ -88,7 +88,7 @@ struct Forwarder {
     counters: Arc<Counters>,
     /// The burst: each packet's slot and what was read of it, and its lookup.
     metas: Vec<(SlotNo, IpMeta)>,
-    ready: Vec<Option<Ready>>,
+    ready: Vec<Ready>,
 }
 
 impl Worker for Forwarder {
@@ -111,14 +111,15 @@ impl Worker for Forwarder {
         }));
         path.ready(metas.iter().map(|(slot, meta)| Some((*slot, meta))), ready);
         for ((packet, (_, meta)), ready) in packets.iter_mut().zip(&*metas).zip(ready.drain(..)) {
-            let Some(ready) = ready else { continue };
             let seen = Seen {
                 l4: meta.l4,
                 bytes: u32::from(meta.len),
                 in_port: PORT.0 as u8,
             };
-            let outcome = path.resolve_ready(&ready, meta.role, &seen, now, counters);
-            let Outcome::Via(hop) = outcome else { continue };
+            let outcome = path.resolve_ready(ready, meta.role, &seen, now, counters);
+            let Some(Outcome::Via(hop)) = outcome else {
+                continue;
+            };
             let link = arpresolve(ports, neigh, &hop.attrs, &meta.addrs.dst());
             let Link::Header(_, header) = link else {
                 continue;

@@ -26,6 +26,9 @@ impl Pages {
     }
 }
 
+/// Told how many bytes more were touched, by any thread.
+pub type Touched<'a> = &'a (dyn Fn(u64) + Sync);
+
 /// Asks for the line of a word, some time before it is read.
 #[inline]
 pub(crate) fn prefetch(word: &AtomicU64) {
@@ -47,7 +50,7 @@ pub(crate) use modelled::Region;
 
 #[cfg(not(loom))]
 mod mapped {
-    use super::Pages;
+    use super::{Pages, Touched};
     use crate::sync::{AtomicU64, Ordering::Relaxed};
     use memmap2::{MmapMut, MmapOptions, MmapRaw};
     use std::num::NonZero;
@@ -75,7 +78,7 @@ mod mapped {
         ///
         /// # Panics
         /// If the system has no such memory. Who sizes tables asks first, see the gateway's check.
-        pub(crate) fn new(words: usize) -> Self {
+        pub(crate) fn new(words: usize, touched: Touched<'_>) -> Self {
             let bytes = words * WORD;
             let align = if bytes >= HUGE { HUGE } else { PAGE };
             let map = anonymous(bytes + align);
@@ -94,7 +97,7 @@ mod mapped {
             let words = unsafe {
                 std::slice::from_raw_parts(start.add(skip).cast::<AtomicU64>().cast_const(), words)
             };
-            touch(words);
+            touch(words, touched);
             Self { words, map }
         }
 
@@ -128,16 +131,18 @@ mod mapped {
     }
 
     /// Writes to every page, so that no worker is the first to.
-    fn touch(words: &[AtomicU64]) {
+    fn touch(words: &[AtomicU64], touched: Touched<'_>) {
         let most = thread::available_parallelism()
             .map_or(1, NonZero::get)
             .min(THREADS_MAX);
         let threads = (size_of_val(words) / SHARE).clamp(1, most);
         let share = words.len().div_ceil(threads).next_multiple_of(HUGE / WORD);
         let write = |part: &[AtomicU64]| {
-            part.iter()
-                .step_by(PAGE / WORD)
-                .for_each(|word| word.store(0, Relaxed));
+            for piece in part.chunks(SHARE / WORD) {
+                let pages = piece.iter().step_by(PAGE / WORD);
+                pages.for_each(|word| word.store(0, Relaxed));
+                touched(size_of_val(piece) as u64);
+            }
         };
         if threads == 1 {
             return write(words);
@@ -181,7 +186,12 @@ mod mapped {
         #[test]
         fn a_region_is_aligned_zero_and_all_there() {
             for words in [8, 512, 513, HUGE / WORD, 5 * HUGE / WORD + 8] {
-                let region = Region::new(words);
+                let told = AtomicU64::new(0);
+                let count = |bytes| {
+                    told.fetch_add(bytes, Relaxed);
+                };
+                let region = Region::new(words, &count);
+                assert_eq!(told.load(Relaxed), (words * WORD) as u64);
                 assert_eq!(region.words().len(), words);
                 let align = if words * WORD >= HUGE { HUGE } else { PAGE };
                 assert!(region.words().as_ptr().addr().is_multiple_of(align));
@@ -200,7 +210,10 @@ mod mapped {
 
         #[test]
         fn regions_share_no_memory() {
-            let (one, other) = (Region::new(HUGE / WORD), Region::new(HUGE / WORD));
+            let (one, other) = (
+                Region::new(HUGE / WORD, &|_| {}),
+                Region::new(HUGE / WORD, &|_| {}),
+            );
             one.words().iter().for_each(|word| word.store(1, Relaxed));
             assert!(other.words().iter().all(|word| word.load(Relaxed) == 0));
         }
@@ -218,7 +231,7 @@ mod mapped {
 
         #[test]
         fn who_uses_the_words_later_takes_no_page_fault() {
-            let region = Region::new(64 * HUGE / WORD);
+            let region = Region::new(64 * HUGE / WORD, &|_| {});
             let before = faults();
             region
                 .words()
@@ -243,14 +256,14 @@ mod mapped {
 
 #[cfg(loom)]
 mod modelled {
-    use super::Pages;
+    use super::{Pages, Touched};
     use crate::sync::AtomicU64;
 
     /// Words of a model.
     pub(crate) struct Region(Box<[AtomicU64]>);
 
     impl Region {
-        pub(crate) fn new(words: usize) -> Self {
+        pub(crate) fn new(words: usize, _: Touched<'_>) -> Self {
             Self((0..words).map(|_| AtomicU64::new(0)).collect())
         }
 

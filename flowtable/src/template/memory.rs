@@ -62,7 +62,7 @@ pub(super) struct Places {
 impl Places {
     pub(super) fn new(buckets: usize) -> Self {
         Self {
-            words: Words::new(buckets * LINES * LINE_WORDS),
+            words: Words::new(buckets * LINES * LINE_WORDS, &|_| {}),
             buckets,
         }
     }

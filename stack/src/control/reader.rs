@@ -12,7 +12,7 @@ use crate::path::FlowTables;
 use crate::ports::Ports;
 use crate::time::Now;
 use crate::worker::SlotMap;
-use flowtable::{Dir, EntryView, Key, SLOTS, Stats, Table, Templates};
+use flowtable::{Dir, EntryView, Key, Pages, SLOTS, Shape, State, Stats, Table, Templates};
 use hashbrown::HashMap;
 use route::{
     FibId, GroupId, NhopGen, NhopIdx, NhopKey, NhopKind, Pin, PinState, PortId, StickyOf, View,
@@ -146,6 +146,22 @@ impl Reader {
             host.v4.stats(),
             host.v6.stats(),
         ]
+    }
+
+    /// On what memory the same tables are, and how their entries lie.
+    pub fn flow_memory(&self) -> [(Pages, Shape); 4] {
+        let (workers, host) = (&self.tables, &self.host_tables);
+        [
+            (workers.v4.pages(), workers.v4.shape()),
+            (workers.v6.pages(), workers.v6.shape()),
+            (host.v4.pages(), host.v4.shape()),
+            (host.v6.pages(), host.v6.shape()),
+        ]
+    }
+
+    /// Idle timeout of a state, seconds.
+    pub fn timeout(&self, state: State) -> u32 {
+        self.tables.v4.timeouts().get(state)
     }
 
     /// Flows that each worker owns.

@@ -5,76 +5,110 @@
 
 use super::Path;
 use crate::parse::{Addrs, IpMeta, Tuple};
-use flowtable::{Dir, FlowHash, KeyV4, KeyV6, Probe, SlotNo, flow_hashes};
+use flowtable::{Dir, FlowHash, Key, KeyV4, KeyV6, Probe, SlotNo, Writer, flow_hashes};
 
-/// A flow's key and the direction of a packet.
-#[derive(Clone, Copy)]
-enum Named {
-    V4(KeyV4, Dir),
-    V6(KeyV6, Dir),
-}
-
-/// A packet's flow, its lookup under way.
-#[derive(Clone, Copy, Debug)]
+/// A packet's lookup, under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ready {
-    /// IPv4.
-    V4(Flow<KeyV4>),
-    /// IPv6.
-    V6(Flow<KeyV6>),
+    /// It has none.
+    Not,
+    /// IPv4: which of the burst's.
+    V4(u32),
+    /// IPv6: which of the burst's.
+    V6(u32),
 }
 
-/// A flow's key, the direction of a packet, and the lookup.
+/// A packet's flow: key, direction, and the lookup.
 #[derive(Clone, Copy, Debug)]
-pub struct Flow<K> {
+pub(super) struct Flow<K> {
     pub(super) key: K,
     pub(super) dir: Dir,
     pub(super) probe: Probe,
 }
 
-/// Room for a burst, kept from one to the next.
-#[derive(Default)]
+/// The flows of a burst, of one family.
+pub(super) struct Flows<K> {
+    keys: Vec<K>,
+    ways: Vec<(SlotNo, Dir)>,
+    hashes: Vec<FlowHash>,
+    probes: Vec<Probe>,
+}
+
+impl<K: Key> Flows<K> {
+    fn new(most: usize) -> Self {
+        Self {
+            keys: Vec::with_capacity(most),
+            ways: Vec::with_capacity(most),
+            hashes: Vec::with_capacity(most),
+            probes: Vec::with_capacity(most),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.ways.clear();
+        self.hashes.clear();
+        self.probes.clear();
+    }
+
+    /// Takes a packet's flow; which one it is.
+    #[inline]
+    fn take(&mut self, slot: SlotNo, (key, dir): (K, Dir)) -> u32 {
+        self.keys.push(key);
+        self.ways.push((slot, dir));
+        self.keys.len() as u32 - 1
+    }
+
+    /// Hashes, then tags, then entries.
+    fn start(&mut self, table: &Writer<K>) {
+        if self.keys.is_empty() {
+            return;
+        }
+        self.hashes.resize(self.keys.len(), FlowHash(0));
+        flow_hashes(table.table().secret(), &self.keys, &mut self.hashes);
+        let flows = self.ways.iter().zip(&self.hashes);
+        self.probes
+            .extend(flows.map(|((slot, _), hash)| table.probe(*slot, *hash)));
+        self.probes.iter_mut().for_each(|probe| table.peek(probe));
+    }
+
+    /// One of them.
+    #[inline]
+    pub(super) fn get(&self, which: u32) -> Option<Flow<K>> {
+        let which = which as usize;
+        Some(Flow {
+            key: *self.keys.get(which)?,
+            dir: self.ways.get(which)?.1,
+            probe: *self.probes.get(which)?,
+        })
+    }
+}
+
+/// The flows of a burst: room that is kept from one to the next.
 pub(super) struct Burst {
-    named: Vec<Option<(SlotNo, Named)>>,
-    keys4: Vec<KeyV4>,
-    keys6: Vec<KeyV6>,
-    hashes4: Vec<FlowHash>,
-    hashes6: Vec<FlowHash>,
+    pub(super) v4: Flows<KeyV4>,
+    pub(super) v6: Flows<KeyV6>,
 }
 
 impl Burst {
     /// Room for `most` packets.
     pub(super) fn new(most: usize) -> Self {
         Self {
-            named: Vec::with_capacity(most),
-            keys4: Vec::with_capacity(most),
-            keys6: Vec::with_capacity(most),
-            hashes4: Vec::with_capacity(most),
-            hashes6: Vec::with_capacity(most),
+            v4: Flows::new(most),
+            v6: Flows::new(most),
         }
     }
+}
 
-    /// Takes the flows' keys.
-    fn take<'m>(&mut self, flows: impl Iterator<Item = Option<(SlotNo, &'m IpMeta)>>) {
-        self.named.clear();
-        self.keys4.clear();
-        self.keys6.clear();
-        for flow in flows {
-            let named = flow.map(|(slot, meta)| (slot, name(meta)));
-            match named {
-                Some((_, Named::V4(key, _))) => self.keys4.push(key),
-                Some((_, Named::V6(key, _))) => self.keys6.push(key),
-                None => {}
-            }
-            self.named.push(named);
-        }
-        self.hashes4.resize(self.keys4.len(), FlowHash(0));
-        self.hashes6.resize(self.keys6.len(), FlowHash(0));
-    }
+/// A flow's key and the direction of a packet.
+pub(super) enum Named {
+    V4((KeyV4, Dir)),
+    V6((KeyV6, Dir)),
 }
 
 /// The canonical key of a packet's flow.
 #[inline]
-fn name(meta: &IpMeta) -> Named {
+pub(super) fn name(meta: &IpMeta) -> Named {
     let Tuple {
         addrs,
         sport,
@@ -83,65 +117,30 @@ fn name(meta: &IpMeta) -> Named {
     } = meta.tuple;
     let fib = meta.fib.0;
     match addrs {
-        Addrs::V4 { src, dst } => {
-            let (key, dir) = KeyV4::new(fib, proto, src, sport, dst, dport);
-            Named::V4(key, dir)
-        }
-        Addrs::V6 { src, dst } => {
-            let (key, dir) = KeyV6::new(fib, proto, src, sport, dst, dport);
-            Named::V6(key, dir)
-        }
+        Addrs::V4 { src, dst } => Named::V4(KeyV4::new(fib, proto, src, sport, dst, dport)),
+        Addrs::V6 { src, dst } => Named::V6(KeyV6::new(fib, proto, src, sport, dst, dport)),
     }
 }
 
 impl Path {
     /// Starts the lookups of a burst's packets: of each its flow's slot and what was read of it, `None` if it has no
-    /// flow. What `out` gets, one for each, is for [`resolve_ready`](Self::resolve_ready).
+    /// flow. What `out` gets, one for each, is for [`resolve_ready`](Self::resolve_ready), until the next burst.
     pub fn ready<'m>(
         &mut self,
         flows: impl Iterator<Item = Option<(SlotNo, &'m IpMeta)>>,
-        out: &mut Vec<Option<Ready>>,
+        out: &mut Vec<Ready>,
     ) {
-        let Self {
-            burst,
-            flows4,
-            flows6,
-            ..
-        } = self;
-        burst.take(flows);
-        flow_hashes(flows4.table().secret(), &burst.keys4, &mut burst.hashes4);
-        flow_hashes(flows6.table().secret(), &burst.keys6, &mut burst.hashes6);
-        let mut hashes = (burst.hashes4.iter(), burst.hashes6.iter());
-        let from = out.len();
-        out.extend(burst.named.iter().map(|named| match *named.as_ref()? {
-            (slot, Named::V4(key, dir)) => {
-                let probe = flows4.probe(slot, *hashes.0.next()?);
-                Some(Ready::V4(Flow { key, dir, probe }))
-            }
-            (slot, Named::V6(key, dir)) => {
-                let probe = flows6.probe(slot, *hashes.1.next()?);
-                Some(Ready::V6(Flow { key, dir, probe }))
-            }
-        }));
-        for ready in out.iter_mut().skip(from).flatten() {
-            match ready {
-                Ready::V4(flow) => flows4.peek(&mut flow.probe),
-                Ready::V6(flow) => flows6.peek(&mut flow.probe),
-            }
-        }
-    }
-
-    /// The lookup of one packet by itself.
-    pub(super) fn alone(&self, slot: SlotNo, meta: &IpMeta) -> Ready {
-        match name(meta) {
-            Named::V4(key, dir) => {
-                let probe = self.flows4.probe(slot, self.flows4.hash(&key));
-                Ready::V4(Flow { key, dir, probe })
-            }
-            Named::V6(key, dir) => {
-                let probe = self.flows6.probe(slot, self.flows6.hash(&key));
-                Ready::V6(Flow { key, dir, probe })
-            }
-        }
+        let Burst { v4, v6 } = &mut self.burst;
+        v4.clear();
+        v6.clear();
+        out.extend(
+            flows.map(|flow| match flow.map(|(slot, meta)| (slot, name(meta))) {
+                Some((slot, Named::V4(named))) => Ready::V4(v4.take(slot, named)),
+                Some((slot, Named::V6(named))) => Ready::V6(v6.take(slot, named)),
+                None => Ready::Not,
+            }),
+        );
+        v4.start(&self.flows4);
+        v6.start(&self.flows6);
     }
 }

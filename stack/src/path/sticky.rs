@@ -17,7 +17,7 @@ impl Shared {
     /// What the template of a flow's direction says, if it says something that holds.
     pub(super) fn told<K: Routed>(&self, choice: &Choice<'_>, q: &Query<'_, K>) -> Option<Chosen> {
         let place = (&choice.group, choice.bucket);
-        told(self.templates()?.table(), &self.view, place, &q.key, q.dir)
+        told(self.templates()?.table(), &self.view, place, q.key, q.dir)
     }
 
     /// The next hop that the flows of a client share: the one they have, else `choice`. `None` if the route is not

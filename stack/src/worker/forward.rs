@@ -11,8 +11,8 @@ use flowtable::{L4, Seen};
 
 impl Worker {
     /// A packet has reached the worker that owns its flow, or collects its datagram.
-    /// `ready` is its lookup, if that has begun.
-    pub(super) fn owner_input(&mut self, pkt: Pkt, ready: Option<Ready>) {
+    /// `ready` is its lookup.
+    pub(super) fn owner_input(&mut self, pkt: Pkt, ready: Ready) {
         if pkt.origin {
             return self.originate(pkt);
         }
@@ -23,7 +23,7 @@ impl Worker {
     }
 
     /// Decides what becomes of a packet, and does it.
-    pub(super) fn ip_forward(&mut self, pkt: Pkt, ready: Option<Ready>) {
+    pub(super) fn ip_forward(&mut self, pkt: Pkt, ready: Ready) {
         let addrs = &pkt.meta.addrs;
         let one_link =
             martian::bad_dest(addrs) == Dest::LinkLocal || martian::link_local_source(addrs);
@@ -36,10 +36,9 @@ impl Worker {
             in_port: pkt.in_port.0 as u8,
         };
         let (path, now, counters) = (&mut self.path, self.now, &self.counters);
-        let outcome = match ready {
-            Some(ready) => path.resolve_ready(&ready, pkt.meta.role, &seen, now, counters),
-            None => path.resolve(pkt.slot, &pkt.meta, &seen, now, counters),
-        };
+        let outcome = path
+            .resolve_ready(ready, pkt.meta.role, &seen, now, counters)
+            .unwrap_or_else(|| path.resolve(pkt.slot, &pkt.meta, &seen, now, counters));
         match outcome {
             Outcome::Via(hop) => self.ip_output(pkt, hop),
             Outcome::Local => self.ip_local_deliver(pkt),

@@ -132,7 +132,7 @@ pub struct Worker {
     rx: Vec<Pkt>,
     own: Vec<Pkt>,
     /// The lookups of `own`.
-    ready: Vec<Option<Ready>>,
+    ready: Vec<Ready>,
     pieces: Vec<Pkt>,
     evicted: Vec<Pkt>,
     txq: Vec<(PortId, Pkt)>,

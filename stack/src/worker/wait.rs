@@ -8,6 +8,7 @@ use super::Worker;
 use crate::fate::DropReason;
 use crate::icmp::{Rate, RateLimit};
 use crate::links::Ask;
+use crate::path::Ready;
 use crate::pkt::Pkt;
 use arp::{HoldQueue, NeighIdx};
 use route::{PortId, Secs};
@@ -214,7 +215,7 @@ impl Worker {
         self.release_unknown(&mut ready);
         for pkt in ready.drain(..) {
             self.count_released(&pkt);
-            self.owner_input(pkt, None);
+            self.owner_input(pkt, Ready::Not);
         }
         self.waiting.ready = ready;
         self.release_pieces();
@@ -293,7 +294,7 @@ impl Worker {
             pkt.collected = true;
             pkt.slot = self.slot_of(&pkt);
             if self.owner_of(pkt.slot) == self.id {
-                self.ip_forward(pkt, None);
+                self.ip_forward(pkt, Ready::Not);
             } else {
                 self.hand_over(pkt);
             }

@@ -55,10 +55,13 @@ examples:
   flowgate flow list --nexthop 192.0.2.11 --json
   flowgate flow flush --nexthop 192.0.2.11
   flowgate flow stats
+  flowgate flow timeout
+  flowgate flow timeout udp-two-way 60
 
 In a list, TO and BACK are the next hops of the two directions; a '!' marks one
 that the flow leaves with its next packet. Packets and bytes are client to
-server / server to client.
+server / server to client. A timeout holds from the next packet on, for old
+flows too, until the gateway ends; [timeouts] in the configuration keeps it.
 
 exit status: 0 done; 1 refused; 64 usage; 69 no flowgate at the socket";
 
@@ -295,6 +298,16 @@ pub(super) enum FlowCommand {
     /// Show the tables' fills and counters, and why flows moved
     #[command(after_help = FLOW_EXAMPLES)]
     Stats,
+
+    /// Show how long silent flows are kept, by state; change one
+    #[command(after_help = FLOW_EXAMPLES)]
+    Timeout {
+        /// Which, such as udp-two-way; left out: all are shown
+        name: Option<String>,
+
+        /// Seconds, 1 to 604800; left out: it is shown
+        seconds: Option<u32>,
+    },
 }
 
 /// `flowgate template ...`

@@ -12,8 +12,13 @@ use crate::wire::flow::Flow;
 use crate::wire::flow::FlowDirection;
 use crate::wire::flow::FlowFilter;
 use crate::wire::flow::FlowStats;
+use crate::wire::flow::FlowTable;
 use crate::wire::flow::Flows;
 use crate::wire::flow::FlowsFlushed;
+use crate::wire::timeout::FlowTimeoutSet;
+use crate::wire::timeout::FlowTimeouts;
+use crate::wire::timeout::TIMEOUT_MAX;
+use crate::wire::timeout::state;
 use serde_json::json;
 use std::io;
 use std::io::Write;
@@ -32,12 +37,55 @@ pub(crate) fn run(command: FlowCommand, session: &mut Session<'_>) -> Result<(),
             list(&filter, session)
         }
         FlowCommand::Flush { filter, all } => flush(read(filter)?, all, session),
+        FlowCommand::Timeout { name, seconds } => timeout(name, seconds, session),
         FlowCommand::Stats if session.json => session.print_reply("FlowStats", &json!({})),
         FlowCommand::Stats => {
             let stats: FlowStats = session.call("FlowStats", &json!({}))?;
             Ok(print_stats(session.out, &stats)?)
         }
     }
+}
+
+/// Shows all timeouts, or one; or changes one.
+fn timeout(
+    name: Option<String>,
+    seconds: Option<u32>,
+    session: &mut Session<'_>,
+) -> Result<(), Failure> {
+    if let Some(name) = &name
+        && let Err(message) = state(name)
+    {
+        return usage(&message);
+    }
+    let mut all: FlowTimeouts = match (&name, seconds) {
+        (Some(name), Some(seconds)) => {
+            if !(1..=TIMEOUT_MAX).contains(&seconds) {
+                return usage(format!("{seconds} seconds: write 1 to {TIMEOUT_MAX}"));
+            }
+            let name = name.clone();
+            session.call("FlowTimeoutSet", &FlowTimeoutSet { name, seconds })?
+        }
+        _ => session.call("FlowTimeouts", &json!({}))?,
+    };
+    if let Some(name) = &name {
+        all.timeouts.retain(|timeout| timeout.name == *name);
+    }
+    if session.json {
+        return session.print_json(&all);
+    }
+    Ok(print_timeouts(session.out, &all)?)
+}
+
+fn print_timeouts(out: &mut dyn Write, all: &FlowTimeouts) -> io::Result<()> {
+    for timeout in &all.timeouts {
+        let note = if timeout.seconds == timeout.default {
+            String::new()
+        } else {
+            format!(" (default {})", timeout.default)
+        };
+        writeln!(out, "{:<16}{:>7} s{note}", timeout.name, timeout.seconds)?;
+    }
+    Ok(())
 }
 
 fn read(args: FlowFilterArgs) -> Result<FlowFilter, Failure> {
@@ -148,9 +196,15 @@ fn print_stats(out: &mut dyn Write, stats: &FlowStats) -> io::Result<()> {
             "\t{} of {} entries used, {} at most so far",
             table.used, table.limit, table.high_water
         )?;
+        writeln!(out, "\t{}", memory(table))?;
+        writeln!(out, "\t{}", shape(table))?;
         for (name, count) in &table.counters {
             writeln!(out, "\t{count} {}", name.replace('_', " "))?;
         }
+    }
+    writeln!(out, "packets without a pin to go by:")?;
+    for (cause, count) in &stats.misses {
+        writeln!(out, "\t{count} {}", cause.replace('_', " "))?;
     }
     writeln!(out, "moved:")?;
     for (reason, count) in &stats.moved {
@@ -161,6 +215,29 @@ fn print_stats(out: &mut dyn Write, stats: &FlowStats) -> io::Result<()> {
         out,
         "unpinned:\n\t{} packets forwarded without a pin",
         stats.unpinned_packets
+    )
+}
+
+/// How large a table is, and on what pages.
+fn memory(table: &FlowTable) -> String {
+    format!(
+        "{} bytes, {} of them on huge pages",
+        table.bytes, table.huge_bytes
+    )
+}
+
+/// How its entries lie.
+fn shape(table: &FlowTable) -> String {
+    let fills = table
+        .bucket_fill
+        .iter()
+        .enumerate()
+        .filter(|(_, n)| **n > 0);
+    let fills: Vec<String> = fills.map(|(used, n)| format!("{used}:{n}")).collect();
+    format!(
+        "buckets by entries {}; {} entries in their second bucket",
+        fills.join(" "),
+        table.strays
     )
 }
 
@@ -232,14 +309,51 @@ tcp   10.99.0.2:40000       203.0.113.10:80       established  two_way       1.5
     }
 
     #[test]
+    fn timeouts_are_shown_and_changed() {
+        let all = prints("flow timeout");
+        assert_eq!(all.lines().count(), 13);
+        assert!(
+            all.starts_with("tcp-syn             240 s (default 75)\n"),
+            "{all}"
+        );
+        assert_eq!(
+            prints("flow timeout tcp-fin-wait"),
+            "tcp-fin-wait        240 s\n"
+        );
+        assert_eq!(
+            prints("flow timeout udp-two-way 60"),
+            "udp-two-way          60 s (default 300)\n"
+        );
+        assert!(prints("flow timeout udp-two-way 60 --json").contains("\"seconds\": 60"));
+        let wrong = |line: &str| {
+            let (_, error, status) = run_command(Fake::small(), line);
+            (error.unwrap_or_default(), status)
+        };
+        let (error, status) = wrong("flow timeout udp 60");
+        assert!(
+            error.starts_with("no timeout udp: there are tcp-syn,") && status == 64,
+            "{error}"
+        );
+        let (error, status) = wrong("flow timeout udp-two-way 0");
+        assert_eq!(
+            (error.as_str(), status),
+            ("0 seconds: write 1 to 604800", 64)
+        );
+    }
+
+    #[test]
     fn stats_name_every_counter() {
         assert_eq!(
             prints("flow stats"),
             "\
 flows-v4:
 \t3 of 65536 entries used, 9 at most so far
+\t6000000 bytes, 4194304 of them on huge pages
+\tbuckets by entries 0:2728 1:3; 0 entries in their second bucket
 \t100 hits
 \t9 inserts
+packets without a pin to go by:
+\t9 cold
 moved:
 \t2 dead
 \t0 policy

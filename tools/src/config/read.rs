@@ -25,6 +25,8 @@ use crate::wire::options::Options;
 use crate::wire::route::Family;
 use crate::wire::route::MAX_WEIGHT;
 use crate::wire::route::PathKind;
+use crate::wire::timeout::TIMEOUT_MAX;
+use crate::wire::timeout::TIMEOUTS;
 use flowtable::State;
 use route::FibId;
 use route::MAX_BUCKETS;
@@ -33,23 +35,6 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use toml::de::DeTable;
-
-/// The keys of `[timeouts]` and the states that they are for.
-const TIMEOUTS: [(&str, State); State::COUNT] = [
-    ("tcp-syn", State::Syn),
-    ("tcp-syn-ack", State::SynAck),
-    ("tcp-midstream", State::Midstream),
-    ("tcp-established", State::Established),
-    ("tcp-fin-wait", State::FinWait),
-    ("tcp-closed", State::Closed),
-    ("tcp-reset", State::Reset),
-    ("udp-one-way", State::UdpOneWay),
-    ("udp-two-way", State::UdpTwoWay),
-    ("icmp-one-way", State::IcmpOneWay),
-    ("icmp-two-way", State::IcmpTwoWay),
-    ("other-one-way", State::OtherOneWay),
-    ("other-two-way", State::OtherTwoWay),
-];
 
 /// Reads everything; `None` only when the text is no TOML.
 pub(super) fn config(path: &Path, text: &str, problems: &mut Problems) -> Option<Config> {
@@ -190,7 +175,7 @@ fn buckets(section: &mut Section<'_>) -> Option<u32> {
 fn timeouts(mut section: Section<'_>) -> Vec<(State, u32)> {
     let mut read = Vec::new();
     for (key, state) in TIMEOUTS {
-        if let Some(seconds) = section.number(key, 1..=604_800) {
+        if let Some(seconds) = section.number(key, 1..=TIMEOUT_MAX) {
             read.push((state, seconds.value));
         }
     }

@@ -17,6 +17,7 @@
 pub(crate) mod backend;
 pub(crate) mod gate;
 mod log;
+mod memory;
 mod plan;
 mod preflight;
 mod secrets;
@@ -37,6 +38,7 @@ use gate::StartError;
 use plan::Plan;
 use secrets::Secrets;
 use signals::Signals;
+use stack::Setup;
 use stack::io::poll::Clock;
 use stack::io::tun::DeviceError;
 use std::io::Write;
@@ -107,13 +109,17 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
     let clock = Clock::start();
     let secrets = Secrets::load(plan.secret_file())
         .map_err(|line| Stop::new(Exit::CantCreate, format!("flowgate: {line}")))?;
+    let tables = plan.flow_tables(&secrets, &clock);
     let devices = plan.open().map_err(|error| refused_device(&error))?;
     let watch = plan.watch(&devices);
     let (queues, ports) = plan.ports(devices, &secrets);
     let path = socket.path.clone();
     let state_file = Some(plan.state_file()).filter(|file| state::is_ours(file));
     let parts = Parts {
-        setup: plan.setup(ports, &secrets),
+        setup: Setup {
+            tables: Some(tables),
+            ..plan.setup(ports, &secrets)
+        },
         queues,
         kinds: plan.kinds(),
         run: plan.run(),

@@ -1,6 +1,7 @@
 //! The configuration as what `stack` is built from: devices, setup, first routes, checks.
 
 use super::backend::spec_with;
+use super::memory;
 use super::secrets::Secrets;
 use crate::config;
 use crate::config::Config;
@@ -23,11 +24,13 @@ use stack::icmp::Rates;
 use stack::io::Queue;
 use stack::io::netlink::DeviceWatch;
 use stack::io::poll;
+use stack::io::poll::Clock;
 use stack::io::run::RunConfig;
 use stack::io::tun;
 use stack::io::tun::Device;
 use stack::io::tun::DeviceError;
 use stack::io::tun::DeviceSpec;
+use stack::path::FlowTables;
 use stack::ports::Layer;
 use stack::ports::Port;
 use stack::ports::PortAddr;
@@ -199,6 +202,11 @@ impl<'a> Plan<'a> {
             seed: secrets.seed,
             ..defaults
         }
+    }
+
+    /// The flow tables, their memory touched.
+    pub(super) fn flow_tables(&self, secrets: &Secrets, clock: &Clock) -> FlowTables {
+        memory::take(&self.config.tables, secrets.table, clock)
     }
 
     fn route_limits(&self) -> route::Config {

@@ -50,6 +50,8 @@ use crate::wire::stats::Status;
 use crate::wire::template::Template;
 use crate::wire::template::TemplateFilter;
 use crate::wire::template::TemplatesFlushed;
+use crate::wire::timeout::FlowTimeoutSet;
+use crate::wire::timeout::FlowTimeouts;
 use route::Prefix;
 use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -141,6 +143,12 @@ pub trait Backend: Send {
 
     /// The flow tables' counters.
     fn flow_stats(&mut self) -> Reading<FlowStats>;
+
+    /// The idle timeouts.
+    fn timeouts(&mut self) -> FlowTimeouts;
+
+    /// Changes one; what they all are then.
+    fn timeout_set(&mut self, ask: FlowTimeoutSet) -> Answer<FlowTimeouts>;
 
     /// The affinity templates that match.
     fn templates(&mut self, filter: TemplateFilter) -> Answer<Reading<Vec<Template>>>;

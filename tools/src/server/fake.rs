@@ -24,6 +24,9 @@ use crate::wire::ping::Ping;
 use crate::wire::route::*;
 use crate::wire::stats::*;
 use crate::wire::template::*;
+use crate::wire::timeout::FlowTimeoutSet;
+use crate::wire::timeout::FlowTimeouts;
+use crate::wire::timeout::state;
 use arp::Mac;
 use route::Prefix;
 use std::collections::BTreeMap;
@@ -436,15 +439,35 @@ impl Backend for Fake {
             limit: 65536,
             used: self.flows.into(),
             high_water: 9,
+            bytes: 6_000_000,
+            huge_bytes: 4_194_304,
+            bucket_fill: vec![2728, 3],
+            strays: 0,
             counters: BTreeMap::from([("hits".into(), 100), ("inserts".into(), 9)]),
         };
         let moved = BTreeMap::from([("dead".into(), 2), ("policy".into(), 0)]);
+        let misses = BTreeMap::from([("cold".into(), 9)]);
         Box::new(|| FlowStats {
             tables: vec![table],
+            misses,
             moved,
             collateral: 0,
             unpinned_packets: 4,
         })
+    }
+
+    fn timeouts(&mut self) -> FlowTimeouts {
+        FlowTimeouts::of(|_| 240)
+    }
+
+    fn timeout_set(&mut self, ask: FlowTimeoutSet) -> Answer<FlowTimeouts> {
+        let state = state(&ask.name).map_err(|message| CallError::InvalidParameter {
+            parameter: "name".into(),
+            message,
+        })?;
+        Ok(FlowTimeouts::of(|of| {
+            if of == state { ask.seconds } else { 240 }
+        }))
     }
 
     fn templates(&mut self, filter: TemplateFilter) -> Answer<Reading<Vec<Template>>> {

@@ -124,6 +124,14 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
             let Nothing {} = parameters(given)?;
             out.last(&control.call(|backend| backend.flow_stats())?())
         }
+        "FlowTimeouts" => {
+            let Nothing {} = parameters(given)?;
+            out.last(&control.call(|backend| backend.timeouts())?)
+        }
+        "FlowTimeoutSet" => {
+            let ask = parameters(given)?;
+            out.last(&control.call(|backend| backend.timeout_set(ask))??)
+        }
         "TemplateList" => {
             let filter = parameters(given)?;
             let all = control.call(|backend| backend.templates(filter))??();

@@ -158,6 +158,14 @@ pub struct FlowTable {
     pub used: u64,
     /// The most there ever were.
     pub high_water: u64,
+    /// Its memory, bytes.
+    pub bytes: u64,
+    /// Of these on huge pages.
+    pub huge_bytes: u64,
+    /// How many buckets hold no entry, one, and so on to 24.
+    pub bucket_fill: Vec<u64>,
+    /// Entries in their second bucket.
+    pub strays: u64,
     /// Counters by name: inserts, refused, evicted, expired, hits, misses and so on.
     pub counters: BTreeMap<String, u64>,
 }
@@ -167,6 +175,9 @@ pub struct FlowTable {
 pub struct FlowStats {
     /// One for each family.
     pub tables: Vec<FlowTable>,
+    /// Packets that found no pin to go by, by cause: `cold` (no entry), `expired`, `full` (and no room for one),
+    /// `stale_generation` (the next hop is no more), `stale_stamp` (routes near the destination changed).
+    pub misses: BTreeMap<String, u64>,
     /// Flows that changed their next hop, by reason.
     pub moved: BTreeMap<String, u64>,
     /// Flows that moved for no reason in the list: always 0.

@@ -30,11 +30,13 @@ error ExpectedMore ()
 ";
 
 /// The methods of `org.flowgate`, by name.
-pub const METHODS: [&str; 33] = [
+pub const METHODS: [&str; 35] = [
     "CounterList",
     "FlowFlush",
     "FlowList",
     "FlowStats",
+    "FlowTimeoutSet",
+    "FlowTimeouts",
     "GroupAdd",
     "GroupChange",
     "GroupDelete",

@@ -14,6 +14,7 @@ use super::ping::*;
 use super::route::*;
 use super::stats::*;
 use super::template::*;
+use super::timeout::*;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -320,9 +321,14 @@ fn assert_types(description: &Description) {
         limit: 1,
         used: 1,
         high_water: 1,
+        bytes: 1,
+        huge_bytes: 1,
+        bucket_fill: vec![1],
+        strays: 1,
         counters: BTreeMap::new(),
     };
     check("FlowTable", keys(&table));
+    check("Timeout", keys(&FlowTimeouts::of(|_| 1).timeouts[0]));
     let port = json!({
         "name": "p", "index": 1, "kind": "tap", "up": true, "mtu": 1500, "mac": "m", "addresses": [], "rx_packets": 1,
         "rx_bytes": 1, "rx_dropped": 1, "tx_packets": 1, "tx_bytes": 1, "tx_refused": 1
@@ -510,6 +516,11 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     asks("GroupList", keys(&GroupsOf { group, index, all }));
     asks("GroupExport", keys(&GroupOf { group, index }));
     let family = Some(Family::Inet);
+    let timeout = FlowTimeoutSet {
+        name: "tcp-syn".into(),
+        seconds: 1,
+    };
+    asks("FlowTimeoutSet", keys(&timeout));
     asks("RouteList", keys(&RouteFamily { family, fib: 1 }));
     asks("RouteFlush", keys(&RouteFamily { family, fib: 1 }));
     asks("RouteExport", keys(&RouteFamily { family, fib: 1 }));
@@ -590,6 +601,9 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     answers("FlowList", keys(&Flows::default()));
     answers("FlowFlush", keys(&FlowsFlushed::default()));
     answers("FlowStats", keys(&FlowStats::default()));
+    answers("FlowTimeouts", keys(&FlowTimeouts::default()));
+    answers("FlowTimeoutSet", keys(&FlowTimeouts::default()));
+
     answers("TemplateList", keys(&Templates::default()));
     answers("TemplateFlush", keys(&TemplatesFlushed::default()));
     answers("PortList", keys(&Ports::default()));

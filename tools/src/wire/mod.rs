@@ -26,6 +26,7 @@ pub mod route;
 pub mod stats;
 pub mod template;
 mod text;
+pub mod timeout;
 
 /// The name of the interface that a flowgate serves.
 pub const INTERFACE: &str = "org.flowgate";

@@ -11,6 +11,10 @@ use crate::wire::flow as wire;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use crate::wire::protocol;
+use crate::wire::timeout;
+use crate::wire::timeout::FlowTimeoutSet;
+use crate::wire::timeout::FlowTimeouts;
+use crate::wire::timeout::TIMEOUT_MAX;
 use flowtable::Class;
 use flowtable::Stats;
 use route::NhopKey;
@@ -77,6 +81,21 @@ impl Live {
                 answer
             }
         }
+    }
+
+    pub(super) fn set_timeout(&mut self, ask: &FlowTimeoutSet) -> Answer<FlowTimeouts> {
+        let invalid = |parameter: &str, message| CallError::InvalidParameter {
+            parameter: parameter.into(),
+            message,
+        };
+        let state = timeout::state(&ask.name).map_err(|message| invalid("name", message))?;
+        if !(1..=TIMEOUT_MAX).contains(&ask.seconds) {
+            let message = format!("{} seconds: write 1 to {TIMEOUT_MAX}", ask.seconds);
+            return Err(invalid("seconds", message));
+        }
+        self.control.set_timeout(state, ask.seconds);
+        tracing::info!(timeout = ask.name, seconds = ask.seconds, "timeout changed");
+        Ok(timeouts(&self.control.reader()))
     }
 
     fn filter(&mut self, filter: &wire::FlowFilter) -> Answer<FlowFilter> {
@@ -173,28 +192,55 @@ pub(super) fn nexthop(
     }
 }
 
+/// The idle timeouts.
+pub(super) fn timeouts(reader: &Reader) -> FlowTimeouts {
+    FlowTimeouts::of(|state| reader.timeout(state))
+}
+
 /// The flow tables' counters.
 pub(super) fn stats(reader: &Reader) -> wire::FlowStats {
     let totals = reader.totals();
-    let tables = TABLES
-        .into_iter()
-        .zip(reader.flow_stats())
-        .map(|(name, stats)| wire::FlowTable {
+    let all = reader.flow_stats();
+    let tables = TABLES.into_iter().zip(all).zip(reader.flow_memory()).map(
+        |((name, stats), (pages, shape))| wire::FlowTable {
             name: name.into(),
             limit: stats.capacity,
             used: stats.used,
             high_water: stats.high_water,
+            bytes: pages.bytes,
+            huge_bytes: pages.huge,
+            bucket_fill: shape.buckets.to_vec(),
+            strays: shape.strays,
             counters: stats
                 .named()
                 .map(|(name, count)| (name.into(), count))
                 .collect(),
-        });
+        },
+    );
     wire::FlowStats {
         tables: tables.collect(),
+        misses: misses(&all, &totals),
         moved: moved(&totals),
         collateral: COLLATERAL,
         unpinned_packets: totals.unpinned,
     }
+}
+
+/// Packets that found no pin to go by, by cause.
+fn misses(tables: &[Stats; 4], totals: &Totals) -> BTreeMap<String, u64> {
+    let sum = |of: fn(&Stats) -> u64| tables.iter().map(of).sum::<u64>();
+    let (expired, full) = (sum(|s| s.missed_expired), sum(|s| s.refused));
+    let cold = sum(|s| s.misses).saturating_sub(expired + full);
+    [
+        ("cold", cold),
+        ("expired", expired),
+        ("full", full),
+        ("stale_generation", totals.stale_generation),
+        ("stale_stamp", totals.stale_stamp),
+    ]
+    .into_iter()
+    .map(|(cause, count)| (cause.into(), count))
+    .collect()
 }
 
 /// Flows that moved without a reason. It is not counted but proved: a worker stores another pin in one place only

@@ -11,6 +11,7 @@
 //! | `flows` | flows: list, flush, statistics |
 //! | `templates` | affinity templates: list, flush |
 //! | `stats` | ports, counters |
+//! | `pressure` | one log line when a flow table fills up |
 //! | `quiet` | log lines that anybody can cause, limited |
 //! | `status` | the overall state |
 //! | `refusal` | why control refuses, as a reason on the wire |
@@ -26,6 +27,7 @@ mod neighbours;
 mod nexthops;
 mod options;
 mod ping;
+mod pressure;
 mod quiet;
 mod refusal;
 mod routes;
@@ -56,6 +58,7 @@ use crate::server::Ticket;
 use crate::wire;
 use crate::wire::route::News;
 use flows::Flushing;
+use pressure::Pressure;
 use quiet::Quiet;
 use route::Prefix;
 use stack::Control;
@@ -97,6 +100,7 @@ pub(crate) struct Live {
     moved: Quiet,
     conflicts: Quiet,
     keeper: Option<Keeper>,
+    pressure: Pressure,
 }
 
 impl Live {
@@ -113,6 +117,7 @@ impl Live {
             moved: Quiet::default(),
             conflicts: Quiet::default(),
             keeper: None,
+            pressure: Pressure::default(),
         }
     }
 
@@ -321,6 +326,17 @@ impl Backend for Live {
         Box::new(move || flows::stats(&reader))
     }
 
+    fn timeouts(&mut self) -> wire::timeout::FlowTimeouts {
+        flows::timeouts(&self.control.reader())
+    }
+
+    fn timeout_set(
+        &mut self,
+        ask: wire::timeout::FlowTimeoutSet,
+    ) -> Answer<wire::timeout::FlowTimeouts> {
+        self.set_timeout(&ask)
+    }
+
     fn templates(
         &mut self,
         filter: wire::template::TemplateFilter,
@@ -401,6 +417,11 @@ impl Backend for Live {
             news.extend(self.told(event));
         }
         self.log_left_out(now);
+        if self.pressure.is_due(now) {
+            let tables = self.control.reader().flow_stats();
+            let lines = self.pressure.look(&tables);
+            lines.iter().for_each(|line| tracing::warn!("{line}"));
+        }
         if let Some(keeper) = &mut self.keeper {
             keeper.turn(&self.control, now);
         }

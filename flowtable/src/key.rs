@@ -67,6 +67,8 @@ pub trait Key: Copy + Eq + Hash + Debug + Send + Sync + 'static + sealed::Sealed
     /// A key that all flows between these two addresses have in common.
     #[must_use]
     fn addresses_alone(&self) -> Self;
+    /// The network that packets of this direction come from: the /24 of IPv4, the /56 of IPv6.
+    fn network(&self, dir: Dir) -> u64;
     /// Source xor destination address, folded to 32 bits.
     fn addresses_xor(&self) -> u32;
 
@@ -209,6 +211,10 @@ impl Key for KeyV4 {
         Self { tail: 0, ..*self }
     }
 
+    fn network(&self, dir: Dir) -> u64 {
+        u64::from(self.dst(dir.flip()) >> 8)
+    }
+
     fn addresses_xor(&self) -> u32 {
         (self.addrs >> 32) as u32 ^ self.addrs as u32
     }
@@ -312,6 +318,10 @@ impl Key for KeyV6 {
         Self { tail: 0, ..*self }
     }
 
+    fn network(&self, dir: Dir) -> u64 {
+        (self.dst(dir.flip()) >> 72) as u64
+    }
+
     fn addresses_xor(&self) -> u32 {
         let xor = self.a ^ self.b;
         let xor = (xor >> 64) as u64 ^ xor as u64;
@@ -371,6 +381,27 @@ mod tests {
             KeyV6::new(7, 17, 5 << 96, 3, 4, 4).0.source_alone(Dir::Rev)
         );
         assert_eq!(six.addresses_xor(), 5 ^ 9);
+    }
+
+    #[test]
+    fn a_network_is_that_of_the_side_that_packets_come_from() {
+        let (key, dir) = KeyV4::new(0, 6, 0x0a01_0203, 7, 0xc000_0201, 80);
+        assert_eq!(
+            (key.network(dir), key.network(dir.flip())),
+            (0x0a_0102, 0xc0_0002)
+        );
+        assert_eq!(
+            (key.dst(dir), key.dst(dir.flip())),
+            (0xc000_0201, 0x0a01_0203)
+        );
+        let (src, dst) = (
+            0x2001_0db8_0001_02ff_u128 << 64 | 1,
+            0x2001_0db8_0002_0300_u128 << 64 | 2,
+        );
+        let (key, dir) = KeyV6::new(0, 6, src, 7, dst, 80);
+        assert_eq!(key.network(dir), 0x0020_010d_b800_0102);
+        assert_eq!(key.network(dir.flip()), 0x0020_010d_b800_0203);
+        assert_eq!((key.dst(dir), key.dst(dir.flip())), (dst, src));
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod pin;
 mod pressure;
 mod room;
 mod round;
+mod share;
 mod sip;
 mod state;
 mod stats;

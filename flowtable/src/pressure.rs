@@ -25,6 +25,12 @@ pub(crate) struct Fill {
 }
 
 impl Fill {
+    /// Whether lifetimes shrink, and networks are held to their share.
+    pub(crate) fn presses(self) -> bool {
+        let capacity = self.capacity as u64;
+        capacity.saturating_sub(u64::from(self.used)) * ROOM_PARTS < capacity
+    }
+
     /// Ticks that an idle flow of this class lives, of the `full` ticks of its state's timeout.
     pub(crate) fn lifetime(self, full: u32, class: Class, debt: bool) -> u32 {
         let floor = match class {
@@ -34,10 +40,10 @@ impl Fill {
             Class::TwoWay => full,
         };
         let capacity = self.capacity as u64;
-        let room = capacity.saturating_sub(u64::from(self.used)) * ROOM_PARTS;
-        if room >= capacity {
+        if !self.presses() {
             return full;
         }
+        let room = capacity.saturating_sub(u64::from(self.used)) * ROOM_PARTS;
         let shrunk = u64::from(full) * room / capacity;
         (shrunk as u32).max(floor.min(full))
     }

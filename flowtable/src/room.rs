@@ -7,7 +7,8 @@
 //!
 //! *Who may be evicted* (design section 5): probation freely, the oldest of those looked at first; one-way only past
 //! its shrunk lifetime; two-way never. Within a class an entry in pin debt goes last, and in probation's first 3 s
-//! not at all. The buckets know how their flows stand, so that those on probation are looked at first, without debt
+//! not at all. Under pressure a source network that holds its share of the places gets no new ones, and its flows on
+//! probation make room before those of others. The buckets know how their flows stand, so that those on probation are looked at first, without debt
 //! before those in debt; which of many, the new flow's hash decides.
 
 use crate::bucket::{BucketNo, PLACES, PlaceNo, Standing, Tag};
@@ -18,7 +19,7 @@ use crate::pressure::{DEBT_SAFE, Fill};
 use crate::state::{Class, Seen};
 use crate::time::Tick;
 use crate::track::Track;
-use crate::writer::{Entry, Writer};
+use crate::writer::{Entry, Writer, source};
 
 /// Entries that are looked at to evict one, and buckets that are looked at to displace one, at most.
 const LOOKS: usize = 8;
@@ -54,16 +55,18 @@ impl<K: Key> Writer<K> {
             return Ok(Entry(place));
         }
         let candidates = range.candidates(hash);
+        let track = Track::first(dir, seen);
+        let network = key.network(track.opener);
+        if self.fill(slot).presses() && self.is_over_share(network) {
+            self.counters.over_share.bump();
+            return Err(self.refuse(candidates, now));
+        }
         let Some(place) = self.room(candidates, hash, now) else {
-            for bucket in candidates {
-                self.table.buckets.set_loss(bucket, now);
-            }
-            self.counters.refused.bump();
-            return Err(Refused);
+            return Err(self.refuse(candidates, now));
         };
+        self.shares.add(network);
         let stray = (place.bucket() != candidates[0]).then_some(candidates[0]);
         self.fill_place(place, Tag::of(hash), stray, |at| {
-            let track = Track::first(dir, seen);
             at.write(key, &track, now);
             at.set_side(dir, at.side(dir).with_in_port(seen.in_port));
             at.set_count(dir, at.count(dir).plus(seen.bytes));
@@ -71,6 +74,22 @@ impl<K: Key> Writer<K> {
         });
         self.count_insert(slot, now);
         Ok(Entry(place))
+    }
+
+    /// The flow goes on without a pin: both its buckets remember that.
+    fn refuse(&self, candidates: [BucketNo; 2], now: Tick) -> Refused {
+        for bucket in candidates {
+            self.table.buckets.set_loss(bucket, now);
+        }
+        self.counters.refused.bump();
+        Refused
+    }
+
+    /// Whether a source network holds its share of this writer's places, or more.
+    fn is_over_share(&self, network: u64) -> bool {
+        let percent = u64::from(self.table.source_share());
+        let places = (self.slots.len() * self.table.slot_capacity()) as u64;
+        percent < 100 && u64::from(self.shares.of(network)) >= (places * percent / 100).max(1)
     }
 
     /// Writes an entry into a free place; if that is not in its first bucket, `stray` names that one.
@@ -136,8 +155,11 @@ impl<K: Key> Writer<K> {
             if self.free_if_expired(place, now) {
                 return Oldest::Freed(place);
             }
-            let life = self.table.entries.at(place).life();
-            let rank = (life.class(), life.debt(), life.last_use());
+            let at = self.table.entries.at(place);
+            let life = at.life();
+            // Who holds more than its share makes room first within its class.
+            let modest = !self.is_over_share(source(&at));
+            let rank = (life.class(), modest, life.debt(), life.last_use());
             if self.evictable(place, life, fill, now) && victim.is_none_or(|(v, _)| rank < v) {
                 victim = Some((rank, place));
             }
@@ -208,8 +230,8 @@ impl<K: Key> Writer<K> {
     }
 }
 
-/// The order of eviction: class, pin debt last, least recently used first.
-type Rank = (Class, bool, Tick);
+/// The order of eviction: class, source networks over their share, pin debt last, least recently used first.
+type Rank = (Class, bool, bool, Tick);
 
 enum Oldest {
     /// This place was expired, and is free now.

@@ -48,6 +48,7 @@ pub(crate) struct Counters {
     pub(crate) missed_expired: Tally,
     pub(crate) inserts: Tally,
     pub(crate) refused: Tally,
+    pub(crate) over_share: Tally,
     pub(crate) displaced: Tally,
     pub(crate) reopened: Tally,
     pub(crate) removed: Tally,
@@ -68,6 +69,7 @@ impl Counters {
             missed_expired: Tally::new(),
             inserts: Tally::new(),
             refused: Tally::new(),
+            over_share: Tally::new(),
             displaced: Tally::new(),
             reopened: Tally::new(),
             removed: Tally::new(),
@@ -105,6 +107,8 @@ pub struct Stats {
     pub inserts: u64,
     /// Flows that found no room.
     pub refused: u64,
+    /// Of these: their source network had its share of a table under pressure.
+    pub over_share: u64,
     /// Entries moved to their other bucket to make room.
     pub displaced: u64,
     /// New connections on old tuples.
@@ -129,6 +133,7 @@ impl Stats {
             ("misses_expired", self.missed_expired),
             ("inserts", self.inserts),
             ("refused", self.refused),
+            ("refused_over_share", self.over_share),
             ("displaced", self.displaced),
             ("reopened", self.reopened),
             ("removed", self.removed),
@@ -151,6 +156,7 @@ impl Stats {
         self.missed_expired += counters.missed_expired.get();
         self.inserts += counters.inserts.get();
         self.refused += counters.refused.get();
+        self.over_share += counters.over_share.get();
         self.displaced += counters.displaced.get();
         self.reopened += counters.reopened.get();
         self.removed += counters.removed.get();

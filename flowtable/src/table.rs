@@ -42,6 +42,8 @@ pub struct Table<K: Key> {
     secret: TableSecret,
     owner: OwnerHash,
     timeouts: Timeouts,
+    /// Percent of a writer's places that one source network may hold under pressure.
+    source_share: AtomicU32,
     /// Buckets of one slot.
     slot_buckets: usize,
     slots: Box<[CachePadded<Slot>]>,
@@ -56,6 +58,9 @@ impl<K: Key> Table<K> {
     pub const ROUND: usize = SLOTS * PLACES;
     /// Bytes that an entry takes, its share of its bucket included, times 3.
     const THREE_ENTRIES: usize = 3 * K::ENTRY_WORDS * 8 + 3 * BUCKET_WORDS * 8 / PLACES;
+
+    /// Percent of the places that one source network may hold under pressure, if nobody says otherwise.
+    pub const SOURCE_SHARE: u32 = 25;
 
     /// Bytes that a table of this capacity takes.
     pub const fn bytes(capacity: usize) -> usize {
@@ -102,6 +107,7 @@ impl<K: Key> Table<K> {
             secret,
             owner: OwnerHash::new(&secret),
             timeouts: Timeouts::default(),
+            source_share: AtomicU32::new(Self::SOURCE_SHARE),
             slot_buckets,
             slots: (0..slots).map(|_| slot()).collect(),
             counters: Mutex::default(),
@@ -151,6 +157,17 @@ impl<K: Key> Table<K> {
     /// Idle timeouts; may be changed at any time.
     pub fn timeouts(&self) -> &Timeouts {
         &self.timeouts
+    }
+
+    /// Percent of the places that one source network (IPv4 /24, IPv6 /56) may hold while lifetimes shrink, 1 to 100;
+    /// 100: as many as it likes.
+    pub fn set_source_share(&self, percent: u32) {
+        self.source_share.store(percent.clamp(1, 100), Relaxed);
+    }
+
+    /// The same.
+    pub fn source_share(&self) -> u32 {
+        self.source_share.load(Relaxed)
     }
 
     /// Finds a flow and copies its entry. Never misses one that is there, even while it is displaced.
@@ -276,6 +293,15 @@ impl<K: Key> Table<K> {
             .matching(tag)
             .map(|place| bucket.place(place))
             .find(|place| self.entries.at(*place).is(key))
+    }
+
+    /// The places of a slot that hold a flow.
+    pub(crate) fn places(&self, slot: SlotNo) -> impl Iterator<Item = PlaceNo> + '_ {
+        let Range { start, len } = self.range(slot);
+        (start..start + len).map(BucketNo).flat_map(|bucket| {
+            let used = self.buckets.tags(bucket).used();
+            used.map(move |place| bucket.place(place))
+        })
     }
 
     /// The buckets of a slot.

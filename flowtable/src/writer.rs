@@ -12,6 +12,7 @@ use crate::key::{BOTH, Dir, Key};
 use crate::pin::PinWord;
 use crate::pressure::Fill;
 use crate::round::{NOBODY, Round};
+use crate::share::Shares;
 use crate::state::{L4, Observed, Seen, State};
 use crate::stats::Counters;
 use crate::sweep::Lap;
@@ -75,6 +76,8 @@ pub struct Writer<K: Key> {
     pub(crate) round: Cell<Round>,
     /// An entry that the last insert moved to its other bucket.
     pub(crate) moved: Cell<Option<PlaceNo>>,
+    /// How many flows each source network holds here.
+    pub(crate) shares: Shares,
     /// A flush is under way: nothing is displaced, so that no entry slips behind it.
     pub(crate) flushing: bool,
 }
@@ -92,7 +95,13 @@ impl<K: Key> Writer<K> {
             counters.round.store(0, Relaxed);
         }
         let buckets = slots.len() * table.slot_buckets();
+        let shares = Shares::new(table.secret());
+        if len > 0 {
+            let held = slots.iter().flat_map(|slot| table.places(*slot));
+            held.for_each(|place| shares.add(source(&table.entries.at(place))));
+        }
         Self {
+            shares,
             table,
             slots,
             counters,
@@ -244,6 +253,11 @@ impl<K: Key> Writer<K> {
             let standing = Standing::of(track.class, life.debt());
             self.table.buckets.set_standing(place, standing);
         }
+        if track.opener != before.opener {
+            let key = at.key();
+            self.shares.remove(key.network(before.opener));
+            self.shares.add(key.network(track.opener));
+        }
         at.set_life(life);
         if touch == Touch::Reopened {
             Observed::Reopened
@@ -367,7 +381,8 @@ impl<K: Key> Writer<K> {
     pub(crate) fn free(&self, place: PlaceNo) {
         let (bucket, buckets) = (place.bucket(), &self.table.buckets);
         let slot = self.table.slot_of(bucket);
-        let tag = buckets.tags(bucket).at(place.in_bucket());
+        let tag = buckets.tag(place);
+        self.shares.remove(source(&self.table.entries.at(place)));
         buckets.begin(bucket);
         buckets.set_tag(place, Tag::FREE);
         buckets.end(bucket);
@@ -402,6 +417,11 @@ impl<K: Key> Writer<K> {
             capacity: self.table.slot_capacity(),
         }
     }
+}
+
+/// The network that an entry's flow was opened from.
+pub(crate) fn source<K: Key>(at: &At<'_, K>) -> u64 {
+    at.key().network(at.life().opener())
 }
 
 /// When a packet comes, from its flow's point of view.

@@ -77,6 +77,13 @@ impl Control {
         Ok(hit)
     }
 
+    /// Percent of a worker's flows that one source network may hold when the table fills up, see
+    /// [`Table::set_source_share`](flowtable::Table::set_source_share).
+    pub fn set_source_share(&self, percent: u32) {
+        self.tables.v4.set_source_share(percent);
+        self.tables.v6.set_source_share(percent);
+    }
+
     /// Idle timeout of a state, seconds, in every flow table; it holds for old flows too.
     pub fn set_timeout(&self, state: State, seconds: u32) {
         for tables in [&self.tables, &self.host_tables] {

@@ -324,7 +324,8 @@ tcp   10.99.0.2:40000       203.0.113.10:80       established  two_way       1.5
             prints("flow timeout udp-two-way 60"),
             "udp-two-way          60 s (default 300)\n"
         );
-        assert!(prints("flow timeout udp-two-way 60 --json").contains("\"seconds\": 60"));
+        let json = prints("flow timeout udp-two-way 60 --json");
+        assert!(json.contains("\"seconds\":60"), "{json}");
         let wrong = |line: &str| {
             let (_, error, status) = run_command(Fake::small(), line);
             (error.unwrap_or_default(), status)

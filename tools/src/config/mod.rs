@@ -86,6 +86,8 @@ pub struct Tables {
     pub flows_v4: usize,
     /// IPv6 flows.
     pub flows_v6: usize,
+    /// Percent of a worker's flows that one source network may hold when the table fills up.
+    pub source_share: u32,
     /// Affinity templates: client networks of sticky routes.
     pub templates: usize,
     /// Neighbours of both families.
@@ -120,6 +122,7 @@ impl Default for Tables {
         Self {
             flows_v4: setup.flows_v4,
             flows_v6: setup.flows_v6,
+            source_share: flowtable::Table::<flowtable::KeyV4>::SOURCE_SHARE,
             templates: setup.templates,
             neighbours: neigh.limit,
             held_packets: setup.hold.1,

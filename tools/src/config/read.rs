@@ -143,6 +143,7 @@ fn tables(mut section: Section<'_>) -> Tables {
     let read = Tables {
         flows_v4: section.number_or("flows-v4", flows.clone(), default.flows_v4),
         flows_v6: section.number_or("flows-v6", flows, default.flows_v6),
+        source_share: section.number_or("source-share", 1..=100, default.source_share),
         templates: section.number_or("templates", 64..=1 << 26, default.templates),
         neighbours: section.number_or("neighbours", 16..=1 << 24, default.neighbours),
         held_packets: section.number_or("held-packets", 16..=65_536, default.held_packets),

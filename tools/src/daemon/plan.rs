@@ -286,6 +286,7 @@ impl<'a> Plan<'a> {
         host: &mut Host,
         now: Now,
     ) -> Result<(), String> {
+        control.set_source_share(self.config.tables.source_share);
         for (state, seconds) in &self.config.timeouts {
             control.set_timeout(*state, *seconds);
         }

@@ -102,6 +102,8 @@ pub(super) fn measure(job: &Job, attack: Attack, heap: Heap) -> Result<Vec<Sampl
     victim.quiet(&mut traffic, job.least());
     let quiet = victim.quiet(&mut traffic, job.least());
     let uncached = victim.uncached(&mut traffic, job.least());
+    // The buffers of the packets are there before memory is looked at.
+    victim.turn(&mut traffic, &mut Default::default());
     let memory = heap.now();
     victim.fill(&mut traffic, 2 * job.flows as u64);
     let flooded = victim.flooded(&mut traffic, job.least());

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use stack::Now;
 use stack::counters::Counters;
 use stack::parse::{Addrs, IpMeta, Tuple};
-use stack::path::{Outcome, Path};
+use stack::path::{Path, Ready};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -28,9 +28,9 @@ use std::time::Duration;
 const HOPS: u8 = 8;
 /// Share of the table's places that established flows have.
 const ESTABLISHED: f64 = 0.5;
-/// Packets of a burst, and buckets that the hand visits after each.
+/// Packets of a burst, and buckets that the hand visits after each at most, as a busy worker's does.
 const BURST: usize = 32;
-const HAND: usize = 8;
+const HAND: usize = 2;
 /// Packets of a segment: of established flows, of the attack.
 const SEGMENT: usize = 256;
 const ATTACK: usize = 1024;
@@ -78,6 +78,8 @@ struct Victim {
     gateway: Gateway,
     path: Path,
     counters: Counters,
+    /// Lookups of a burst that have been started.
+    ready: Vec<Ready>,
     /// Packets so far: they are the clock.
     packets: u64,
 }
@@ -218,11 +220,12 @@ impl Victim {
         let hops: Vec<Mac> = (1..=HOPS).map(|n| Mac([2, 0, 0, 0, 2, n])).collect();
         let gateway = Gateway::new(1, capacity, Mac([2, 0, 0, 0, 1, 1]), &hops);
         let slots: Vec<SlotNo> = (0..SLOTS as u16).map(SlotNo).collect();
-        let path = gateway.path(&slots);
+        let path = gateway.path(&slots).with_bursts(BURST);
         Self {
             gateway,
             path,
             counters: Counters::new(1),
+            ready: Vec::with_capacity(BURST),
             packets: 0,
         }
     }
@@ -297,11 +300,13 @@ impl Victim {
         spent.on(|| {
             for burst in metas.chunks(BURST) {
                 let now = self.now();
-                for meta in burst {
-                    black_box(self.one(meta, seen, how, now));
-                }
-                if how == Decide::Cached {
-                    self.path.sweep(HAND, now);
+                match how {
+                    Decide::Cached => self.cached(burst, seen, now),
+                    Decide::Uncached => {
+                        for meta in burst {
+                            black_box(self.path.route_only(FibId(0), &meta.tuple, now));
+                        }
+                    }
                 }
                 self.packets += burst.len() as u64;
             }
@@ -309,15 +314,25 @@ impl Victim {
         });
     }
 
-    #[inline]
-    fn one(&mut self, meta: &IpMeta, seen: &Seen, how: Decide, now: Now) -> Outcome {
-        match how {
-            Decide::Cached => {
-                let slot = self.path.slot(&meta.tuple);
-                self.path.resolve(slot, meta, seen, now, &self.counters)
-            }
-            Decide::Uncached => self.path.route_only(FibId(0), &meta.tuple, now),
+    /// A burst through the flow table, as a worker takes it: all lookups are started, then each packet is decided.
+    fn cached(&mut self, burst: &[IpMeta], seen: &Seen, now: Now) {
+        let slots: [SlotNo; BURST] = std::array::from_fn(|i| {
+            burst
+                .get(i)
+                .map_or(SlotNo(0), |meta| self.path.slot(&meta.tuple))
+        });
+        let asked = slots
+            .iter()
+            .zip(burst)
+            .map(|(slot, meta)| Some((*slot, meta)));
+        self.path.ready(asked, &mut self.ready);
+        for (ready, meta) in self.ready.drain(..).zip(burst) {
+            let decided = self
+                .path
+                .resolve_ready(ready, meta.role, seen, now, &self.counters);
+            black_box(decided);
         }
+        self.path.sweep_paced(HAND, now);
     }
 
     /// Both pins of every established flow; none of one that is gone.

@@ -35,6 +35,12 @@ pub(super) fn ours(job: &Job, heap: Heap) -> Result<Vec<Sample>, String> {
     }
     let mut samples = vec![
         memory(job, OURS, "", grown),
+        series(job, "the table's own bytes of a connection")
+            .unit("bytes")
+            .is(table.pages().bytes as f64 / job.flows as f64),
+        series(job, "share of the table on huge pages")
+            .unit("%")
+            .is(100.0 * table.pages().huge as f64 / table.pages().bytes as f64),
         series(job, "flows of a million without a place")
             .unit("flows")
             .is(unplaced as f64 * 1e6 / job.flows as f64),

@@ -27,8 +27,8 @@ use serde::{Deserialize, Serialize};
 const NOBODY: u32 = u32::MAX;
 /// Packets in a millisecond.
 const PACKETS_A_MS: usize = 1000;
-/// Buckets that the hand visits a burst, as a busy worker does.
-const HAND: usize = 8;
+/// Buckets that the hand visits a burst at most, as a busy worker does.
+const HAND: usize = 2;
 /// Packets whose order is ready.
 const PACKETS: usize = 1 << 21;
 /// Pieces of packets before time is taken.
@@ -170,7 +170,7 @@ impl Lives {
                 std::hint::black_box(timers.advance(ms));
             }
             if self.hand > 0 {
-                self.writer.sweep(self.hand, now);
+                self.writer.sweep_paced(self.hand, now);
             }
         }
     }

@@ -20,6 +20,7 @@ mod bucket;
 mod entry;
 #[cfg(all(test, not(loom)))]
 mod fixture;
+mod flood;
 mod hash;
 mod key;
 #[cfg(all(test, loom))]

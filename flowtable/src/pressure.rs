@@ -31,6 +31,12 @@ impl Fill {
         capacity.saturating_sub(u64::from(self.used)) * ROOM_PARTS < capacity
     }
 
+    /// Whether less than one place in 64 is free.
+    pub(crate) fn is_brim(self) -> bool {
+        let free = (self.capacity as u64).saturating_sub(u64::from(self.used));
+        free * 64 < self.capacity as u64
+    }
+
     /// Ticks that an idle flow of this class lives, of the `full` ticks of its state's timeout.
     pub(crate) fn lifetime(self, full: u32, class: Class, debt: bool) -> u32 {
         let floor = match class {

@@ -24,6 +24,9 @@ use crate::writer::{Entry, Writer, source};
 /// Entries that are looked at to evict one, and buckets that are looked at to displace one, at most.
 const LOOKS: usize = 8;
 
+/// Ticks after a source network met its share for which its flows make room before others'.
+const CROWDED: u32 = 10 * Tick::PER_SECOND;
+
 /// There is no room for the flow; it is forwarded without a pin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no room in the flow table for this flow")]
@@ -47,21 +50,40 @@ impl<K: Key> Writer<K> {
         now: Tick,
     ) -> Result<Entry, Refused> {
         let range = self.table.range(slot);
-        self.moved.set(None);
         if let Some(place) = self.table.locate(range, hash, key)
             && !self.free_if_expired(place, now)
         {
             let _ = self.observe(Entry(place), dir, seen, now);
             return Ok(Entry(place));
         }
-        let candidates = range.candidates(hash);
+        self.insert_missed(slot, hash, key, dir, seen, now)
+    }
+
+    /// As [`insert`](Self::insert), of a flow that a lookup has missed since the writer was last given anything else to
+    /// do: it is not looked up again.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] if there is no room, see the module's head.
+    pub fn insert_missed(
+        &mut self,
+        slot: SlotNo,
+        hash: FlowHash,
+        key: &K,
+        dir: Dir,
+        seen: &Seen,
+        now: Tick,
+    ) -> Result<Entry, Refused> {
+        self.moved.set(None);
+        let candidates = self.table.range(slot).candidates(hash);
         let track = Track::first(dir, seen);
         let network = key.network(track.opener);
-        if self.fill(slot).presses() && self.is_over_share(network) {
-            self.counters.over_share.bump();
-            return Err(self.refuse(candidates, now));
-        }
-        let Some(place) = self.room(candidates, hash, now) else {
+        let place = if !self.fill(slot).presses() || self.lets_in(network, hash, now) {
+            self.room(candidates, hash, now)
+        } else {
+            None
+        };
+        let Some(place) = place else {
             return Err(self.refuse(candidates, now));
         };
         self.shares.add(network);
@@ -74,6 +96,20 @@ impl<K: Key> Writer<K> {
         });
         self.count_insert(slot, now);
         Ok(Entry(place))
+    }
+
+    /// Whether a table under pressure takes a new flow at all.
+    fn lets_in(&self, network: u64, hash: FlowHash, now: Tick) -> bool {
+        if self.is_over_share(network) {
+            self.counters.over_share.bump();
+            self.crowded_until.set(Tick(now.0.saturating_add(CROWDED)));
+            return false;
+        }
+        let lets_in = self.flood.lets_in(hash, now);
+        if !lets_in {
+            self.counters.flooded.bump();
+        }
+        lets_in
     }
 
     /// The flow goes on without a pin: both its buckets remember that.
@@ -117,18 +153,30 @@ impl<K: Key> Writer<K> {
             return Some(place);
         }
         let start = hash.0 as usize % PLACES;
-        let victim = match self.oldest(candidates, start, now) {
+        let fill = self.fill(self.table.slot_of(candidates[0]));
+        let victim = match self.oldest(candidates, start, fill, now) {
             Oldest::Freed(place) => return Some(place),
             Oldest::Live(victim) => victim,
         };
-        if let Some(place) = self.displace(candidates, start, now) {
+        // With so little room, a search for some is in vain: better a flow on probation goes at once.
+        let doomed = victim.is_some_and(|(_, class)| class == Class::Probation) && fill.is_brim();
+        if !doomed && let Some(place) = self.displace(candidates, start, now) {
             return Some(place);
         }
         let (place, class) = victim?;
+        self.evict(place, class, now);
+        Some(place)
+    }
+
+    /// A live flow makes room.
+    fn evict(&self, place: PlaceNo, class: Class, now: Tick) {
+        if class == Class::Probation {
+            let last = self.table.entries.at(place).life().last_use();
+            self.flood.evicted(now.since(last));
+        }
         self.note_loss(place, now);
         self.counters.evicted.bump(class);
         self.free(place);
-        Some(place)
     }
 
     /// A free place: in the first candidate, where it is found soonest, else in the second.
@@ -142,8 +190,8 @@ impl<K: Key> Writer<K> {
 
     /// Of the first [`LOOKS`] entries of two full buckets, in the order of their standing: one that has expired, freed;
     /// else who would be evicted.
-    fn oldest(&self, candidates: [BucketNo; 2], start: usize, now: Tick) -> Oldest {
-        let fill = self.fill(self.table.slot_of(candidates[0]));
+    fn oldest(&self, candidates: [BucketNo; 2], start: usize, fill: Fill, now: Tick) -> Oldest {
+        let crowded = now < self.crowded_until.get();
         let standing = |standing: Standing| {
             candidates.into_iter().flat_map(move |bucket| {
                 let places = self.table.buckets.classes(bucket).of(standing).from(start);
@@ -158,7 +206,7 @@ impl<K: Key> Writer<K> {
             let at = self.table.entries.at(place);
             let life = at.life();
             // Who holds more than its share makes room first within its class.
-            let modest = !self.is_over_share(source(&at));
+            let modest = !(crowded && self.is_over_share(source(&at)));
             let rank = (life.class(), modest, life.debt(), life.last_use());
             if self.evictable(place, life, fill, now) && victim.is_none_or(|(v, _)| rank < v) {
                 victim = Some((rank, place));

@@ -60,8 +60,9 @@ fn flood(packet: impl Fn(&Rig, u32) -> (crate::KeyV4, Seen)) {
     }
     let stats = rig.table.stats();
     assert_eq!(stats.refused, refused);
+    // Nobody on probation lives for a second here, so most are not let in.
     assert!(
-        stats.evicted[Class::Probation as usize] > 10_000,
+        stats.evicted[Class::Probation as usize] > 1000 && stats.flooded > 10_000,
         "{stats:?}"
     );
     rig.check_books();
@@ -362,7 +363,7 @@ fn under_pressure_a_source_network_gets_no_more_than_its_share() {
     let stats = rig.table.stats();
     assert_eq!((stats.over_share, stats.refused), (100, 100));
     // Newcomers from everywhere are served, at the cost of the one that has too much.
-    for n in 0..2000 {
+    for n in 0..900 {
         insert_from(&mut rig, 100 + n % 200, n, at(2)).unwrap();
     }
     assert!(held(&rig, 0) <= before / 2, "{} of {before}", held(&rig, 0));

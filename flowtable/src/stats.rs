@@ -49,6 +49,7 @@ pub(crate) struct Counters {
     pub(crate) inserts: Tally,
     pub(crate) refused: Tally,
     pub(crate) over_share: Tally,
+    pub(crate) flooded: Tally,
     pub(crate) displaced: Tally,
     pub(crate) reopened: Tally,
     pub(crate) removed: Tally,
@@ -70,6 +71,7 @@ impl Counters {
             inserts: Tally::new(),
             refused: Tally::new(),
             over_share: Tally::new(),
+            flooded: Tally::new(),
             displaced: Tally::new(),
             reopened: Tally::new(),
             removed: Tally::new(),
@@ -109,6 +111,8 @@ pub struct Stats {
     pub refused: u64,
     /// Of these: their source network had its share of a table under pressure.
     pub over_share: u64,
+    /// Of these: new flows came so fast that most were not even inserted.
+    pub flooded: u64,
     /// Entries moved to their other bucket to make room.
     pub displaced: u64,
     /// New connections on old tuples.
@@ -134,6 +138,7 @@ impl Stats {
             ("inserts", self.inserts),
             ("refused", self.refused),
             ("refused_over_share", self.over_share),
+            ("refused_flood", self.flooded),
             ("displaced", self.displaced),
             ("reopened", self.reopened),
             ("removed", self.removed),
@@ -157,6 +162,7 @@ impl Stats {
         self.inserts += counters.inserts.get();
         self.refused += counters.refused.get();
         self.over_share += counters.over_share.get();
+        self.flooded += counters.flooded.get();
         self.displaced += counters.displaced.get();
         self.reopened += counters.reopened.get();
         self.removed += counters.removed.get();

@@ -7,6 +7,7 @@
 
 use crate::bucket::{BucketNo, PlaceNo, Standing, Tag};
 use crate::entry::{At, Count, Life, Side};
+use crate::flood::Flood;
 use crate::hash::{FlowHash, SlotNo, flow_hash};
 use crate::key::{BOTH, Dir, Key};
 use crate::pin::PinWord;
@@ -78,6 +79,9 @@ pub struct Writer<K: Key> {
     pub(crate) moved: Cell<Option<PlaceNo>>,
     /// How many flows each source network holds here.
     pub(crate) shares: Shares,
+    /// Until when a source network may still hold more than its share.
+    pub(crate) crowded_until: Cell<Tick>,
+    pub(crate) flood: Flood,
     /// A flush is under way: nothing is displaced, so that no entry slips behind it.
     pub(crate) flushing: bool,
 }
@@ -102,6 +106,8 @@ impl<K: Key> Writer<K> {
         }
         Self {
             shares,
+            crowded_until: Cell::new(Tick(0)),
+            flood: Flood::default(),
             table,
             slots,
             counters,

@@ -467,7 +467,7 @@ fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outco
         None
     } else {
         flows
-            .insert(slot, hash, q.key, q.dir, q.seen, q.now.tick())
+            .insert_missed(slot, hash, q.key, q.dir, q.seen, q.now.tick())
             .ok()
             .inspect(|_| renew_moved(flows, s, q.now))
     };

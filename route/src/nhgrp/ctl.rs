@@ -410,6 +410,8 @@ impl GroupCtl {
             pins: None,
             over: Vec::new(),
             alive: false,
+            outage: false,
+            revived: None,
             shared_as: None,
             restarted: HashMap::new(),
             forget_at: None,

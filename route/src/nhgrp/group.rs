@@ -50,6 +50,10 @@ pub(crate) struct Group {
     pub(super) over: Vec<Pin>,
     /// Whether any member may take flows, as published.
     pub(super) alive: bool,
+    /// Members were all away: who comes back first has everything for a moment, see [`REVIVAL`].
+    pub(super) outage: bool,
+    /// When the first of them came back.
+    pub(super) revived: Option<Secs>,
     /// Under which paths new routes find it.
     pub(super) shared_as: Option<Paths>,
     /// When remembered owners whose clock was restarted really lost their bucket.
@@ -61,6 +65,11 @@ pub(crate) struct Group {
     /// When they get more.
     pub(super) step_at: Option<Secs>,
 }
+
+/// Seconds after a group's first member came back in which others follow: what a port, a switch or a route took down
+/// together comes up together, one after the other. Who stands in for them meanwhile is not remembered: it had their
+/// buckets for no time worth the name, and packets without a pin would take it for an owner of old.
+pub(super) const REVIVAL: u32 = 3;
 
 /// Whom the buckets of a group remember.
 #[derive(Debug, Default)]
@@ -77,6 +86,20 @@ impl Group {
     /// The member in a slot.
     pub(crate) fn member(&self, idx: NhopIdx) -> Option<&Member> {
         self.members.iter().find(|m| m.is.idx == idx)
+    }
+
+    /// Notes whether any member may take flows now.
+    pub(super) fn note_outage(&mut self, alive: bool, now: Secs) {
+        if alive && self.outage {
+            self.revived = Some(now);
+        }
+        self.outage = !alive && !self.members.is_empty();
+    }
+
+    /// Whether the first member came back a moment ago.
+    pub(super) fn is_reviving(&self, now: Secs) -> bool {
+        self.revived
+            .is_some_and(|at| now.0.saturating_sub(at.0) <= REVIVAL)
     }
 
     /// Number of buckets.

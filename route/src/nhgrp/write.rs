@@ -252,6 +252,7 @@ impl GroupCtl {
         if alive && !group.alive {
             publish_alive(on, id, group, true);
         }
+        group.note_outage(alive, now);
         let base = group.buckets.base;
         group.layout.set_remembered(|bucket| {
             on.groups
@@ -368,6 +369,7 @@ fn write_buckets(on: Shared<'_>, nhops: &NhopCtl, group: &mut Group, now: Secs) 
     keeping.sort_unstable();
     let keeps = |pin: Pin| keeping.binary_search(&pin).is_ok();
     let returns = group.options.failback == Failback::Return;
+    let reviving = group.is_reviving(now);
     let mut written = Written::default();
     for bucket in 0..group.layout.buckets() {
         let Some(line) = on.groups.line(group.buckets.base + bucket) else {
@@ -380,7 +382,9 @@ fn write_buckets(on: Shared<'_>, nhops: &NhopCtl, group: &mut Group, now: Secs) 
             written.called_back |= called_back;
             // Who only takes turns leaves nothing behind: that is what it is compared for. And whose flows are called
             // back keeps none of them.
-            let remember = group.turns.is_empty() && keeps(before.pin) && !called_back;
+            let for_a_moment = reviving && before.stance == Stance::StandIn;
+            let remember =
+                group.turns.is_empty() && keeps(before.pin) && !called_back && !for_a_moment;
             line.give(owner, remember, now);
         }
         if owner.pin != before.pin {

@@ -46,6 +46,46 @@ fn a_death_moves_only_the_dead_one_s_buckets_and_a_return_gives_them_back() {
 }
 
 #[test]
+fn after_an_outage_of_all_nobody_remembers_who_came_back_first() {
+    let mut lab = three();
+    let before = lab.owners("10.0.0.1");
+    let all = [1, 2, 3].map(|n| lab.idx(n));
+    for idx in all {
+        lab.control.set_health(idx, Health::Dead, lab.now);
+    }
+    lab.now = Secs(lab.now.0 + 60);
+    // Their answers come one after the other.
+    for (idx, after) in all.into_iter().zip([0, 0, 3]) {
+        lab.now = Secs(lab.now.0 + after);
+        lab.control.set_health(idx, Health::Up, lab.now);
+    }
+    assert_eq!(lab.owners("10.0.0.1"), before);
+    assert_eq!(lab.stateless("10.0.0.1", 300), before);
+    // Later deaths and returns are remembered as ever.
+    lab.now = Secs(lab.now.0 + 60);
+    lab.control.set_health(all[1], Health::Dead, lab.now);
+    let during = lab.owners("10.0.0.1");
+    lab.control.set_health(all[1], Health::Up, lab.now);
+    assert_eq!(lab.stateless("10.0.0.1", 300), during);
+}
+
+#[test]
+fn who_drained_when_all_did_is_remembered_still() {
+    let mut lab = three();
+    let before = lab.owners("10.0.0.1");
+    let all = [1, 2, 3].map(|n| lab.idx(n));
+    for idx in all {
+        lab.control.set_admin(idx, Admin::Draining, lab.now);
+    }
+    lab.control.set_admin(all[0], Admin::In, lab.now);
+    assert_eq!(
+        lab.stateless("10.0.0.1", 300),
+        before,
+        "its flows are where they were"
+    );
+}
+
+#[test]
 fn with_all_dead_no_bucket_answers_and_no_owner_changes() {
     let mut lab = three();
     let raw = |lab: &Lab| -> Vec<_> {

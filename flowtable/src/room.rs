@@ -1,7 +1,7 @@
 //! Room for a new flow: a free place, an expired one, one displacement, or an eviction by class.
 //!
 //! The steps are tried in this order. All of them together read the lines of the two candidate buckets, at most
-//! [`LOOKS`] entries of theirs and the lines of at most [`LOOKS`] other buckets, so that a new flow costs the same
+//! [`LOOKS`] entries of theirs and the lines of at most [`MOVES`] other buckets, so that a new flow costs the same
 //! in a full table, attacked or not. A flow that finds no room is refused: it is forwarded without a pin, and its
 //! candidate buckets remember that.
 //!
@@ -21,8 +21,11 @@ use crate::time::Tick;
 use crate::track::Track;
 use crate::writer::{Entry, Writer, source};
 
-/// Entries that are looked at to evict one, and buckets that are looked at to displace one, at most.
-const LOOKS: usize = 8;
+/// Entries that are looked at to evict one, at most.
+const LOOKS: usize = 4;
+
+/// Buckets that are looked at to displace an entry, at most.
+const MOVES: usize = 8;
 
 /// Ticks after a source network met its share for which its flows make room before others'.
 const CROWDED: u32 = 10 * Tick::PER_SECOND;
@@ -198,8 +201,16 @@ impl<K: Key> Writer<K> {
                 places.map(move |place| bucket.place(place))
             })
         };
-        let mut victim: Option<(Rank, PlaceNo)> = None;
+        // Asked for together, or each would be waited for by itself.
+        let mut places = [candidates[0].place(0); LOOKS];
+        let mut count = 0;
         for place in Standing::ORDER.into_iter().flat_map(standing).take(LOOKS) {
+            self.table.entries.prefetch(place);
+            places[count] = place;
+            count += 1;
+        }
+        let mut victim: Option<(Rank, PlaceNo)> = None;
+        for &place in &places[..count] {
             if self.free_if_expired(place, now) {
                 return Oldest::Freed(place);
             }
@@ -239,7 +250,7 @@ impl<K: Key> Writer<K> {
             let used = self.table.buckets.tags(from).used().from(start);
             used.map(move |place| from.place(place))
         });
-        for from in places.take(LOOKS) {
+        for from in places.take(MOVES) {
             let tag = self.table.buckets.tags(from.bucket()).at(from.in_bucket());
             let to = range.other(from.bucket(), tag);
             if let Some(free) = self.table.buckets.tags(to).free() {

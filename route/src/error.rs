@@ -130,7 +130,10 @@ pub enum GroupError {
     #[error("has no other member: name another first, or delete the group")]
     Last,
     /// Routes use it.
-    #[error("is used by {0} routes: delete them, or give them another group, first")]
+    #[error(
+        "is used by {routes}: delete {them}, or give {them} another group, first",
+        routes = routes(.0, ""), them = them(.0)
+    )]
     InUse(u32),
     /// A route says otherwise of its members or options.
     #[error("has other {0}: leave them out, or change them for all its routes with 'group change'")]
@@ -151,9 +154,18 @@ pub enum GroupError {
     Four(IpAddr),
     /// IPv6 routes and an IPv4 gateway.
     #[error(
-        "is used by {0} IPv6 routes, and gateway {1} is IPv4: an IPv6 route needs IPv6 gateways"
+        "is used by {routes}, and gateway {1} is IPv4: an IPv6 route needs IPv6 gateways",
+        routes = routes(.0, "IPv6 ")
     )]
     Six(u32, IpAddr),
+}
+
+fn routes(count: &u32, which: &str) -> String {
+    format!("{count} {which}route{}", if *count == 1 { "" } else { "s" })
+}
+
+const fn them(count: &u32) -> &'static str {
+    if *count == 1 { "it" } else { "them" }
 }
 
 /// Why a path cannot be one, or not beside others.

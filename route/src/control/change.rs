@@ -4,7 +4,7 @@
 //! Stamps are bumped when pins may have to be judged anew: a route came or went, or a member left its group.
 //! A path that is added or gets another weight bumps nothing: pinned flows are to stay.
 
-use super::named::{check_buckets, check_joining, check_members, reweighted};
+use super::named::{check_buckets, check_joining, check_members, idle_warning, reweighted};
 use super::regroup::idxs;
 use super::{Control, Ended, shared};
 use crate::error::{GroupError, KindError, MAX_WEIGHT, RouteError};
@@ -324,8 +324,7 @@ impl Control {
         deadline: Option<Secs>,
     ) -> Result<Change, RouteError> {
         let wanted = reweighted(self.wanted(group), paths, known, deadline);
-        let idle = wanted.iter().all(|m| m.weight == 0);
-        let warning = idle.then(|| format!("{prefix} takes no new flows: every path has weight 0"));
+        let warning = idle_warning(&wanted, &prefix.to_string());
         let change = self.commit(prefix, group, &wanted, known, warning)?;
         for (path, idx) in paths.iter().zip(known) {
             self.nhops.set_mtu(&self.view.nhops, *idx, path.mtu);
@@ -368,7 +367,8 @@ impl Control {
         if rest.is_empty() {
             return self.delete_whole(prefix, group);
         }
-        let change = self.commit(prefix, group, &rest, &[], None)?;
+        let warning = idle_warning(&rest, &prefix.to_string());
+        let change = self.commit(prefix, group, &rest, &[], warning)?;
         Ok(Change {
             kind,
             paths,

@@ -232,14 +232,13 @@ impl Control {
         let known = self.known(&self.wanted(group), paths);
         let warning = self.mtu_warning(paths).filter(|_| known.is_none());
         let (wanted, concerned) = self.wish(number, group, paths, deadline)?;
-        let idle = wanted.iter().all(|m| m.weight == 0);
+        let idle = idle_warning(&wanted, &what);
         let options = asked.over(was);
         let removed_nhops = self.grant(number, group, &Wish { wanted, options }, was)?;
         for (idx, path) in known.into_iter().flatten().zip(paths) {
             self.nhops.set_mtu(&self.view.nhops, idx, path.mtu);
         }
-        let none = || format!("{what} takes no new flows: every member has weight 0");
-        let warning = idle.then(none).or(warning);
+        let warning = idle.or(warning);
         let warning = warning.or_else(|| self.share_warning(&what, group));
         Ok(GroupChange {
             kind: ChangeKind::Changed,
@@ -302,6 +301,7 @@ impl Control {
             return refused(GroupError::Last);
         }
         let options = self.options_of(group);
+        let warning = idle_warning(&wanted, &format!("group {number}"));
         let removed_nhops = self.grant(number, group, &Wish { wanted, options }, options)?;
         Ok(GroupChange {
             kind: ChangeKind::Deleted,
@@ -309,7 +309,7 @@ impl Control {
             group,
             paths,
             removed_nhops,
-            warning: None,
+            warning,
         })
     }
 
@@ -632,6 +632,12 @@ impl Control {
         };
         self.named.moved(prefix, from, to);
     }
+}
+
+/// One line if no member is left that takes new flows.
+pub(super) fn idle_warning(wanted: &[Wanted], what: &str) -> Option<String> {
+    let idle = wanted.iter().all(|m| m.weight == 0);
+    idle.then(|| format!("{what} takes no new flows: every member has weight 0"))
 }
 
 /// Members whose weights, and deadlines, change.

@@ -16,6 +16,7 @@ use crate::time::Now;
 use arp::NeighIdx;
 use hashbrown::HashMap;
 use route::{BatchSet, BatchSpec, BatchState, FibId, NhopKey, Path, Prefix, Through};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 pub use route::BatchDone;
@@ -53,6 +54,8 @@ pub(super) struct Loading {
     spec: BatchSpec,
     batch: Option<route::Batch>,
     reserved: HashMap<NhopKey, NeighIdx>,
+    /// Its recursive next hops.
+    recursive: BTreeSet<NhopKey>,
 }
 
 /// How a batch ended.
@@ -84,6 +87,7 @@ impl Control {
             spec,
             batch: None,
             reserved: HashMap::new(),
+            recursive: BTreeSet::new(),
         }));
         Ok(())
     }
@@ -104,7 +108,7 @@ impl Control {
                     self.judge_groups(batch.groups(), now);
                 }
                 self.settle(host, now);
-                (state == BatchState::Ended).then(|| self.outcome(batch))
+                (state == BatchState::Ended).then(|| self.outcome(batch, &loading.recursive))
             }
         };
         match ended {
@@ -158,6 +162,9 @@ impl Control {
                 },
                 None => BatchSet::default(),
             };
+            let keys = resolved.paths.iter().map(|path| path.key);
+            let recursive = keys.filter(|key| key.resolved().is_some());
+            loading.recursive.extend(recursive);
             loading.spec.sets.push(resolved);
             let asked = RESERVE_UNITS * (loading.reserved.len() - before);
             left = left.saturating_sub(1 + asked);
@@ -215,7 +222,7 @@ impl Control {
         }
     }
 
-    fn outcome(&mut self, batch: &mut route::Batch) -> BatchEnd {
+    fn outcome(&mut self, batch: &mut route::Batch, recursive: &BTreeSet<NhopKey>) -> BatchEnd {
         let (done, told) = batch.outcome()?;
         match told {
             Some(changes) => self
@@ -223,7 +230,9 @@ impl Control {
                 .extend(changes.into_iter().map(ControlEvent::Route)),
             None => self.told.push(ControlEvent::Batch(done)),
         }
-        Ok((done, batch.take_warning()))
+        let lost = recursive.iter().filter(|key| self.is_lost(key)).copied();
+        let dead = || Self::dead_warning(&lost.collect::<Vec<_>>());
+        Ok((done, batch.take_warning().or_else(dead)))
     }
 
     /// Neighbours that nobody needs are let go, and who waits looks again.

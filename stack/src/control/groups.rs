@@ -1,10 +1,13 @@
 //! Groups that have a number: made, changed for all their routes at once, listed, written out.
 
 use super::routes::Reserved;
-use super::{Control, ControlError, ControlEvent, RouteSpec};
+use super::{Control, ControlError, ControlEvent, PathKind, RouteSpec};
 use crate::host::{HostCmd, HostLink};
 use crate::time::Now;
-use route::{GroupChange, GroupId, GroupInfo, GroupNo, NhopKeyMatch, Path, RouteError, SavedGroup};
+use route::{
+    FibId, GroupChange, GroupId, GroupInfo, GroupNo, NhopKey, NhopKeyMatch, Path, RouteError,
+    SavedGroup,
+};
 
 impl Control {
     /// `group add`: a new group, or more members for one that exists. Of `spec` the destination says the FIB on whose
@@ -40,6 +43,7 @@ impl Control {
         now: Now,
     ) -> Result<GroupChange, ControlError> {
         self.refuse_in_batch()?;
+        let spec = &self.with_ports_of_members(number, spec);
         let (paths, reserved) = self.member_paths(spec, host)?;
         let (deadline, now_s) = (spec.deadline(now), now.secs());
         let changed = self
@@ -62,6 +66,29 @@ impl Control {
         self.refuse_in_batch()?;
         let deleted = self.routes.group_delete(number, which, now.secs());
         self.group_committed(deleted, Vec::new(), host, now)
+    }
+
+    /// A member is known by its address alone, on whatever FIB's port it is: unless a FIB is said, where it is another's.
+    fn with_ports_of_members(&self, number: GroupNo, spec: &RouteSpec) -> RouteSpec {
+        let mut spec = spec.clone();
+        let (PathKind::Gateways(gateways), Some(group)) =
+            (&mut spec.kind, self.routes.group_numbered(number))
+        else {
+            return spec;
+        };
+        let paths = self.routes.group_paths(group);
+        for gateway in gateways.iter_mut().filter(|gateway| gateway.port.is_none()) {
+            let is = |key: &&NhopKey| key.gateway == Some(gateway.addr);
+            let mut keys = paths.iter().map(|path| &path.key).filter(is);
+            let (Some(key), None) = (keys.next(), keys.next()) else {
+                continue;
+            };
+            let other = spec.prefix.fib() != FibId(0) && self.reaches(spec.prefix, gateway);
+            if key.resolved().is_none() && !other {
+                gateway.port = Some(self.port_name(key.port));
+            }
+        }
+        spec
     }
 
     fn member_paths(
@@ -92,8 +119,7 @@ impl Control {
         };
         self.after_group(host, change.clone());
         self.judge_paths(&change.paths, now);
-        self.settle(host, now);
-        Ok(change)
+        Ok(self.group_settled(change, host, now))
     }
 
     pub(super) fn after_group(&mut self, host: &mut dyn HostLink, change: GroupChange) {

@@ -12,7 +12,10 @@ use crate::link::NO_NEIGH;
 use crate::ports::{Layer, is_link_local};
 use crate::time::Now;
 use arp::NeighIdx;
-use route::{Change, ChangeKind, FibId, MAX_CHAIN, NhopIdx, NhopInfo, NhopKey, PortId, Through};
+use route::{
+    Change, ChangeKind, FibId, GroupChange, MAX_CHAIN, NhopIdx, NhopInfo, NhopKey, PathInfo,
+    PortId, Through,
+};
 use std::net::IpAddr;
 
 /// Most gateways that a warning names.
@@ -163,7 +166,7 @@ impl Control {
         let mut change = change?;
         if change.warning.is_none() {
             let way = || Self::way_warning(&lost);
-            change.warning = self.lost_warning(&change).or_else(way);
+            change.warning = self.lost_warning(change.kind, &change.paths).or_else(way);
         }
         Ok(change)
     }
@@ -179,19 +182,12 @@ impl Control {
         let ControlError::NoPort { fib, .. } = off_link else {
             return Err(off_link);
         };
-        let key = Self::recursive_key(fib, gateway.addr);
-        let is_member = |key: &NhopKey| {
-            let named = spec.options.group;
-            let group = named.and_then(|number| self.routes.group_numbered(number));
-            let of_group = group.map(|id| self.routes.group_paths(id));
-            let of_route = || self.routes.get(spec.prefix).map(|route| route.paths);
-            let paths = of_group.or_else(of_route);
-            paths.is_some_and(|paths| paths.iter().any(|path| path.key == *key))
+        let key = match self.recursive_member(spec, fib, gateway) {
+            Some(key) => key,
+            None if !gateway.recursive => return Err(off_link),
+            None => Self::recursive_key(fib, gateway.addr)
+                .ok_or(ControlError::NotRecursive(gateway.addr))?,
         };
-        if !gateway.recursive && !key.is_some_and(|key| is_member(&key)) {
-            return Err(off_link);
-        }
-        let key = key.ok_or(ControlError::NotRecursive(gateway.addr))?;
         Ok(Planned {
             key,
             weight,
@@ -199,6 +195,27 @@ impl Control {
             link: false,
             through: None,
         })
+    }
+
+    /// The recursive next hop of this address that the group or route has: of this FIB, or, if neither a FIB nor
+    /// `-recursive` is said, the only one.
+    fn recursive_member(
+        &self,
+        spec: &RouteSpec,
+        fib: FibId,
+        gateway: &GatewaySpec,
+    ) -> Option<NhopKey> {
+        let named = spec.options.group;
+        let group = named.and_then(|number| self.routes.group_numbered(number));
+        let of_group = group.map(|id| self.routes.group_paths(id));
+        let of_route = || self.routes.get(spec.prefix).map(|route| route.paths);
+        let keys = of_group.or_else(of_route)?.into_iter().map(|path| path.key);
+        let is = |key: &NhopKey| key.resolved().is_some_and(|(_, of)| of == gateway.addr);
+        let same: Vec<NhopKey> = keys.filter(is).collect();
+        let here = Self::recursive_key(fib, gateway.addr).filter(|key| same.contains(key));
+        let anywhere = fib == FibId(0) && !gateway.recursive;
+        let only = || same.first().filter(|_| anywhere && same.len() == 1);
+        here.or_else(|| only().copied())
     }
 
     /// The paths of a spec, with the ways of recursive next hops, before their neighbours are known.
@@ -212,38 +229,65 @@ impl Control {
         Ok(planned)
     }
 
-    /// One line if a change has taken the way from recursive next hops.
-    pub(in crate::control) fn way_warning(lost: &[NhopKey]) -> Option<String> {
-        let gateways = lost.iter().filter_map(|key| key.gateway);
-        let mut names: Vec<String> = gateways.map(|gateway| gateway.to_string()).collect();
-        if let Some(more) = names.len().checked_sub(NAMED).filter(|more| *more > 0) {
-            names.truncate(NAMED);
-            names.push(format!("{more} more"));
+    /// The same for a change of a group.
+    pub(super) fn group_settled(
+        &mut self,
+        mut change: GroupChange,
+        host: &mut dyn HostLink,
+        now: Now,
+    ) -> GroupChange {
+        let lost = self.settle(host, now);
+        if change.warning.is_none() {
+            let way = || Self::way_warning(&lost);
+            change.warning = self.lost_warning(change.kind, &change.paths).or_else(way);
         }
-        (!names.is_empty()).then(|| {
-            format!(
-                "no route leads to gateway {} after this: all its flows move, those of other routes too",
-                names.join(", ")
-            )
-        })
+        change
     }
 
-    /// One line if a change has a gateway to which no route leads.
-    fn lost_warning(&self, change: &Change) -> Option<String> {
-        let lost = change.paths.iter().find(|path| {
-            let is = self.routes.nhop_info(path.idx);
-            is.is_some_and(|is| {
-                is.key == path.key && is.key.resolved().is_some() && is.through.is_none()
-            })
-        })?;
-        let gateway = lost
-            .key
-            .gateway
-            .filter(|_| change.kind != ChangeKind::Deleted)?;
+    /// One line if a change has taken the way from recursive next hops.
+    pub(in crate::control) fn way_warning(lost: &[NhopKey]) -> Option<String> {
+        let names = named(lost)?;
         Some(format!(
-            "{gateway} is dead as yet: no route leads to it that does not lead through itself; it lives when one does"
+            "no route leads to gateway {names} after this: all its flows move, those of other routes too"
         ))
     }
+
+    /// One line if a change has gateways to which no route leads.
+    fn lost_warning(&self, kind: ChangeKind, paths: &[PathInfo]) -> Option<String> {
+        let keys = paths.iter().map(|path| path.key);
+        let lost: Vec<NhopKey> = keys.filter(|key| self.is_lost(key)).collect();
+        Self::dead_warning(&lost).filter(|_| kind != ChangeKind::Deleted)
+    }
+
+    /// Whether it is a recursive next hop to which no route leads.
+    pub(super) fn is_lost(&self, key: &NhopKey) -> bool {
+        let is = || self.routes.nhop_info(self.routes.nhop(key)?);
+        key.resolved().is_some() && is().is_some_and(|is| is.through.is_none())
+    }
+
+    /// One line about gateways to which no route leads as yet.
+    pub(super) fn dead_warning(lost: &[NhopKey]) -> Option<String> {
+        let names = named(lost)?;
+        let (are, them, lives) = match lost {
+            [_] => ("is", "it", "it lives"),
+            _ => ("are", "them", "they live"),
+        };
+        Some(format!(
+            "{names} {are} dead as yet: no route leads to {them} but through {them} or a chain of more than \
+             {MAX_CHAIN}; {lives} when one does"
+        ))
+    }
+}
+
+/// Some gateways by name, and how many others there are; `None`: there is none.
+fn named(keys: &[NhopKey]) -> Option<String> {
+    let gateways = keys.iter().filter_map(|key| key.gateway);
+    let mut names: Vec<String> = gateways.map(|gateway| gateway.to_string()).collect();
+    if let Some(more) = names.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        names.truncate(NAMED);
+        names.push(format!("{more} more"));
+    }
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 #[cfg(test)]
@@ -268,5 +312,8 @@ mod tests {
             6,
             "no route leads to gateway 172.16.0.1, 172.16.0.2, 172.16.0.3, 172.16.0.4, 2 more after"
         ));
+        let dead = Control::dead_warning(&(1..=6).map(key).collect::<Vec<_>>());
+        let line = "172.16.0.1, 172.16.0.2, 172.16.0.3, 172.16.0.4, 2 more are dead as yet: ";
+        assert!(dead.is_some_and(|of| of.starts_with(line)));
     }
 }

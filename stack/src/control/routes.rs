@@ -436,6 +436,11 @@ impl Control {
         Ok(planned)
     }
 
+    /// Whether a port of the FIB reaches a gateway.
+    pub(super) fn reaches(&self, prefix: Prefix, gateway: &GatewaySpec) -> bool {
+        self.port_of(prefix, gateway).is_ok()
+    }
+
     /// The port by which a gateway is reached.
     fn port_of(&self, prefix: Prefix, gateway: &GatewaySpec) -> Result<&Port, ControlError> {
         let addr = gateway.addr;

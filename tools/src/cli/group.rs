@@ -5,7 +5,7 @@ use super::exit::usage;
 use super::names;
 use super::route::parse::SECONDS;
 use super::route::parse::fib;
-use super::route::parse::gateway;
+use super::route::parse::member as gateway;
 use super::route::refused;
 use super::session::Session;
 use super::words::Words;
@@ -136,7 +136,9 @@ fn read(words: &mut Words) -> Result<Said, Failure> {
     while let Some(word) = words.next() {
         match word.strip_prefix('-') {
             Some(option) => said.modifier(option, words)?,
-            None => said.paths.push(gateway(&word, &said.defaults)?),
+            None => said
+                .paths
+                .push(gateway(&word, &said.defaults, "a gateway's address")?),
         }
     }
     for path in &mut said.paths {
@@ -465,6 +467,10 @@ group 7 (id 3): used by 1 route
             ),
             ("delete 7 192.0.2.11 192.0.2.12", "delete takes one gateway"),
             ("delete 7 -select source", "delete takes a gateway"),
+            (
+                "delete 7 not-an-ip",
+                "bad address: not-an-ip: write a gateway's address",
+            ),
             ("show 7 8", "show takes one group"),
             ("show -a 7", "-a means all groups"),
         ] {

@@ -179,6 +179,10 @@ fn a_wrong_line_is_named_with_what_would_be_right() {
             "1: no gateway: name one or several, -group N, or -blackhole, -reject or -iface PORT",
         ),
         (
+            "10.0.0.0/8 -group 7 -mtu 1400",
+            "1: -mtu and -recursive go with gateways: leave them out, or name the group's gateways",
+        ),
+        (
             "11.0.0.0/8\n#\n10.0.0.0/8\n11.0.0.0/8 192.0.2.9",
             "4: 11.0.0.0/8 is there already, in line 1",
         ),

@@ -184,6 +184,12 @@ pub(crate) fn read_set(text: &str) -> Result<PathSet, String> {
     if recursive && set.paths.iter().any(|path| path.gateway.is_none()) {
         return Err("-recursive goes with a gateway".into());
     }
+    if set.paths.is_empty() && set.options.group.is_some() && (recursive || mtu.is_some()) {
+        return Err(
+            "-mtu and -recursive go with gateways: leave them out, or name the group's gateways"
+                .into(),
+        );
+    }
     for path in &mut set.paths {
         (path.mtu, path.recursive) = (mtu, recursive);
     }

@@ -140,7 +140,12 @@ impl Options {
             "group" => {
                 let number = value.parse().ok().filter(|number| *number > 0);
                 let right = "the group's number, from 1 to 4294967295";
-                self.group = Some(number.ok_or_else(|| wrong(right))?);
+                let number = number.ok_or_else(|| wrong(right))?;
+                if let Some(first) = self.group.replace(number) {
+                    return Err(format!(
+                        "-group {number}: the route has -group {first} already: name one group"
+                    ));
+                }
             }
             "sticky" => self.read_sticky(value)?,
             _ => {

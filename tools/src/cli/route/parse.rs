@@ -169,6 +169,10 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
 pub(super) const PLAN: &str = "--plan goes with add, change and delete of one route: what a load, a flush or an export would \
                                move is not foreseen";
 
+/// What a group's members have is not a route's to say.
+const OF_MEMBERS: &str = "-weight, -mtu, -ifp and -recursive go with a gateway: to say them of a group's member, use \
+                          'group change N GATEWAY -weight ...'";
+
 /// What a number of seconds may be.
 pub(in crate::cli) const SECONDS: &str = "a number of seconds, 0 to 4294967295";
 
@@ -417,10 +421,13 @@ impl Said {
                 ..self.defaults.clone()
             }]);
         }
-        if self.paths.is_empty() && self.options.group.is_none() {
+        if self.paths.is_empty() && (self.options.group.is_none() || self.kind.is_some()) {
             return usage(
                 "no gateway: name one or several, -group N, or -iface PORT, -blackhole or -reject",
             );
+        }
+        if self.paths.is_empty() && (self.recursive || self.defaults != PathSpec::default()) {
+            return usage(OF_MEMBERS);
         }
         for path in &mut self.paths {
             path.recursive = self.recursive;
@@ -540,16 +547,23 @@ fn agree(told: Family, address: IpAddr) -> Result<(), Failure> {
     }
 }
 
-/// A gateway: an address, a link-local one with `%port`.
-pub(in crate::cli) fn gateway(word: &str, defaults: &PathSpec) -> Result<PathSpec, Failure> {
+/// A gateway of a route.
+fn gateway(word: &str, defaults: &PathSpec) -> Result<PathSpec, Failure> {
+    member(word, defaults, "a gateway's address, or -iface PORT")
+}
+
+/// A gateway: an address, a link-local one with `%port`; `right` is what may stand there.
+pub(in crate::cli) fn member(
+    word: &str,
+    defaults: &PathSpec,
+    right: &str,
+) -> Result<PathSpec, Failure> {
     let (address, port) = match word.split_once('%') {
         Some((address, port)) => (address, Some(port.to_owned())),
         None => (word, None),
     };
     let Ok(address) = address.parse::<IpAddr>() else {
-        return usage(format!(
-            "bad address: {word}: write a gateway's address, or -iface PORT"
-        ));
+        return usage(format!("bad address: {word}: write {right}"));
     };
     let spec = defaults.clone();
     Ok(PathSpec {

@@ -7,6 +7,7 @@ use super::refusal::refused;
 use super::routes::kind;
 use super::routes::spec_with;
 use crate::wire::group as wire;
+use crate::wire::limits::check_deadline;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use crate::wire::options::Options;
@@ -36,6 +37,7 @@ impl Live {
 
     pub(super) fn change_group(&mut self, ask: &wire::GroupChange) -> Answer<wire::GroupDone> {
         let (now, number) = (self.now(), GroupNo(ask.group));
+        check_change(ask).map_err(|line| CallError::Refused(Reason::Invalid, line))?;
         let spec = spec(ask.group, ask.fib, &ask.paths, ask.deadline, &ask.options)?;
         let done = self
             .control
@@ -205,6 +207,15 @@ fn run(run: SavedRun) -> wire::LayoutRun {
         owner: run.owner,
         remembered: run.remembered.into_iter().map(lost).collect(),
     }
+}
+
+/// Refuses a change of nothing.
+fn check_change(ask: &wire::GroupChange) -> Result<(), String> {
+    check_deadline(ask.deadline, &ask.paths)?;
+    if ask.paths.is_empty() && ask.options.is_empty() {
+        return Err("nothing to change: name gateways, or options such as failback".into());
+    }
+    Ok(())
 }
 
 /// What is asked for, as control takes it: a route's paths and options, and its FIB.

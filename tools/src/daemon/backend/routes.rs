@@ -377,6 +377,12 @@ pub(crate) fn spec_with(
         });
     }
     let spec = spec_of(prefix, paths, deadline_s)?;
+    let drops =
+        matches!(paths, [path] if matches!(path.kind, PathKind::Blackhole | PathKind::Reject));
+    if drops && options.buckets.is_some() {
+        let line = "-buckets goes with gateways: a blackhole or reject has none";
+        return Err(CallError::refused(Reason::Invalid, line));
+    }
     Ok(RouteSpec { options, ..spec })
 }
 

@@ -387,6 +387,19 @@ fn bad_lines_are_told_what_would_be_right() {
             "no gateway: name one or several, -group N, or -iface PORT, -blackhole or -reject",
         ),
         (
+            "add 10.0.0.0/8 -iface -group 6",
+            "no gateway: name one or several, -group N, or -iface PORT, -blackhole or -reject",
+        ),
+        ("change 10.0.0.0/8 -group 6 -weight 0", OF_MEMBERS),
+        ("add 10.0.0.0/8 -weight 4 -group 6", OF_MEMBERS),
+        ("add 10.0.0.0/8 -group 6 -mtu 1300", OF_MEMBERS),
+        ("add 10.0.0.0/8 -group 6 -ifp r0", OF_MEMBERS),
+        ("add 10.0.0.0/8 -recursive -group 6", OF_MEMBERS),
+        (
+            "add 10.0.0.0/8 -group 8 -group 9",
+            "-group 9: the route has -group 8 already: name one group",
+        ),
+        (
             "add 10.0.0.1/8 192.0.2.1",
             "10.0.0.1/8 has host bits set: write 10.0.0.0/8",
         ),

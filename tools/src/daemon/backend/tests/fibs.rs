@@ -130,3 +130,39 @@ fn a_batch_changes_and_an_export_shows_one_fib() {
         "else it would not load again"
     );
 }
+
+#[test]
+fn members_of_a_group_are_known_without_their_fib() {
+    use crate::wire::group::*;
+    let mut rig = with_fibs(2);
+    let mut far = via("172.16.0.1", None);
+    far.recursive = true;
+    let mut near = via("192.0.2.11", None);
+    near.port = Some("rack".into());
+    let ask = GroupAdd {
+        group: 7,
+        fib: 1,
+        paths: vec![far, near],
+        options: Default::default(),
+    };
+    let done = rig.live.group_add(ask).unwrap();
+    let line =
+        "172.16.0.1 is dead as yet: no route leads to it but through it or a chain of more than 4";
+    assert!(done.warning.unwrap().starts_with(line));
+    let change = |gateway: &str, fib| GroupChange {
+        group: 7,
+        fib,
+        paths: vec![via(gateway, Some(5))],
+        deadline: None,
+        options: Default::default(),
+    };
+    for (fib, gateway) in [(1, "192.0.2.11"), (0, "192.0.2.11"), (0, "172.16.0.1")] {
+        let done = rig.live.group_change(change(gateway, fib)).unwrap();
+        let of_old = [done.paths[0].weight, done.paths.len() as u32];
+        assert_eq!(of_old, [5, 1], "{gateway} of FIB {fib}");
+        let shown = rig.live.groups(GroupsOf::default()).unwrap();
+        assert_eq!(rig.live.group(shown[0]).unwrap().members.len(), 2);
+    }
+    let (reason, _) = refusal(rig.live.group_change(change("172.16.0.2", 0)));
+    assert_eq!(reason, Reason::Unreachable);
+}

@@ -199,3 +199,64 @@ fn a_layout_is_read_out_in_slices() {
     let buckets = |layout: &GroupLayout| layout.runs.iter().map(|run| run.buckets).sum::<u32>();
     assert_eq!((buckets(&first), buckets(&second)), (1000, 3096));
 }
+
+#[test]
+fn a_change_of_nothing_and_buckets_of_a_blackhole_are_refused() {
+    let mut rig = rig();
+    rig.live.group_add(group_add(7, &["192.0.2.11"])).unwrap();
+    let nothing = refusal(rig.live.group_change(change(7, vec![])));
+    assert_eq!(nothing.0, Reason::Invalid);
+    let mut late = change(7, vec![]);
+    late.deadline = Some(5);
+    assert_eq!(refusal(rig.live.group_change(late)).0, Reason::Invalid);
+    let mut hole = add("10.0.0.0/8", &["192.0.2.11"]);
+    hole.paths[0] = PathSpec {
+        kind: PathKind::Blackhole,
+        ..PathSpec::default()
+    };
+    hole.options.buckets = Some(64);
+    let (reason, line) = refusal(rig.live.route_add(hole));
+    assert_eq!(reason, Reason::Invalid);
+    assert!(line.starts_with("-buckets goes with gateways"), "{line}");
+    rig.live.route_add(join("10.0.0.0/8", 7)).unwrap();
+    let whole = GroupDelete {
+        group: 7,
+        gateway: None,
+        port: None,
+    };
+    assert_eq!(
+        refusal(rig.live.group_delete(whole)).1,
+        "group 7 is used by 1 route: delete it, or give it another group, first"
+    );
+}
+
+#[test]
+fn deleting_the_last_member_with_a_weight_is_told() {
+    let mut rig = rig();
+    let both = ["192.0.2.11", "192.0.2.12"];
+    rig.live.group_add(group_add(7, &both)).unwrap();
+    rig.live.route_add(add(SERVICE, &both)).unwrap();
+    let drain = || vec![via("192.0.2.11", Some(0))];
+    rig.live.group_change(change(7, drain())).unwrap();
+    let weight = RouteChange {
+        destination: prefix(SERVICE),
+        fib: 0,
+        paths: drain(),
+        deadline: None,
+        options: Options::default(),
+    };
+    rig.live.route_change(weight).unwrap();
+    let member = GroupDelete {
+        group: 7,
+        gateway: "192.0.2.12".parse().ok(),
+        port: None,
+    };
+    let done = rig.live.group_delete(member).unwrap();
+    let line = "group 7 takes no new flows: every member has weight 0";
+    assert_eq!(done.warning.as_deref(), Some(line));
+    let done = rig
+        .live
+        .route_delete(delete(SERVICE, Some("192.0.2.12")))
+        .unwrap();
+    assert!(done.warning.unwrap().contains("takes no new flows"));
+}

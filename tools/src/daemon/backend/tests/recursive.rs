@@ -114,6 +114,15 @@ fn what_is_exported_of_it_is_what_a_batch_takes() {
         routes: routes.clone(),
         replace: vec![Family::Inet],
     };
+    let alone = Batch {
+        routes: vec![(prefix("10.0.0.0/8"), 0)],
+        firsts: vec![[Some(prefix("10.0.0.0/8")), None], [None, None]],
+        ..batch()
+    };
+    let done = super::batch::loaded(&mut rig, alone).unwrap();
+    let line = "172.16.0.1 is dead as yet: ";
+    assert!(done.warning.is_some_and(|of| of.starts_with(line)));
+    rig.live.route_delete(delete("10.0.0.0/8", None)).unwrap();
     for changed in [2, 0] {
         let news = rig.live.batch_commit(batch()).unwrap();
         let done = until(&mut rig, |_| match news.try_recv() {

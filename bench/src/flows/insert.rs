@@ -69,7 +69,7 @@ impl Flood<'_> {
         self.more(missing, insert)
     }
 
-    /// About so many new flows more.
+    /// About so many new flows more: a table of a few million sees a flood in them, and lets few in.
     fn more(&mut self, flows: usize, insert: Insert) -> Spent {
         let mut spent = Spent::default();
         while spent.pieces == 0 || spent.pieces < flows as u64 {
@@ -177,7 +177,9 @@ mod tests {
         };
         flood.more(65_536, insert::<BURST>);
         let stats = flood.writer.table().stats();
-        assert!(stats.evicted.iter().sum::<u64>() > 30_000, "{stats:?}");
+        // At ten million a second into so small a table that is a flood, and most are not let in.
+        let evicted = stats.evicted.iter().sum::<u64>();
+        assert!(evicted > 1000 && stats.flooded > 30_000, "{stats:?}");
     }
 
     #[test]

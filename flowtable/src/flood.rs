@@ -1,7 +1,7 @@
 //! Whether new flows come so fast that they push each other out before any can prove to be real.
 //!
-//! Then most inserts are work for nothing: an entry that lives for less than a second vouches for nobody. While they go
-//! on like that, one new flow in sixteen is inserted, another sixteenth every tenth of a second, and the others are
+//! Then most of that is work for nothing: an entry that lives for less than a second vouches for nobody. While it goes
+//! on like that, of the new flows that find no free place one in sixteen is inserted, another sixteenth every tenth of a second, and the others are
 //! forwarded without a pin, as if there were no table: they go where the bucket's memory says, all packets alike. A flow
 //! that lasts is pinned within some seconds; those that only come once cost little more than without a table.
 

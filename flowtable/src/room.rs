@@ -81,12 +81,14 @@ impl<K: Key> Writer<K> {
         let candidates = self.table.range(slot).candidates(hash);
         let track = Track::first(dir, seen);
         let network = key.network(track.opener);
-        let place = if !self.fill(slot).presses() || self.lets_in(network, hash, now) {
-            self.room(candidates, hash, now)
-        } else {
-            None
-        };
-        let Some(place) = place else {
+        let fill = self.fill(slot);
+        if fill.presses() && self.is_over_share(network) {
+            self.counters.over_share.bump();
+            self.crowded_until.set(Tick(now.0.saturating_add(CROWDED)));
+            return Err(self.refuse(candidates, now));
+        }
+        let free = self.free_place(candidates);
+        let Some(place) = free.or_else(|| self.make_room(candidates, hash, fill, now)) else {
             return Err(self.refuse(candidates, now));
         };
         self.shares.add(network);
@@ -99,20 +101,6 @@ impl<K: Key> Writer<K> {
         });
         self.count_insert(slot, now);
         Ok(Entry(place))
-    }
-
-    /// Whether a table under pressure takes a new flow at all.
-    fn lets_in(&self, network: u64, hash: FlowHash, now: Tick) -> bool {
-        if self.is_over_share(network) {
-            self.counters.over_share.bump();
-            self.crowded_until.set(Tick(now.0.saturating_add(CROWDED)));
-            return false;
-        }
-        let lets_in = self.flood.lets_in(hash, now);
-        if !lets_in {
-            self.counters.flooded.bump();
-        }
-        lets_in
     }
 
     /// The flow goes on without a pin: both its buckets remember that.
@@ -150,13 +138,19 @@ impl<K: Key> Writer<K> {
         buckets.end(place.bucket());
     }
 
-    /// A free place in one of the candidates, made if need be.
-    fn room(&self, candidates: [BucketNo; 2], hash: FlowHash, now: Tick) -> Option<PlaceNo> {
-        if let Some(place) = self.free_place(candidates) {
-            return Some(place);
+    /// A place in one of two full candidates, made free. In a flood most new flows are not worth that.
+    fn make_room(
+        &self,
+        candidates: [BucketNo; 2],
+        hash: FlowHash,
+        fill: Fill,
+        now: Tick,
+    ) -> Option<PlaceNo> {
+        if fill.presses() && !self.flood.lets_in(hash, now) {
+            self.counters.flooded.bump();
+            return None;
         }
         let start = hash.0 as usize % PLACES;
-        let fill = self.fill(self.table.slot_of(candidates[0]));
         let victim = match self.oldest(candidates, start, fill, now) {
             Oldest::Freed(place) => return Some(place),
             Oldest::Live(victim) => victim,

@@ -417,3 +417,55 @@ fn shares_are_counted_by_the_opener_through_reopening_removal_and_a_new_writer()
     assert!(rig.writer.is_empty());
     assert_eq!(count(&rig), (0, 0));
 }
+
+#[test]
+fn at_four_fifths_nine_flows_in_ten_live_in_their_first_bucket() {
+    let mut rig = Rig::new(1000);
+    let flows = 1000 * PLACES as u32 * 4 / 5;
+    rig.insert_all(0..flows, START);
+    let strays = rig.table.shape().strays;
+    assert!(
+        strays > 0 && strays * 10 < u64::from(flows),
+        "{strays} of {flows}"
+    );
+}
+
+#[test]
+fn after_a_flood_whoever_finds_a_free_place_is_inserted() {
+    let mut rig = Rig::new(40);
+    let old = rig.fill(0, Class::TwoWay, START);
+    // Established flows leave little; the flood pushes itself out of it until it is held back.
+    let gone: Vec<u32> = (0..old).filter(|n| n % 8 == 0).collect();
+    let leave = |rig: &mut Rig, n: u32| {
+        let entry = rig.lookup(n, START).expect("established");
+        rig.writer.remove(entry);
+    };
+    gone.iter().take(60).for_each(|n| leave(&mut rig, *n));
+    for n in 0..20_000 {
+        let _ = rig.insert(1_000_000 + n, &UDP, START);
+    }
+    let flooded = rig.table.stats().flooded;
+    assert!(flooded > 1000, "{:?}", rig.table.stats());
+    // It is over, some established flows end, and the table is still fuller than four fifths.
+    gone.iter().skip(60).for_each(|n| leave(&mut rig, *n));
+    assert!(rig.writer.fill(SLOT).presses());
+    let (mut room, mut refused) = (0, 0);
+    for n in 2_000_000..2_000_100 {
+        let free = |b: BucketNo| rig.table.buckets.tags(b).free().is_some();
+        let has_room = rig
+            .table
+            .range(SLOT)
+            .candidates(rig.hash(n))
+            .into_iter()
+            .any(free);
+        let inserted = rig.insert(n, &UDP, START).is_ok();
+        assert!(
+            inserted || !has_room,
+            "flow {n} was refused beside a free place"
+        );
+        room += u32::from(has_room);
+        refused += u32::from(!inserted);
+    }
+    assert!(room > 10, "{room} had room, {refused} were refused");
+    rig.check_books();
+}

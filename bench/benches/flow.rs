@@ -10,8 +10,8 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flowtable::{
-    Dir, Entry, FlowHash, KeyV4, L4, OwnerHash, PinWord, Probe, SLOTS, Seen, SlotNo, Table,
-    TableSecret, Tick, Writer, flow_hash, flow_hashes,
+    Burst, Dir, Entry, FlowHash, KeyV4, L4, OwnerHash, PinWord, SLOTS, Seen, SlotNo, Table,
+    TableSecret, Tick, Writer, flow_hash,
 };
 use std::hint::black_box;
 use std::iter::repeat_with;
@@ -133,19 +133,22 @@ fn hit(writer: &mut Writer<KeyV4>, owner: &OwnerHash, flow: &Flow) -> Option<(Pi
 
 /// Packets of known flows, a burst.
 #[inline]
-fn burst(writer: &mut Writer<KeyV4>, owner: &OwnerHash, flows: &[Flow; BURST]) {
-    let keys = flows.map(|f| KeyV4::new(0, TCP, f.src, f.sport, f.dst, 443));
-    let mut hashes = [FlowHash(0); BURST];
-    flow_hashes(&SECRET, &keys.map(|(key, _)| key), &mut hashes);
-    let mut probes: [Probe; BURST] = std::array::from_fn(|i| {
-        let f = flows[i];
+fn burst(
+    writer: &mut Writer<KeyV4>,
+    owner: &OwnerHash,
+    burst: &mut Burst<KeyV4>,
+    flows: &[Flow; BURST],
+) {
+    burst.clear();
+    for f in flows {
         let slot = owner.slot4(TCP, f.src, f.sport, f.dst, 443);
-        writer.probe(slot, hashes[i])
-    });
-    probes.iter_mut().for_each(|probe| writer.peek(probe));
-    for (probe, (key, dir)) in probes.iter().zip(&keys) {
-        let entry = writer.lookup_probed(probe, key, LATER);
-        black_box(resolve(writer, entry, *dir));
+        let (key, dir) = KeyV4::new(0, TCP, f.src, f.sport, f.dst, 443);
+        burst.push(slot, &key, dir);
+    }
+    writer.start(burst);
+    for which in 0..BURST as u32 {
+        let flow = burst.get(which);
+        black_box(flow.and_then(|flow| writer.touch(&flow, &SEEN, LATER)));
     }
 }
 
@@ -170,10 +173,11 @@ fn flow(c: &mut Criterion) {
         group.throughput(Throughput::Elements(BURST as u64));
         let (bursts, _) = known.as_chunks::<BURST>();
         let mut turn = 0;
+        let mut room = Burst::new(BURST);
         group.bench_function(BenchmarkId::new("burst", name), |b| {
             b.iter(|| {
                 turn = (turn + 1) % bursts.len();
-                burst(&mut writer, &owner, &bursts[turn]);
+                burst(&mut writer, &owner, &mut room, &bursts[turn]);
             });
         });
         group.throughput(Throughput::Elements(1));

@@ -35,7 +35,7 @@
 //! consistent. Key, place and a pin with its stamp change only under the bucket's version.
 
 use crate::bucket::PlaceNo;
-use crate::key::{BOTH, Dir, KEY_MASK, Key};
+use crate::key::{BOTH, Dir, KEY_MASK, Key, NOBODY};
 use crate::machine::{Pages, Touched};
 use crate::memory::{LINE_WORDS, Words};
 use crate::pin::PinWord;
@@ -59,6 +59,7 @@ const _: () = {
     assert!(KeyV4::ENTRY_WORDS == LINE_WORDS && KeyV4::ENTRY_WORDS * 8 == 64);
     assert!(KeyV6::ENTRY_WORDS * 8 == 96);
     assert!(COUNTS + 2 == BODY_WORDS);
+    assert!(Class::Probation as u64 == 0);
     assert!(State::COUNT <= 1 << 4 && Class::ALL.len() <= 1 << 2);
 };
 
@@ -80,6 +81,8 @@ impl Life {
     const STRAY: u32 = 0;
     /// State, class and flags without the debt and the place.
     const TRACK: u64 = 0xffff & !(1 << Self::DEBT) & !(1 << Self::STRAY);
+    /// The bits of the class; all clear on probation.
+    const PROVED: u64 = 3 << Self::CLASS;
     /// The bits that say that a TCP segment in the middle changes no state,
     const MIDDLE: u64 = 3 << Self::FIN | 3 << Self::KNOWN | 0xf << Self::STATE;
     /// and what they are then: established, no FIN seen, the marks of both sides known.
@@ -115,13 +118,14 @@ impl Life {
     /// both, can prove is proved. Of protocols other than TCP it then changes no more than the last use.
     #[inline]
     pub(crate) fn proved(self, dir: Dir) -> bool {
-        self.bit(Self::HEARD + dir as u32) && self.0 >> Self::CLASS & 3 != Class::Probation as u64
+        self.bit(Self::HEARD + dir as u32) && self.0 & Self::PROVED != 0
     }
 
     /// Whether a TCP segment without SYN, FIN and RST that comes this way can change no more than marks and last use.
     #[inline]
     pub(crate) fn settled(self, dir: Dir) -> bool {
-        self.0 & Self::MIDDLE == Self::IN_THE_MIDDLE && self.proved(dir)
+        let heard = 1 << (Self::HEARD + dir as u32);
+        self.0 & (Self::MIDDLE | heard) == Self::IN_THE_MIDDLE | heard && self.0 & Self::PROVED != 0
     }
 
     pub(crate) fn debt(self) -> bool {
@@ -268,12 +272,24 @@ impl Count {
         (self.0 & Self::UNITS_MAX) << Self::UNIT_SHIFT
     }
 
+    /// The top bits of both counts: while they are clear, one more packet overflows nothing.
+    const TOPS: u64 = 1 << 63 | 1 << (Self::PACKETS - 1);
+
     #[inline]
     pub(crate) fn plus(self, bytes: u32) -> Self {
         // Hermite's identity: over the 16 steps, the sum of floor((n + step) / 16) is n. The steps are
         // the packet number's low 4 bits in reverse, half first, so that few packets come out right too.
         let step = Self::STEPS >> (4 * (self.packets() & 15)) & 15;
-        let units = (self.0 & Self::UNITS_MAX) + ((u64::from(bytes) + step) >> Self::UNIT_SHIFT);
+        let units = (u64::from(bytes) + step) >> Self::UNIT_SHIFT;
+        if self.0 & Self::TOPS == 0 {
+            return Self(self.0 + (1 << Self::PACKETS) + units);
+        }
+        self.saturating_plus(units)
+    }
+
+    #[cold]
+    fn saturating_plus(self, units: u64) -> Self {
+        let units = (self.0 & Self::UNITS_MAX) + units;
         let packets = (self.packets() + 1).min(Self::PACKETS_MAX);
         Self(packets << Self::PACKETS | units.min(Self::UNITS_MAX))
     }
@@ -364,6 +380,11 @@ impl<K: Key> At<'_, K> {
             *word = self.load(i);
         }
         K::from_words(&words)
+    }
+
+    /// It has no flow any more: a hint that leads here is found out. Under the bucket's version.
+    pub(crate) fn vacate(&self) {
+        self.store(K::WORDS - 1, NOBODY);
     }
 
     /// The low half of the tick at which the flow began.

@@ -13,7 +13,6 @@
 //! Its keys are mixed out of the table secret, so that seeing who owns what is not seeing the secret.
 
 use crate::key::{FIB_MASK, Key};
-use crate::machine::LANES;
 use crate::sip::halves;
 pub(crate) use crate::sip::sip13;
 use std::fmt::{self, Debug, Formatter};
@@ -53,21 +52,6 @@ pub struct SlotNo(pub u16);
 #[inline]
 pub fn flow_hash<K: Key>(secret: &TableSecret, key: &K) -> FlowHash {
     FlowHash(sip13(&secret.0, key.words().as_ref()))
-}
-
-/// Hashes many keys at once: what [`flow_hash`] says of each, eight side by side where the machine can.
-///
-/// # Panics
-///
-/// If `hashes` is shorter than `keys`.
-pub fn flow_hashes<K: Key>(secret: &TableSecret, keys: &[K], hashes: &mut [FlowHash]) {
-    let hashes = &mut hashes[..keys.len()];
-    for (keys, hashes) in keys.chunks(LANES).zip(hashes.chunks_mut(LANES)) {
-        let all = K::sip_lanes(&secret.0, keys);
-        for (hash, lane) in hashes.iter_mut().zip(all) {
-            *hash = FlowHash(lane);
-        }
-    }
 }
 
 /// Hashes a canonical key for its bucket in a next-hop group. The FIB is left out: a group is one choice

@@ -15,7 +15,8 @@
 //!
 //! The 16 zero bits of the last word are where an entry keeps its birth, see [`entry`](crate::entry).
 
-use crate::machine::{LANES, sip13_wide};
+use crate::machine::LANES;
+use crate::sip::sip13_lanes;
 use std::fmt::{self, Debug, Formatter};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -33,7 +34,13 @@ pub enum Dir {
 pub(crate) const BOTH: [Dir; 2] = [Dir::Fwd, Dir::Rev];
 
 impl Dir {
+    #[inline]
+    fn of(forward: bool) -> Self {
+        if forward { Self::Fwd } else { Self::Rev }
+    }
+
     /// The opposite direction.
+    #[inline]
     #[must_use]
     pub fn flip(self) -> Self {
         match self {
@@ -72,9 +79,18 @@ pub trait Key: Copy + Eq + Hash + Debug + Send + Sync + 'static + sealed::Sealed
     /// Source xor destination address, folded to 32 bits.
     fn addresses_xor(&self) -> u32;
 
-    /// SipHash-1-3 of up to [`LANES`] keys' words, side by side; of lanes without a key anything.
+    /// The words of [`LANES`] keys side by side: the first word of each, the second of each, and so on.
     #[doc(hidden)]
-    fn sip_lanes(secret: &[u8; 16], keys: &[Self]) -> [u64; LANES];
+    type Lanes: Clone + Debug + Default + Send + Sync;
+    /// Makes this key that of a lane.
+    #[doc(hidden)]
+    fn put(&self, lanes: &mut Self::Lanes, lane: usize);
+    /// The key of a lane.
+    #[doc(hidden)]
+    fn from_lane(lanes: &Self::Lanes, lane: usize) -> Self;
+    /// SipHash-1-3 of each lane's words.
+    #[doc(hidden)]
+    fn sip_lanes(secret: &[u8; 16], lanes: &Self::Lanes) -> [u64; LANES];
 
     /// IANA protocol number.
     fn proto(&self) -> u8 {
@@ -98,6 +114,8 @@ const PROTO_SHIFT: u32 = 24;
 const FIB_SHIFT: u32 = 16;
 /// The FIB's bits in the last word.
 pub(crate) const FIB_MASK: u64 = 0xff << FIB_SHIFT;
+/// The last word of an entry that has no flow any more: no packet has both ports 65535, protocol 255 and FIB 255.
+pub(crate) const NOBODY: u64 = KEY_MASK;
 /// The bits of the last word that belong to the key.
 pub(crate) const KEY_MASK: u64 = !0xffff;
 
@@ -116,18 +134,6 @@ fn ports(tail: u64) -> (u16, u16) {
     ((tail >> PORT_A_SHIFT) as u16, (tail >> PORT_B_SHIFT) as u16)
 }
 
-/// Keys' words turned round: the first word of each, the second of each, and so on.
-#[inline]
-fn side_by_side<const W: usize>(keys: impl Iterator<Item = [u64; W]>) -> [[u64; LANES]; W] {
-    let mut all = [[0; LANES]; W];
-    for (lane, words) in keys.take(LANES).enumerate() {
-        for (to, word) in all.iter_mut().zip(words) {
-            to[lane] = word;
-        }
-    }
-    all
-}
-
 /// The key of an IPv4 flow.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyV4 {
@@ -137,16 +143,17 @@ pub struct KeyV4 {
 
 impl KeyV4 {
     /// The canonical key of a packet and the direction it travels in; all in host order.
+    #[inline]
     pub fn new(fib: u8, proto: u8, src: u32, sport: u16, dst: u32, dport: u16) -> (Self, Dir) {
-        let (a, b, dir) = order((src, sport), (dst, dport));
-        let addrs = u64::from(a.0) << 32 | u64::from(b.0);
-        (
-            Self {
-                addrs,
-                tail: tail(fib, proto, a.1, b.1),
-            },
-            dir,
-        )
+        // Which way a packet goes is a coin's toss: no branches here.
+        let end = |addr: u32, port: u16| u64::from(addr) << 16 | u64::from(port);
+        let (src, dst) = (end(src, sport), end(dst, dport));
+        let (a, b) = (src.min(dst), src.max(dst));
+        let key = Self {
+            addrs: a >> 16 << 32 | b >> 16,
+            tail: tail(fib, proto, a as u16, b as u16),
+        };
+        (key, Dir::of(src <= dst))
     }
 
     /// Where packets of this direction go.
@@ -163,17 +170,31 @@ impl Key for KeyV4 {
     const WORDS: usize = 2;
     const ENTRY_WORDS: usize = 8;
     type Words = [u64; 2];
+    type Lanes = [[u64; LANES]; 2];
 
     #[inline]
     fn words(&self) -> [u64; 2] {
         [self.addrs, self.tail]
     }
 
-    #[inline]
-    fn sip_lanes(secret: &[u8; 16], keys: &[Self]) -> [u64; LANES] {
-        sip13_wide(secret, &side_by_side(keys.iter().map(Self::words)))
+    #[inline(always)]
+    fn put(&self, lanes: &mut Self::Lanes, lane: usize) {
+        for (to, word) in lanes.iter_mut().zip(self.words()) {
+            to[lane] = word;
+        }
     }
 
+    #[inline(always)]
+    fn from_lane(lanes: &Self::Lanes, lane: usize) -> Self {
+        Self::from_words(&std::array::from_fn(|i| lanes[i][lane]))
+    }
+
+    #[inline(always)]
+    fn sip_lanes(secret: &[u8; 16], lanes: &Self::Lanes) -> [u64; LANES] {
+        sip13_lanes(secret, lanes.iter().copied(), Self::WORDS)
+    }
+
+    #[inline]
     fn from_words(words: &[u64; 2]) -> Self {
         Self {
             addrs: words[0],
@@ -236,16 +257,18 @@ pub struct KeyV6 {
 
 impl KeyV6 {
     /// The canonical key of a packet and the direction it travels in; all in host order.
+    #[inline]
     pub fn new(fib: u8, proto: u8, src: u128, sport: u16, dst: u128, dport: u16) -> (Self, Dir) {
-        let (a, b, dir) = order((src, sport), (dst, dport));
-        (
-            Self {
-                a: a.0,
-                b: b.0,
-                tail: tail(fib, proto, a.1, b.1),
-            },
-            dir,
-        )
+        let forward = src < dst || src == dst && sport <= dport;
+        // As a mask, for the same reason as in `KeyV4::new`.
+        let swap = u128::from(forward).wrapping_sub(1);
+        let (addrs, ports) = ((src ^ dst) & swap, (sport ^ dport) & swap as u16);
+        let key = Self {
+            a: src ^ addrs,
+            b: dst ^ addrs,
+            tail: tail(fib, proto, sport ^ ports, dport ^ ports),
+        };
+        (key, Dir::of(forward))
     }
 
     /// Where packets of this direction go.
@@ -262,7 +285,9 @@ impl Key for KeyV6 {
     const WORDS: usize = 5;
     const ENTRY_WORDS: usize = 12;
     type Words = [u64; 5];
+    type Lanes = [[u64; LANES]; 5];
 
+    #[inline]
     fn words(&self) -> [u64; 5] {
         [
             (self.a >> 64) as u64,
@@ -273,11 +298,24 @@ impl Key for KeyV6 {
         ]
     }
 
-    #[inline]
-    fn sip_lanes(secret: &[u8; 16], keys: &[Self]) -> [u64; LANES] {
-        sip13_wide(secret, &side_by_side(keys.iter().map(Self::words)))
+    #[inline(always)]
+    fn put(&self, lanes: &mut Self::Lanes, lane: usize) {
+        for (to, word) in lanes.iter_mut().zip(self.words()) {
+            to[lane] = word;
+        }
     }
 
+    #[inline(always)]
+    fn from_lane(lanes: &Self::Lanes, lane: usize) -> Self {
+        Self::from_words(&std::array::from_fn(|i| lanes[i][lane]))
+    }
+
+    #[inline(always)]
+    fn sip_lanes(secret: &[u8; 16], lanes: &Self::Lanes) -> [u64; LANES] {
+        sip13_lanes(secret, lanes.iter().copied(), Self::WORDS)
+    }
+
+    #[inline]
     fn from_words(words: &[u64; 5]) -> Self {
         let wide = |high: u64, low: u64| u128::from(high) << 64 | u128::from(low);
         Self {
@@ -332,14 +370,6 @@ impl Key for KeyV6 {
 impl Debug for KeyV6 {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         fmt_key(self, f)
-    }
-}
-
-fn order<A: Ord>(src: (A, u16), dst: (A, u16)) -> ((A, u16), (A, u16), Dir) {
-    if src <= dst {
-        (src, dst, Dir::Fwd)
-    } else {
-        (dst, src, Dir::Rev)
     }
 }
 

@@ -17,6 +17,7 @@
 #![deny(unsafe_code)]
 
 mod bucket;
+mod burst;
 mod entry;
 #[cfg(all(test, not(loom)))]
 mod fixture;
@@ -46,9 +47,10 @@ mod track;
 mod view;
 mod writer;
 
+pub use burst::{Burst, Flow, Probe};
 pub use hash::{
     FlowHash, GroupSecret, OwnerHash, SLOTS, SlotNo, TableSecret, bucket_hash, flow_hash,
-    flow_hashes, owner_slot4, owner_slot6,
+    owner_slot4, owner_slot6,
 };
 pub use key::{Dir, Key, KeyV4, KeyV6};
 pub use machine::{Pages, Touched};
@@ -62,4 +64,4 @@ pub use template::{Client, TemplateStats, TemplateView, TemplateWriter, Template
 pub use time::Tick;
 pub use timeouts::Timeouts;
 pub use view::EntryView;
-pub use writer::{Entry, Probe, Writer};
+pub use writer::{Entry, Hit, Writer};

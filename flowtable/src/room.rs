@@ -277,6 +277,7 @@ impl<K: Key> Writer<K> {
         buckets.set_standing(to, Standing::of(life.class(), life.debt()));
         buckets.set_tag(to, tag);
         buckets.set_tag(from, Tag::FREE);
+        entries.at(from).vacate();
         buckets.end(to.bucket());
         buckets.end(from.bucket());
         self.counters.displaced.bump();

@@ -5,7 +5,8 @@
 //! bucket's version (see `bucket`). How room is made for a new flow is in `room`, the hand and the flush
 //! are in `sweep`.
 
-use crate::bucket::{BucketNo, PlaceNo, Standing, Tag};
+use crate::bucket::{PlaceNo, Standing, Tag};
+use crate::burst::{Flow, NO_HINT, Probe};
 use crate::entry::{At, Count, Life, Side};
 use crate::flood::Flood;
 use crate::hash::{FlowHash, SlotNo, flow_hash};
@@ -33,31 +34,18 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry(pub(crate) PlaceNo);
 
-/// A lookup under way, see [`Writer::probe`]. Good for any time, and for another writer's table it finds nothing wrong:
-/// it is looked up again.
-#[derive(Clone, Copy, Debug)]
-pub struct Probe {
-    slot: SlotNo,
-    hash: FlowHash,
-    first: BucketNo,
-    /// A place whose tag was the flow's.
-    hint: PlaceNo,
+/// What [`Writer::touch`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// The flow's entry.
+    pub entry: Entry,
+    /// What the packet did to the flow.
+    pub observed: Observed,
+    /// The pin of the packet's direction; [`PinWord::NONE`] if it has none.
+    pub pin: PinWord,
+    /// The stamp beside it.
+    pub stamp: u32,
 }
-
-impl Probe {
-    /// The flow's owner slot.
-    pub fn slot(&self) -> SlotNo {
-        self.slot
-    }
-
-    /// The flow's hash.
-    pub fn hash(&self) -> FlowHash {
-        self.hash
-    }
-}
-
-/// Not a place.
-const NO_HINT: PlaceNo = PlaceNo(usize::MAX);
 
 /// Where the hand of a writer, or a flush, has got to: buckets of the writer's slots, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,37 +136,12 @@ impl<K: Key> Writer<K> {
         self.found(self.table.locate(self.table.range(slot), hash, key), now)
     }
 
-    /// The first step of a lookup that is one of many: asks for the line of tags that the second will read.
-    #[inline]
-    pub fn probe(&self, slot: SlotNo, hash: FlowHash) -> Probe {
-        let first = self.table.range(slot).first(hash);
-        self.table.buckets.prefetch(first);
-        Probe {
-            slot,
-            hash,
-            first,
-            hint: NO_HINT,
-        }
-    }
-
-    /// The second step: reads the tags, and asks for the entry that has this flow's.
-    #[inline]
-    pub fn peek(&self, probe: &mut Probe) {
-        let tags = self.table.buckets.tags(probe.first);
-        if let Some(place) = tags.matching(Tag::of(probe.hash)).next() {
-            probe.hint = probe.first.place(place);
-            self.table.entries.prefetch(probe.hint);
-        }
-    }
-
-    /// The last step, which does what [`lookup`](Self::lookup) does: what was seen before is only a hint, and compared
-    /// again.
+    /// The last step of a lookup that [`start`](Self::start) has begun, which does what [`lookup`](Self::lookup) does: what
+    /// was seen before is only a hint, and compared again.
     #[inline]
     pub fn lookup_probed(&self, probe: &Probe, key: &K, now: Tick) -> Option<Entry> {
-        if probe.hint != NO_HINT
-            && self.table.buckets.tag(probe.hint) == Tag::of(probe.hash)
-            && self.table.entries.at(probe.hint).is(key)
-        {
+        // Who leaves a place takes its key away from there, so the key alone says whose it is.
+        if probe.hint != NO_HINT && self.table.entries.at(probe.hint).is(key) {
             return self.found(Some(probe.hint), now);
         }
         self.lookup(probe.slot, probe.hash, key, now)
@@ -199,41 +162,73 @@ impl<K: Key> Writer<K> {
         Some(Entry(place))
     }
 
+    /// [`lookup`](Self::lookup), [`observe`](Self::observe) and the pin of a flow whose lookup [`start`](Self::start) has
+    /// begun. What was seen before is only a hint, and compared again.
+    ///
+    /// A packet in the middle of a connection takes the short way here, past one look at the entry.
+    #[inline]
+    pub fn touch(&mut self, flow: &Flow<K>, seen: &Seen, now: Tick) -> Option<Hit> {
+        let Flow { probe, key, dir } = flow;
+        // Who leaves a place takes its key away from there, so the key alone says whose it is.
+        if probe.hint != NO_HINT {
+            let at = self.table.entries.at(probe.hint);
+            let life = at.life();
+            // No timeout is shorter than a second.
+            let live = now.since(life.last_use()) < Tick::PER_SECOND;
+            if at.is(key) && live && is_settled(life, *dir, seen) {
+                self.counters.hits.bump();
+                let own = self.pass(&at, life, *dir, seen, now);
+                return Some(Hit {
+                    entry: Entry(probe.hint),
+                    observed: Observed::Normal,
+                    pin: own.pin(),
+                    stamp: at.stamp(*dir),
+                });
+            }
+        }
+        self.touch_anew(flow, seen, now)
+    }
+
+    /// The long way: the flow is elsewhere or nowhere, or its packet changes more.
+    #[inline(never)]
+    fn touch_anew(&mut self, flow: &Flow<K>, seen: &Seen, now: Tick) -> Option<Hit> {
+        let entry = self.lookup_probed(&flow.probe, &flow.key, now)?;
+        let observed = self.observe(entry, flow.dir, seen, now);
+        Some(Hit {
+            entry,
+            observed,
+            pin: self.pin(entry, flow.dir),
+            stamp: self.stamp(entry, flow.dir),
+        })
+    }
+
     /// Counts a packet of a flow and moves the flow's state, class and last use on. To be called for each
     /// packet, before its pin is used.
     #[inline]
     pub fn observe(&mut self, e: Entry, dir: Dir, seen: &Seen, now: Tick) -> Observed {
         let at = self.table.entries.at(e.0);
         let life = at.life();
-        let settled = match &seen.l4 {
-            L4::Tcp { flags, .. } => {
-                flags & (L4::SYN | L4::FIN | L4::RST) == 0 && life.settled(dir)
-            }
-            _ => life.proved(dir),
-        };
-        if !settled {
+        if !is_settled(life, dir, seen) {
             return self.track(e.0, dir, seen, now);
         }
+        self.pass(&at, life, dir, seen, now);
+        Observed::Normal
+    }
+
+    /// A packet that can change no more than counters, marks and last use; gives its side as it was.
+    #[inline]
+    fn pass(&self, at: &At<'_, K>, life: Life, dir: Dir, seen: &Seen, now: Tick) -> Side {
         at.set_count(dir, at.count(dir).plus(seen.bytes));
         let own = at.side(dir);
         let moves = own.in_port() != seen.in_port
             || moves_marks(&seen.l4, own.mark(), at.side(dir.flip()).mark());
         if moves {
-            self.follow(e.0, dir, seen);
+            follow(at, dir, seen);
         }
         if life.last_use() != now {
             at.set_life(life.with_last_use(now));
         }
-        Observed::Normal
-    }
-
-    /// What a packet in the middle of a connection may change besides its last use: marks, and the port it comes by.
-    #[inline(never)]
-    fn follow(&self, place: PlaceNo, dir: Dir, seen: &Seen) {
-        let at = self.table.entries.at(place);
-        let sides = BOTH.map(|way| at.side(way));
-        let marks = follow_marks(dir, seen, sides.map(Side::mark));
-        set_sides(&at, sides, marks, dir, seen.in_port);
+        own
     }
 
     /// What a packet that may change more than marks and last use does to its flow.
@@ -391,6 +386,7 @@ impl<K: Key> Writer<K> {
         self.shares.remove(source(&self.table.entries.at(place)));
         buckets.begin(bucket);
         buckets.set_tag(place, Tag::FREE);
+        self.table.entries.at(place).vacate();
         buckets.end(bucket);
         if self.table.entries.at(place).life().stray() {
             buckets.unstray(self.table.range(slot).other(bucket, tag));
@@ -423,6 +419,23 @@ impl<K: Key> Writer<K> {
             capacity: self.table.slot_capacity(),
         }
     }
+}
+
+/// Whether a packet can change no more of its flow than counters, marks and last use.
+#[inline]
+fn is_settled(life: Life, dir: Dir, seen: &Seen) -> bool {
+    match &seen.l4 {
+        L4::Tcp { flags, .. } => flags & (L4::SYN | L4::FIN | L4::RST) == 0 && life.settled(dir),
+        _ => life.proved(dir),
+    }
+}
+
+/// What a packet in the middle of a connection may change besides its last use: marks, and the port it comes by.
+#[inline(never)]
+fn follow<K: Key>(at: &At<'_, K>, dir: Dir, seen: &Seen) {
+    let sides = BOTH.map(|way| at.side(way));
+    let marks = follow_marks(dir, seen, sides.map(Side::mark));
+    set_sides(at, sides, marks, dir, seen.in_port);
 }
 
 /// The network that an entry's flow was opened from.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::burst::Burst;
 use crate::fixture::{Rig, SLOT, START, UDP, at, key, pin_of, syn, tcp};
 use crate::key::Dir::{Fwd, Rev};
 use crate::state::Class;
@@ -333,25 +334,38 @@ fn a_writer_can_be_sent_to_another_thread_with_its_slots() {
     assert_eq!(table.find(SlotNo(254), hash, &k), None);
 }
 
+/// Flows whose lookups have begun.
+fn started(rig: &Rig, flows: &[u32]) -> Burst<crate::KeyV4> {
+    // Too small at first: it grows.
+    let mut burst = Burst::new(1);
+    flows.iter().for_each(|n| {
+        burst.push(SLOT, &key(*n), Fwd);
+    });
+    rig.writer.start(&mut burst);
+    burst
+}
+
 #[test]
 fn a_probe_finds_what_a_lookup_finds_whatever_happened_in_between() {
     let mut rng = fastrand::Rng::with_seed(31);
     let mut rig = Rig::new(3);
     for _ in 0..20_000 {
-        let flows: Vec<u32> = (0..8).map(|_| rng.u32(0..100)).collect();
-        let mut probes: Vec<_> = flows
-            .iter()
-            .map(|n| rig.writer.probe(SLOT, rig.hash(*n)))
-            .collect();
-        probes.iter_mut().for_each(|probe| rig.writer.peek(probe));
-        for (n, probe) in flows.iter().zip(&probes) {
+        let flows: Vec<u32> = (0..rng.u32(1..20)).map(|_| rng.u32(0..100)).collect();
+        let burst = started(&rig, &flows);
+        for (which, n) in (0..).zip(&flows) {
+            let Flow { key, dir, probe } = burst.get(which).unwrap();
+            assert_eq!(
+                (key, dir, probe.slot()),
+                (crate::fixture::key(*n), Fwd, SLOT)
+            );
+            assert_eq!(probe.hash(), rig.hash(*n));
             // Entries come, go and are displaced between the steps.
             let other = rng.u32(0..100);
             match rig.lookup(other, START) {
                 Some(entry) => rig.writer.remove(entry),
                 None => drop(rig.insert_as(other, Class::TwoWay, START)),
             }
-            let found = rig.writer.lookup_probed(probe, &key(*n), START);
+            let found = rig.writer.lookup_probed(&probe, &key, START);
             assert_eq!(found, rig.lookup(*n, START), "flow {n}");
         }
     }
@@ -363,8 +377,7 @@ fn a_probe_finds_what_a_lookup_finds_whatever_happened_in_between() {
 fn a_probe_does_not_find_what_has_expired() {
     let mut rig = Rig::new(1);
     rig.insert(1, &UDP, START).unwrap();
-    let mut probe = rig.writer.probe(SLOT, rig.hash(1));
-    rig.writer.peek(&mut probe);
+    let probe = started(&rig, &[1]).get(0).unwrap().probe;
     assert_eq!(rig.writer.lookup_probed(&probe, &key(1), at(300)), None);
     assert_eq!(rig.table.stats().expired, [1, 0, 0]);
     assert_eq!(rig.writer.lookup_probed(&probe, &key(1), START), None);
@@ -406,7 +419,16 @@ fn the_short_way_through_observe_changes_what_the_long_way_changes() {
                 let b = long.writer.insert(SLOT, hash, &key(1), dir, &seen, now);
                 (a.unwrap(), b.unwrap())
             });
-            let _ = short.writer.observe(a, dir, &seen, now);
+            if rng.bool() {
+                let _ = short.writer.observe(a, dir, &seen, now);
+            } else {
+                let mut burst = started(&short, &[1]);
+                let flow = burst.get(0).map(|flow| Flow { dir, ..flow });
+                let hit = short.writer.touch(&flow.unwrap(), &seen, now).unwrap();
+                assert_eq!((hit.entry, hit.pin), (a, short.writer.pin(a, dir)));
+                assert_eq!(hit.stamp, short.writer.stamp(a, dir));
+                burst.clear();
+            }
             observe_at_length(&long.writer, b, dir, &seen, now);
             let words = |rig: &Rig, e: Entry| {
                 let at = rig.table.entries.at(e.0);

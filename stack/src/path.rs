@@ -21,10 +21,10 @@ use crate::routed::{Routed, UNKNOWN_IDLE_S, bucket_of};
 use crate::time::Now;
 use crate::vouch::Vouch;
 use flowtable::{
-    Dir, Entry, GroupSecret, KeyV4, KeyV6, Observed, Pages, PinWord, Probe, Seen, SlotNo, Table,
-    TableSecret, TemplateWriter, Touched, Writer,
+    Dir, Entry, Flow, GroupSecret, Hit, KeyV4, KeyV6, Observed, Pages, PinWord, Probe, Seen,
+    SlotNo, Table, TableSecret, TemplateWriter, Touched, Writer,
 };
-use ready::{Burst, Flow, Named, name};
+use ready::{Bursts, Named, name};
 use route::{
     Answer, Chosen, FibId, GroupId, GroupRef, NhopAttrs, NhopKind, Pin, PinState, Recall, View,
 };
@@ -62,7 +62,7 @@ struct Asked<'a> {
 
 /// One packet's question.
 struct Query<'a, K: Routed> {
-    probe: &'a Probe,
+    flow: &'a Flow<K>,
     key: &'a K,
     dir: Dir,
     dst: K::Addr,
@@ -75,7 +75,7 @@ struct Query<'a, K: Routed> {
 impl<'a, K: Routed> Query<'a, K> {
     #[inline]
     fn new(flow: &'a Flow<K>, asked: Asked<'a>) -> Self {
-        let Flow { probe, key, dir } = flow;
+        let Flow { key, dir, .. } = flow;
         let Asked {
             role,
             seen,
@@ -83,7 +83,7 @@ impl<'a, K: Routed> Query<'a, K> {
             counters,
         } = asked;
         Self {
-            probe,
+            flow,
             key,
             dir: *dir,
             dst: key.dst(*dir),
@@ -109,7 +109,7 @@ pub struct Path {
     shared: Shared,
     flows4: Writer<KeyV4>,
     flows6: Writer<KeyV6>,
-    burst: Burst,
+    bursts: Bursts,
 }
 
 /// What a lookup of the route found: the group, its bucket for this flow, and the stamp read before.
@@ -140,14 +140,14 @@ impl Path {
             },
             flows4: tables.v4.writer(slots.iter().copied()),
             flows6: tables.v6.writer(slots.iter().copied()),
-            burst: Burst::new(0),
+            bursts: Bursts::new(0),
         }
     }
 
     /// Keeps room for bursts of `most` packets, so that [`ready`](Self::ready) allocates nothing.
     #[must_use]
     pub fn with_bursts(mut self, most: usize) -> Self {
-        self.burst = Burst::new(most);
+        self.bursts = Bursts::new(most);
         self
     }
 
@@ -184,12 +184,12 @@ impl Path {
         };
         match name(meta) {
             Named::V4((key, dir)) => {
-                let probe = self.flows4.probe(slot, self.flows4.hash(&key));
+                let probe = Probe::alone(slot, self.flows4.hash(&key));
                 let flow = Flow { key, dir, probe };
                 answer(&mut self.flows4, &self.shared, &Query::new(&flow, asked))
             }
             Named::V6((key, dir)) => {
-                let probe = self.flows6.probe(slot, self.flows6.hash(&key));
+                let probe = Probe::alone(slot, self.flows6.hash(&key));
                 let flow = Flow { key, dir, probe };
                 answer(&mut self.flows6, &self.shared, &Query::new(&flow, asked))
             }
@@ -215,12 +215,12 @@ impl Path {
         };
         match ready {
             Ready::V4(which) => {
-                let flow = self.burst.v4.get(which)?;
+                let flow = self.bursts.v4.get(which)?;
                 let query = Query::new(&flow, asked);
                 Some(answer(&mut self.flows4, &self.shared, &query))
             }
             Ready::V6(which) => {
-                let flow = self.burst.v6.get(which)?;
+                let flow = self.bursts.v6.get(which)?;
                 let query = Query::new(&flow, asked);
                 Some(answer(&mut self.flows6, &self.shared, &query))
             }
@@ -329,18 +329,25 @@ impl FlowTables {
 
 #[inline]
 fn answer<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outcome {
-    match flows.lookup_probed(q.probe, q.key, q.now.tick()) {
-        Some(entry) if q.role == Role::Quoting => quoted(flows, s, q, entry),
-        Some(entry) => hit(flows, s, q, entry),
+    if q.role == Role::Quoting {
+        return quoted(flows, s, q);
+    }
+    match flows.touch(q.flow, q.seen, q.now.tick()) {
+        Some(touched) => hit(flows, s, q, touched),
         None => miss(flows, s, q),
     }
 }
 
 /// Steps 1 to 4 of design section 4.
 #[inline]
-fn hit<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>, entry: Entry) -> Outcome {
-    let observed = flows.observe(entry, q.dir, q.seen, q.now.tick());
-    let pin = Pin::from_raw(flows.pin(entry, q.dir).0);
+fn hit<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>, hit: Hit) -> Outcome {
+    let Hit {
+        entry,
+        observed,
+        pin,
+        stamp,
+    } = hit;
+    let pin = Pin::from_raw(pin.0);
     if pin == Pin::NONE {
         return rechoose(flows, s, q, entry, None);
     }
@@ -355,8 +362,7 @@ fn hit<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>, entry: En
         PinState::Dead => rechoose(flows, s, q, entry, Some(MoveReason::Dead)),
         PinState::Drained => rechoose(flows, s, q, entry, Some(MoveReason::Deadline)),
         PinState::Live => {
-            let vouch = Vouch::from_word(flows.stamp(entry, q.dir));
-            if !vouch.holds(q.key.stamp(&s.view, q.dst)) {
+            if !Vouch::from_word(stamp).holds(q.key.stamp(&s.view, q.dst)) {
                 return revalidate(flows, s, q, entry, pin);
             }
             q.counters.pinned.bump();
@@ -461,7 +467,7 @@ fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outco
         return first;
     }
     let idle = flows.idle_timeout(&q.seen.l4);
-    let (slot, hash) = (q.probe.slot(), q.probe.hash());
+    let (slot, hash) = (q.flow.probe.slot(), q.flow.probe.hash());
     let new = q.seen.l4.opens() || flows.proves_new(slot, hash, idle, q.now.tick());
     let stored = if q.role == Role::Quoting {
         None
@@ -513,10 +519,13 @@ fn unpinned<K: Routed>(s: &Shared, q: &Query<'_, K>, choice: &Choice<'_>, idle: 
     via(s, answer.pin)
 }
 
-/// An ICMP error about a flow we know: it goes where the flow's own packets of that direction go, and leaves
-/// no trace in the entry.
+/// An ICMP error: about a flow we know it goes where the flow's own packets of that direction go, and leaves no trace in
+/// the entry.
 #[inline(never)]
-fn quoted<K: Routed>(flows: &Writer<K>, s: &Shared, q: &Query<'_, K>, entry: Entry) -> Outcome {
+fn quoted<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outcome {
+    let Some(entry) = flows.lookup_probed(&q.flow.probe, q.key, q.now.tick()) else {
+        return miss(flows, s, q);
+    };
     let pin = Pin::from_raw(flows.pin(entry, q.dir).0);
     let live = pin != Pin::NONE && s.view.judge(pin) == PinState::Live;
     let vouch = Vouch::from_word(flows.stamp(entry, q.dir));

@@ -4,10 +4,10 @@ use super::args::Section;
 use super::job::Job;
 use super::ours::{BURST, LOAD, capacity, establish, establish_all, stages, table};
 use super::report::{OURS, Sample, Series};
-use super::world::{Packet, Query, START, TCP, Truth, segment};
+use super::world::{Packet, START, TCP, Truth, segment};
 use crate::common::timing::Spent;
 use fastrand::Rng;
-use flowtable::{KeyV4, L4, Tick, Writer};
+use flowtable::{Burst, Flow, KeyV4, L4, Tick, Writer};
 
 /// New flows that are ready at a time; a multiple of every burst.
 const CHUNK: usize = 1 << 14;
@@ -96,16 +96,19 @@ fn insert<const N: usize>(
 ) -> u64 {
     let syn = segment(L4::SYN);
     let mut placed = 0;
+    let mut flows = Burst::new(N);
     for burst in packets.as_chunks::<N>().0 {
-        let queries = stages(writer, burst, TCP);
-        for (query, packet) in queries.iter().zip(burst) {
-            let Query { probe, key, dir } = query;
+        stages(writer, &mut flows, burst, TCP);
+        for (which, packet) in (0..).zip(burst) {
+            let Some(Flow { key, dir, probe }) = flows.get(which) else {
+                continue;
+            };
             let (slot, hash) = (probe.slot(), probe.hash());
-            let Ok(entry) = writer.insert(slot, hash, key, *dir, &syn, now) else {
+            let Ok(entry) = writer.insert(slot, hash, &key, dir, &syn, now) else {
                 continue;
             };
             let (pin, stamp) = truth.pin(packet);
-            writer.set_pin(entry, *dir, pin, stamp);
+            writer.set_pin(entry, dir, pin, stamp);
             placed += 1;
         }
     }
@@ -144,8 +147,8 @@ const CHURNED: usize = 20_000_000;
 const ROUNDS: [usize; 2] = [2, 4];
 
 fn remove(writer: &mut Writer<KeyV4>, flow: u32) {
-    let query = Query::of(writer, &Packet::of(flow), TCP);
-    if let Some(entry) = writer.lookup_probed(&query.probe, &query.key, START) {
+    let Flow { key, probe, .. } = Packet::of(flow).flow(writer, TCP);
+    if let Some(entry) = writer.lookup_probed(&probe, &key, START) {
         writer.remove(entry);
     }
 }

@@ -1,9 +1,7 @@
 //! Flowgate's table, used as a worker does: whole bursts, stage by stage.
 
-use super::world::{DATA, Packet, Query, SECRET, START, TCP, Truth, segment};
-use flowtable::{
-    Dir, Entry, FlowHash, KeyV4, L4, SLOTS, Seen, SlotNo, Table, Tick, Writer, flow_hashes,
-};
+use super::world::{DATA, Packet, SECRET, START, TCP, Truth, segment};
+use flowtable::{Burst, KeyV4, L4, SLOTS, SlotNo, Table, Tick, Writer};
 use std::sync::Arc;
 
 /// Connections for each place of the table, at most: how full it is meant to be.
@@ -26,17 +24,11 @@ pub(super) fn table(capacity: usize) -> (Arc<Table<KeyV4>>, Writer<KeyV4>) {
 /// A connection that both sides have opened: three packets, a pin for each direction. Whether there was room.
 pub(super) fn establish(writer: &mut Writer<KeyV4>, flow: u32, truth: &Truth, now: Tick) -> bool {
     let packet = Packet::of(flow);
-    let query = Query::of(writer, &packet, TCP);
-    let (there, back) = (query.dir, query.dir.flip());
+    let flow = packet.flow(writer, TCP);
+    let (there, back) = (flow.dir, flow.dir.flip());
+    let (slot, hash) = (flow.probe.slot(), flow.probe.hash());
     let syn = segment(L4::SYN);
-    let Ok(entry) = writer.insert(
-        query.probe.slot(),
-        query.probe.hash(),
-        &query.key,
-        there,
-        &syn,
-        now,
-    ) else {
+    let Ok(entry) = writer.insert(slot, hash, &flow.key, there, &syn, now) else {
         return false;
     };
     let _ = writer.observe(entry, back, &segment(L4::SYN | L4::ACK), now);
@@ -60,43 +52,25 @@ pub(super) fn establish_all(
         .count()
 }
 
-/// Computes what a burst needs and asks for the memory that it will touch, stage by stage.
-///
-/// A burst of one is looked up at once: there is nothing to overlap.
+/// Takes a burst's flows and starts their lookups.
 #[inline]
-pub(super) fn stages<const N: usize>(
+pub(super) fn stages(
     writer: &Writer<KeyV4>,
-    packets: &[Packet; N],
+    flows: &mut Burst<KeyV4>,
+    packets: &[Packet],
     proto: u8,
-) -> [Query; N] {
-    if N == 1 {
-        return std::array::from_fn(|i| Query::of(writer, &packets[i], proto));
+) {
+    flows.clear();
+    for packet in packets {
+        let (key, dir) = packet.key(proto);
+        flows.push(packet.slot(writer, proto), &key, dir);
     }
-    let named: [(KeyV4, Dir); N] = std::array::from_fn(|i| packets[i].key(proto));
-    let mut hashes = [FlowHash(0); N];
-    flow_hashes(&SECRET, &named.map(|(key, _)| key), &mut hashes);
-    let mut queries: [Query; N] =
-        std::array::from_fn(|i| Query::hashed(writer, &packets[i], proto, named[i], hashes[i]));
-    for query in &mut queries {
-        writer.peek(&mut query.probe);
-    }
-    queries
-}
-
-/// Looks a packet's flow up and follows it.
-#[inline]
-pub(super) fn touch(
-    writer: &mut Writer<KeyV4>,
-    query: &Query,
-    seen: &Seen,
-    now: Tick,
-) -> Option<Entry> {
-    let entry = writer.lookup_probed(&query.probe, &query.key, now)?;
-    let _ = writer.observe(entry, query.dir, seen, now);
-    Some(entry)
+    writer.start(flows);
 }
 
 /// All that a packet of a known flow costs: hash, find, compare, follow, judge its pin. How many pins hold.
+///
+/// A burst of one is looked up at once: there is nothing to overlap.
 pub(super) fn hits<const N: usize>(
     writer: &mut Writer<KeyV4>,
     packets: &[Packet],
@@ -104,14 +78,21 @@ pub(super) fn hits<const N: usize>(
     now: Tick,
 ) -> u64 {
     let mut held = 0;
+    let mut flows = Burst::new(N);
     for burst in packets.as_chunks::<N>().0 {
-        let queries = stages(writer, burst, TCP);
-        for (query, packet) in queries.iter().zip(burst) {
-            let Some(entry) = touch(writer, query, &DATA, now) else {
-                continue;
+        if N > 1 {
+            stages(writer, &mut flows, burst, TCP);
+        }
+        for (which, packet) in (0..).zip(burst) {
+            let flow = if N > 1 {
+                flows.get(which)
+            } else {
+                Some(packet.flow(writer, TCP))
             };
-            let (pin, stamp) = (writer.pin(entry, query.dir), writer.stamp(entry, query.dir));
-            held += u64::from(truth.holds(pin, stamp, packet.dst));
+            let hit = flow.and_then(|flow| writer.touch(&flow, &DATA, now));
+            held += hit.map_or(0, |hit| {
+                u64::from(truth.holds(hit.pin, hit.stamp, packet.dst))
+            });
         }
     }
     held

@@ -1,7 +1,7 @@
 //! Flows by number, and what they are pinned to.
 
 use flowtable::{
-    Dir, FlowHash, KeyV4, L4, PinWord, Probe, Seen, TableSecret, Tick, Writer, flow_hash,
+    Dir, Flow, KeyV4, L4, PinWord, Probe, Seen, SlotNo, TableSecret, Tick, Writer, flow_hash,
 };
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -56,6 +56,21 @@ impl Packet {
     #[inline]
     pub(super) fn key(&self, proto: u8) -> (KeyV4, Dir) {
         KeyV4::new(0, proto, self.src, self.sport, self.dst, self.dport)
+    }
+
+    /// Its flow's owner slot.
+    #[inline]
+    pub(super) fn slot(&self, writer: &Writer<KeyV4>, proto: u8) -> SlotNo {
+        let owner = writer.table().owner();
+        owner.slot4(proto, self.src, self.sport, self.dst, self.dport)
+    }
+
+    /// Its flow, to be looked up alone.
+    #[inline]
+    pub(super) fn flow(&self, writer: &Writer<KeyV4>, proto: u8) -> Flow<KeyV4> {
+        let (key, dir) = self.key(proto);
+        let probe = Probe::alone(self.slot(writer, proto), flow_hash(&SECRET, &key));
+        Flow { key, dir, probe }
     }
 }
 
@@ -128,45 +143,6 @@ impl Truth {
     #[inline]
     fn stamp(&self, dst: u32) -> u32 {
         self.stamps[dst as usize % STAMPS].load(Relaxed)
-    }
-}
-
-/// A packet whose flow's lookup is under way.
-#[derive(Clone, Copy)]
-pub(super) struct Query {
-    pub(super) probe: Probe,
-    pub(super) key: KeyV4,
-    pub(super) dir: Dir,
-}
-
-impl Query {
-    /// Owner, key, hash.
-    #[inline]
-    pub(super) fn of(writer: &Writer<KeyV4>, packet: &Packet, proto: u8) -> Self {
-        let (key, dir) = packet.key(proto);
-        let hash = flow_hash(&SECRET, &key);
-        Self::hashed(writer, packet, proto, (key, dir), hash)
-    }
-
-    /// As [`of`](Self::of), of a packet whose key and hash are known.
-    #[inline]
-    pub(super) fn hashed(
-        writer: &Writer<KeyV4>,
-        packet: &Packet,
-        proto: u8,
-        (key, dir): (KeyV4, Dir),
-        hash: FlowHash,
-    ) -> Self {
-        let Packet {
-            src,
-            dst,
-            sport,
-            dport,
-            ..
-        } = *packet;
-        let slot = writer.table().owner().slot4(proto, src, sport, dst, dport);
-        let probe = writer.probe(slot, hash);
-        Self { probe, key, dir }
     }
 }
 

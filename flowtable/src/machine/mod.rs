@@ -10,4 +10,4 @@ mod wide;
 pub(crate) use lanes::equal_lanes;
 pub use pages::{Pages, Touched};
 pub(crate) use pages::{Region, prefetch};
-pub(crate) use wide::{LANES, sip13_wide};
+pub(crate) use wide::{LANES, widest};

@@ -1,36 +1,41 @@
-//! SipHash of eight keys side by side, in the widest registers that the machine has.
-
-use crate::sip::sip13_lanes;
+//! Code for the widest registers that the machine has.
 
 /// Keys that are hashed together.
 pub(crate) const LANES: usize = 8;
 
-/// The hashes of eight sequences of `W` words; `words[i]` holds word `i` of each.
+/// Runs `f`, compiled for AVX-512 if the machine has it. What `f` calls must be inlined into it, or it is what it was.
 #[inline]
-pub(crate) fn sip13_wide<const W: usize>(
-    secret: &[u8; 16],
-    words: &[[u64; LANES]; W],
-) -> [u64; LANES] {
+pub(crate) fn widest<R>(f: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") {
-        // SAFETY: the machine has what `avx512` is compiled for; the standard library keeps the answer.
-        // `tests::wide_and_narrow_hashes_are_equal` fails without it.
-        return unsafe { avx512(secret, words) };
+    if has_avx512() {
+        // SAFETY: the machine has what `avx512` is compiled for. `tests::wide_and_narrow_hashes_are_equal` runs it.
+        return unsafe { avx512(f) };
     }
-    sip13_lanes(secret, words.iter().copied(), W)
+    f()
 }
 
-/// A rotation is one instruction here, and four words of state for eight keys are four registers.
+/// The standard library keeps the answers.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn avx512<const W: usize>(secret: &[u8; 16], words: &[[u64; LANES]; W]) -> [u64; LANES] {
-    sip13_lanes(secret, words.iter().copied(), W)
+#[inline]
+fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+}
+
+/// A rotation is one instruction here, and four words of a hash's state for eight keys are four registers.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,bmi2")]
+fn avx512<R>(f: impl FnOnce() -> R) -> R {
+    f()
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::sip::sip13;
+    use crate::sip::{sip13, sip13_lanes};
 
     #[test]
     fn wide_and_narrow_hashes_are_equal() {
@@ -39,7 +44,7 @@ mod tests {
             let secret = rng.u128(..).to_le_bytes();
             let words: [[u64; LANES]; 5] =
                 std::array::from_fn(|_| std::array::from_fn(|_| rng.u64(..)));
-            let wide = sip13_wide(&secret, &words);
+            let wide = widest(|| sip13_lanes(&secret, words.iter().copied(), 5));
             for (lane, hash) in wide.into_iter().enumerate() {
                 assert_eq!(hash, sip13(&secret, &words.map(|word| word[lane])));
             }

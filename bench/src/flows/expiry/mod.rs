@@ -15,12 +15,12 @@ mod wheel;
 
 use super::args::Section;
 use super::job::Job;
-use super::ours::{BURST, capacity, establish_all, stages, table, touch};
+use super::ours::{BURST, capacity, establish_all, stages, table};
 use super::report::{OURS, Sample, Series};
 use super::trace::{self, Spread};
 use super::world::{DATA, Packet, START, TCP, Truth};
 use crate::common::timing::repeat;
-use flowtable::{KeyV4, Tick, Writer};
+use flowtable::{Burst, KeyV4, Tick, Writer};
 use serde::{Deserialize, Serialize};
 
 /// The number that no flow has.
@@ -129,6 +129,7 @@ pub(super) fn measure(job: &Job, keeper: Keeper) -> Result<Vec<Sample>, String> 
 /// Flows with lifetimes.
 struct Lives {
     writer: Writer<KeyV4>,
+    flows: Burst<KeyV4>,
     timers: Option<Box<dyn Timers>>,
     /// Buckets that the hand visits a burst.
     hand: usize,
@@ -147,6 +148,7 @@ impl Lives {
         }
         Self {
             writer,
+            flows: Burst::new(BURST),
             timers,
             hand: if keeper == Keeper::Hand { HAND } else { 0 },
             packets: 0,
@@ -159,9 +161,10 @@ impl Lives {
             self.packets += BURST;
             let ms = (self.packets / PACKETS_A_MS) as u32;
             let now = Tick(START.0 + ms / 100);
-            let queries = stages(&self.writer, burst, TCP);
-            for (query, packet) in queries.iter().zip(burst) {
-                std::hint::black_box(touch(&mut self.writer, query, &DATA, now));
+            stages(&self.writer, &mut self.flows, burst, TCP);
+            for (which, packet) in (0..).zip(burst) {
+                let flow = self.flows.get(which);
+                std::hint::black_box(flow.map(|flow| self.writer.touch(&flow, &DATA, now)));
                 if let Some(timers) = &mut self.timers {
                     timers.arm(packet.flow, deadline(packet.flow, ms));
                 }

@@ -1,0 +1,218 @@
+//! The flows of a burst, looked up side by side: all hashes, then all tags, then all entries, so that the memory that one
+//! packet waits for is asked for while others are worked on (design section 5).
+//!
+//! What comes out is a hint: at its packet's turn the key is compared again, so what the packets before it inserted,
+//! displaced or freed is seen. Eight flows make a group, their keys' words side by side, as wide registers want them.
+
+use crate::bucket::{BucketNo, PlaceNo, Tag};
+use crate::hash::{FlowHash, SlotNo};
+use crate::key::{Dir, Key};
+use crate::machine::{LANES, widest};
+use crate::writer::Writer;
+
+/// A lookup under way. It stays good for any time: at its end it is looked up again if it must.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe {
+    pub(crate) slot: SlotNo,
+    pub(crate) hash: FlowHash,
+    /// A place whose tag was the flow's.
+    pub(crate) hint: PlaceNo,
+}
+
+/// Not a place.
+pub(crate) const NO_HINT: PlaceNo = PlaceNo(usize::MAX);
+
+impl Probe {
+    /// A lookup that is not one of many.
+    #[inline]
+    pub fn alone(slot: SlotNo, hash: FlowHash) -> Self {
+        let hint = NO_HINT;
+        Self { slot, hash, hint }
+    }
+
+    /// The flow's owner slot.
+    pub fn slot(&self) -> SlotNo {
+        self.slot
+    }
+
+    /// The flow's hash.
+    pub fn hash(&self) -> FlowHash {
+        self.hash
+    }
+}
+
+/// A packet's flow: key, direction, and the lookup.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow<K> {
+    /// Its canonical key.
+    pub key: K,
+    /// Which way the packet goes.
+    pub dir: Dir,
+    /// How far the lookup has come.
+    pub probe: Probe,
+}
+
+/// The flows of a burst: room that is kept from one burst to the next.
+#[derive(Debug)]
+pub struct Burst<K: Key> {
+    groups: Vec<Group<K>>,
+    len: usize,
+}
+
+/// Eight flows.
+#[derive(Clone, Debug)]
+struct Group<K: Key> {
+    words: K::Lanes,
+    hashes: [u64; LANES],
+    hints: [PlaceNo; LANES],
+    firsts: [BucketNo; LANES],
+    ways: [(SlotNo, Dir); LANES],
+}
+
+impl<K: Key> Default for Group<K> {
+    fn default() -> Self {
+        Self {
+            words: K::Lanes::default(),
+            hashes: [0; LANES],
+            hints: [NO_HINT; LANES],
+            firsts: [BucketNo(0); LANES],
+            ways: [(SlotNo(0), Dir::Fwd); LANES],
+        }
+    }
+}
+
+impl<K: Key> Burst<K> {
+    /// Room for `most` packets; for more it allocates.
+    pub fn new(most: usize) -> Self {
+        Self {
+            groups: vec![Group::default(); most.div_ceil(LANES)],
+            len: 0,
+        }
+    }
+
+    /// Forgets all flows.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Takes a packet's flow; which one it is.
+    #[inline]
+    pub fn push(&mut self, slot: SlotNo, key: &K, dir: Dir) -> u32 {
+        let (group, lane) = (self.len / LANES, self.len % LANES);
+        if group == self.groups.len() {
+            self.groups.push(Group::default());
+        }
+        let group = &mut self.groups[group];
+        key.put(&mut group.words, lane);
+        group.ways[lane] = (slot, dir);
+        self.len += 1;
+        self.len as u32 - 1
+    }
+
+    /// One of them.
+    #[inline]
+    pub fn get(&self, which: u32) -> Option<Flow<K>> {
+        let (group, lane) = (which as usize / LANES, which as usize % LANES);
+        let group = self.groups.get(group)?;
+        let (slot, dir) = group.ways[lane];
+        let probe = Probe {
+            slot,
+            hash: FlowHash(group.hashes[lane]),
+            hint: group.hints[lane],
+        };
+        Some(Flow {
+            key: K::from_lane(&group.words, lane),
+            dir,
+            probe,
+        })
+    }
+
+    /// The groups in use, with how many flows each has.
+    #[inline(always)]
+    fn used(&mut self) -> impl Iterator<Item = (&mut Group<K>, usize)> {
+        let len = self.len;
+        let groups = self.groups.iter_mut().take(len.div_ceil(LANES)).enumerate();
+        groups.map(move |(i, group)| (group, (len - i * LANES).min(LANES)))
+    }
+}
+
+impl<K: Key> Writer<K> {
+    /// Starts the lookups of a burst: hashes, then tags, then entries.
+    #[inline]
+    pub fn start(&self, burst: &mut Burst<K>) {
+        widest(
+            #[inline(always)]
+            || {
+                self.ask_for_tags(burst);
+                if self.ask_for_entries(burst) {
+                    self.ask_for_strays(burst);
+                }
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn ask_for_tags(&self, burst: &mut Burst<K>) {
+        let table = self.table();
+        for (group, flows) in burst.used() {
+            group.hashes = K::sip_lanes(&table.secret().0, &group.words);
+            for lane in 0..flows {
+                let range = table.range(group.ways[lane].0);
+                let first = range.first(FlowHash(group.hashes[lane]));
+                table.buckets.prefetch(first);
+                group.firsts[lane] = first;
+            }
+        }
+    }
+
+    /// Compares the tags of the first buckets. Whether there are flows that may live in their second.
+    #[inline(always)]
+    fn ask_for_entries(&self, burst: &mut Burst<K>) -> bool {
+        let table = self.table();
+        let mut strays = false;
+        for (group, flows) in burst.used() {
+            for lane in 0..flows {
+                let (first, tag) = (group.firsts[lane], Tag::of(FlowHash(group.hashes[lane])));
+                group.hints[lane] = match table.buckets.tags(first).matching(tag).next() {
+                    Some(place) => {
+                        let place = first.place(place);
+                        table.entries.prefetch(place);
+                        place
+                    }
+                    None if table.buckets.classes(first).has_strays() => {
+                        strays = true;
+                        let other = table.range(group.ways[lane].0).other(first, tag);
+                        table.buckets.prefetch(other);
+                        STRAY
+                    }
+                    None => NO_HINT,
+                };
+            }
+        }
+        strays
+    }
+
+    /// The same for the second buckets.
+    #[inline(always)]
+    fn ask_for_strays(&self, burst: &mut Burst<K>) {
+        let table = self.table();
+        for (group, flows) in burst.used() {
+            for lane in 0..flows {
+                if group.hints[lane] != STRAY {
+                    continue;
+                }
+                let tag = Tag::of(FlowHash(group.hashes[lane]));
+                let other = table
+                    .range(group.ways[lane].0)
+                    .other(group.firsts[lane], tag);
+                let place = table.buckets.tags(other).matching(tag).next();
+                group.hints[lane] = place.map_or(NO_HINT, |place| other.place(place));
+                place.inspect(|place| table.entries.prefetch(other.place(*place)));
+            }
+        }
+    }
+}
+
+/// Not a place either: to be looked for in the second bucket.
+const STRAY: PlaceNo = PlaceNo(usize::MAX - 1);

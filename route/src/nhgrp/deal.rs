@@ -1,14 +1,19 @@
 //! How many buckets each member is due, and who gets or gives which.
 //!
 //! Pure arithmetic over member numbers; `layout` says which buckets may move. Nothing here moves a bucket
-//! unless its owner left or a taker is short of its due.
+//! unless its owner left or has more than is due to it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Divides `buckets` among `weights` by largest remainder. Every weight of 1 or more gets at least one
-/// (there must be that many buckets), weight 0 gets none. Where rounding leaves a choice, who now `holds`
-/// the odd bucket keeps it.
+/// Divides `buckets` among `weights`: to each its quota rounded down or up, and of the odd buckets one to each whose
+/// `weight / (quota rounded down + 1/2)` is largest (Webster's, or Sainte-Laguë's, method). Every weight of 1 or more
+/// gets at least one (there must be that many buckets), weight 0 gets none. Where that leaves a choice, who now
+/// `holds` the odd bucket keeps it.
+///
+/// With largest remainders, the odd buckets of others would change hands when a member comes or goes. With this
+/// everybody else only gains or only loses, but for weights so rare that 1 in thousands of changes has them, for which
+/// no method exists that keeps to the quota (Balinski and Young).
 pub(crate) fn apportion(buckets: u32, weights: &[u32], holds: &[u32]) -> Vec<u32> {
     let mut due: Vec<u32> = weights.iter().map(|w| u32::from(*w > 0)).collect();
     // Members whose quota is below one have their one; the others share the rest by weight.
@@ -38,15 +43,17 @@ pub(crate) fn apportion(buckets: u32, weights: &[u32], holds: &[u32]) -> Vec<u32
         odd -= u64::from(due[*m]);
     }
     // Where there is an odd bucket, more members have a remainder than there are odd buckets.
-    let order = |m: &usize| {
-        (
-            quota(*m) % total == 0,
-            holds[*m] <= due[*m],
-            Reverse(quota(*m) % total),
-            *m,
-        )
+    let claim = |m: usize| (u64::from(weights[m]), 2 * u64::from(due[m]) + 1);
+    let order = |a: &usize, b: &usize| {
+        let whole = |m: usize| quota(m) % total == 0;
+        let ((wa, da), (wb, db)) = (claim(*a), claim(*b));
+        whole(*a)
+            .cmp(&whole(*b))
+            .then_with(|| (wb * da).cmp(&(wa * db)))
+            .then_with(|| (holds[*a] <= due[*a]).cmp(&(holds[*b] <= due[*b])))
+            .then_with(|| a.cmp(b))
     };
-    sharing.sort_by_key(order);
+    sharing.sort_by(order);
     sharing.iter().take(odd as usize).for_each(|m| due[*m] += 1);
     due
 }
@@ -94,8 +101,12 @@ impl Tally {
         }
     }
 
-    /// Lets takers that are short take from who has too many: from each donor the buckets in
-    /// `offers`, last first.
+    /// Whether everybody has its due.
+    pub(crate) fn is_even(&self) -> bool {
+        self.has == self.due
+    }
+
+    /// Lets takers that are short take from who has too many: from each donor the buckets in `offers`, last first.
     pub(crate) fn fill(
         &mut self,
         takes: impl Fn(usize) -> bool,
@@ -170,20 +181,30 @@ mod tests {
 
     #[test]
     fn shares_are_complete_and_off_by_less_than_one() {
-        for seed in 0..2000 {
+        for seed in 0..1000 {
             let mut rng = fastrand::Rng::with_seed(seed);
-            let weights: Vec<u32> = (0..rng.usize(1..40)).map(|_| rng.u32(0..500)).collect();
+            let weights: Vec<u32> = (0..rng.usize(1..80)).map(|_| rng.u32(0..50_000)).collect();
             let total: u32 = weights.iter().sum();
             if total == 0 {
                 continue;
             }
             let due = fresh(4096, &weights);
             assert_eq!(due.iter().sum::<u32>(), 4096, "seed {seed}");
-            let tiny = weights.iter().any(|w| *w > 0 && w * 4096 < total);
             for (w, d) in weights.iter().zip(&due) {
                 assert_eq!(*w > 0, *d > 0, "seed {seed}");
-                let quota = f64::from(*w) * 4096.0 / f64::from(total);
-                assert!(tiny || (f64::from(*d) - quota).abs() < 1.0, "seed {seed}");
+            }
+            // Who is due less than one has one; the others divide the rest.
+            let rest = |least: u32| {
+                let others = weights.iter().zip(&due).filter(|(w, _)| **w >= least);
+                others.fold((0, 0), |(ws, ds), (w, d)| (ws + w, ds + d))
+            };
+            let has_one = |w: u32| rest(w).1 * w < rest(w).0;
+            for (w, d) in weights.iter().zip(&due).filter(|(w, _)| **w > 0) {
+                let least = weights.iter().filter(|w| **w > 0 && !has_one(**w)).min();
+                let (sum, pool) = rest(*least.unwrap());
+                let quota = f64::from(*w) * f64::from(pool) / f64::from(sum);
+                let off = (f64::from(*d) - quota).abs();
+                assert!(off < 1.0 && (quota >= 1.0 || *d == 1), "seed {seed}");
             }
         }
     }

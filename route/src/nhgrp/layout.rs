@@ -4,16 +4,17 @@
 //! - the *holder* is a member with weight, dead or alive: it changes when the group's members or weights do;
 //! - the *owner* is the holder if it may take flows now, else a substitute.
 //!
-//! So a death moves the dead member's buckets and nothing else, and its return gives exactly those back. A
-//! bucket moves only if its holder (owner) is away, or a *taker* (a member that was added, returned, or got
-//! another weight) is short of its due. Members that are away are remembered by name (see `claims`).
+//! So a death moves the dead member's buckets and nothing else, and its return gives exactly those back. Every
+//! holder has exactly what `deal` says is due to it, so it is off its share by less than a bucket whatever happened
+//! before, and a bucket moves only if its holder is away, or has too many since members or weights changed. Members
+//! that are away are remembered by name (see `claims`): who returns gets its own, as far as its due goes.
 //!
 //! The same operations at the same times lead to the same layout everywhere: gateways of a pair agree.
 
 mod owners;
 
 use super::claims::Claims;
-use super::deal::Tally;
+use super::deal::{Tally, apportion};
 use crate::nhop::NhopKey;
 use crate::saved::{SavedGroup, SavedName};
 use std::cmp::Reverse;
@@ -22,9 +23,6 @@ use std::sync::Arc;
 
 /// Number of a name in a layout: a member's, or that of one who is away.
 pub(crate) type Member = usize;
-
-/// Buckets off its due that a member may be for the sake of having its own back.
-const SLACK: i64 = 2;
 
 /// Names of those away that a layout remembers at most.
 const MOST_AWAY: usize = 1024;
@@ -38,7 +36,7 @@ pub(crate) struct Standing {
     pub(crate) eligible: bool,
     /// Whether it keeps buckets when nobody is eligible: it is dead, but nobody took it out.
     pub(crate) stays: bool,
-    /// Whether it may take buckets from others.
+    /// Whether it came back, or was added or weighed anew, just now.
     pub(crate) takes: bool,
     /// With a slow start: which part of the buckets that it holds it may own now.
     pub(crate) start: Option<Part>,
@@ -301,8 +299,8 @@ impl Layout {
     pub(crate) fn settle(&mut self, standing: &[Standing]) {
         let mut standing = standing.to_vec();
         standing.resize(self.names.len(), Standing::default());
-        self.settle_holders(&standing);
-        self.settle_owners(&standing);
+        let reheld = self.settle_holders(&standing);
+        self.settle_owners(&standing, reheld);
         self.note_deaths(&standing);
     }
 
@@ -331,27 +329,26 @@ impl Layout {
             .filter(|m| weights[*m] > 0)
     }
 
-    fn settle_holders(&mut self, standing: &[Standing]) {
+    /// Returns whether any bucket has another holder now.
+    fn settle_holders(&mut self, standing: &[Standing]) -> bool {
         let weights: Vec<u32> = standing.iter().map(|s| s.weight).collect();
         if weights.iter().all(|w| *w == 0) {
-            return;
+            return false;
         }
-        let restored = self.return_own(standing, &weights);
-        self.adopt_owners(standing, &weights);
-        let mut tally = self.tally_holders(&weights);
+        let own = self.own_of_returning(&weights);
+        let mut tally = self.tally_holders(standing, &weights, &own);
+        let reheld = !tally.is_even();
+        self.return_own(own, &weights, &mut tally);
+        self.adopt_owners(standing, &weights, &mut tally);
         let unheld = |b: &u32| self.holder(*b, &weights).is_none();
         let orphans: Vec<u32> = self.order.iter().copied().filter(unheld).collect();
         tally.spread(orphans.into_iter(), &weights, |bucket, member| {
             self.claims[bucket as usize].claim(member);
         });
-        let slack = |m: Member| if restored.contains(&m) { SLACK } else { 0 };
-        let takes: Vec<bool> = (0..weights.len())
-            .map(|m| standing[m].takes && tally.short(m) > slack(m))
-            .collect();
-        if takes.contains(&true) {
+        if !tally.is_even() {
             let mut offers = self.offers(weights.len(), |layout, b| layout.holder(b, &weights));
             tally.fill(
-                |m| takes[m],
+                |_| true,
                 &mut offers,
                 |bucket, donor, taker| {
                     self.claims[bucket as usize].drop_claim(donor);
@@ -360,6 +357,7 @@ impl Layout {
             );
         }
         self.drop_lost_claims(&weights);
+        reheld
     }
 
     /// The buckets that each member may give, the first last.
@@ -386,34 +384,57 @@ impl Layout {
         }
     }
 
-    fn tally_holders(&self, weights: &[u32]) -> Tally {
-        let holders = (0..self.buckets()).filter_map(|b| self.holder(b, weights));
-        Tally::new(self.buckets(), weights, holders)
+    /// What members hold and are due. Where rounding leaves a choice, the odd buckets stay with who would have them if
+    /// everybody had its own, and who stands in for someone away had that.
+    fn tally_holders(
+        &self,
+        standing: &[Standing],
+        weights: &[u32],
+        own: &BTreeMap<Member, Vec<u32>>,
+    ) -> Tally {
+        let (mut has, mut keeps) = (vec![0; weights.len()], vec![0; weights.len()]);
+        let would_keep = |b| {
+            self.holder(b, weights)
+                .or_else(|| self.substitute(b, standing))
+        };
+        for bucket in 0..self.buckets() {
+            if let Some(holder) = self.holder(bucket, weights) {
+                has[holder] += 1;
+            }
+            if let Some(member) = would_keep(bucket) {
+                keeps[member] += 1;
+            }
+        }
+        for (member, buckets) in own {
+            keeps[*member] += buckets.len() as u32;
+            let losers = buckets.iter().filter_map(|b| would_keep(*b));
+            losers.for_each(|m| keeps[m] -= 1);
+        }
+        let due = apportion(self.buckets(), weights, &keeps);
+        Tally { has, due }
     }
 
-    /// Who comes back takes what it had: all of it, if that leaves nobody more than two buckets off its due, else
-    /// as much as is due to it and beyond the due of others; first what nobody holds, then from whoever has most.
-    /// Returns who has all of it.
-    fn return_own(&mut self, standing: &[Standing], weights: &[u32]) -> Vec<Member> {
-        let mut restored = Vec::new();
-        let mut tally = self.tally_holders(weights);
-        for (member, own) in self.own_of_returning(standing, weights) {
+    /// Who owns a bucket and may hold it too.
+    fn substitute(&self, bucket: u32, standing: &[Standing]) -> Option<Member> {
+        let may = |m: &Member| standing[*m].eligible && standing[*m].weight > 0;
+        self.owner(bucket).filter(may)
+    }
+
+    /// Who comes back takes what it had, as far as that is due to it and beyond the due of who has it: first from
+    /// whoever has most, then what nobody holds.
+    fn return_own(&mut self, own: BTreeMap<Member, Vec<u32>>, weights: &[u32], tally: &mut Tally) {
+        for (member, own) in own {
             let mut offers = vec![Vec::new(); weights.len()];
             let mut unheld = Vec::new();
-            for bucket in &own {
-                self.holder(*bucket, weights)
+            for bucket in own {
+                self.holder(bucket, weights)
                     .map_or(&mut unheld, |m| &mut offers[m])
-                    .push(*bucket);
+                    .push(bucket);
             }
-            let excess = |m: Member| offers[m].len() as i64 + tally.short(m);
-            let all = own.len() as i64 <= tally.short(member) + SLACK
-                && (0..weights.len()).all(|m| offers[m].is_empty() || excess(m) <= SLACK);
-            let slack = if all { SLACK } else { 0 };
-            while tally.short(member) + slack > 0 {
-                let donors = (0..weights.len()).filter(|m| !offers[*m].is_empty());
-                let most = donors.max_by_key(|m| (-tally.short(*m), Reverse(*m)));
-                let gives = |m: &Member| tally.has[*m] > 1 && tally.short(*m) < slack;
-                let donor = most.filter(gives).filter(|_| unheld.is_empty());
+            while tally.short(member) > 0 {
+                let gives = |m: &Member| !offers[*m].is_empty() && tally.short(*m) < 0;
+                let donors = (0..weights.len()).filter(gives);
+                let donor = donors.max_by_key(|m| (-tally.short(*m), Reverse(*m)));
                 let bucket = match donor {
                     Some(donor) => offers[donor].pop(),
                     None => unheld.pop(),
@@ -423,33 +444,25 @@ impl Layout {
                 tally.has[member] += 1;
                 donor.into_iter().for_each(|m| tally.has[m] -= 1);
             }
-            restored.extend(all.then_some(member));
         }
-        restored
     }
 
-    /// Who may come back, and the buckets that it had.
-    fn own_of_returning(
-        &self,
-        standing: &[Standing],
-        weights: &[u32],
-    ) -> BTreeMap<Member, Vec<u32>> {
-        let returns = |m: &Member| standing[*m].takes && weights[*m] > 0;
+    /// Who comes back, and the buckets that it had: whoever was there all the time has no claim but on what it holds.
+    fn own_of_returning(&self, weights: &[u32]) -> BTreeMap<Member, Vec<u32>> {
         let mut own: BTreeMap<Member, Vec<u32>> = BTreeMap::new();
         for bucket in self.order.iter().copied() {
             let holder = self.holder(bucket, weights);
             let mut claims = self.claims[bucket as usize].iter();
-            if let Some(member) = claims.find(|m| holder != Some(*m) && returns(m)) {
+            if let Some(member) = claims.find(|m| holder != Some(*m) && weights[*m] > 0) {
                 own.entry(member).or_default().push(bucket);
             }
         }
         own
     }
 
-    /// Buckets whose holder went away, but which a substitute owns already, go to that substitute or to a member
-    /// that cannot own them now. So deleting what was dead before moves nothing.
-    fn adopt_owners(&mut self, standing: &[Standing], weights: &[u32]) {
-        let mut tally = self.tally_holders(weights);
+    /// Buckets whose holder went away, but which a substitute owns already, go to that substitute, or to a member
+    /// that cannot own them now, as far as they are due to these. So deleting what was dead before moves nothing.
+    fn adopt_owners(&mut self, standing: &[Standing], weights: &[u32], tally: &mut Tally) {
         let absent: Vec<Member> = (0..weights.len())
             .filter(|m| weights[*m] > 0 && !standing[*m].eligible)
             .collect();
@@ -457,15 +470,15 @@ impl Layout {
             if self.holder(bucket, weights).is_some() {
                 continue;
             }
-            let owner = self
-                .owner(bucket)
-                .filter(|m| standing[*m].eligible && weights[*m] > 0);
-            let Some(owner) = owner else { continue };
+            let Some(owner) = self.substitute(bucket, standing) else {
+                continue;
+            };
             let instead = absent.iter().copied().max_by_key(|m| tally.short(*m));
-            let instead = instead.filter(|m| tally.short(*m) > 0 && tally.short(owner) <= 0);
-            let holder = instead.unwrap_or(owner);
-            self.claims[bucket as usize].claim(holder);
-            tally.has[holder] += 1;
+            let mut heirs = [Some(owner), instead].into_iter().flatten();
+            if let Some(heir) = heirs.find(|m| tally.short(*m) > 0) {
+                self.claims[bucket as usize].claim(heir);
+                tally.has[heir] += 1;
+            }
         }
     }
 }

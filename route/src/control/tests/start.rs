@@ -225,13 +225,15 @@ fn random_histories_with_slow_starts_keep_every_rule_and_settle() {
             }
             assert!(after.iter().all(|o| alive.contains(&o.unwrap())), "{at}");
             assert!(alive.iter().all(|h| count(&after, *h) > 0), "{at}");
+            let evened = alive.len() < 4 && (1..=4).all(|h| !starting(&lab, h));
             let moves = before.iter().zip(&after).filter(|(b, a)| b != a);
             for (from, to) in moves.map(|(b, a)| (*b, a.unwrap())) {
                 let others_ready = alive.iter().any(|h| *h != host && !starts.contains(h));
                 match what {
                     0 if others_ready => assert_eq!(from, Some(host), "{at}"),
                     1 if others_ready => assert_eq!(to, host, "{at}"),
-                    3 => assert!(starts.contains(&to), "{at}"),
+                    // At the end of the last start, what others stand in for is evened out.
+                    3 => assert!(starts.contains(&to) || evened, "{at}"),
                     _ => {}
                 }
             }

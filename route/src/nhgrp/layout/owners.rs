@@ -5,7 +5,8 @@ use super::{Layout, Member, Standing};
 use std::sync::Arc;
 
 impl Layout {
-    pub(super) fn settle_owners(&mut self, standing: &[Standing]) {
+    /// `reheld`: holders have changed.
+    pub(super) fn settle_owners(&mut self, standing: &[Standing], reheld: bool) {
         let all: Vec<u32> = standing.iter().map(|s| s.weight).collect();
         let weights: Vec<u32> = standing
             .iter()
@@ -29,18 +30,21 @@ impl Layout {
         if orphans.is_empty() && weights == all {
             return;
         }
-        let owners = self.owners.iter().flatten().copied();
+        let mut tally = self.tally_owners(standing, &weights);
         // Who starts slowly stands in for nobody.
-        let weights: Vec<u32> = weights
-            .iter()
-            .zip(standing)
-            .map(|(weight, s)| s.start.map_or(*weight, |_| 0))
-            .collect();
-        let mut tally = Tally::new(self.buckets(), &weights, owners);
-        tally.spread(orphans.into_iter(), &weights, |bucket, member| {
-            self.owners[bucket as usize] = Some(member);
-        });
-        if standing.iter().all(|s| !s.takes) {
+        tally.spread(
+            orphans.into_iter(),
+            &unstarted(standing, &weights),
+            |bucket, member| {
+                self.owners[bucket as usize] = Some(member);
+            },
+        );
+        // What is stood in for is evened out when somebody comes or holders change, not when one dies, nor at each step
+        // of a slow start.
+        let starting = standing.iter().any(|s| s.start.is_some());
+        let came = standing.iter().any(|s| s.takes) || reheld;
+        let takes = |m: Member| standing[m].takes || came && !starting;
+        if tally.is_even() || !(0..standing.len()).any(takes) {
             return;
         }
         // Only what somebody stands in for is given, never what one holds itself.
@@ -51,13 +55,18 @@ impl Layout {
                 .owner(b)
                 .filter(|owner| !starts && holder != Some(*owner))
         });
-        tally.fill(
-            |m| standing[m].takes,
-            &mut offers,
-            |bucket, _, taker| {
-                self.owners[bucket as usize] = Some(taker);
-            },
-        );
+        tally.fill(takes, &mut offers, |bucket, _, taker| {
+            self.owners[bucket as usize] = Some(taker);
+        });
+    }
+
+    /// What members own and are due of what those who start slowly do not own.
+    fn tally_owners(&self, standing: &[Standing], weights: &[u32]) -> Tally {
+        let owners = self.owners.iter().flatten().copied();
+        let (started, others): (Vec<_>, Vec<_>) =
+            owners.partition(|m| standing[*m].start.is_some());
+        let buckets = self.buckets() - started.len() as u32;
+        Tally::new(buckets, &unstarted(standing, weights), others.into_iter())
     }
 
     /// How many more of the buckets that it holds each member may come to own, one at least in all: what it has of
@@ -90,6 +99,14 @@ impl Layout {
             self.owners[bucket as usize] = owner.or(holder);
         }
     }
+}
+
+/// The weights of those who do not start slowly.
+fn unstarted(standing: &[Standing], weights: &[u32]) -> Vec<u32> {
+    let weights = weights.iter().zip(standing);
+    weights
+        .map(|(weight, s)| s.start.map_or(*weight, |_| 0))
+        .collect()
 }
 
 /// Whether a member may own one bucket more, which counts from now on.

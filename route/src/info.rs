@@ -131,6 +131,55 @@ pub struct GroupChange {
     pub warning: Option<String>,
 }
 
+/// The effect of a change of a route or of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// Of a route.
+    Route(Change),
+    /// Of a group that has a number.
+    Group(GroupChange),
+}
+
+impl From<Change> for Changed {
+    fn from(change: Change) -> Self {
+        Self::Route(change)
+    }
+}
+
+impl Changed {
+    /// What was done.
+    pub const fn kind(&self) -> ChangeKind {
+        match self {
+            Self::Route(change) => change.kind,
+            Self::Group(change) => change.kind,
+        }
+    }
+
+    /// The paths concerned.
+    pub fn paths(&self) -> &[PathInfo] {
+        match self {
+            Self::Route(change) => &change.paths,
+            Self::Group(change) => &change.paths,
+        }
+    }
+
+    /// One line that the operator should read.
+    pub fn warning(&self) -> Option<&str> {
+        match self {
+            Self::Route(change) => change.warning.as_deref(),
+            Self::Group(change) => change.warning.as_deref(),
+        }
+    }
+
+    /// The same, to be written.
+    pub const fn warning_mut(&mut self) -> &mut Option<String> {
+        match self {
+            Self::Route(change) => &mut change.warning,
+            Self::Group(change) => &mut change.warning,
+        }
+    }
+}
+
 /// A member of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberInfo {

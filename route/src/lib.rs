@@ -46,7 +46,7 @@ pub use control::{
 pub use error::{GroupError, KindError, MAX_WEIGHT, RouteError};
 pub use ids::{FibId, GroupId, GroupNo, NhopGen, NhopIdx, PIN_FIELD_BITS, Pin, PortId, Secs};
 pub use info::{
-    Change, ChangeKind, Fill, GroupChange, GroupInfo, MemberInfo, NhopKeyMatch, PathInfo,
+    Change, ChangeKind, Changed, Fill, GroupChange, GroupInfo, MemberInfo, NhopKeyMatch, PathInfo,
     RouteInfo, RouteMemory,
 };
 pub use nhgrp::{

@@ -614,7 +614,7 @@ fn a_change_that_takes_the_way_from_a_next_hop_says_so_and_its_plan_too() {
         let now = scene.net.sim.now;
         let foresight = scene.net.sim.gateway.control.foresee(order, now);
         let forecast = foresight.and_then(|f| f.try_out()).expect("a plan");
-        forecast.change().warning.clone()
+        forecast.change().warning().map(str::to_owned)
     };
     let line = "no route leads to gateway 172.16.0.1 after this: all its flows move, those of other routes too";
     let way = far_net(0, V4);

@@ -100,6 +100,19 @@ impl Named {
         self.users.insert(group, Users::default());
     }
 
+    /// How many IPv4 and IPv6 routes use a group.
+    pub(super) fn used_by(&self, group: GroupId) -> (u32, u32) {
+        let users = self.users.get(&group);
+        users.map_or((0, 0), |users| (users.v4, users.v6))
+    }
+
+    /// A copy of a group has as many users as the group has, though few of them were copied.
+    pub(super) fn learn_users(&mut self, group: GroupId, (v4, v6): (u32, u32)) {
+        if let Some(users) = self.users.get_mut(&group) {
+            (users.v4, users.v6) = (v4, v6);
+        }
+    }
+
     fn remove(&mut self, number: GroupNo) -> Option<GroupId> {
         let group = self.by_number.remove(&number)?;
         self.users.remove(&group);

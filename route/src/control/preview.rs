@@ -1,8 +1,8 @@
 //! What a change would do, found by doing it to a copy.
 //!
 //! [`Control::sketch`] copies what a change of one route concerns: the groups of the route, of the route that covers
-//! it and of routes that it could share a group with, and the next hops that these or the new paths name. That takes
-//! control a moment. [`Sketch::try_out`] then runs on any thread: it makes small route tables of the copy and
+//! it and of routes that it could share a group with, and the next hops that these or the new paths name;
+//! [`Control::sketch_group`] what a change of a group that has a number concerns. That takes control a moment. [`Sketch::try_out`] then runs on any thread: it makes small route tables of the copy and
 //! lets the very code that changes routes change them. So a preview cannot differ from the change: there is one code,
 //! whatever layers a layout may get.
 //!
@@ -11,8 +11,8 @@
 use super::{Control, new};
 use crate::config::Config;
 use crate::error::RouteError;
-use crate::ids::{GroupId, NhopIdx, Pin, Secs};
-use crate::info::Change;
+use crate::ids::{GroupId, GroupNo, NhopIdx, Pin, Secs};
+use crate::info::Changed;
 use crate::nhgrp::{GroupCopy, GroupRef, Options, OptionsAsked, Orders, Wanted};
 use crate::nhop::{Nhop, NhopKey, Path};
 use crate::prefix::Prefix;
@@ -25,15 +25,17 @@ const FIB_BYTES: usize = 1 << 20;
 /// Who else names a next hop, besides the groups that were copied.
 const OTHERS: GroupId = GroupId(u32::MAX);
 
-/// A copy of what a change of one route concerns.
+/// A copy of what a change of one route, or of one group, concerns.
 #[derive(Debug)]
 pub struct Sketch {
     cfg: Config,
     now: Secs,
     prefix: Prefix,
-    /// The route, and the one that covers it, each with the place of its group.
+    /// The route, and the one that covers it, each with the place of its group; for a group one route that stands for all.
     routes: Vec<(Prefix, usize)>,
     groups: Vec<GroupCopy>,
+    /// How many routes use each of the groups: IPv4, IPv6.
+    users: Vec<(u32, u32)>,
     nhops: Vec<(NhopIdx, Nhop)>,
     /// The place behind the last next hop's.
     end: u32,
@@ -49,7 +51,7 @@ pub struct Sketch {
 #[derive(Debug)]
 pub struct Preview {
     /// What it would do. Paths by next hops that do not exist yet have places that are nobody's.
-    pub change: Change,
+    pub change: Changed,
     prefix: Prefix,
     end: u32,
     before: Control,
@@ -65,8 +67,6 @@ impl Control {
         asked: OptionsAsked,
         now: Secs,
     ) -> Sketch {
-        self.at(now);
-        self.nhops.reclaim(&self.view.qsbr);
         let own = self.rib.get(&prefix).map(|group| (prefix, group));
         let cover = self.rib.covering(&prefix);
         let is = own.and_then(|(_, id)| self.groups.get(id));
@@ -76,26 +76,54 @@ impl Control {
         let ways = ways.into_iter().flatten();
         let like = ways.filter_map(|options| self.groups.shared_by(paths, options));
         let named = asked.group.and_then(|number| self.named.get(number));
-        let like = like.chain(named);
-        let mut ids: Vec<GroupId> = own.iter().chain(&cover).map(|r| r.1).chain(like).collect();
+        let like = like.chain(named).collect();
+        let limit = self.cfg.max_routes as usize;
+        let full = own.is_none() && self.rib.len(prefix.family()) >= limit;
+        let routes = own.into_iter().chain(cover).collect();
+        Sketch {
+            full,
+            ..self.sketch_of(prefix, routes, like, paths, asked.group, now)
+        }
+    }
+
+    /// Copies what a change of the group that has this number concerns, with `paths` as new members.
+    pub fn sketch_group(&mut self, number: GroupNo, paths: &[Path], now: Secs) -> Sketch {
+        let all = Prefix::masked(IpAddr::from([0; 4]), 0);
+        let routes = self.named.get(number).map(|group| (all, group));
+        let routes = routes.into_iter().collect();
+        self.sketch_of(all, routes, Vec::new(), paths, Some(number), now)
+    }
+
+    fn sketch_of(
+        &mut self,
+        prefix: Prefix,
+        routes: Vec<(Prefix, GroupId)>,
+        like: Vec<GroupId>,
+        paths: &[Path],
+        number: Option<GroupNo>,
+        now: Secs,
+    ) -> Sketch {
+        self.at(now);
+        self.nhops.reclaim(&self.view.qsbr);
+        let mut ids: Vec<GroupId> = routes.iter().map(|r| r.1).chain(like).collect();
         ids.sort_unstable();
         ids.dedup();
         let place = |(prefix, id): (Prefix, GroupId)| Some((prefix, ids.binary_search(&id).ok()?));
-        let routes = own.into_iter().chain(cover).filter_map(place).collect();
+        let routes = routes.into_iter().filter_map(place).collect();
         let copy = |id: &GroupId| self.groups.copy_of(&self.view.groups, *id);
         let groups: Vec<GroupCopy> = ids.iter().filter_map(copy).collect();
-        let limit = self.cfg.max_routes as usize;
         Sketch {
             cfg: self.cfg,
             now: self.now,
             prefix,
             routes,
             nhops: self.copied_nhops(&groups, paths),
+            users: ids.iter().map(|id| self.named.used_by(*id)).collect(),
             groups,
             end: self.nhops.end(),
             orders: self.groups.orders(),
-            kept: (self.kept.of(&prefix, asked.group), self.kept.age(self.now)),
-            full: own.is_none() && self.rib.len(prefix.family()) >= limit,
+            kept: (self.kept.of(&prefix, number), self.kept.age(self.now)),
+            full: false,
             room: self.nhops.room(),
         }
     }
@@ -137,13 +165,13 @@ impl Sketch {
         self.prefix
     }
 
-    /// Changes a copy by `change`, which is to change this sketch's route and no other.
+    /// Changes a copy by `change`, which is to change this sketch's route or group and no other.
     ///
     /// # Errors
     /// As the change itself would be refused.
     pub fn try_out(
         self,
-        change: impl FnOnce(&mut Control, Secs) -> Result<Change, RouteError>,
+        change: impl FnOnce(&mut Control, Secs) -> Result<Changed, RouteError>,
     ) -> Result<Preview, RouteError> {
         let (before, mut after) = (self.tables()?, self.tables()?);
         let change = change(&mut after, self.now)?;
@@ -188,6 +216,9 @@ impl Sketch {
             if let Some(id) = ids.get(*place) {
                 control.point(*prefix, Some(*id));
             }
+        }
+        for (id, users) in ids.iter().zip(&self.users) {
+            control.named.learn_users(*id, *users);
         }
         Ok(control)
     }

@@ -123,6 +123,16 @@ impl Control {
         led.map(|nhop| nhop.key).collect()
     }
 
+    /// Recursive next hops that have a way by a group: a change of that may take it.
+    pub fn led_by_group(&self, group: GroupId) -> Vec<NhopKey> {
+        let by = |fib, addr| self.rib.lookup(fib, addr).map(|(_, by)| by) == Some(group);
+        let all = self.nhops.recursive().iter();
+        let led = all.filter(|((fib, addr), _)| by(*fib, *addr));
+        let nhops = led.filter_map(|(_, idx)| self.nhops.get(*idx));
+        let nhops = nhops.filter(|nhop| nhop.through.is_some());
+        nhops.map(|nhop| nhop.key).collect()
+    }
+
     /// Whether a group has a way for a recursive next hop, if those among its members keep theirs.
     pub(super) fn has_way(&self, group: GroupId, key: &NhopKey) -> bool {
         let (Some(group), Some(addr)) = (self.groups.get(group), key.gateway) else {

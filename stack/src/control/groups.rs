@@ -69,7 +69,7 @@ impl Control {
     }
 
     /// A member is known by its address alone, on whatever FIB's port it is: unless a FIB is said, where it is another's.
-    fn with_ports_of_members(&self, number: GroupNo, spec: &RouteSpec) -> RouteSpec {
+    pub(super) fn with_ports_of_members(&self, number: GroupNo, spec: &RouteSpec) -> RouteSpec {
         let mut spec = spec.clone();
         let (PathKind::Gateways(gateways), Some(group)) =
             (&mut spec.kind, self.routes.group_numbered(number))

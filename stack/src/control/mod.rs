@@ -23,8 +23,8 @@ pub use flows::{FlowRow, FlowSide};
 pub use get::{Chosen, RouteGet, Why};
 pub use health::{DownCause, NhopHealth};
 pub use moves::{
-    DUE_LIMIT, Follow, Followed, Forecast, Foresight, LoggedMoves, MoveLog, MoveOf, MovePlan,
-    MoveRow, MoveWhy, Obeyed, RouteOrder,
+    DUE_LIMIT, Follow, Followed, Forecast, Foresight, GroupOrder, LoggedMoves, MoveLog, MoveOf,
+    MovePlan, MoveRow, MoveWhy, Obeyed, RouteOrder, Subject,
 };
 pub use reader::Reader;
 pub use report::{Leaving, PortReport, WorkerReport};

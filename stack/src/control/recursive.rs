@@ -266,7 +266,7 @@ impl Control {
     }
 
     /// One line about gateways to which no route leads as yet.
-    pub(super) fn dead_warning(lost: &[NhopKey]) -> Option<String> {
+    pub(in crate::control) fn dead_warning(lost: &[NhopKey]) -> Option<String> {
         let names = named(lost)?;
         let (are, them, lives) = match lost {
             [_] => ("is", "it", "it lives"),

@@ -3,6 +3,7 @@
 use super::exit::Failure;
 use super::exit::usage;
 use super::names;
+use super::route::moves;
 use super::route::parse::SECONDS;
 use super::route::parse::fib;
 use super::route::parse::member as gateway;
@@ -12,7 +13,6 @@ use super::words::Words;
 use crate::wire::group::GroupAdd;
 use crate::wire::group::GroupChange;
 use crate::wire::group::GroupDelete;
-use crate::wire::group::GroupDone;
 use crate::wire::group::GroupLayout;
 use crate::wire::group::GroupMember;
 use crate::wire::group::GroupOf;
@@ -20,6 +20,9 @@ use crate::wire::group::GroupState;
 use crate::wire::group::Groups;
 use crate::wire::group::GroupsOf;
 use crate::wire::limits::check_deadline;
+use crate::wire::moves::Asked;
+use crate::wire::moves::GroupChanged;
+use crate::wire::moves::How;
 use crate::wire::options::Options;
 use crate::wire::route::PathSpec;
 use crate::wire::route::check_weight;
@@ -47,6 +50,9 @@ if its next hop left or weights demand it, and flows stay with members that stay
 by itself gets a copy of the group, if others use that too. A group without routes stays; its layout is
 kept over a restart.
 
+add, change and delete with --plan change nothing and say which live flows would move at their next packet,
+as those of route do; made, they say how many have to move, and 'route moves' what has become of them.
+
 modifiers:
   -weight N              share of the gateway before it, 1 to 16777215; with change, 0 drains it in all routes
   -deadline SECONDS      with change -weight 0: then the flows that are left move
@@ -58,6 +64,7 @@ modifiers:
   -fib N                 on whose ports gateways are looked for (0)
 
 options:
+  --plan         say what add, change or delete would do, and do nothing
   --json         machine-readable, see docs/CONTROL.md
   --socket PATH  the gateway's control socket (or FLOWGATE_SOCKET)
 
@@ -66,6 +73,7 @@ examples:
   route add 203.0.113.0/24 -group 7
   group add 7 192.0.2.13
   group change 7 192.0.2.12 -weight 0 -deadline 600
+  group delete --plan 7 192.0.2.12
   group delete 7 192.0.2.12
   group show 7
   group export 7 > group7.json
@@ -123,16 +131,20 @@ struct Said {
     options: Options,
     deadline: Option<u32>,
     recursive: bool,
+    plan: bool,
+    quiet: bool,
 }
 
 fn read(words: &mut Words) -> Result<Said, Failure> {
-    let Some(group) = words.next() else {
-        return usage("no group: write its number, from 1");
+    let mut said = Said::default();
+    let group = loop {
+        match words.next().as_deref() {
+            None => return usage("no group: write its number, from 1"),
+            Some("-plan" | "--plan") => said.plan = true,
+            Some(group) => break number(group)?,
+        }
     };
-    let mut said = Said {
-        group: number(&group)?,
-        ..Said::default()
-    };
+    said.group = group;
     while let Some(word) = words.next() {
         match word.strip_prefix('-') {
             Some(option) => said.modifier(option, words)?,
@@ -161,7 +173,9 @@ impl Said {
             "ifp" => self.path().port = Some(words.value("-ifp")?),
             "deadline" => self.deadline = Some(words.parse("-deadline", SECONDS)?),
             "fib" => self.fib = fib(words)?,
-            "n" | "q" => {}
+            "n" => {}
+            "q" => self.quiet = true,
+            "plan" | "-plan" => self.plan = true,
             "group" => return usage("the group's number stands behind the command alone"),
             _ if Options::WORDS.contains(&option) => {
                 let value = words.value(&format!("-{option}"))?;
@@ -175,6 +189,13 @@ impl Said {
     /// The last gateway, or what holds for all when none was named yet.
     fn path(&mut self) -> &mut PathSpec {
         self.paths.last_mut().unwrap_or(&mut self.defaults)
+    }
+
+    const fn told(&self) -> Told {
+        let Self {
+            group, plan, quiet, ..
+        } = *self;
+        Told { group, plan, quiet }
     }
 
     fn check(&self, may_drain: bool) -> Result<(), Failure> {
@@ -196,13 +217,14 @@ fn add(said: Said, session: &mut Session<'_>) -> Result<(), Failure> {
     if said.paths.is_empty() {
         return usage("no gateway: name one or several");
     }
+    let told = said.told();
     let ask = GroupAdd {
         group: said.group,
         fib: said.fib,
         paths: said.paths,
         options: said.options,
     };
-    tell(("add", "GroupAdd"), said.group, &ask, session)
+    tell(("add", "GroupAdd"), told, &ask, session)
 }
 
 fn change(said: Said, session: &mut Session<'_>) -> Result<(), Failure> {
@@ -211,6 +233,7 @@ fn change(said: Said, session: &mut Session<'_>) -> Result<(), Failure> {
     if said.paths.is_empty() && said.options.is_empty() {
         return usage("nothing to change: name gateways, or options such as -failback return");
     }
+    let told = said.told();
     let ask = GroupChange {
         group: said.group,
         fib: said.fib,
@@ -218,7 +241,7 @@ fn change(said: Said, session: &mut Session<'_>) -> Result<(), Failure> {
         deadline: said.deadline,
         options: said.options,
     };
-    tell(("change", "GroupChange"), said.group, &ask, session)
+    tell(("change", "GroupChange"), told, &ask, session)
 }
 
 fn delete(said: Said, session: &mut Session<'_>) -> Result<(), Failure> {
@@ -231,37 +254,58 @@ fn delete(said: Said, session: &mut Session<'_>) -> Result<(), Failure> {
     if !said.options.is_empty() || said.deadline.is_some() || of_path.is_some() {
         return usage("delete takes a gateway (and -ifp PORT), and no options");
     }
+    let told = said.told();
     let ask = GroupDelete {
         group: said.group,
         gateway: path.gateway,
         port: path.port.or(said.defaults.port),
     };
-    tell(("delete", "GroupDelete"), said.group, &ask, session)
+    tell(("delete", "GroupDelete"), told, &ask, session)
 }
 
-/// A line for each member, as `route` prints them; one for the group, if no member is concerned.
+/// Of which group something is to be told, and what.
+#[derive(Clone, Copy)]
+struct Told {
+    group: u32,
+    plan: bool,
+    quiet: bool,
+}
+
+/// A line for each member, as `route` prints them; one for the group, if no member is concerned. Then which flows move.
 fn tell(
     (verb, method): (&str, &str),
-    group: u32,
+    told: Told,
     ask: &impl Serialize,
     session: &mut Session<'_>,
 ) -> Result<(), Failure> {
-    let what = format!("{verb} group {group}");
-    let done = session.call::<GroupDone>(method, ask);
-    let done = done.map_err(|error| refused(error, |message| format!("{what}: {message}")))?;
+    let what = format!("{verb} group {}", told.group);
+    let how = How {
+        plan: told.plan,
+        // Who wants little told need not wait for it to be found.
+        truth: session.json || !told.quiet,
+    };
+    let changed = session.call::<GroupChanged>(method, &Asked { ask, how });
+    let changed =
+        changed.map_err(|error| refused(error, |message| format!("{what}: {message}")))?;
     if session.json {
-        return session.print_json(&done);
+        return session.print_json(&changed);
     }
+    let what = match told.plan {
+        true => format!("plan: {what}"),
+        false => what,
+    };
+    let GroupChanged { done, plan, moves } = &changed;
     for path in &done.paths {
         writeln!(session.out, "{what}: gateway {}", path.name())?;
     }
     if done.paths.is_empty() {
         writeln!(session.out, "{what}")?;
     }
-    match &done.warning {
-        Some(warning) => Ok(writeln!(session.out, "{what}: {warning}")?),
-        None => Ok(()),
+    if let Some(warning) = &done.warning {
+        writeln!(session.out, "{what}: {warning}")?;
     }
+    moves::print(session.out, &what, (plan.as_ref(), moves.as_ref()))?;
+    Ok(())
 }
 
 fn show(of: GroupsOf, session: &mut Session<'_>) -> Result<(), Failure> {
@@ -432,14 +476,34 @@ group 7 (id 3): used by 1 route
         );
         assert_eq!(prints("change 7 -failback return"), "change group 7\n");
         assert_eq!(
-            prints("delete 7 192.0.2.11"),
+            prints("delete 7 192.0.2.11 -q"),
             "delete group 7: gateway 192.0.2.11\n"
         );
-        assert_eq!(prints("del 7"), "delete group 7\n");
+        assert_eq!(prints("del 7 -q"), "delete group 7\n");
         assert_eq!(
             refused("delete 8", 1),
             "delete group 8: group 8 is not there: 'group add' makes it"
         );
+    }
+
+    #[test]
+    fn a_plan_is_told_and_what_is_due_after_the_change() {
+        let plan = prints("delete --plan 7 192.0.2.11");
+        assert!(
+            plan.starts_with("plan: delete group 7: gateway 192.0.2.11\n"),
+            "{plan}"
+        );
+        assert!(plan.contains("plan: 3 flows of 2 clients with 4500 bytes/s would move, 9 stay\n"));
+        assert!(prints("add -plan 7 192.0.2.13").contains("no flow would move"));
+        let json: serde_json::Value =
+            serde_json::from_str(&prints("delete 7 192.0.2.11 --plan --json")).unwrap();
+        assert_eq!(
+            (&json["plan"]["flows"], &json["group"]),
+            (&3.into(), &7.into())
+        );
+        let done = prints("delete 7 192.0.2.11");
+        let due = "delete group 7: 3 flows due: 1 moved so far, 0 expired unmoved, 2 left; see 'route moves'\n";
+        assert!(done.ends_with(due), "{done}");
     }
 
     #[test]

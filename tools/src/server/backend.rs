@@ -8,7 +8,7 @@ use super::Batch;
 use super::BatchNews;
 use super::Foreseeing;
 use super::Obeyed;
-use super::RouteOrder;
+use super::Order;
 use super::Slice;
 use super::Ticket;
 use crate::wire::flow::Flow;
@@ -90,8 +90,8 @@ pub trait Backend: Send {
     /// Deletes a route or one of its paths.
     fn route_delete(&mut self, ask: RouteDelete) -> Answer<RouteDone>;
 
-    /// What a change of a route is foreseen by; it is not made.
-    fn foresee(&mut self, order: RouteOrder) -> Answer<Foreseeing>;
+    /// What a change of a route or a group is foreseen by; it is not made.
+    fn foresee(&mut self, order: Order) -> Answer<Foreseeing>;
 
     /// Up to `max` prefixes that lie in `of`, are longer and follow `after`, in order.
     fn routes_within(&mut self, of: Prefix, after: Option<Prefix>, max: usize) -> Vec<Prefix>;

@@ -6,10 +6,10 @@ use super::Batch;
 use super::BatchNews;
 use super::Foreseeing;
 use super::Obeyed;
+use super::Order;
 use super::Pending;
 use super::Pinging;
 use super::Reading;
-use super::RouteOrder;
 use super::Slice;
 use super::Ticket;
 use super::ready;
@@ -280,7 +280,7 @@ impl Backend for Fake {
         Ok(done)
     }
 
-    fn foresee(&mut self, order: RouteOrder) -> Answer<Foreseeing> {
+    fn foresee(&mut self, order: Order) -> Answer<Foreseeing> {
         moves::foresee(self, order)
     }
 

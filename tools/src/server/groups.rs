@@ -33,18 +33,6 @@ pub(super) fn answer(
     out: &mut Replies<'_>,
 ) -> Result<(), End> {
     match name {
-        "GroupAdd" => {
-            let ask = parameters(given)?;
-            out.last(&control.call(|backend| backend.group_add(ask))??)
-        }
-        "GroupChange" => {
-            let ask = parameters(given)?;
-            out.last(&control.call(|backend| backend.group_change(ask))??)
-        }
-        "GroupDelete" => {
-            let ask = parameters(given)?;
-            out.last(&control.call(|backend| backend.group_delete(ask))??)
-        }
         "GroupList" => list(parameters(given)?, control, out),
         "GroupExport" => export(parameters(given)?, control, out),
         _ => Err(CallError::MethodNotFound(format!("{INTERFACE}.{name}")).into()),

@@ -78,12 +78,14 @@ pub(super) fn answer(
 
 fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
     match name {
-        "RouteAdd" | "RouteChange" | "RouteDelete" => truth::change(name, given, control, out),
+        "RouteAdd" | "RouteChange" | "RouteDelete" | "GroupAdd" | "GroupChange" | "GroupDelete" => {
+            truth::change(name, given, control, out)
+        }
         "RouteMoves" => {
             let of: OfFib = parameters(given)?;
             has_fib(of, control)?;
             let mut changes = control.call(|backend| backend.route_moves())?();
-            changes.retain(|change| is_of(of, Some(change.fib)));
+            changes.retain(|change| is_of(of, change.destination.map(|_| change.fib)));
             let weigh = |change: &RouteMoves| change.moves.len() + 1;
             let wrap = |changes| RouteMovesList { changes };
             pages(changes.into_iter().map(Ok), weigh, PAGE_PATHS, out, wrap)

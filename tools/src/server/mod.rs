@@ -41,4 +41,4 @@ pub use socket::SocketSpec;
 pub use truth::Foreseeing;
 pub use truth::Foreseen;
 pub use truth::Obeyed;
-pub use truth::RouteOrder;
+pub use truth::Order;

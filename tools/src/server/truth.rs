@@ -1,17 +1,21 @@
-//! Changes of one route with the truth before and after: which flows they would move, and which they have moved.
+//! Changes of one route or group with the truth before and after: which flows they would move, and which they have moved.
 //!
-//! The control thread gives away a copy of the routes concerned and makes the change; all that goes over flows runs on
+//! The control thread gives away a copy of the groups concerned and makes the change; all that goes over flows runs on
 //! the client's thread, between the two.
 
 use super::Answer;
+use super::Backend;
 use super::Reading;
 use super::client::End;
 use super::client::Replies;
 use super::control::Handle;
 use super::control::unix_ms;
+use crate::wire::group::GroupAdd;
+use crate::wire::group::GroupChange;
+use crate::wire::group::GroupDelete;
 use crate::wire::message::parameters;
+use crate::wire::moves::Changed;
 use crate::wire::moves::How;
-use crate::wire::moves::RouteChanged;
 use crate::wire::moves::RouteMoves;
 use crate::wire::route::RouteAdd;
 use crate::wire::route::RouteChange;
@@ -30,21 +34,51 @@ const SLICE: usize = 4096;
 /// Says whether every worker obeys what was changed before it was made.
 pub type Obeyed = Box<dyn Fn() -> bool + Send>;
 
-/// A change of one route.
+/// A change of one route or group.
 #[derive(Debug, Clone)]
-pub enum RouteOrder {
+pub enum Order {
     /// `RouteAdd`.
     Add(RouteAdd),
     /// `RouteChange`.
     Change(RouteChange),
     /// `RouteDelete`.
     Delete(RouteDelete),
+    /// `GroupAdd`.
+    GroupAdd(GroupAdd),
+    /// `GroupChange`.
+    GroupChange(GroupChange),
+    /// `GroupDelete`.
+    GroupDelete(GroupDelete),
+}
+
+impl Order {
+    fn read(method: &str, given: Value) -> Answer<Self> {
+        Ok(match method {
+            "RouteAdd" => Self::Add(parameters(given)?),
+            "RouteChange" => Self::Change(parameters(given)?),
+            "RouteDelete" => Self::Delete(parameters(given)?),
+            "GroupAdd" => Self::GroupAdd(parameters(given)?),
+            "GroupChange" => Self::GroupChange(parameters(given)?),
+            _ => Self::GroupDelete(parameters(given)?),
+        })
+    }
+
+    fn make(self, backend: &mut dyn Backend) -> Answer<Changed> {
+        Ok(match self {
+            Self::Add(ask) => backend.route_add(ask)?.into(),
+            Self::Change(ask) => backend.route_change(ask)?.into(),
+            Self::Delete(ask) => backend.route_delete(ask)?.into(),
+            Self::GroupAdd(ask) => backend.group_add(ask)?.into(),
+            Self::GroupChange(ask) => backend.group_change(ask)?.into(),
+            Self::GroupDelete(ask) => backend.group_delete(ask)?.into(),
+        })
+    }
 }
 
 /// A change that is foreseen on the client's own thread.
 pub trait Foreseen: Send {
-    /// The route that is to be changed.
-    fn prefix(&self) -> Prefix;
+    /// The route that is to be changed, if it is one.
+    fn prefix(&self) -> Option<Prefix>;
 
     /// Whether it can move no flow, whatever the tables hold.
     fn moves_nothing(&self) -> bool;
@@ -62,7 +96,7 @@ pub trait Foreseen: Send {
     fn measure(&mut self);
 
     /// What it would do.
-    fn plan(&self) -> RouteChanged;
+    fn plan(&self) -> Changed;
 
     /// The change was made at `time`: the flows are followed from now on.
     fn follow(self: Box<Self>, obeyed: Obeyed, time: u64) -> RouteMoves;
@@ -71,7 +105,7 @@ pub trait Foreseen: Send {
 /// What a change is foreseen by: refused, if the change would be.
 pub type Foreseeing = Reading<Answer<Box<dyn Foreseen>>>;
 
-/// `RouteAdd`, `RouteChange`, `RouteDelete`.
+/// `RouteAdd`, `RouteChange`, `RouteDelete`, and the same of groups.
 pub(super) fn change(
     name: &str,
     mut given: Value,
@@ -79,11 +113,7 @@ pub(super) fn change(
     out: &mut Replies<'_>,
 ) -> Result<(), End> {
     let how = How::take(&mut given)?;
-    let order = match name {
-        "RouteAdd" => RouteOrder::Add(parameters(given)?),
-        "RouteChange" => RouteOrder::Change(parameters(given)?),
-        _ => RouteOrder::Delete(parameters(given)?),
-    };
+    let order = Order::read(name, given)?;
     let changed = if how.plan {
         plan(order, control)?
     } else {
@@ -92,7 +122,7 @@ pub(super) fn change(
     out.last(&changed)
 }
 
-fn plan(order: RouteOrder, control: &Handle) -> Answer<RouteChanged> {
+fn plan(order: Order, control: &Handle) -> Answer<Changed> {
     let mut foreseen = control.call(|backend| backend.foresee(order))??()?;
     look(&mut *foreseen, control)?;
     if foreseen.due() > 0 {
@@ -102,26 +132,19 @@ fn plan(order: RouteOrder, control: &Handle) -> Answer<RouteChanged> {
     Ok(foreseen.plan())
 }
 
-fn make(order: RouteOrder, truth: bool, control: &Handle) -> Answer<RouteChanged> {
+fn make(order: Order, truth: bool, control: &Handle) -> Answer<Changed> {
     // What speaks against the change is said by the change.
     let foreseen = truth.then(|| movers(order.clone(), control).ok().flatten());
     let (done, obeyed) = control.call(|backend| {
-        let done = match order {
-            RouteOrder::Add(ask) => backend.route_add(ask),
-            RouteOrder::Change(ask) => backend.route_change(ask),
-            RouteOrder::Delete(ask) => backend.route_delete(ask),
-        };
+        let done = order.make(backend);
         done.map(|done| (done, backend.obeyed()))
     })??;
     let moves = foreseen.flatten().map(|it| it.follow(obeyed, unix_ms()));
-    Ok(RouteChanged {
-        moves,
-        ..done.into()
-    })
+    Ok(done.with_moves(moves))
 }
 
 /// The flows that a change moves, if it moves any.
-fn movers(order: RouteOrder, control: &Handle) -> Answer<Option<Box<dyn Foreseen>>> {
+fn movers(order: Order, control: &Handle) -> Answer<Option<Box<dyn Foreseen>>> {
     let mut foreseen = control.call(|backend| backend.foresee(order))??()?;
     if foreseen.moves_nothing() {
         return Ok(None);
@@ -131,8 +154,12 @@ fn movers(order: RouteOrder, control: &Handle) -> Answer<Option<Box<dyn Foreseen
 }
 
 fn look(foreseen: &mut dyn Foreseen, control: &Handle) -> Answer<()> {
-    let (prefix, mut after) = (foreseen.prefix(), None);
+    let mut after = None;
     loop {
+        let Some(prefix) = foreseen.prefix() else {
+            foreseen.look();
+            return Ok(());
+        };
         let longer = control.call(move |backend| backend.routes_within(prefix, after, SLICE))?;
         foreseen.exclude(&longer);
         after = longer.last().copied();

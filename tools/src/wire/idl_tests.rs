@@ -160,7 +160,8 @@ fn moves() -> RouteMoves {
         change: 1,
         time: 1,
         order: "add".into(),
-        destination: done().destination,
+        destination: Some(done().destination),
+        group: Some(7),
         fib: 1,
         due: 1,
         moved: 1,
@@ -496,7 +497,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
         paths: paths.clone(),
         options,
     };
-    asks("GroupAdd", keys(&add));
+    asks("GroupAdd", keys(&Asked { ask: &add, how }));
     let change = GroupChange {
         group,
         fib: 1,
@@ -504,13 +505,13 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
         deadline: Some(1),
         options,
     };
-    asks("GroupChange", keys(&change));
+    asks("GroupChange", keys(&Asked { ask: &change, how }));
     let delete = GroupDelete {
         group,
         gateway,
         port: Some("p".into()),
     };
-    asks("GroupDelete", keys(&delete));
+    asks("GroupDelete", keys(&Asked { ask: &delete, how }));
     let (group, index) = (Some(7), Some(1));
     let all = true;
     asks("GroupList", keys(&GroupsOf { group, index, all }));
@@ -610,7 +611,12 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     answers("CounterList", keys(&Counters::default()));
     answers("NexthopList", keys(&Nexthops::default()));
     for name in ["GroupAdd", "GroupChange", "GroupDelete"] {
-        answers(name, keys(&group_done()));
+        let all = GroupChanged {
+            done: group_done(),
+            plan: Some(plan()),
+            moves: Some(moves()),
+        };
+        answers(name, keys(&all));
     }
     answers("GroupList", keys(&Groups::default()));
     answers("GroupExport", keys(&group_layout()));

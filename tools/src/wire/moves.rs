@@ -1,5 +1,6 @@
-//! Which flows a change of a route moves, on the wire: before it is made and after.
+//! Which flows a change of a route or a group moves, on the wire: before it is made and after.
 
+use super::group::GroupDone;
 use super::message::CallError;
 use super::message::parameters;
 use super::route::PathKind;
@@ -14,7 +15,8 @@ use serde_json::Map;
 use serde_json::Value;
 use std::net::IpAddr;
 
-/// How a change of a route is to be made: parameters of `RouteAdd`, `RouteChange` and `RouteDelete` beside what it is.
+/// How a change of a route or a group is to be made: parameters of `RouteAdd`, `RouteChange`, `RouteDelete`, `GroupAdd`,
+/// `GroupChange` and `GroupDelete` beside what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct How {
@@ -164,10 +166,17 @@ pub struct RouteMoves {
     pub time: u64,
     /// `add`, `change` or `delete`.
     pub order: String,
-    /// The prefix.
-    #[serde(with = "text")]
-    pub destination: Prefix,
-    /// Its FIB.
+    /// The prefix, if it was of a route.
+    #[serde(
+        default,
+        with = "text::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub destination: Option<Prefix>,
+    /// The group's number, if it was of a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u32>,
+    /// The prefix's FIB.
     #[serde(default, skip_serializing_if = "is_first_fib")]
     pub fib: u8,
     /// Flows that were due, each direction by itself.
@@ -205,6 +214,66 @@ pub struct RouteChanged {
     /// The flows that have to move, if any has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moves: Option<RouteMoves>,
+}
+
+/// What `GroupAdd`, `GroupChange` and `GroupDelete` answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupChanged {
+    /// What was done, or would be.
+    #[serde(flatten)]
+    pub done: GroupDone,
+    /// With `plan`: the flows that would move. Nothing was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<MovePlan>,
+    /// The flows that have to move, if any has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moves: Option<RouteMoves>,
+}
+
+/// What a change of a route or a group answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Changed {
+    /// Of a route.
+    Route(RouteChanged),
+    /// Of a group.
+    Group(GroupChanged),
+}
+
+impl Changed {
+    /// With what has become of the flows that it was to move.
+    pub fn with_moves(mut self, followed: Option<RouteMoves>) -> Self {
+        match &mut self {
+            Self::Route(changed) => changed.moves = followed,
+            Self::Group(changed) => changed.moves = followed,
+        }
+        self
+    }
+
+    /// With the flows that it would move.
+    pub fn with_plan(mut self, foreseen: MovePlan) -> Self {
+        match &mut self {
+            Self::Route(changed) => changed.plan = Some(foreseen),
+            Self::Group(changed) => changed.plan = Some(foreseen),
+        }
+        self
+    }
+}
+
+impl From<RouteDone> for Changed {
+    fn from(done: RouteDone) -> Self {
+        Self::Route(done.into())
+    }
+}
+
+impl From<GroupDone> for Changed {
+    fn from(done: GroupDone) -> Self {
+        Self::Group(GroupChanged {
+            done,
+            plan: None,
+            moves: None,
+        })
+    }
 }
 
 impl From<RouteDone> for RouteChanged {

@@ -323,7 +323,7 @@ fn a_preview_of_a_route_that_gets_its_group_back_knows_that() {
     let (prefix, paths) = (net("10.0.0.0/8"), [via(1), via(2), via(3)]);
     let asked = crate::nhgrp::OptionsAsked::default();
     let sketch = new.control.sketch(prefix, &paths, asked, new.now);
-    let preview = sketch.try_out(|routes, now| routes.add(prefix, &paths, now));
+    let preview = sketch.try_out(|routes, now| Ok(routes.add(prefix, &paths, now)?.into()));
     let preview = preview.unwrap();
     let after = preview.after().unwrap();
     let foreseen = |b| preview.nhop(after.owner(b).unwrap()).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::error::RouteError;
 use crate::ids::FibId;
-use crate::info::NhopKeyMatch;
+use crate::info::{Changed, NhopKeyMatch};
 use crate::nhgrp::{OptionsAsked, Selection};
 use crate::nhop::{Admin, Health};
 
@@ -173,7 +173,7 @@ fn step(lab: &mut Lab, rng: &mut fastrand::Rng, at: &str) {
     };
     let had = members(lab);
 
-    let preview = sketch.try_out(|control, now| op.make(control, prefix, now));
+    let preview = sketch.try_out(|control, now| Ok(op.make(control, prefix, now)?.into()));
     assert_eq!(lab.control.fills(), fills, "{at}: a preview takes nothing");
     let made = op.make(&mut lab.control, prefix, now);
 
@@ -181,8 +181,11 @@ fn step(lab: &mut Lab, rng: &mut fastrand::Rng, at: &str) {
         Ok(preview) => preview,
         Err(error) => return assert_eq!(told(&made), Err(error), "{at} {prefix} {op:?}"),
     };
+    let Changed::Route(change) = &preview.change else {
+        panic!("{at}: of a route");
+    };
     assert_eq!(
-        told(&Ok(preview.change.clone())),
+        told(&Ok(change.clone())),
         told(&made),
         "{at} {prefix} {op:?}"
     );
@@ -240,9 +243,9 @@ fn a_change_that_has_no_room_is_refused_by_its_preview_too() {
         let sketch = lab
             .control
             .sketch(net(prefix), paths, OptionsAsked::default(), now);
-        let tried = sketch.try_out(|control, now| control.add(net(prefix), paths, now));
+        let tried = sketch.try_out(|control, now| Ok(control.add(net(prefix), paths, now)?.into()));
         let made = lab.control.add(net(prefix), paths, now);
-        let (tried, made) = (tried.map(|p| p.change.kind), made.map(|c| c.kind));
+        let (tried, made) = (tried.map(|p| p.change.kind()), made.map(|c| c.kind));
         assert_eq!(tried, made, "{prefix}");
         made.is_err()
     };

@@ -4,7 +4,7 @@ use super::super::Reader;
 use super::due::{Due, DueList};
 use super::follow::{Follow, Obeyed};
 use super::scope::Scope;
-use super::{DUE_LIMIT, MoveRow, MoveWhy, ROWS_LIMIT};
+use super::{DUE_LIMIT, MoveRow, MoveWhy, ROWS_LIMIT, Subject};
 use crate::fate::{DropReason, MoveReason};
 use crate::flows::pins_of;
 use crate::routed::{Routed, bucket_of};
@@ -12,7 +12,7 @@ use crate::time::Now;
 use crate::vouch::Vouch;
 use flowtable::{Dir, EntryView, GroupSecret, Key, Table};
 use hashbrown::HashMap;
-use route::{Change, GroupRef, NhopKind, PathInfo, Pin, PinState, Prefix, Preview, Recall};
+use route::{Changed, GroupRef, NhopKind, PathInfo, Pin, PinState, Prefix, Preview, Recall};
 
 /// What a flow's next packet does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,7 @@ struct Pinned<'a, K> {
 /// A change that was tried out, and what it does to the flows.
 pub struct Forecast {
     preview: Preview,
+    subject: Subject,
     scope: Scope,
     reader: Reader,
     secret: GroupSecret,
@@ -99,9 +100,15 @@ pub struct MovePlan {
 }
 
 impl Forecast {
-    pub(super) fn new(preview: Preview, scope: Scope, reader: Reader, secret: GroupSecret) -> Self {
+    pub(super) fn new(
+        preview: Preview,
+        (subject, scope): (Subject, Scope),
+        reader: Reader,
+        secret: GroupSecret,
+    ) -> Self {
         Self {
             preview,
+            subject,
             scope,
             reader,
             secret,
@@ -109,14 +116,14 @@ impl Forecast {
         }
     }
 
-    /// What the change does to the route.
-    pub const fn change(&self) -> &Change {
+    /// What the change does to the route or group.
+    pub const fn change(&self) -> &Changed {
         &self.preview.change
     }
 
-    /// The route that is to be changed.
-    pub const fn prefix(&self) -> Prefix {
-        self.scope.prefix()
+    /// What is to be changed.
+    pub const fn subject(&self) -> Subject {
+        self.subject
     }
 
     /// Takes longer routes inside it out of what is looked at: all that
@@ -163,28 +170,24 @@ impl Forecast {
         found: &mut Found,
         list: impl Fn(&mut DueList) -> &mut Vec<Due<K>>,
     ) {
-        if table.stats().used == 0 {
+        if table.stats().used == 0 || self.scope.is_nobody() {
             return;
         }
-        let concerned = |key: &K| {
-            let (a, b) = key.ends();
-            let of_fib = key.fib() == self.scope.prefix().fib().0;
-            of_fib && (self.scope.has(b.ip()) || self.scope.has(a.ip()))
-        };
+        let within = |key: &K, dir| self.scope.has(&self.reader.view, key, dir);
+        let concerned = |key: &K| within(key, Dir::Fwd) || within(key, Dir::Rev);
         let sides = Sides {
             before: self.preview.before(),
             after: self.preview.after(),
             bumps: self.preview.bumps(),
         };
         let drains = |path: &&PathInfo| path.weight == 0 && path.deadline.is_some();
-        let paths = self.preview.change.paths.iter().filter(drains);
+        let paths = self.preview.change.paths().iter().filter(drains);
         let leaving: Vec<Pin> = paths.map(PathInfo::pin).collect();
         let entries = table.entries_of(concerned);
         for entry in entries.filter(|entry| !entry.expired(now.tick())) {
-            let (a, b) = entry.key.ends();
-            for (dir, to) in [(Dir::Fwd, b), (Dir::Rev, a)] {
+            for dir in [Dir::Fwd, Dir::Rev] {
                 let pin = pins_of(&entry)[dir as usize];
-                if pin == Pin::NONE || !self.scope.has(to.ip()) {
+                if pin == Pin::NONE || !within(&entry.key, dir) {
                     continue;
                 }
                 match self.verdict(&sides, &entry, dir, pin) {

@@ -1,15 +1,17 @@
-//! What a change of a route needs of control to be foreseen, and trying it out.
+//! What a change of a route or a group needs of control to be foreseen, and trying it out.
 
 use super::super::routes::RouteSpec;
 use super::super::{Control, ControlError, Reader};
+use super::Subject;
 use super::follow::Obeyed;
 use super::forecast::Forecast;
-use super::scope::Scope;
+use super::scope::{Holed, Scope};
 use crate::link::NO_NEIGH;
 use crate::time::Now;
 use flowtable::GroupSecret;
 use route::{
-    Change, Health, NhopKey, NhopKeyMatch, OptionsAsked, Path, Prefix, RouteError, Secs, Sketch,
+    ChangeKind, Changed, GroupNo, Health, NhopKey, NhopKeyMatch, OptionsAsked, Path, Prefix,
+    RouteError, Secs, Sketch,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -42,6 +44,26 @@ impl RouteOrder {
     }
 }
 
+/// A change of a group that has a number, as an operator asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupOrder {
+    /// `group add`.
+    Add(GroupNo, RouteSpec),
+    /// `group change`.
+    Change(GroupNo, RouteSpec),
+    /// `group delete`.
+    Delete(GroupNo, Option<NhopKeyMatch>),
+}
+
+impl GroupOrder {
+    /// The group's number.
+    pub const fn number(&self) -> GroupNo {
+        match self {
+            Self::Add(number, _) | Self::Change(number, _) | Self::Delete(number, _) => *number,
+        }
+    }
+}
+
 /// The change as route tables take it.
 enum Step {
     Add(Vec<Path>, OptionsAsked),
@@ -50,19 +72,36 @@ enum Step {
 }
 
 impl Step {
+    /// The paths that it names, and the options.
+    fn names(&self) -> (&[Path], OptionsAsked) {
+        match self {
+            Self::Add(paths, options) | Self::Change(paths, options, _) => (paths, *options),
+            Self::Delete(_) => (&[], OptionsAsked::default()),
+        }
+    }
+
     fn make(
         &self,
         routes: &mut route::Control,
-        prefix: Prefix,
+        subject: Subject,
         now: Secs,
-    ) -> Result<Change, RouteError> {
-        match self {
-            Self::Add(paths, options) => routes.add_with(prefix, paths, *options, now),
-            Self::Change(paths, options, deadline) => {
-                routes.change_with(prefix, paths, *options, *deadline, now)
-            }
-            Self::Delete(which) => routes.delete(prefix, which.as_ref(), now),
-        }
+    ) -> Result<Changed, RouteError> {
+        Ok(match subject {
+            Subject::Route(prefix) => Changed::Route(match self {
+                Self::Add(paths, options) => routes.add_with(prefix, paths, *options, now)?,
+                Self::Change(paths, options, deadline) => {
+                    routes.change_with(prefix, paths, *options, *deadline, now)?
+                }
+                Self::Delete(which) => routes.delete(prefix, which.as_ref(), now)?,
+            }),
+            Subject::Group(number) => Changed::Group(match self {
+                Self::Add(paths, options) => routes.group_add(number, paths, *options, now)?,
+                Self::Change(paths, options, deadline) => {
+                    routes.group_change(number, paths, *options, *deadline, now)?
+                }
+                Self::Delete(which) => routes.group_delete(number, which.as_ref(), now)?,
+            }),
+        })
     }
 }
 
@@ -74,13 +113,14 @@ pub struct Foresight {
     dead: Vec<NhopKey>,
     /// Recursive next hops to which the route leads, or may.
     led: Vec<NhopKey>,
-    prefix: Prefix,
+    subject: Subject,
+    scope: Scope,
     reader: Reader,
     secret: GroupSecret,
 }
 
 impl Control {
-    /// Takes what is needed to foresee a change. Nothing is changed, no neighbour reserved.
+    /// Takes what is needed to foresee a change of a route. Nothing is changed, no neighbour reserved.
     ///
     /// # Errors
     /// As the change itself would be refused before it is tried.
@@ -105,26 +145,68 @@ impl Control {
                 Step::Delete(self.which_path(*gateway, iface.as_deref())?)
             }
         };
-        let (paths, options) = match &step {
-            Step::Add(paths, options) | Step::Change(paths, options, _) => (&paths[..], *options),
-            Step::Delete(_) => (&[][..], OptionsAsked::default()),
+        let (prefix, (paths, options)) = (order.prefix(), step.names());
+        let sketch = self.routes.sketch(prefix, paths, options, now.secs());
+        let (led, scope) = (self.routes.led_by(&prefix), Scope::Route(Holed::of(prefix)));
+        Ok(self.foresight((Subject::Route(prefix), scope), sketch, step, led))
+    }
+
+    /// Takes what is needed to foresee a change of a group that has a number.
+    ///
+    /// # Errors
+    /// As the change itself would be refused before it is tried.
+    pub fn foresee_group(
+        &mut self,
+        order: &GroupOrder,
+        now: Now,
+    ) -> Result<Foresight, ControlError> {
+        self.refuse_in_batch()?;
+        let number = order.number();
+        let step = match order {
+            GroupOrder::Add(_, spec) => {
+                self.refuse_weight_zero(spec)?;
+                self.check_fib(spec.prefix.fib())?;
+                Step::Add(self.foreseen_paths(spec)?, spec.options)
+            }
+            GroupOrder::Change(_, spec) => {
+                let spec = &self.with_ports_of_members(number, spec);
+                self.check_fib(spec.prefix.fib())?;
+                let paths = self.foreseen_paths(spec)?;
+                Step::Change(paths, spec.options, spec.deadline(now))
+            }
+            GroupOrder::Delete(_, which) => Step::Delete(*which),
         };
-        let prefix = order.prefix();
+        let (paths, _) = step.names();
+        let sketch = self.routes.sketch_group(number, paths, now.secs());
+        let group = self.routes.group_numbered(number);
+        let led = group.map_or_else(Vec::new, |group| self.routes.led_by_group(group));
+        let subject = (Subject::Group(number), Scope::Group(group));
+        Ok(self.foresight(subject, sketch, step, led))
+    }
+
+    fn foresight(
+        &mut self,
+        (subject, scope): (Subject, Scope),
+        sketch: Sketch,
+        step: Step,
+        led: Vec<NhopKey>,
+    ) -> Foresight {
         let is_dead = |key: &NhopKey| {
             let (port_down, check_down) = self.speaks_against(key);
             port_down || check_down
         };
+        let (paths, _) = step.names();
         let dead = paths.iter().map(|path| path.key).filter(is_dead).collect();
-        let sketch = self.routes.sketch(prefix, paths, options, now.secs());
-        Ok(Foresight {
+        Foresight {
             sketch,
             step,
             dead,
-            led: self.routes.led_by(&prefix),
-            prefix,
+            led,
+            subject,
+            scope,
             reader: self.reader(),
             secret: self.group_secret,
-        })
+        }
     }
 
     /// Says, asked later, whether every worker obeys what was changed up to now.
@@ -161,25 +243,32 @@ impl Foresight {
             step,
             dead,
             led,
-            prefix,
+            subject,
+            scope,
             reader,
             secret,
         } = self;
         let mut preview = sketch.try_out(|routes, now| {
-            let change = step.make(routes, prefix, now)?;
-            let doomed = change.paths.iter().filter(|p| dead.contains(&p.key));
+            let change = step.make(routes, subject, now)?;
+            let doomed = change.paths().iter().filter(|p| dead.contains(&p.key));
             for path in doomed.filter(|p| p.health != Health::Dead) {
                 routes.set_health(path.idx, Health::Dead, now);
             }
             Ok(change)
         })?;
-        if preview.change.warning.is_none() {
-            let lost: Vec<NhopKey> = led
-                .into_iter()
-                .filter(|key| !preview.leads_to(key))
-                .collect();
-            preview.change.warning = Control::way_warning(&lost);
-        }
-        Ok(Forecast::new(preview, Scope::of(prefix), reader, secret))
+        let lost = led.into_iter().filter(|key| !preview.leads_to(key));
+        let lost: Vec<NhopKey> = lost.collect();
+        let warning = without_way(&preview.change).or_else(|| Control::way_warning(&lost));
+        let of_change = preview.change.warning_mut();
+        *of_change = of_change.take().or(warning);
+        Ok(Forecast::new(preview, (subject, scope), reader, secret))
     }
+}
+
+/// One line if a change has gateways to which no route leads.
+fn without_way(change: &Changed) -> Option<String> {
+    let paths = change.paths().iter();
+    let lost = paths.filter(|path| path.key.resolved().is_some() && path.through.is_none());
+    let lost: Vec<NhopKey> = lost.map(|path| path.key).collect();
+    Control::dead_warning(&lost).filter(|_| change.kind() != ChangeKind::Deleted)
 }

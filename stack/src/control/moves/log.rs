@@ -1,9 +1,8 @@
 //! The last changes that moved flows.
 
-use super::DUE_LIMIT;
 use super::follow::{Follow, Followed};
+use super::{DUE_LIMIT, Subject};
 use crate::time::Now;
-use route::Prefix;
 use std::collections::VecDeque;
 
 /// Changes that are remembered.
@@ -18,8 +17,8 @@ pub struct MoveOf {
     pub time: u64,
     /// What it was: `add`, `change`, `delete`.
     pub order: &'static str,
-    /// Of which route.
-    pub prefix: Prefix,
+    /// Of what.
+    pub subject: Subject,
 }
 
 /// A change with what has become of the flows that it was to move.
@@ -66,7 +65,7 @@ impl MoveLog {
     pub fn add(
         &mut self,
         order: &'static str,
-        prefix: Prefix,
+        subject: Subject,
         time: u64,
         follow: Follow,
         now: Now,
@@ -76,7 +75,7 @@ impl MoveLog {
             number: self.last,
             time,
             order,
-            prefix,
+            subject,
         };
         self.changes.push_back((of, follow));
         if self.changes.len() > CHANGES {

@@ -1,4 +1,4 @@
-//! Before and after a change of a route, the truth: which live flows it moves, and whether they have moved.
+//! Before and after a change of a route or a group, the truth: which live flows it moves, and whether they have moved.
 //!
 //! 1. [`Control::foresee`](super::Control::foresee) takes what control alone knows: a sketch of the routes concerned.
 //! 2. [`Foresight`] tries the change out on the sketch, on the thread of who asked.
@@ -18,17 +18,36 @@ mod scope;
 
 pub use follow::{Follow, Followed, Obeyed};
 pub use forecast::{Forecast, MovePlan};
-pub use foresee::{Foresight, RouteOrder};
+pub use foresee::{Foresight, GroupOrder, RouteOrder};
 pub use log::{LoggedMoves, MoveLog, MoveOf};
 
 use crate::fate::{DropReason, MoveReason};
-use route::NhopKey;
+use route::{GroupNo, NhopKey, Prefix};
 
 /// Flows that are remembered one by one, for rates and to be followed: about 40 bytes each (IPv4; 64 IPv6).
 pub const DUE_LIMIT: usize = 1 << 20;
 
 /// Kinds of moves that are told one by one.
 const ROWS_LIMIT: usize = 1024;
+
+/// What a change is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A route.
+    Route(Prefix),
+    /// A group that has a number.
+    Group(GroupNo),
+}
+
+impl Subject {
+    /// The route's prefix.
+    pub const fn prefix(self) -> Option<Prefix> {
+        match self {
+            Self::Route(prefix) => Some(prefix),
+            Self::Group(_) => None,
+        }
+    }
+}
 
 /// Why a flow's next packet does not go where the one before went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,28 +1,65 @@
-//! Which destinations a change of a route concerns: its prefix, without the longer ones inside it.
+//! Which destinations a change concerns: of a route its prefix, without the longer ones inside it; of a group those of
+//! the routes that have it.
 
-use route::Prefix;
+use crate::routed::Routed;
+use flowtable::Dir;
+use route::{GroupId, Prefix, View};
 use std::net::IpAddr;
+
+/// Which destinations a change concerns.
+#[derive(Clone, Debug)]
+pub(super) enum Scope {
+    /// A route's.
+    Route(Holed),
+    /// A group's; `None`: it is not there yet.
+    Group(Option<GroupId>),
+}
+
+impl Scope {
+    /// Whether it is empty.
+    pub(super) const fn is_nobody(&self) -> bool {
+        matches!(self, Self::Group(None))
+    }
+
+    /// Whether the change concerns packets of this direction, by the routes as workers read them.
+    pub(super) fn has<K: Routed>(&self, view: &View, key: &K, dir: Dir) -> bool {
+        match self {
+            Self::Route(holed) => {
+                let (a, b) = key.ends();
+                let to = match dir {
+                    Dir::Fwd => b.ip(),
+                    Dir::Rev => a.ip(),
+                };
+                key.fib() == holed.prefix.fib().0 && holed.has(to)
+            }
+            Self::Group(None) => false,
+            Self::Group(group) => key.lookup(view, key.dst(dir)) == *group,
+        }
+    }
+
+    /// Takes longer prefixes out of a route's. They come in the order of prefixes.
+    pub(super) fn exclude(&mut self, longer: &[Prefix]) {
+        if let Self::Route(holed) = self {
+            holed.exclude(longer);
+        }
+    }
+}
 
 /// A prefix with holes.
 #[derive(Clone, Debug)]
-pub(super) struct Scope {
+pub(super) struct Holed {
     prefix: Prefix,
     /// First and last address of each hole, ascending, none beside another.
     holes: Vec<(u128, u128)>,
 }
 
-impl Scope {
+impl Holed {
     pub(super) const fn of(prefix: Prefix) -> Self {
         let holes = Vec::new();
         Self { prefix, holes }
     }
 
-    pub(super) const fn prefix(&self) -> Prefix {
-        self.prefix
-    }
-
-    /// Takes longer prefixes out. They come in the order of prefixes.
-    pub(super) fn exclude(&mut self, longer: &[Prefix]) {
+    fn exclude(&mut self, longer: &[Prefix]) {
         for prefix in longer {
             let first = bits(prefix.addr());
             let host = prefix.family().bits() - prefix.len();
@@ -34,8 +71,8 @@ impl Scope {
         }
     }
 
-    /// Whether the change concerns packets to this address, in its FIB.
-    pub(super) fn has(&self, addr: IpAddr) -> bool {
+    /// Whether it holds this address, in its FIB.
+    fn has(&self, addr: IpAddr) -> bool {
         if !self.prefix.contains(addr) {
             return false;
         }
@@ -67,7 +104,7 @@ mod tests {
 
     #[test]
     fn holes_are_out_to_their_last_address_and_nested_ones_are_one() {
-        let mut scope = Scope::of(net("10.0.0.0/8"));
+        let mut scope = Holed::of(net("10.0.0.0/8"));
         let inside = [
             "10.0.0.0/24",
             "10.1.0.0/16",
@@ -116,7 +153,7 @@ mod tests {
                 .filter(|p| of.contains(p.addr()))
                 .collect();
             longer.sort_unstable();
-            let mut scope = Scope::of(of);
+            let mut scope = Holed::of(of);
             let (some, rest) = longer.split_at(longer.len() / 2);
             scope.exclude(some);
             scope.exclude(rest);

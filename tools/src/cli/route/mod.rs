@@ -7,7 +7,7 @@ mod export;
 mod get;
 mod load;
 mod monitor;
-mod moves;
+pub(in crate::cli) mod moves;
 pub(super) mod parse;
 mod progress;
 
@@ -234,7 +234,8 @@ fn change(
             what
         };
         print_done(session.out, &what, &done.done)?;
-        moves::print(session.out, &what, &done)?;
+        let moved = (done.plan.as_ref(), done.moves.as_ref());
+        moves::print(session.out, &what, moved)?;
     }
     Ok(())
 }

@@ -7,7 +7,6 @@ use crate::wire::moves::Move;
 use crate::wire::moves::MoveNexthop;
 use crate::wire::moves::MovePlan;
 use crate::wire::moves::MoveState;
-use crate::wire::moves::RouteChanged;
 use crate::wire::moves::RouteMoves;
 use crate::wire::moves::RouteMovesList;
 use crate::wire::route::OfFib;
@@ -15,11 +14,15 @@ use std::io;
 use std::io::Write;
 
 /// What follows the lines of a change.
-pub(super) fn print(out: &mut dyn Write, what: &str, changed: &RouteChanged) -> io::Result<()> {
-    if let Some(plan) = &changed.plan {
+pub(in crate::cli) fn print(
+    out: &mut dyn Write,
+    what: &str,
+    (plan, moves): (Option<&MovePlan>, Option<&RouteMoves>),
+) -> io::Result<()> {
+    if let Some(plan) = plan {
         print_plan(out, plan)?;
     }
-    match &changed.moves {
+    match moves {
         Some(moves) => {
             let state = state_of(moves);
             writeln!(out, "{what}: {state}; see 'route moves'")
@@ -161,8 +164,13 @@ fn print_moves(out: &mut dyn Write, moves: &RouteMoves) -> io::Result<()> {
         0 => String::new(),
         fib => format!(" -fib {fib}"),
     };
+    let what = match (destination, moves.group) {
+        (Some(destination), _) => format!("{destination}{fib}"),
+        (None, Some(number)) => format!("group {number}"),
+        (None, None) => String::new(),
+    };
     let state = state_of(moves);
-    writeln!(out, "{change}: {order} {destination}{fib}: {state}")?;
+    writeln!(out, "{change}: {order} {what}: {state}")?;
     if moves.unfollowed > 0 {
         writeln!(out, "   {} of these are not followed", moves.unfollowed)?;
     }

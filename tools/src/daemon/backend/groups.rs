@@ -28,17 +28,16 @@ use std::net::IpAddr;
 
 impl Live {
     pub(super) fn add_group(&mut self, ask: &wire::GroupAdd) -> Answer<wire::GroupDone> {
-        let (now, number) = (self.now(), GroupNo(ask.group));
-        let spec = spec(ask.group, ask.fib, &ask.paths, None, &ask.options)?;
+        let now = self.now();
+        let (number, spec) = spec_to_add(ask)?;
         let done = self.control.group_add(number, &spec, &mut self.host, now);
         let done = done.map_err(|error| refused(&error))?;
         Ok(self.group_done(done))
     }
 
     pub(super) fn change_group(&mut self, ask: &wire::GroupChange) -> Answer<wire::GroupDone> {
-        let (now, number) = (self.now(), GroupNo(ask.group));
-        check_change(ask).map_err(|line| CallError::Refused(Reason::Invalid, line))?;
-        let spec = spec(ask.group, ask.fib, &ask.paths, ask.deadline, &ask.options)?;
+        let now = self.now();
+        let (number, spec) = spec_to_change(ask)?;
         let done = self
             .control
             .group_change(number, &spec, &mut self.host, now);
@@ -47,7 +46,20 @@ impl Live {
     }
 
     pub(super) fn delete_group(&mut self, ask: &wire::GroupDelete) -> Answer<wire::GroupDone> {
-        let (now, number) = (self.now(), GroupNo(ask.group));
+        let now = self.now();
+        let (number, which) = self.which_member(ask)?;
+        let done = self
+            .control
+            .group_delete(number, which.as_ref(), &mut self.host, now);
+        let done = done.map_err(|error| refused(&error))?;
+        Ok(self.group_done(done))
+    }
+
+    /// Which group a delete means, and which member of it; `None`: all of it.
+    pub(super) fn which_member(
+        &self,
+        ask: &wire::GroupDelete,
+    ) -> Answer<(GroupNo, Option<NhopKeyMatch>)> {
         let port = match &ask.port {
             None => None,
             Some(name) => match self.control.ports().named(name) {
@@ -56,12 +68,11 @@ impl Live {
             },
         };
         let gateway = ask.gateway;
-        let which = (gateway.is_some() || port.is_some()).then_some(NhopKeyMatch { gateway, port });
-        let done = self
-            .control
-            .group_delete(number, which.as_ref(), &mut self.host, now);
-        let done = done.map_err(|error| refused(&error))?;
-        Ok(self.group_done(done))
+        let named = gateway.is_some() || port.is_some();
+        Ok((
+            GroupNo(ask.group),
+            named.then_some(NhopKeyMatch { gateway, port }),
+        ))
     }
 
     fn group_done(&self, change: GroupChange) -> wire::GroupDone {
@@ -207,6 +218,19 @@ fn run(run: SavedRun) -> wire::LayoutRun {
         owner: run.owner,
         remembered: run.remembered.into_iter().map(lost).collect(),
     }
+}
+
+/// What an add asks for, as control takes it.
+pub(super) fn spec_to_add(ask: &wire::GroupAdd) -> Answer<(GroupNo, RouteSpec)> {
+    let spec = spec(ask.group, ask.fib, &ask.paths, None, &ask.options)?;
+    Ok((GroupNo(ask.group), spec))
+}
+
+/// What a change asks for, as control takes it.
+pub(super) fn spec_to_change(ask: &wire::GroupChange) -> Answer<(GroupNo, RouteSpec)> {
+    check_change(ask).map_err(|line| CallError::Refused(Reason::Invalid, line))?;
+    let spec = spec(ask.group, ask.fib, &ask.paths, ask.deadline, &ask.options)?;
+    Ok((GroupNo(ask.group), spec))
 }
 
 /// Refuses a change of nothing.

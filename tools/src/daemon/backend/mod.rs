@@ -49,10 +49,10 @@ use crate::server::Batch;
 use crate::server::BatchNews;
 use crate::server::Foreseeing;
 use crate::server::Obeyed;
+use crate::server::Order;
 use crate::server::Pending;
 use crate::server::Pinging;
 use crate::server::Reading;
-use crate::server::RouteOrder;
 use crate::server::Slice;
 use crate::server::Ticket;
 use crate::wire;
@@ -226,7 +226,7 @@ impl Backend for Live {
         self.delete(&ask)
     }
 
-    fn foresee(&mut self, order: RouteOrder) -> Answer<Foreseeing> {
+    fn foresee(&mut self, order: Order) -> Answer<Foreseeing> {
         self.foresee_order(&order)
     }
 

@@ -1,6 +1,7 @@
-//! Which flows a change of a route would move, and which it has moved: found on the thread of whoever asks.
+//! Which flows a change of a route or a group would move, and which it has moved: found on the thread of whoever asks.
 
 use super::Live;
+use super::groups;
 use super::refusal::refused;
 use super::routes::has_port;
 use super::routes::kind;
@@ -11,11 +12,13 @@ use crate::server::Answer;
 use crate::server::Foreseeing;
 use crate::server::Foreseen;
 use crate::server::Obeyed;
+use crate::server::Order;
 use crate::server::Reading;
-use crate::server::RouteOrder;
+use crate::wire::group::GroupDone;
 use crate::wire::moves as wire;
 use crate::wire::route::Path;
 use crate::wire::route::RouteDone;
+use route::Changed;
 use route::FibId;
 use route::NhopKey;
 use route::PathInfo;
@@ -27,6 +30,7 @@ use stack::control::Forecast;
 use stack::control::LoggedMoves;
 use stack::control::MoveLog;
 use stack::control::Reader;
+use stack::control::Subject;
 use stack::io::poll::Clock;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -45,10 +49,13 @@ impl Moves {
 }
 
 impl Live {
-    pub(super) fn foresee_order(&mut self, order: &RouteOrder) -> Answer<Foreseeing> {
+    pub(super) fn foresee_order(&mut self, order: &Order) -> Answer<Foreseeing> {
         let (now, clock, log) = (self.now(), self.clock, self.moves.clone());
-        let (name, order) = order_of(order)?;
-        let foresight = self.control.foresee(&order, now);
+        let (name, order) = self.order_of(order)?;
+        let foresight = match &order {
+            Ordered::Route(order) => self.control.foresee(order, now),
+            Ordered::Group(order) => self.control.foresee_group(order, now),
+        };
         let foresight = foresight.map_err(|error| refused(&error))?;
         Ok(Box::new(move || {
             let forecast = foresight.try_out().map_err(|error| refused(&error))?;
@@ -62,6 +69,37 @@ impl Live {
         }))
     }
 
+    /// An order as control takes it, with its name.
+    fn order_of(&self, order: &Order) -> Answer<(&'static str, Ordered)> {
+        use control::{GroupOrder, RouteOrder};
+        let route = |name, order| (name, Ordered::Route(order));
+        let group = |name, order| (name, Ordered::Group(order));
+        Ok(match order {
+            Order::Add(ask) => route("add", RouteOrder::Add(spec_to_add(ask)?)),
+            Order::Change(ask) => route("change", RouteOrder::Change(spec_to_change(ask)?)),
+            Order::Delete(ask) => {
+                let order = RouteOrder::Delete {
+                    prefix: ask.destination.in_fib(FibId(ask.fib)),
+                    gateway: ask.gateway,
+                    iface: ask.port.clone(),
+                };
+                route("delete", order)
+            }
+            Order::GroupAdd(ask) => {
+                let (number, spec) = groups::spec_to_add(ask)?;
+                group("add", GroupOrder::Add(number, spec))
+            }
+            Order::GroupChange(ask) => {
+                let (number, spec) = groups::spec_to_change(ask)?;
+                group("change", GroupOrder::Change(number, spec))
+            }
+            Order::GroupDelete(ask) => {
+                let (number, which) = self.which_member(ask)?;
+                group("delete", GroupOrder::Delete(number, which))
+            }
+        })
+    }
+
     pub(super) fn read_moves(&mut self) -> Reading<Vec<wire::RouteMoves>> {
         let (reader, clock, log) = (self.control.reader(), self.clock, self.moves.clone());
         Box::new(move || {
@@ -71,20 +109,10 @@ impl Live {
     }
 }
 
-/// An order as control takes it, with its name.
-fn order_of(order: &RouteOrder) -> Answer<(&'static str, control::RouteOrder)> {
-    Ok(match order {
-        RouteOrder::Add(ask) => ("add", control::RouteOrder::Add(spec_to_add(ask)?)),
-        RouteOrder::Change(ask) => ("change", control::RouteOrder::Change(spec_to_change(ask)?)),
-        RouteOrder::Delete(ask) => {
-            let order = control::RouteOrder::Delete {
-                prefix: ask.destination.in_fib(FibId(ask.fib)),
-                gateway: ask.gateway,
-                iface: ask.port.clone(),
-            };
-            ("delete", order)
-        }
-    })
+/// An order as control takes it.
+enum Ordered {
+    Route(control::RouteOrder),
+    Group(control::GroupOrder),
 }
 
 /// A change that was tried out.
@@ -99,6 +127,28 @@ struct Foretold {
 impl Foretold {
     fn now(&self) -> Now {
         Now(self.clock.ms())
+    }
+
+    /// What the change would answer.
+    fn done(&self) -> wire::Changed {
+        let change = self.forecast.change();
+        let paths = change.paths().iter().map(|info| self.path(info)).collect();
+        match change {
+            Changed::Route(change) => RouteDone {
+                destination: change.prefix.in_fib(FibId(0)),
+                fib: change.prefix.fib().0,
+                paths,
+                warning: change.warning.clone(),
+            }
+            .into(),
+            Changed::Group(change) => GroupDone {
+                group: change.number.0,
+                index: change.group.0,
+                paths,
+                warning: change.warning.clone(),
+            }
+            .into(),
+        }
     }
 
     /// A path as it would be. A next hop that is not there yet has no place.
@@ -119,8 +169,8 @@ impl Foretold {
 }
 
 impl Foreseen for Foretold {
-    fn prefix(&self) -> Prefix {
-        self.forecast.prefix()
+    fn prefix(&self) -> Option<Prefix> {
+        self.forecast.subject().prefix()
     }
 
     fn moves_nothing(&self) -> bool {
@@ -146,14 +196,7 @@ impl Foreseen for Foretold {
             .measure(now.0.saturating_sub(self.looked.0), now);
     }
 
-    fn plan(&self) -> wire::RouteChanged {
-        let change = self.forecast.change();
-        let done = RouteDone {
-            destination: change.prefix.in_fib(FibId(0)),
-            fib: change.prefix.fib().0,
-            paths: change.paths.iter().map(|info| self.path(info)).collect(),
-            warning: change.warning.clone(),
-        };
+    fn plan(&self) -> wire::Changed {
         let (plan, reader) = (self.forecast.plan(), self.forecast.reader());
         let row = |row: &control::MoveRow| wire::Move {
             from: nexthop(row.from, reader),
@@ -174,10 +217,7 @@ impl Foreseen for Foretold {
             unlisted: plan.unlisted,
             moves: plan.rows.iter().map(row).collect(),
         };
-        wire::RouteChanged {
-            plan: Some(plan),
-            ..done.into()
-        }
+        self.done().with_plan(plan)
     }
 
     fn follow(self: Box<Self>, obeyed: Obeyed, time: u64) -> wire::RouteMoves {
@@ -188,9 +228,9 @@ impl Foreseen for Foretold {
             log,
             ..
         } = *self;
-        let (prefix, reader) = (forecast.prefix(), forecast.reader().clone());
+        let (subject, reader) = (forecast.subject(), forecast.reader().clone());
         let follow = forecast.follow(obeyed);
-        let seen = log.lock().add(name, prefix, time, follow, now);
+        let seen = log.lock().add(name, subject, time, follow, now);
         logged(&seen, &reader)
     }
 }
@@ -215,12 +255,17 @@ fn logged(seen: &LoggedMoves, reader: &Reader) -> wire::RouteMoves {
         stayed: row.stayed,
         left: row.left(),
     };
+    let prefix = seen.of.subject.prefix();
     wire::RouteMoves {
         change: seen.of.number,
         time: seen.of.time,
         order: seen.of.order.into(),
-        destination: seen.of.prefix.in_fib(FibId(0)),
-        fib: seen.of.prefix.fib().0,
+        destination: prefix.map(|prefix| prefix.in_fib(FibId(0))),
+        group: match seen.of.subject {
+            Subject::Group(number) => Some(number.0),
+            Subject::Route(_) => None,
+        },
+        fib: prefix.map_or(0, |prefix| prefix.fib().0),
         due: seen.due,
         moved: sum(|row| row.moved),
         expired: sum(|row| row.expired),

@@ -5,18 +5,21 @@ use crate::server::Foreseen;
 use crate::wire::moves::*;
 
 struct Told {
-    done: RouteDone,
+    done: Changed,
     moves: bool,
     measured: bool,
 }
 
-pub(super) fn foresee(fake: &mut Fake, order: RouteOrder) -> Answer<Foreseeing> {
+pub(super) fn foresee(fake: &mut Fake, order: Order) -> Answer<Foreseeing> {
     let (routes, news) = (fake.routes.clone(), fake.news.len());
-    let moves = matches!(order, RouteOrder::Delete(_));
+    let moves = matches!(order, Order::Delete(_) | Order::GroupDelete(_));
     let done = match order {
-        RouteOrder::Add(ask) => fake.route_add(ask),
-        RouteOrder::Change(ask) => fake.route_change(ask),
-        RouteOrder::Delete(ask) => fake.route_delete(ask),
+        Order::Add(ask) => fake.route_add(ask).map(Changed::from),
+        Order::Change(ask) => fake.route_change(ask).map(Changed::from),
+        Order::Delete(ask) => fake.route_delete(ask).map(Changed::from),
+        Order::GroupAdd(ask) => fake.group_add(ask).map(Changed::from),
+        Order::GroupChange(ask) => fake.group_change(ask).map(Changed::from),
+        Order::GroupDelete(ask) => fake.group_delete(ask).map(Changed::from),
     };
     fake.routes = routes;
     fake.news.truncate(news);
@@ -37,8 +40,11 @@ fn nexthop(address: &str) -> Option<MoveNexthop> {
 }
 
 impl Foreseen for Told {
-    fn prefix(&self) -> Prefix {
-        self.done.destination
+    fn prefix(&self) -> Option<Prefix> {
+        match &self.done {
+            Changed::Route(changed) => Some(changed.done.destination),
+            Changed::Group(_) => None,
+        }
     }
 
     fn moves_nothing(&self) -> bool {
@@ -57,7 +63,7 @@ impl Foreseen for Told {
         self.measured = true;
     }
 
-    fn plan(&self) -> RouteChanged {
+    fn plan(&self) -> Changed {
         let moves = Move {
             from: nexthop("192.0.2.11"),
             to: nexthop("192.0.2.12"),
@@ -77,15 +83,18 @@ impl Foreseen for Told {
             unlisted: 0,
             moves: if self.moves { vec![moves] } else { vec![] },
         };
-        RouteChanged {
-            plan: Some(plan),
-            ..self.done.clone().into()
-        }
+        self.done.clone().with_plan(plan)
     }
 
     fn follow(self: Box<Self>, obeyed: Obeyed, time: u64) -> RouteMoves {
         assert!(obeyed());
-        RouteMoves { time, ..followed() }
+        let destination = self.prefix();
+        RouteMoves {
+            time,
+            destination,
+            group: destination.is_none().then_some(7),
+            ..followed()
+        }
     }
 }
 
@@ -105,7 +114,8 @@ pub(super) fn followed() -> RouteMoves {
         change: 1,
         time: 1_795_218_141_000,
         order: "delete".into(),
-        destination: prefix("203.0.113.0/24"),
+        destination: Some(prefix("203.0.113.0/24")),
+        group: None,
         fib: 0,
         due: 3,
         moved: 1,

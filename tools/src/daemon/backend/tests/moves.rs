@@ -1,18 +1,23 @@
 //! A plan over a gateway that runs, and what is told after the change.
 
 use super::*;
-use crate::server::RouteOrder;
+use crate::server::Order;
+use crate::wire::moves::Changed;
 use crate::wire::moves::RouteChanged;
 use crate::wire::route::RouteFamily;
 
 /// What a change would do, as a client's thread finds it out.
-fn plan(rig: &mut Rig, order: RouteOrder) -> Answer<RouteChanged> {
+fn plan(rig: &mut Rig, order: Order) -> Answer<RouteChanged> {
     let mut foreseen = rig.live.foresee(order)?()?;
-    let longer = rig.live.routes_within(foreseen.prefix(), None, 100);
+    let prefix = foreseen.prefix().unwrap();
+    let longer = rig.live.routes_within(prefix, None, 100);
     foreseen.exclude(&longer);
     foreseen.look();
     foreseen.measure();
-    Ok(foreseen.plan())
+    match foreseen.plan() {
+        Changed::Route(changed) => Ok(changed),
+        Changed::Group(_) => panic!("of a route"),
+    }
 }
 
 #[test]
@@ -20,7 +25,7 @@ fn a_plan_names_the_flow_that_would_move_and_the_change_that_moved_it_is_remembe
     let (mut rig, flow) = rig_with_a_flow();
     let before = rig.live.routes(RouteFamily::default(), None, 100);
     let add = add("203.0.113.0/24", &["192.0.2.12", "192.0.2.13"]);
-    let added = plan(&mut rig, RouteOrder::Add(add.clone())).unwrap();
+    let added = plan(&mut rig, Order::Add(add.clone())).unwrap();
     let told = added.plan.unwrap();
     assert_eq!(
         (told.flows, told.staying),
@@ -37,7 +42,7 @@ fn a_plan_names_the_flow_that_would_move_and_the_change_that_moved_it_is_remembe
         before.len()
     );
 
-    let nowhere = plan(&mut rig, RouteOrder::Delete(delete(SERVICE, None))).unwrap();
+    let nowhere = plan(&mut rig, Order::Delete(delete(SERVICE, None))).unwrap();
     let told = nowhere.plan.unwrap();
     // Deleting ended the next hop that it is pinned to: it leaves that whatever is done.
     assert_eq!(
@@ -47,7 +52,7 @@ fn a_plan_names_the_flow_that_would_move_and_the_change_that_moved_it_is_remembe
     );
     let (reason, _) = refusal(plan(
         &mut rig,
-        RouteOrder::Add(super::add(SERVICE, &["192.0.2.11"])),
+        Order::Add(super::add(SERVICE, &["192.0.2.11"])),
     ));
     assert_eq!(reason, Reason::AlreadyExists);
 }
@@ -58,7 +63,7 @@ fn a_change_is_followed_until_its_flows_have_moved_or_ended() {
     rig.live
         .route_add(add("203.0.113.0/24", &["192.0.2.12"]))
         .unwrap();
-    let order = RouteOrder::Delete(delete(SERVICE, None));
+    let order = Order::Delete(delete(SERVICE, None));
     let told = plan(&mut rig, order.clone()).unwrap().plan.unwrap();
     assert_eq!((told.flows, told.clients, told.sampled), (1, 1, 1));
     let only = &told.moves[0];
@@ -91,6 +96,6 @@ fn a_change_is_followed_until_its_flows_have_moved_or_ended() {
         (0, 1, 0),
         "{flow:?}"
     );
-    assert_eq!(seen[0].destination, prefix(SERVICE));
+    assert_eq!(seen[0].destination, Some(prefix(SERVICE)));
     assert_eq!(followed(&mut rig), 0);
 }

@@ -5,7 +5,7 @@
 //! displaced or freed is seen. Eight flows make a group, their keys' words side by side, as wide registers want them.
 
 use crate::bucket::{BucketNo, PlaceNo, Tag};
-use crate::hash::{FlowHash, SlotNo};
+use crate::hash::{FlowHash, GroupSecret, SlotNo};
 use crate::key::{Dir, Key};
 use crate::machine::{LANES, widest};
 use crate::writer::Writer;
@@ -64,6 +64,8 @@ pub struct Burst<K: Key> {
 struct Group<K: Key> {
     words: K::Lanes,
     hashes: [u64; LANES],
+    /// Of who has no hint: the hash that groups choose by, once asked for.
+    choices: [u64; LANES],
     hints: [PlaceNo; LANES],
     firsts: [BucketNo; LANES],
     ways: [(SlotNo, Dir); LANES],
@@ -74,6 +76,7 @@ impl<K: Key> Default for Group<K> {
         Self {
             words: K::Lanes::default(),
             hashes: [0; LANES],
+            choices: [0; LANES],
             hints: [NO_HINT; LANES],
             firsts: [BucketNo(0); LANES],
             ways: [(SlotNo(0), Dir::Fwd); LANES],
@@ -128,6 +131,43 @@ impl<K: Key> Burst<K> {
         })
     }
 
+    /// Hashes for their bucket the flows that were not found when [`Writer::start`] looked, and gives each to `told`:
+    /// which, the flow, and what [`bucket_hash`](crate::bucket_hash) says of its key.
+    #[inline]
+    pub fn missed(&mut self, secret: &GroupSecret, mut told: impl FnMut(u32, &Flow<K>, u64)) {
+        let nobody = |group: &Group<K>, lane: usize| group.hints[lane] == NO_HINT;
+        widest(
+            #[inline(always)]
+            || {
+                for (group, flows) in self.used() {
+                    if (0..flows).any(|lane| nobody(group, lane)) {
+                        group.choices = K::sip_lanes(&secret.0, &K::without_fib(&group.words));
+                    }
+                }
+            },
+        );
+        for which in 0..self.len {
+            let (group, lane) = (&self.groups[which / LANES], which % LANES);
+            if nobody(group, lane)
+                && let Some(flow) = self.get(which as u32)
+            {
+                told(which as u32, &flow, group.choices[lane]);
+            }
+        }
+    }
+
+    /// How many there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// The groups in use, with how many flows each has.
     #[inline(always)]
     fn used(&mut self) -> impl Iterator<Item = (&mut Group<K>, usize)> {
@@ -138,18 +178,22 @@ impl<K: Key> Burst<K> {
 }
 
 impl<K: Key> Writer<K> {
-    /// Starts the lookups of a burst: hashes, then tags, then entries.
+    /// Starts the lookups of a burst: hashes, then tags, then entries. How many flows are not there, as it seems.
     #[inline]
-    pub fn start(&self, burst: &mut Burst<K>) {
+    pub fn start(&self, burst: &mut Burst<K>) -> usize {
         widest(
             #[inline(always)]
             || {
                 self.ask_for_tags(burst);
-                if self.ask_for_entries(burst) {
-                    self.ask_for_strays(burst);
-                }
+                let Seem { strays, missed } = self.ask_for_entries(burst);
+                missed
+                    + if strays {
+                        self.ask_for_strays(burst)
+                    } else {
+                        0
+                    }
             },
-        );
+        )
     }
 
     #[inline(always)]
@@ -166,15 +210,16 @@ impl<K: Key> Writer<K> {
         }
     }
 
-    /// Compares the tags of the first buckets. Whether there are flows that may live in their second.
+    /// Compares the tags of the first buckets.
     #[inline(always)]
-    fn ask_for_entries(&self, burst: &mut Burst<K>) -> bool {
+    fn ask_for_entries(&self, burst: &mut Burst<K>) -> Seem {
         let table = self.table();
-        let mut strays = false;
+        let (mut strays, mut missed) = (false, 0);
         for (group, flows) in burst.used() {
             for lane in 0..flows {
                 let (first, tag) = (group.firsts[lane], Tag::of(FlowHash(group.hashes[lane])));
-                group.hints[lane] = match table.buckets.tags(first).matching(tag).next() {
+                let tags = table.buckets.tags(first);
+                group.hints[lane] = match tags.matching(tag).next() {
                     Some(place) => {
                         let place = first.place(place);
                         table.entries.prefetch(place);
@@ -186,17 +231,25 @@ impl<K: Key> Writer<K> {
                         table.buckets.prefetch(other);
                         STRAY
                     }
-                    None => NO_HINT,
+                    None => {
+                        missed += 1;
+                        if tags.free().is_none() {
+                            let (slot, hash) = (group.ways[lane].0, group.hashes[lane]);
+                            self.ask_for_room(slot, first, FlowHash(hash));
+                        }
+                        NO_HINT
+                    }
                 };
             }
         }
-        strays
+        Seem { strays, missed }
     }
 
-    /// The same for the second buckets.
+    /// The same for the second buckets. How many flows are not there either.
     #[inline(always)]
-    fn ask_for_strays(&self, burst: &mut Burst<K>) {
+    fn ask_for_strays(&self, burst: &mut Burst<K>) -> usize {
         let table = self.table();
+        let mut missed = 0;
         for (group, flows) in burst.used() {
             for lane in 0..flows {
                 if group.hints[lane] != STRAY {
@@ -209,9 +262,19 @@ impl<K: Key> Writer<K> {
                 let place = table.buckets.tags(other).matching(tag).next();
                 group.hints[lane] = place.map_or(NO_HINT, |place| other.place(place));
                 place.inspect(|place| table.entries.prefetch(other.place(*place)));
+                missed += usize::from(place.is_none());
             }
         }
+        missed
     }
+}
+
+/// What first buckets say.
+struct Seem {
+    /// There are flows that may live in their second bucket.
+    strays: bool,
+    /// So many are nowhere.
+    missed: usize,
 }
 
 /// Not a place either: to be looked for in the second bucket.

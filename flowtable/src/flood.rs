@@ -1,44 +1,101 @@
 //! Whether new flows come so fast that they push each other out before any can prove to be real.
 //!
-//! Then most of that is work for nothing: an entry that lives for less than a second vouches for nobody. While it goes
-//! on like that, of the new flows that find no free place one in sixteen is inserted, another sixteenth every tenth of a second, and the others are
-//! forwarded without a pin, as if there were no table: they go where the bucket's memory says, all packets alike. A flow
-//! that lasts is pinned within some seconds; those that only come once cost little more than without a table.
+//! Then most of that is work for nothing: an entry that lives for a second vouches for nobody. So victims vote, 256 at a
+//! time: if most had been idle for less than [`YOUNG`], only half as many new flows may push others out from then on,
+//! down to one in [`MOST`]; if few, twice as many, and twice as many also for every second without such a vote. Whose turn
+//! it is changes every tenth of a second, so a flow that lasts is pinned within seconds. The others are forwarded without
+//! a pin, as if there were no table: they go where the bucket's memory says, all packets alike.
+//!
+//! One that is turned away costs what a lookup costs: its loss is not noted at its buckets but here, for all of them.
 
 use crate::hash::FlowHash;
 use crate::time::Tick;
 use std::cell::Cell;
 
-/// An evicted flow was young if it was used within so many ticks.
-const YOUNG: u32 = Tick::PER_SECOND;
-/// So many young ones in a row are a flood.
-const RUN: u32 = 256;
-/// Of so many new flows one is inserted then.
-const ONE_IN: u32 = 16;
+/// An evicted flow was young if it was used within so many ticks: the time in which an honest one proves itself.
+const YOUNG: u32 = 2 * Tick::PER_SECOND;
+/// Victims of a vote.
+const VOTES: u32 = 256;
+/// Of so many new flows one is inserted at the least; a power of two.
+const MOST: u32 = 64;
 
 /// What one writer's evictions say.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Flood {
-    young: Cell<u32>,
+    /// Of so many new flows one is inserted, a power of two.
+    one_in: Cell<u32>,
+    /// Victims since the last vote, and how many of them were young.
+    votes: Cell<(u32, u32)>,
+    /// The last vote, or what made up for one.
+    voted: Cell<Tick>,
+    /// When a flow was last turned away, if one was.
+    turned_away: Cell<Option<Tick>>,
+    /// The time, as of the last new flow.
+    now: Cell<Tick>,
+}
+
+impl Default for Flood {
+    fn default() -> Self {
+        Self {
+            one_in: Cell::new(1),
+            votes: Cell::default(),
+            voted: Cell::new(Tick(0)),
+            turned_away: Cell::new(None),
+            now: Cell::new(Tick(0)),
+        }
+    }
 }
 
 impl Flood {
     /// A flow on probation was evicted that had been idle for so many ticks.
-    pub(crate) fn evicted(&self, idle: u32) {
-        let young = if idle < YOUNG {
-            self.young.get().saturating_add(1)
-        } else {
-            0
-        };
-        self.young.set(young);
+    pub(crate) fn evicted(&self, idle: u32, now: Tick) {
+        let (all, young) = self.votes.get();
+        let (all, young) = (all + 1, young + u32::from(idle < YOUNG));
+        if all < VOTES {
+            return self.votes.set((all, young));
+        }
+        self.votes.set((0, 0));
+        self.voted.set(now);
+        let one_in = self.one_in.get();
+        if young > VOTES / 4 * 3 {
+            self.one_in.set((one_in * 2).min(MOST));
+        } else if young < VOTES / 4 {
+            self.one_in.set((one_in / 2).max(1));
+        }
     }
 
-    /// Whether a new flow is to be inserted.
+    /// Whether a new flow may push another out.
     #[inline]
     pub(crate) fn lets_in(&self, hash: FlowHash, now: Tick) -> bool {
+        self.now.set(now);
+        let seconds = now.since(self.voted.get()) / Tick::PER_SECOND;
+        if self.one_in.get() > 1 && seconds > 0 {
+            self.voted.set(now);
+            self.one_in
+                .set((self.one_in.get() >> seconds.min(31)).max(1));
+        }
+        self.may_let_in(hash)
+    }
+
+    /// What [`lets_in`](Self::lets_in) would say, had this flow come with the last one.
+    #[inline]
+    pub(crate) fn may_let_in(&self, hash: FlowHash) -> bool {
         // Bits that decide neither bucket nor tag.
-        let turn = (hash.0 >> 16) as u32 ^ now.0;
-        self.young.get() < RUN || turn.is_multiple_of(ONE_IN)
+        let turn = (hash.0 >> 16) as u32 ^ self.now.get().0;
+        turn & (self.one_in.get() - 1) == 0
+    }
+
+    /// A new flow was turned away.
+    #[inline]
+    pub(crate) fn turn_away(&self, now: Tick) {
+        self.turned_away.set(Some(now));
+    }
+
+    /// Whether a flow that is not in the table may have been turned away within so many ticks.
+    #[inline]
+    pub(crate) fn turned_away_within(&self, ticks: u32, now: Tick) -> bool {
+        let last = self.turned_away.get();
+        last.is_some_and(|last| now.since(last) < ticks)
     }
 }
 
@@ -46,29 +103,68 @@ impl Flood {
 mod tests {
     use super::*;
 
+    fn let_in(flood: &Flood, now: u32) -> usize {
+        let lets_in = |n: &u64| flood.lets_in(FlowHash(*n << 16), Tick(now));
+        (0..6400).filter(lets_in).count()
+    }
+
+    fn vote(flood: &Flood, young: u32, now: u32) {
+        (0..VOTES).for_each(|n| flood.evicted(if n < young { 0 } else { YOUNG }, Tick(now)));
+    }
+
     #[test]
-    fn a_run_of_young_victims_is_a_flood_and_one_old_one_ends_it() {
+    fn young_victims_let_in_half_as_many_and_old_ones_twice() {
         let flood = Flood::default();
-        let let_in = |now| {
-            (0..8000)
-                .filter(|n| flood.lets_in(FlowHash(n << 16), Tick(now)))
-                .count()
-        };
-        (1..RUN).for_each(|_| flood.evicted(YOUNG - 1));
-        assert_eq!(let_in(1), 8000);
-        flood.evicted(0);
-        assert_eq!(let_in(1), 500);
-        flood.evicted(YOUNG);
-        assert_eq!(let_in(1), 8000);
+        assert_eq!(let_in(&flood, 1), 6400);
+        for want in [3200, 1600, 800, 400, 200, 100, 100] {
+            vote(&flood, VOTES, 1);
+            assert_eq!(let_in(&flood, 1), want);
+        }
+        vote(&flood, VOTES / 2, 1);
+        assert_eq!(let_in(&flood, 1), 100, "neither most nor few");
+        vote(&flood, 0, 1);
+        assert_eq!(let_in(&flood, 1), 200);
+    }
+
+    #[test]
+    fn without_victims_a_flood_is_over_within_seconds() {
+        let flood = Flood::default();
+        (0..6).for_each(|_| vote(&flood, VOTES, 1));
+        assert_eq!(let_in(&flood, 10), 100);
+        for (second, want) in [
+            (1, 200),
+            (2, 400),
+            (3, 800),
+            (4, 1600),
+            (5, 3200),
+            (6, 6400),
+        ] {
+            assert_eq!(let_in(&flood, 1 + 10 * second), want);
+        }
+        (0..6).for_each(|_| vote(&flood, VOTES, 100));
+        assert_eq!(let_in(&flood, 160), 6400, "in one step");
     }
 
     #[test]
     fn a_flow_that_lasts_gets_its_turn() {
         let flood = Flood::default();
-        (0..RUN).for_each(|_| flood.evicted(0));
+        (0..6).for_each(|_| vote(&flood, VOTES, 0));
         for n in 0..1000 {
-            let turns = (0..16).filter(|tick| flood.lets_in(FlowHash(n << 16), Tick(*tick)));
-            assert_eq!(turns.count(), 1);
+            // One vote after the other, so that it stays as it is.
+            let turn = |tick| {
+                vote(&flood, VOTES / 2, tick);
+                flood.lets_in(FlowHash(n << 16), Tick(tick))
+            };
+            assert_eq!((0..64).filter(|tick| turn(*tick)).count(), 1);
         }
+    }
+
+    #[test]
+    fn who_was_turned_away_is_remembered_for_all() {
+        let flood = Flood::default();
+        assert!(!flood.turned_away_within(u32::MAX, Tick(0)));
+        flood.turn_away(Tick(5));
+        assert!(flood.turned_away_within(10, Tick(14)));
+        assert!(!flood.turned_away_within(10, Tick(15)));
     }
 }

@@ -88,6 +88,9 @@ pub trait Key: Copy + Eq + Hash + Debug + Send + Sync + 'static + sealed::Sealed
     /// The key of a lane.
     #[doc(hidden)]
     fn from_lane(lanes: &Self::Lanes, lane: usize) -> Self;
+    /// The same keys in FIB 0.
+    #[doc(hidden)]
+    fn without_fib(lanes: &Self::Lanes) -> Self::Lanes;
     /// SipHash-1-3 of each lane's words.
     #[doc(hidden)]
     fn sip_lanes(secret: &[u8; 16], lanes: &Self::Lanes) -> [u64; LANES];
@@ -187,6 +190,15 @@ impl Key for KeyV4 {
     #[inline(always)]
     fn from_lane(lanes: &Self::Lanes, lane: usize) -> Self {
         Self::from_words(&std::array::from_fn(|i| lanes[i][lane]))
+    }
+
+    #[inline(always)]
+    fn without_fib(lanes: &Self::Lanes) -> Self::Lanes {
+        let mut lanes = *lanes;
+        lanes[Self::WORDS - 1]
+            .iter_mut()
+            .for_each(|word| *word &= !FIB_MASK);
+        lanes
     }
 
     #[inline(always)]
@@ -308,6 +320,15 @@ impl Key for KeyV6 {
     #[inline(always)]
     fn from_lane(lanes: &Self::Lanes, lane: usize) -> Self {
         Self::from_words(&std::array::from_fn(|i| lanes[i][lane]))
+    }
+
+    #[inline(always)]
+    fn without_fib(lanes: &Self::Lanes) -> Self::Lanes {
+        let mut lanes = *lanes;
+        lanes[Self::WORDS - 1]
+            .iter_mut()
+            .for_each(|word| *word &= !FIB_MASK);
+        lanes
     }
 
     #[inline(always)]

@@ -79,9 +79,12 @@ impl<K: Key> Writer<K> {
     ) -> Result<Entry, Refused> {
         self.moved.set(None);
         let candidates = self.table.range(slot).candidates(hash);
+        let fill = self.fill(slot);
+        if fill.presses() && !self.flood.lets_in(hash, now) && !self.has_room(candidates[0]) {
+            return Err(self.turn_away(now));
+        }
         let track = Track::first(dir, seen);
         let network = key.network(track.opener);
-        let fill = self.fill(slot);
         if fill.presses() && self.is_over_share(network) {
             self.counters.over_share.bump();
             self.crowded_until.set(Tick(now.0.saturating_add(CROWDED)));
@@ -112,6 +115,18 @@ impl<K: Key> Writer<K> {
         Refused
     }
 
+    /// In a flood most new flows are not worth a look at anything but their first bucket.
+    fn turn_away(&self, now: Tick) -> Refused {
+        self.flood.turn_away(now);
+        self.counters.flooded.bump();
+        self.counters.refused.bump();
+        Refused
+    }
+
+    fn has_room(&self, bucket: BucketNo) -> bool {
+        self.table.buckets.tags(bucket).free().is_some()
+    }
+
     /// Whether a source network holds its share of this writer's places, or more.
     fn is_over_share(&self, network: u64) -> bool {
         let percent = u64::from(self.table.source_share());
@@ -138,7 +153,7 @@ impl<K: Key> Writer<K> {
         buckets.end(place.bucket());
     }
 
-    /// A place in one of two full candidates, made free. In a flood most new flows are not worth that.
+    /// A place in one of two full candidates, made free.
     fn make_room(
         &self,
         candidates: [BucketNo; 2],
@@ -146,10 +161,6 @@ impl<K: Key> Writer<K> {
         fill: Fill,
         now: Tick,
     ) -> Option<PlaceNo> {
-        if fill.presses() && !self.flood.lets_in(hash, now) {
-            self.counters.flooded.bump();
-            return None;
-        }
         let start = hash.0 as usize % PLACES;
         let victim = match self.oldest(candidates, start, fill, now) {
             Oldest::Freed(place) => return Some(place),
@@ -169,7 +180,7 @@ impl<K: Key> Writer<K> {
     fn evict(&self, place: PlaceNo, class: Class, now: Tick) {
         if class == Class::Probation {
             let last = self.table.entries.at(place).life().last_use();
-            self.flood.evicted(now.since(last));
+            self.flood.evicted(now.since(last), now);
         }
         self.note_loss(place, now);
         self.counters.evicted.bump(class);
@@ -189,22 +200,14 @@ impl<K: Key> Writer<K> {
     /// else who would be evicted.
     fn oldest(&self, candidates: [BucketNo; 2], start: usize, fill: Fill, now: Tick) -> Oldest {
         let crowded = now < self.crowded_until.get();
-        let standing = |standing: Standing| {
-            candidates.into_iter().flat_map(move |bucket| {
-                let places = self.table.buckets.classes(bucket).of(standing).from(start);
-                places.map(move |place| bucket.place(place))
-            })
-        };
-        // Asked for together, or each would be waited for by itself.
         let mut places = [candidates[0].place(0); LOOKS];
-        let mut count = 0;
-        for place in Standing::ORDER.into_iter().flat_map(standing).take(LOOKS) {
-            self.table.entries.prefetch(place);
-            places[count] = place;
-            count += 1;
-        }
+        let looks = self.looks(candidates, start, &mut places);
+        // Asked for together, or each would be waited for by itself.
+        places[..looks]
+            .iter()
+            .for_each(|place| self.table.entries.prefetch(*place));
         let mut victim: Option<(Rank, PlaceNo)> = None;
-        for &place in &places[..count] {
+        for &place in &places[..looks] {
             if self.free_if_expired(place, now) {
                 return Oldest::Freed(place);
             }
@@ -218,6 +221,47 @@ impl<K: Key> Writer<K> {
             }
         }
         Oldest::Live(victim.map(|((class, ..), place)| (place, class)))
+    }
+
+    /// Who is looked at to make room in two full buckets; how many.
+    #[inline]
+    fn looks(
+        &self,
+        candidates: [BucketNo; 2],
+        start: usize,
+        places: &mut [PlaceNo; LOOKS],
+    ) -> usize {
+        let mut looks = 0;
+        for standing in Standing::ORDER {
+            for bucket in candidates {
+                let of = self.table.buckets.classes(bucket).of(standing);
+                for place in of.from(start) {
+                    if looks == LOOKS {
+                        return looks;
+                    }
+                    places[looks] = bucket.place(place);
+                    looks += 1;
+                }
+            }
+        }
+        looks
+    }
+
+    /// Asks for what [`insert`](Self::insert) will look at, of a new flow whose first bucket is full.
+    #[inline]
+    pub(crate) fn ask_for_room(&self, slot: SlotNo, first: BucketNo, hash: FlowHash) {
+        if !self.flood.may_let_in(hash) {
+            return;
+        }
+        let table = &self.table;
+        table
+            .buckets
+            .prefetch(table.range(slot).other(first, Tag::of(hash)));
+        let start = hash.0 as usize % PLACES;
+        let new = table.buckets.classes(first).of(Standing::Probation);
+        new.from(start)
+            .take(LOOKS)
+            .for_each(|place| table.entries.prefetch(first.place(place)));
     }
 
     fn evictable(&self, place: PlaceNo, life: Life, fill: Fill, now: Tick) -> bool {

@@ -431,7 +431,7 @@ fn at_four_fifths_nine_flows_in_ten_live_in_their_first_bucket() {
 }
 
 #[test]
-fn after_a_flood_whoever_finds_a_free_place_is_inserted() {
+fn in_a_flood_whoever_finds_a_free_place_in_its_first_bucket_is_inserted_and_after_it_in_either() {
     let mut rig = Rig::new(40);
     let old = rig.fill(0, Class::TwoWay, START);
     // Established flows leave little; the flood pushes itself out of it until it is held back.
@@ -449,23 +449,18 @@ fn after_a_flood_whoever_finds_a_free_place_is_inserted() {
     // It is over, some established flows end, and the table is still fuller than four fifths.
     gone.iter().skip(60).for_each(|n| leave(&mut rig, *n));
     assert!(rig.writer.fill(SLOT).presses());
-    let (mut room, mut refused) = (0, 0);
-    for n in 2_000_000..2_000_100 {
-        let free = |b: BucketNo| rig.table.buckets.tags(b).free().is_some();
-        let has_room = rig
-            .table
-            .range(SLOT)
-            .candidates(rig.hash(n))
-            .into_iter()
-            .any(free);
-        let inserted = rig.insert(n, &UDP, START).is_ok();
-        assert!(
-            inserted || !has_room,
-            "flow {n} was refused beside a free place"
-        );
-        room += u32::from(has_room);
-        refused += u32::from(!inserted);
+    for (first, buckets, now) in [(2_000_000, 1, START), (3_000_000, 2, at(10))] {
+        let (mut room, mut refused) = (0, 0);
+        for n in first..first + 100 {
+            let free = |b: BucketNo| rig.table.buckets.tags(b).free().is_some();
+            let candidates = rig.table.range(SLOT).candidates(rig.hash(n));
+            let has_room = candidates.into_iter().take(buckets).any(free);
+            let inserted = rig.insert(n, &UDP, now).is_ok();
+            assert!(inserted || !has_room, "flow {n}: refused beside a place");
+            room += u32::from(has_room);
+            refused += u32::from(!inserted);
+        }
+        assert!(room > 10, "{room} had room, {refused} were refused");
     }
-    assert!(room > 10, "{room} had room, {refused} were refused");
     rig.check_books();
 }

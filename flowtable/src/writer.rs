@@ -278,10 +278,13 @@ impl<K: Key> Writer<K> {
     /// Whether a flow without an entry is proved to be new (design section 4): its pin cannot have been lost
     /// within `idle_s` seconds, by eviction, refusal, shrunk lifetime or start.
     ///
-    /// Every such loss is noted at both candidate buckets of the flow that suffers it. So if only one of
-    /// this flow's candidates has lost nothing, this flow has lost nothing.
+    /// Every such loss is noted at both candidate buckets of the flow that suffers it, or in a flood for all flows. So if
+    /// only one of this flow's candidates has lost nothing, this flow has lost nothing.
     pub fn proves_new(&self, slot: SlotNo, hash: FlowHash, idle_s: u32, now: Tick) -> bool {
         let idle = idle_s.saturating_mul(Tick::PER_SECOND);
+        if self.flood.turned_away_within(idle, now) {
+            return false;
+        }
         let clean = |bucket| now.since(self.table.buckets.loss(bucket)) >= idle;
         let range = self.table.range(slot);
         let first = range.first(hash);

@@ -7,6 +7,7 @@
 //! *Order.* A stamp is always read before the lookup that it vouches for, and stored with the pin: a route
 //! that changes in between leaves an old stamp with a new route (one lookup too many), never the reverse.
 
+mod missed;
 mod ready;
 mod sticky;
 
@@ -24,6 +25,7 @@ use flowtable::{
     Dir, Entry, Flow, GroupSecret, Hit, KeyV4, KeyV6, Observed, Pages, PinWord, Probe, Seen,
     SlotNo, Table, TableSecret, TemplateWriter, Touched, Writer,
 };
+use missed::Way;
 use ready::{Bursts, Named, name};
 use route::{
     Answer, Chosen, FibId, GroupId, GroupRef, NhopAttrs, NhopKind, Pin, PinState, Recall, View,
@@ -63,6 +65,8 @@ struct Asked<'a> {
 /// One packet's question.
 struct Query<'a, K: Routed> {
     flow: &'a Flow<K>,
+    /// Its route, if it was looked up before its turn.
+    way: Option<Way>,
     key: &'a K,
     dir: Dir,
     dst: K::Addr,
@@ -74,7 +78,7 @@ struct Query<'a, K: Routed> {
 
 impl<'a, K: Routed> Query<'a, K> {
     #[inline]
-    fn new(flow: &'a Flow<K>, asked: Asked<'a>) -> Self {
+    fn new(flow: &'a Flow<K>, way: Option<Way>, asked: Asked<'a>) -> Self {
         let Flow { key, dir, .. } = flow;
         let Asked {
             role,
@@ -84,6 +88,7 @@ impl<'a, K: Routed> Query<'a, K> {
         } = asked;
         Self {
             flow,
+            way,
             key,
             dir: *dir,
             dst: key.dst(*dir),
@@ -186,12 +191,20 @@ impl Path {
             Named::V4((key, dir)) => {
                 let probe = Probe::alone(slot, self.flows4.hash(&key));
                 let flow = Flow { key, dir, probe };
-                answer(&mut self.flows4, &self.shared, &Query::new(&flow, asked))
+                answer(
+                    &mut self.flows4,
+                    &self.shared,
+                    &Query::new(&flow, None, asked),
+                )
             }
             Named::V6((key, dir)) => {
                 let probe = Probe::alone(slot, self.flows6.hash(&key));
                 let flow = Flow { key, dir, probe };
-                answer(&mut self.flows6, &self.shared, &Query::new(&flow, asked))
+                answer(
+                    &mut self.flows6,
+                    &self.shared,
+                    &Query::new(&flow, None, asked),
+                )
             }
         }
     }
@@ -216,12 +229,12 @@ impl Path {
         match ready {
             Ready::V4(which) => {
                 let flow = self.bursts.v4.get(which)?;
-                let query = Query::new(&flow, asked);
+                let query = Query::new(&flow, self.bursts.ways4.get(which), asked);
                 Some(answer(&mut self.flows4, &self.shared, &query))
             }
             Ready::V6(which) => {
                 let flow = self.bursts.v6.get(which)?;
-                let query = Query::new(&flow, asked);
+                let query = Query::new(&flow, self.bursts.ways6.get(which), asked);
                 Some(answer(&mut self.flows6, &self.shared, &query))
             }
             Ready::Not => None,
@@ -477,10 +490,13 @@ fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outco
             .ok()
             .inspect(|_| renew_moved(flows, s, q.now))
     };
-    let by_group = match stored {
-        Some(_) if new => chosen,
-        _ => {
-            let pin = stateless(q, &choice, idle).map_or(owner, |answer| answer.pin);
+    // Without an entry, or with one that may not be its first: what a packet without a pin gets.
+    let pinned_new = stored.is_some() && new;
+    let answer = (!pinned_new).then(|| stateless(q, &choice, idle)).flatten();
+    let by_group = match pinned_new {
+        true => chosen,
+        false => {
+            let pin = answer.map_or(owner, |answer| answer.pin);
             let stands_in = chosen.stands_in && pin == owner;
             Chosen { pin, stands_in }
         }
@@ -501,13 +517,18 @@ fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outco
             }
             via(s, went.pin)
         }
-        (None, None) => unpinned(s, q, &choice, idle),
+        (None, None) => unpinned(s, q, &choice, answer),
     }
 }
 
 /// Forwards without a pin: the bucket's stateless answer, because the next packet will take that too.
-fn unpinned<K: Routed>(s: &Shared, q: &Query<'_, K>, choice: &Choice<'_>, idle: u32) -> Outcome {
-    let Some(answer) = stateless(q, choice, idle) else {
+fn unpinned<K: Routed>(
+    s: &Shared,
+    q: &Query<'_, K>,
+    choice: &Choice<'_>,
+    answer: Option<Answer>,
+) -> Outcome {
+    let Some(answer) = answer else {
         return Outcome::Unroutable(DropReason::NoNexthop);
     };
     if q.role != Role::Quoting {
@@ -546,12 +567,21 @@ fn quoted<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Out
         .map_or(Outcome::Unroutable(DropReason::NoNexthop), |p| via(s, p))
 }
 
-/// Reads the stamp, then looks the route up, then finds the flow's bucket.
+/// Reads the stamp, then looks the route up, then finds the flow's bucket; unless that was done before its turn.
+#[inline(always)]
 fn choose<'v, K: Routed>(s: &'v Shared, q: &Query<'_, K>) -> Result<Choice<'v>, DropReason> {
-    let stamp = q.key.stamp(&s.view, q.dst);
-    let id = q.key.lookup(&s.view, q.dst).ok_or(DropReason::NoRoute)?;
-    let group = s.view.group(id);
-    let bucket = bucket_of(&group, &s.secret, q.key, q.dir);
+    let (stamp, id, group, bucket) = match q.way {
+        Some(way) => {
+            let id = way.group.ok_or(DropReason::NoRoute)?;
+            (way.stamp, id, s.view.group(id), way.bucket)
+        }
+        None => {
+            let stamp = q.key.stamp(&s.view, q.dst);
+            let id = q.key.lookup(&s.view, q.dst).ok_or(DropReason::NoRoute)?;
+            let group = s.view.group(id);
+            (stamp, id, group, bucket_of(&group, &s.secret, q.key, q.dir))
+        }
+    };
     Ok(Choice {
         id,
         group,

@@ -16,6 +16,8 @@ pub(crate) trait Routed: Key {
     fn stamp(&self, view: &View, dst: Self::Addr) -> u32;
     /// The group for a destination in the key's FIB.
     fn lookup(&self, view: &View, dst: Self::Addr) -> Option<GroupId>;
+    /// The groups for many destinations in the key's FIB.
+    fn lookup_burst(&self, view: &View, dsts: &[Self::Addr], groups: &mut [Option<GroupId>]);
     /// Where packets of the key's direction `dir` go.
     fn dst(&self, dir: Dir) -> Self::Addr;
 }
@@ -39,6 +41,20 @@ pub(crate) fn bucket_of<K: Key>(
     }
 }
 
+/// The bucket of a flow whose [`bucket_hash`] is known.
+#[inline]
+pub(crate) fn bucket_hashed<K: Key>(
+    group: &GroupRef<'_>,
+    secret: &GroupSecret,
+    (key, dir): (&K, Dir),
+    hash: u64,
+) -> u32 {
+    if group.selection() == Selection::Tuple && group.sticky().is_none() {
+        return group.bucket(hash);
+    }
+    bucket_of(group, secret, key, dir)
+}
+
 impl Routed for KeyV4 {
     type Addr = u32;
     fn stamp(&self, view: &View, dst: u32) -> u32 {
@@ -46,6 +62,9 @@ impl Routed for KeyV4 {
     }
     fn lookup(&self, view: &View, dst: u32) -> Option<GroupId> {
         view.fib(FibId(self.fib())).lookup4(dst)
+    }
+    fn lookup_burst(&self, view: &View, dsts: &[u32], groups: &mut [Option<GroupId>]) {
+        view.fib(FibId(self.fib())).lookup4_burst(dsts, groups);
     }
     fn dst(&self, dir: Dir) -> u32 {
         Self::dst(self, dir)
@@ -59,6 +78,9 @@ impl Routed for KeyV6 {
     }
     fn lookup(&self, view: &View, dst: u128) -> Option<GroupId> {
         view.fib(FibId(self.fib())).lookup6(dst)
+    }
+    fn lookup_burst(&self, view: &View, dsts: &[u128], groups: &mut [Option<GroupId>]) {
+        view.fib(FibId(self.fib())).lookup6_burst(dsts, groups);
     }
     fn dst(&self, dir: Dir) -> u128 {
         Self::dst(self, dir)

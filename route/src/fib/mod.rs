@@ -18,7 +18,7 @@
 mod arena;
 mod burst;
 mod shadow;
-mod simd;
+pub(crate) mod simd;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod writer;

@@ -214,6 +214,17 @@ impl GroupRef<'_> {
         (((hash >> 32) * self.buckets() as u64) >> 32) as u32
     }
 
+    /// Asks for the memory of a bucket, some time before it is chosen from.
+    #[inline]
+    pub fn prefetch(&self, bucket: u32) {
+        #[cfg(all(target_arch = "x86_64", not(loom)))]
+        if let Some(line) = self.line(bucket) {
+            crate::fib::simd::prefetch(line);
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+        let _ = bucket;
+    }
+
     /// Whose the bucket is, dead or alive.
     pub fn raw_owner(&self, bucket: u32) -> Option<Pin> {
         Some(self.line(bucket)?.owner()).filter(|pin| *pin != Pin::NONE)

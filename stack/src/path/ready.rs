@@ -2,6 +2,7 @@
 //! whatever the packets before it have done.
 
 use super::Path;
+use super::missed::Ways;
 use crate::parse::{Addrs, IpMeta, Tuple};
 use flowtable::{Burst, Dir, KeyV4, KeyV6, SlotNo};
 
@@ -20,6 +21,8 @@ pub enum Ready {
 pub(super) struct Bursts {
     pub(super) v4: Burst<KeyV4>,
     pub(super) v6: Burst<KeyV6>,
+    pub(super) ways4: Ways<KeyV4>,
+    pub(super) ways6: Ways<KeyV6>,
 }
 
 impl Bursts {
@@ -28,6 +31,8 @@ impl Bursts {
         Self {
             v4: Burst::new(most),
             v6: Burst::new(most),
+            ways4: Ways::new(most),
+            ways6: Ways::new(most),
         }
     }
 }
@@ -62,7 +67,12 @@ impl Path {
         flows: impl Iterator<Item = Option<(SlotNo, &'m IpMeta)>>,
         out: &mut Vec<Ready>,
     ) {
-        let Bursts { v4, v6 } = &mut self.bursts;
+        let Bursts {
+            v4,
+            v6,
+            ways4,
+            ways6,
+        } = &mut self.bursts;
         v4.clear();
         v6.clear();
         out.extend(
@@ -72,7 +82,13 @@ impl Path {
                 None => Ready::Not,
             }),
         );
-        self.flows4.start(v4);
-        self.flows6.start(v6);
+        if !v4.is_empty() {
+            let missed = self.flows4.start(v4);
+            ways4.find(v4, missed, &self.shared);
+        }
+        if !v6.is_empty() {
+            let missed = self.flows6.start(v6);
+            ways6.find(v6, missed, &self.shared);
+        }
     }
 }

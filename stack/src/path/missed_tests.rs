@@ -1,0 +1,150 @@
+//! A burst's packets get what each would have got alone.
+
+use crate::Now;
+use crate::counters::Counters;
+use crate::fate::DropReason;
+use crate::marks::Marks;
+use crate::parse::{Addrs, IpMeta, Tuple};
+use crate::path::{FlowTables, Outcome, Path, Ready};
+use flowtable::{GroupSecret, L4, Seen, SlotNo, TableSecret};
+use route::{FibId, Health, NhopKey, NhopKind, OptionsAsked, PortId, Secs, Selection};
+use std::sync::Arc;
+
+const NOW: Now = Now(5_000);
+const HOPS: u8 = 5;
+
+/// A next hop over port 0.
+fn hop(number: u8) -> route::Path {
+    route::Path {
+        key: NhopKey {
+            kind: NhopKind::Gateway,
+            port: PortId(0),
+            gateway: Some([192, 0, 2, number].into()),
+        },
+        weight: 1,
+        neigh: u32::from(number),
+        mtu: 1500,
+        through: None,
+    }
+}
+
+fn all_up(routes: &mut route::Control) {
+    for number in 0..HOPS {
+        if let Some(nhop) = routes.nhop(&hop(number).key) {
+            routes.set_health(nhop, Health::Up, Secs(0));
+        }
+    }
+}
+
+fn path(view: &Arc<route::View>) -> Path {
+    let tables = FlowTables::new(1000, 1000, TableSecret([3; 16]), NOW, &|_| {});
+    let slots: Vec<SlotNo> = (0..256).map(SlotNo).collect();
+    let (secret, marks) = (GroupSecret([9; 16]), Arc::new(Marks::default()));
+    Path::new(Arc::clone(view), &tables, &slots, secret, marks).with_bursts(32)
+}
+
+/// A packet of one of some hundred flows, of either family and either of two FIBs.
+fn packet(rng: &mut fastrand::Rng) -> IpMeta {
+    let n = rng.u8(..);
+    let addrs = if rng.u8(..3) > 0 {
+        Addrs::V4 {
+            src: 0x0a00_0000 | u32::from(rng.u8(..4)),
+            dst: u32::from_be_bytes([20 + n % 4, n, 0, 1]),
+        }
+    } else {
+        Addrs::V6 {
+            src: 0x2001 << 112 | u128::from(rng.u8(..4)),
+            dst: u128::from(0x2002 + u16::from(n % 2)) << 112 | u128::from(n),
+        }
+    };
+    let tuple = Tuple {
+        addrs,
+        sport: 1000,
+        dport: 53,
+        proto: 17,
+    };
+    IpMeta {
+        addrs,
+        tuple,
+        proto: 17,
+        l4: L4::Udp,
+        fib: FibId(u8::from(rng.u8(..8) == 0)),
+        ..IpMeta::default()
+    }
+}
+
+fn seen() -> Seen {
+    Seen {
+        l4: L4::Udp,
+        bytes: 100,
+        in_port: 0,
+    }
+}
+
+/// One change of the routes, or none.
+fn change(routes: &mut route::Control, rng: &mut fastrand::Rng) {
+    const PREFIXES: [&str; 6] = [
+        "0.0.0.0/0",
+        "20.0.0.0/8",
+        "21.7.0.0/16",
+        "::/0",
+        "2002::/16",
+        "2003::/17",
+    ];
+    let prefix: route::Prefix = rng.choice(PREFIXES).unwrap().parse().unwrap();
+    let prefix = prefix.in_fib(FibId(rng.u8(..2)));
+    let members: Vec<_> = (0..HOPS).filter(|_| rng.bool()).map(hop).collect();
+    if members.is_empty() {
+        let _ = routes.delete(prefix, None, Secs(5));
+        return;
+    }
+    let asked = OptionsAsked {
+        selection: rng.choice([Selection::Tuple, Selection::Source, Selection::ModN]),
+        ..OptionsAsked::default()
+    };
+    if routes.add_with(prefix, &members, asked, Secs(5)).is_err() {
+        let _ = routes.delete(prefix, None, Secs(5));
+    }
+    all_up(routes);
+}
+
+#[test]
+fn a_burst_is_routed_as_its_packets_would_be_one_by_one() {
+    let mut rng = fastrand::Rng::with_seed(71);
+    let config = route::Config {
+        readers: 1,
+        fibs: 2,
+        ..route::Config::default()
+    };
+    let (mut routes, view) = route::new(config);
+    let (mut together, mut alone) = (path(&view), path(&view));
+    let counters = [Counters::new(1), Counters::new(1)];
+    let (mut ready, mut nowhere, mut inserted) = (Vec::new(), 0, 0);
+    for _ in 0..3_000 {
+        change(&mut routes, &mut rng);
+        let burst: Vec<IpMeta> = (0..rng.usize(1..32)).map(|_| packet(&mut rng)).collect();
+        let slots: Vec<SlotNo> = burst.iter().map(|m| together.slot(&m.tuple)).collect();
+        let asked = slots
+            .iter()
+            .zip(&burst)
+            .map(|(slot, meta)| Some((*slot, meta)));
+        ready.clear();
+        together.ready(asked, &mut ready);
+        for ((meta, slot), ready) in burst.iter().zip(&slots).zip(&ready) {
+            assert_ne!(*ready, Ready::Not);
+            let got = together
+                .resolve_ready(*ready, meta.role, &seen(), NOW, &counters[0])
+                .unwrap();
+            let want = alone.resolve(*slot, meta, &seen(), NOW, &counters[1]);
+            assert_eq!(got, want, "{meta:?}");
+            nowhere += usize::from(got == Outcome::Unroutable(DropReason::NoRoute));
+        }
+        assert_eq!(together.len(), alone.len());
+        inserted += together.len();
+        if rng.u8(..3) == 0 {
+            // Forget everything, so that most of the next bursts are new again.
+            (together, alone) = (path(&view), path(&view));
+        }
+    }
+    assert!(nowhere > 100 && inserted > 10_000, "{nowhere} {inserted}");
+}

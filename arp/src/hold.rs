@@ -127,6 +127,21 @@ impl<P> HoldQueue<P> {
         self.take_if(|_| true, out);
     }
 
+    /// Moves to `out` the packets that are `wanted`, in order for each neighbour; the others stay in theirs.
+    pub fn take_where(&mut self, wanted: impl Fn(&P) -> bool, out: &mut Vec<P>) {
+        for at in 0..self.lists.len() {
+            for _ in 0..self.lists.get(at).map_or(0, |list| list.len) {
+                match self.pop(at) {
+                    Some(packet) if wanted(&packet) => out.push(packet),
+                    Some(packet) => self.append(at, packet),
+                    None => break,
+                }
+            }
+        }
+        self.lists.retain(|list| list.len > 0);
+        self.index_again();
+    }
+
     fn take_if(&mut self, done: impl Fn(NeighIdx) -> bool, out: &mut Vec<P>) {
         let mut taken = false;
         for at in 0..self.lists.len() {

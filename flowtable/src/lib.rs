@@ -22,6 +22,7 @@ mod entry;
 #[cfg(all(test, not(loom)))]
 mod fixture;
 mod flood;
+mod handover;
 mod hash;
 mod key;
 #[cfg(all(test, loom))]

@@ -94,7 +94,9 @@ impl<K: Key> Writer<K> {
         let Some(place) = free.or_else(|| self.make_room(candidates, hash, fill, now)) else {
             return Err(self.refuse(candidates, now));
         };
-        self.shares.add(network);
+        if self.counts(place) {
+            self.shares.add(network);
+        }
         let stray = (place.bucket() != candidates[0]).then_some(candidates[0]);
         self.fill_place(place, Tag::of(hash), stray, |at| {
             at.write(key, &track, now);
@@ -324,6 +326,11 @@ impl<K: Key> Writer<K> {
         entries.at(from).vacate();
         buckets.end(to.bucket());
         buckets.end(from.bucket());
+        match (self.counts(from), self.counts(to)) {
+            (true, false) => self.shares.remove(source(&entries.at(to))),
+            (false, true) => self.shares.add(source(&entries.at(to))),
+            _ => {}
+        }
         self.counters.displaced.bump();
     }
 }

@@ -33,6 +33,11 @@ impl Shares {
         }
     }
 
+    /// No flows again.
+    pub(crate) fn clear(&self) {
+        self.rows.iter().flatten().for_each(|cell| cell.set(0));
+    }
+
     /// At most how many flows the network has.
     pub(crate) fn of(&self, network: u64) -> u32 {
         let [a, b] = self.cells(network).map(Cell::get);

@@ -124,9 +124,8 @@ impl<K: Key> Table<K> {
     pub fn writer(self: &Arc<Self>, slots: impl Iterator<Item = SlotNo>) -> Writer<K> {
         let slots: Vec<SlotNo> = slots.collect();
         for slot in &slots {
-            let taken = self.slots[usize::from(slot.0)].claimed.swap(true, AcqRel);
             assert!(
-                !taken,
+                self.claim(*slot),
                 "slot {} of the flow table has a writer already",
                 slot.0
             );
@@ -136,6 +135,16 @@ impl<K: Key> Table<K> {
         all.push(Arc::clone(&counters));
         drop(all);
         Writer::new(Arc::clone(self), slots, counters)
+    }
+
+    /// Makes the caller the slot's writer, if it has none.
+    pub(crate) fn claim(&self, slot: SlotNo) -> bool {
+        !self.slots[usize::from(slot.0)].claimed.swap(true, AcqRel)
+    }
+
+    /// How many slots there are.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     pub(crate) fn release(&self, slot: SlotNo) {

@@ -9,6 +9,7 @@ use crate::bucket::{PlaceNo, Standing, Tag};
 use crate::burst::{Flow, NO_HINT, Probe};
 use crate::entry::{At, Count, Life, Side};
 use crate::flood::Flood;
+use crate::handover::Counted;
 use crate::hash::{FlowHash, SlotNo, flow_hash};
 use crate::key::{BOTH, Dir, Key};
 use crate::pin::PinWord;
@@ -57,7 +58,7 @@ pub struct Writer<K: Key> {
     pub(crate) slots: Vec<SlotNo>,
     pub(crate) counters: Arc<CachePadded<Counters>>,
     /// Live entries in all its slots. The cell also keeps a writer from being shared.
-    len: Cell<usize>,
+    pub(crate) len: Cell<usize>,
     pub(crate) hand: Position,
     pub(crate) lap: Lap,
     /// The hand that visits flows, see [`visit`](Self::visit), and its round.
@@ -67,6 +68,8 @@ pub struct Writer<K: Key> {
     pub(crate) moved: Cell<Option<PlaceNo>>,
     /// How many flows each source network holds here.
     pub(crate) shares: Shares,
+    /// Of which of the slots' buckets.
+    pub(crate) counted: Counted,
     /// Until when a source network may still hold more than its share.
     pub(crate) crowded_until: Cell<Tick>,
     pub(crate) flood: Flood,
@@ -77,9 +80,11 @@ pub struct Writer<K: Key> {
 impl<K: Key> Writer<K> {
     pub(crate) fn new(
         table: Arc<Table<K>>,
-        slots: Vec<SlotNo>,
+        mut slots: Vec<SlotNo>,
         counters: Arc<CachePadded<Counters>>,
     ) -> Self {
+        // Room for all, so that taking one allocates nothing.
+        slots.reserve_exact(table.slots().saturating_sub(slots.len()));
         let len = slots.iter().map(|slot| table.used(*slot) as usize).sum();
         counters.high_water.raise(len as u64);
         if len > 0 {
@@ -94,6 +99,7 @@ impl<K: Key> Writer<K> {
         }
         Self {
             shares,
+            counted: Counted::all(&table),
             crowded_until: Cell::new(Tick(0)),
             flood: Flood::default(),
             table,
@@ -254,7 +260,7 @@ impl<K: Key> Writer<K> {
             let standing = Standing::of(track.class, life.debt());
             self.table.buckets.set_standing(place, standing);
         }
-        if track.opener != before.opener {
+        if track.opener != before.opener && self.counts(place) {
             let key = at.key();
             self.shares.remove(key.network(before.opener));
             self.shares.add(key.network(track.opener));
@@ -386,7 +392,9 @@ impl<K: Key> Writer<K> {
         let (bucket, buckets) = (place.bucket(), &self.table.buckets);
         let slot = self.table.slot_of(bucket);
         let tag = buckets.tag(place);
-        self.shares.remove(source(&self.table.entries.at(place)));
+        if self.counts(place) {
+            self.shares.remove(source(&self.table.entries.at(place)));
+        }
         buckets.begin(bucket);
         buckets.set_tag(place, Tag::FREE);
         self.table.entries.at(place).vacate();

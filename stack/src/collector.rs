@@ -13,9 +13,12 @@
 //! One collector a worker, its own memory, virtual time in milliseconds, which never goes back. Nothing
 //! allocates after `new` as long as `ready` and `evicted` have room: `pieces + 1` packets at most a call.
 
+mod leave;
 mod table;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use leave::collector_slot;
 
 use crate::parse::{Addrs, Fragment, IpMeta, Role, Tuple};
 use crate::pkt::Pkt;

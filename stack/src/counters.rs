@@ -184,6 +184,12 @@ counters! {
     waiting;
     /// Of these and of the originated: packets whose neighbour has no entry yet.
     waiting_unknown;
+    /// Of these: packets whose flows are changing workers (with what is known of datagrams, which is no packet).
+    parked;
+    /// So many have been parked since the start.
+    parked_in_all;
+    /// Datagrams whose pieces' way was forgotten when their flows changed workers.
+    datagrams_lost;
     /// Packets given to their owner's ring.
     handed_off;
     /// Packets taken from the rings of other workers.

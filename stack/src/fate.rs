@@ -142,6 +142,8 @@ drop_reasons! {
     NeighbourDisplaced = (Flowgate, "fg_neighdisplaced", "packets whose unanswered neighbour was displaced by newer ones");
     /// The owner's ring was full (design section 2, hand-off).
     HandoffFull = (Flowgate, "fg_handofffull", "packets dropped because the owner's ring was full");
+    /// The place where packets of a slot wait that is changing its worker was full (design section 3).
+    ParkFull = (Flowgate, "fg_parkfull", "packets dropped because their flows were changing workers and too many waited");
     /// A frame larger than a buffer.
     Oversize = (Flowgate, "fg_oversize", "frames larger than a packet buffer");
 }

@@ -7,15 +7,16 @@ use crate::collector::Collector;
 use crate::control::{self, Bounds, Control, ControlError, WorkerHandle};
 use crate::counters::Counters;
 use crate::host::{self, Host};
-use crate::icmp::{Limits, Rate, Rates};
+use crate::icmp::{Rate, Rates};
 use crate::io::wake::Waker;
 use crate::links::{Depths, connect};
 use crate::marks::Marks;
 use crate::path::{FlowTables, Path};
 use crate::pkt::Pool;
 use crate::ports::Ports;
+use crate::slots::{SlotMap, Slots, even_slots};
 use crate::time::Now;
-use crate::worker::{self, NeighUse, SlotMap, Worker, even_slots};
+use crate::worker::{self, NeighUse, Worker};
 use arc_swap::ArcSwap;
 use flowtable::{GroupSecret, SLOTS, SlotNo, State, TableSecret, Templates};
 use std::sync::Arc;
@@ -23,8 +24,11 @@ use std::sync::mpsc;
 
 /// Everything a gateway is built from. The defaults are the daemon's.
 pub struct Setup {
-    /// Threads that forward; queue *i* of each port is worker *i*'s.
+    /// Threads that forward, at the start.
     pub workers: usize,
+    /// The most that there may be later: so many are made, and queue *i* of each port is worker *i*'s. 0: as many as at
+    /// the start.
+    pub max_workers: usize,
     /// Ports, in the order of their indexes.
     pub ports: Ports,
     /// IPv4 flows in all.
@@ -65,6 +69,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             workers: 1,
+            max_workers: 0,
             ports: Ports::default(),
             flows_v4: 262_144,
             flows_v6: 131_072,
@@ -87,6 +92,13 @@ impl Default for Setup {
             group_secret: GroupSecret([0; 16]),
             seed: 0,
         }
+    }
+}
+
+impl Setup {
+    /// Workers that are made, whether they own slots or not.
+    pub fn all_workers(&self) -> usize {
+        self.workers.max(self.max_workers)
     }
 }
 
@@ -148,7 +160,8 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
         FlowTables::new(v4, v6, setup.table_secret, now, &|_| {})
     });
     let templates = Templates::new(setup.templates, setup.table_secret);
-    let readers = setup.workers + 1;
+    let workers = setup.all_workers();
+    let readers = workers + 1;
     let (routes, view) = route::new(route::Config {
         readers,
         // A bucket remembers earlier owners for as long as a flow of any class may be silent.
@@ -161,18 +174,23 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
     let neigh_limit = setup.neigh.limit;
     let (neighbours, neigh) = arp::new(setup.neigh.clone(), setup.seed);
     let host_tables = FlowTables::new(HOST_FLOWS, HOST_FLOWS, setup.table_secret, now, &|_| {});
-    let slots = even_slots(setup.workers);
+    let map = even_slots(setup.workers);
+    let slots = Arc::new(Slots::new(&map, workers, setup.workers));
+    let shared = worker::Shared {
+        icmp: setup.icmp,
+        neighbours: setup.new_neighbours,
+    };
     let published = Arc::new(ArcSwap::from_pointee(setup.ports.clone()));
-    let (worker_links, host_links, mailboxes) = connect(setup.workers, setup.depths);
+    let (worker_links, host_links, mailboxes) = connect(workers, setup.depths);
     let mut all_wakers = wakers.workers.clone();
     all_wakers.push(wakers.host.clone());
 
-    let (mut workers, mut handles, mut used) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut made, mut handles, mut used) = (Vec::new(), Vec::new(), Vec::new());
     for ((id, links), mailbox) in worker_links.into_iter().enumerate().zip(mailboxes) {
         let marks = Arc::new(Marks::default());
         let counters = Arc::new(Counters::new(setup.ports.0.len()));
         let neigh_use = Arc::new(NeighUse::new(neigh_limit));
-        let owned = slots_of(&slots, id);
+        let owned = slots_of(&map, id);
         let path = Path::new(
             Arc::clone(&view),
             &tables,
@@ -188,18 +206,18 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
             waker: all_wakers[id].clone(),
         });
         used.push(Arc::clone(&neigh_use));
-        workers.push(Worker::new(worker::Parts {
+        made.push(Worker::new(worker::Parts {
             id,
             path,
             neigh: Arc::clone(&neigh),
-            slots,
+            slots: Arc::clone(&slots),
             links,
             wakers: all_wakers.clone(),
             ports: Arc::clone(&published),
             counters,
             used: neigh_use,
             pool: Pool::new(setup.buffers, setup.packet_size),
-            limits: limits(&setup, id),
+            shared,
             collector: Collector::new(
                 setup.fragments.0,
                 setup.fragments.1,
@@ -210,7 +228,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
             pieces_max: setup.fragments.1 + 1,
             fragment_seed: setup.seed,
             hold: setup.hold,
-            new_neighbours: share(setup.new_neighbours, setup.workers),
+            parking: setup.depths.handoff,
             seed: setup.seed.wrapping_add(id as u64),
             qsbr: view.qsbr().reader(id),
         }));
@@ -241,7 +259,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
         used,
         pool: Pool::new(1024, setup.packet_size),
         events: events_tx,
-        qsbr: view.qsbr().reader(setup.workers),
+        qsbr: view.qsbr().reader(workers),
         seed: setup.seed,
     });
     let control = Control::new(
@@ -265,6 +283,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
                 pieces: setup.fragments.1,
                 buffers: setup.buffers,
                 handoff: setup.depths.handoff,
+                parked: setup.depths.handoff,
             },
         },
         &mut host,
@@ -273,7 +292,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
     Ok(Gateway {
         control,
         host,
-        workers,
+        workers: made,
     })
 }
 
@@ -283,25 +302,4 @@ fn slots_of(slots: &SlotMap, worker: usize) -> Vec<SlotNo> {
         .enumerate()
         .filter(|(_, w)| usize::from(**w) == worker);
     mine.map(|(slot, _)| SlotNo(slot as u16)).collect()
-}
-
-/// A worker's share of a rate.
-fn share(rate: Rate, workers: usize) -> Rate {
-    let workers = workers as u32;
-    Rate {
-        per_second: (rate.per_second / workers).max(1),
-        burst: (rate.burst / workers).max(1),
-    }
-}
-
-/// Each worker has its share of the rate, so that nothing is shared.
-fn limits(setup: &Setup, worker: usize) -> Limits {
-    let share = |rate| share(rate, setup.workers);
-    let all = setup.icmp;
-    let rates = Rates {
-        errors: share(all.errors),
-        source: share(all.source),
-        echo: share(all.echo),
-    };
-    Limits::new(rates, setup.seed.wrapping_add(worker as u64))
 }

@@ -24,6 +24,7 @@ pub mod path;
 pub mod pkt;
 pub mod ports;
 mod routed;
+pub mod slots;
 pub mod time;
 mod vouch;
 pub mod worker;

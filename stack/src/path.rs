@@ -285,6 +285,28 @@ impl Path {
         self.shared.templates().is_some()
     }
 
+    /// Counts flows again by source network after slots have changed their thread, see [`Writer::recount`].
+    pub fn recount(&mut self, buckets: usize) {
+        self.flows4.recount(buckets);
+        self.flows6.recount(buckets);
+    }
+
+    /// Gives a slot up: this thread touches its flows no more.
+    pub(crate) fn give(&mut self, slot: SlotNo, now: Now) {
+        self.flows4.give(slot, now.tick());
+        self.flows6.give(slot, now.tick());
+    }
+
+    /// Takes a slot that another thread has given up. `false`: it has not.
+    pub(crate) fn take(&mut self, slot: SlotNo, now: Now) -> bool {
+        let taken = self.flows4.take(slot, now.tick());
+        if taken && !self.flows6.take(slot, now.tick()) {
+            self.flows4.give(slot, now.tick());
+            return false;
+        }
+        taken
+    }
+
     /// Live entries of this thread.
     pub fn len(&self) -> usize {
         self.flows4.len() + self.flows6.len()

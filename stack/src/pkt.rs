@@ -48,6 +48,8 @@ pub struct PktBuf {
     pub origin: bool,
     /// A fragment that has been through its datagram's collector.
     pub collected: bool,
+    /// No packet at all, but what one worker's collector tells another's of a datagram.
+    pub note: bool,
     /// The port on which its own destination was asked for, as a neighbour that was not known.
     pub asked: Option<PortId>,
     /// When waiting for a neighbour ends, in ms; 0 while it has not waited.
@@ -81,6 +83,7 @@ impl Pkt {
             slot: SlotNo(0),
             origin: false,
             collected: false,
+            note: false,
             asked: None,
             deadline_ms: 0,
         }))
@@ -186,6 +189,7 @@ impl PktBuf {
         self.meta = IpMeta::default();
         self.origin = false;
         self.collected = false;
+        self.note = false;
         self.asked = None;
         self.deadline_ms = 0;
     }

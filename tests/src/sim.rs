@@ -59,7 +59,7 @@ impl SimGateway {
 
     /// As [`Self::new`], at a time of the caller's.
     pub fn starting_at(setup: Setup, now: Now) -> Self {
-        let (workers, ports, size) = (setup.workers, setup.ports.0.len(), setup.packet_size);
+        let (workers, ports, size) = (setup.all_workers(), setup.ports.0.len(), setup.packet_size);
         let gateway = build(setup, &Wakers::null(workers), now).expect("a gateway");
         let mut queues: Vec<Vec<Box<dyn Queue>>> = (0..workers).map(|_| Vec::new()).collect();
         let mut peers = Vec::new();
@@ -91,6 +91,23 @@ impl SimGateway {
             .sum()
     }
 
+    /// One burst of one worker.
+    pub fn poll_worker(&mut self, worker: usize) -> usize {
+        self.gateway.workers[worker].poll(self.now, &mut self.queues[worker])
+    }
+
+    /// One turn of control.
+    pub fn tick(&mut self) {
+        self.gateway.control.tick(&mut self.gateway.host, self.now);
+    }
+
+    /// Frames that left the ports since the last look.
+    pub fn take_sent(&mut self) -> Vec<Sent> {
+        let mut sent = Vec::new();
+        self.take(&mut sent);
+        sent
+    }
+
     /// Runs everything at the present time until nothing moves, and takes what left.
     pub fn settle(&mut self) -> Vec<Sent> {
         let mut sent = Vec::new();
@@ -99,6 +116,7 @@ impl SimGateway {
             work += self.gateway.host.poll(self.now);
             self.gateway.control.tick(&mut self.gateway.host, self.now);
             work += self.take(&mut sent);
+            work += usize::from(self.gateway.control.moves_slots());
             if work == 0 {
                 return sent;
             }

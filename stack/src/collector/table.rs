@@ -70,7 +70,7 @@ pub(super) enum Queue {
 /// One datagram.
 #[derive(Debug)]
 pub(super) struct Datagram {
-    key: Key,
+    pub(super) key: Key,
     /// `None` exactly while it is in [`Queue::Waiting`].
     pub(super) known: Option<Known>,
     pub(super) queue: Queue,
@@ -171,6 +171,11 @@ impl Table {
     /// Datagrams in a queue.
     pub(super) fn queued(&self, queue: Queue) -> usize {
         self.queues[queue as usize].len
+    }
+
+    /// The one that entered the same queue next.
+    pub(super) fn newer(&self, at: DatagramIdx) -> Option<DatagramIdx> {
+        Some(self[at].newer).filter(|&at| at != NONE)
     }
 
     /// The one that entered a queue first.

@@ -60,12 +60,18 @@ impl Control {
             return Err(ControlError::WorkerBusy(busy));
         }
         let job = Arc::new(FlushJob::new(filter, self.workers.len()));
-        for worker in &mut self.workers {
-            // Has room, and nobody else sends.
-            let _ = worker.mailbox.push(WorkerCmd::Flush(Arc::clone(&job)));
-            worker.waker.wake();
+        if self.flush_may_begin(&job) {
+            self.begin_flush(&job);
         }
         Ok(job)
+    }
+
+    pub(super) fn begin_flush(&mut self, job: &Arc<FlushJob>) {
+        for worker in &mut self.workers {
+            // Has room, and nobody else sends.
+            let _ = worker.mailbox.push(WorkerCmd::Flush(Arc::clone(job)));
+            worker.waker.wake();
+        }
     }
 
     /// Next hops with this gateway address, for filters.

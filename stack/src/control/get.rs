@@ -144,7 +144,7 @@ impl Control {
             (None, _) => (owner, self.owner_why(route, owner, bucket)),
         };
         let nhop = taken.and_then(|p| route.paths.iter().find(|path| path.idx == p.idx()).cloned());
-        let worker = usize::from(self.slots[usize::from(slot.0) % self.slots.len()]);
+        let worker = usize::from(self.slots.owner(slot));
         Chosen {
             bucket,
             buckets: group.buckets(),

@@ -17,6 +17,7 @@ mod report;
 mod routes;
 mod switch;
 mod templates;
+mod workers;
 
 pub use batch::{BatchDone, BatchEnd, RouteBatch, RouteSet};
 pub use flows::{FlowRow, FlowSide};
@@ -30,6 +31,7 @@ pub use reader::Reader;
 pub use report::{Leaving, PortReport, WorkerReport};
 pub use routes::{GatewaySpec, PathKind, RouteSpec};
 pub use templates::{TemplateFilter, TemplateRow};
+pub use workers::{WorkersReport, WorkersSet};
 
 use crate::counters::Counters;
 use crate::host::{HostCmd, HostEvent, HostLink, HostReply};
@@ -38,8 +40,8 @@ use crate::links::WorkerCmd;
 use crate::marks::Marks;
 use crate::path::FlowTables;
 use crate::ports::{DeviceState, Ports};
+use crate::slots::Slots;
 use crate::time::Now;
-use crate::worker::SlotMap;
 use arc_swap::ArcSwap;
 use flowtable::{GroupSecret, TemplateWriter};
 use hashbrown::{HashMap, HashSet};
@@ -53,6 +55,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use switch::Switch;
+use workers::Resizing;
 
 /// Why control refuses. Each message is one line that says what is wrong and what would be right.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +122,10 @@ pub enum ControlError {
     Neighbour(#[from] arp::NeighError),
     #[error("the host thread has ended: restart the gateway")]
     HostGone,
+    #[error(
+        "{asked} workers: this gateway can have 1 to {most}; for more, set max-workers in the configuration and start it again"
+    )]
+    Workers { asked: usize, most: usize },
     #[error("worker {0} is busy with earlier commands: try again")]
     WorkerBusy(usize),
     #[error("no next hop is called {0}: 'route show' lists them")]
@@ -205,7 +212,7 @@ pub struct Parts {
     /// The affinity templates, to start their clocks and to end them.
     pub templates: TemplateWriter,
     /// Who owns which slot.
-    pub slots: SlotMap,
+    pub slots: Arc<Slots>,
     /// Reports of the host.
     pub events: Receiver<HostEvent>,
     /// By which groups choose.
@@ -227,6 +234,8 @@ pub struct Bounds {
     pub buffers: usize,
     /// Hand-off ring, packets a pair.
     pub handoff: usize,
+    /// Packets whose flows are changing workers, a worker.
+    pub parked: usize,
 }
 
 /// Control.
@@ -244,7 +253,8 @@ pub struct Control {
     tables: FlowTables,
     host_tables: FlowTables,
     templates: TemplateWriter,
-    slots: SlotMap,
+    slots: Arc<Slots>,
+    resizing: Resizing,
     events: Receiver<HostEvent>,
     group_secret: GroupSecret,
     down: HashMap<NhopIdx, Down>,
@@ -283,6 +293,7 @@ impl Control {
             host_tables: parts.host_tables,
             templates: parts.templates,
             slots: parts.slots,
+            resizing: Resizing::default(),
             events: parts.events,
             group_secret: parts.group_secret,
             down: HashMap::new(),
@@ -365,6 +376,7 @@ impl Control {
             }
         }
         self.settle(host, now);
+        self.step_workers();
         self.release_passed(host);
         let view = Arc::clone(&self.view);
         self.retired

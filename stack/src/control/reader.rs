@@ -10,8 +10,8 @@ use crate::counters::{Counters, PortTotals, Totals};
 use crate::flows::{FlowFilter, pins_of};
 use crate::path::FlowTables;
 use crate::ports::Ports;
+use crate::slots::SlotMap;
 use crate::time::Now;
-use crate::worker::SlotMap;
 use flowtable::{Dir, EntryView, Key, Pages, SLOTS, Shape, State, Stats, Table, Templates};
 use hashbrown::HashMap;
 use route::{

@@ -61,7 +61,7 @@ impl Control {
                 .map(|w| Arc::clone(&w.counters))
                 .collect(),
             host: Arc::clone(&self.host_counters),
-            slots: self.slots,
+            slots: self.slots.map(),
             view: Arc::clone(&self.view),
             nhops,
             ports: self.published.load_full(),

@@ -58,6 +58,12 @@ impl RateLimit {
         limit
     }
 
+    /// Another rate from now on; what is in the bucket stays, as far as it holds it.
+    pub fn set_rate(&mut self, rate: Rate) {
+        self.rate = rate;
+        self.level = self.level.min(self.capacity());
+    }
+
     /// Whether a message may be sent at `now_ms`, which it then has been. Time never goes back in here.
     pub fn allow(&mut self, now_ms: u64) -> bool {
         let elapsed = now_ms.saturating_sub(self.at_ms);
@@ -205,6 +211,21 @@ impl Limits {
                 .collect(),
             seed,
         }
+    }
+
+    /// Other rates from now on.
+    pub fn set_rates(&mut self, rates: Rates) {
+        for class in Class::ALL {
+            let rate = if class == Class::Echo {
+                rates.echo
+            } else {
+                rates.errors
+            };
+            self.classes[class as usize].set_rate(rate);
+        }
+        self.sources
+            .iter_mut()
+            .for_each(|limit| limit.set_rate(rates.source));
     }
 
     /// Whether a message of this class may be sent at `now_ms`, whoever it goes to; counted either way.

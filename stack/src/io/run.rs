@@ -163,7 +163,7 @@ fn worker_loop(
     worker.woke(0);
     while !stop.load(Ordering::Acquire) {
         let now = Now(clock.ms());
-        if worker.poll(now, &mut queues) > 0 || busy {
+        if worker.poll(now, &mut queues) > 0 || (busy && worker.is_active()) {
             continue;
         }
         worker.waker().prepare_sleep();

@@ -1,7 +1,7 @@
 //! `ether_input` and `ip_input`: from a frame on a queue to the worker that owns its flow.
 
 use super::Worker;
-use crate::collector::datagram_hash;
+use crate::collector::{collector_slot, datagram_hash};
 use crate::fate::DropReason;
 use crate::icmp;
 use crate::martian::{self, Dest};
@@ -9,7 +9,7 @@ use crate::parse::{self, Addrs, IpMeta};
 use crate::pkt::{LinkCast, Pkt};
 use crate::ports::Layer;
 use arp::{Kind, Mac};
-use flowtable::{SLOTS, SlotNo};
+use flowtable::SlotNo;
 
 const ETHER_HDR: usize = 14;
 
@@ -127,37 +127,21 @@ impl Worker {
     /// Hands the packet to the worker that owns its flow (or collects its datagram), or keeps it.
     pub(super) fn hand_over(&mut self, mut pkt: Pkt) {
         pkt.slot = self.slot_of(&pkt);
-        let owner = self.owner_of(pkt.slot);
-        if owner == self.id {
-            self.own.push(pkt);
-            return;
-        }
-        let sent = match self.links.to.get_mut(owner) {
-            Some(Some(link)) => link.send(pkt),
-            _ => Err(pkt),
-        };
-        match sent {
-            Ok(()) => {
-                self.counters.handed_off.bump();
-                self.ring_later(owner);
-            }
-            Err(pkt) => self.drop_pkt(pkt, DropReason::HandoffFull),
-        }
+        self.pass_on(pkt, None);
     }
 
     /// The slot of a packet's flow; of a piece, that of its datagram's collector.
     pub(super) fn slot_of(&self, pkt: &Pkt) -> SlotNo {
         if pkt.is_piece() {
-            let slot = datagram_hash(self.fragment_seed, &pkt.meta) as usize % SLOTS;
-            return SlotNo(slot as u16);
+            return collector_slot(datagram_hash(self.fragment_seed, &pkt.meta));
         }
         self.path.slot(&pkt.meta.tuple)
     }
 
-    /// The worker that owns a slot.
-    pub(super) fn owner_of(&self, slot: SlotNo) -> usize {
-        let owner = self.slots.get(usize::from(slot.0));
-        owner.map_or(self.id, |&w| usize::from(w))
+    /// The worker that owns a slot, or the place where we park its packets.
+    #[inline]
+    pub(super) fn owner_of(&self, slot: SlotNo) -> u16 {
+        self.moving.follow.owner(slot).unwrap_or(self.id as u16)
     }
 }
 

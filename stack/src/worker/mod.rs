@@ -4,31 +4,36 @@
 //! The order within a burst is the design's: commands, the rings of other workers, packets whose wait is
 //! over, what the host wants sent, then the own queues. A packet that another worker owns goes to that
 //! worker's ring before any own packet is processed. Files: `input` (to the owner), `forward` (the owner's
-//! work), `output` (link and device), `wait` (packets that wait), `answer` (ICMP), `flush`.
+//! work), `output` (link and device), `wait` (packets that wait), `answer` (ICMP), `flush`, `moving` (slots that change
+//! their owner).
 
 mod answer;
 mod flush;
 mod forward;
 mod input;
+mod moving;
 mod output;
 mod wait;
 
+pub use moving::Shared;
 pub use wait::{NeighUse, UNKNOWN_MAX};
 
 use crate::collector::Collector;
 use crate::counters::Counters;
 use crate::fate::DropReason;
-use crate::icmp::{Limits, Rate};
+use crate::icmp::Limits;
 use crate::io::wake::Waker;
 use crate::io::{Queue, Tx};
 use crate::links::WorkerLinks;
 use crate::path::{Path, Ready};
 use crate::pkt::{Pkt, Pool};
 use crate::ports::Ports;
+use crate::slots::Slots;
+use crate::slots::follow::Following;
 use crate::time::Now;
 use arc_swap::{ArcSwap, Cache};
-use flowtable::SLOTS;
 use flush::Flushing;
+use moving::Moving;
 use route::PortId;
 use std::sync::Arc;
 use wait::{Waiting, ask_limits};
@@ -39,6 +44,9 @@ pub const BURST: usize = 32;
 /// Buckets that the hand visits in a burst at most, and when idle.
 const SWEEP_BUSY: usize = 2;
 const SWEEP_IDLE: usize = 342;
+
+/// Buckets whose flows are counted again in a burst, after slots have changed their owner.
+const RECOUNT_BUSY: usize = 1;
 
 /// Bursts between two buckets whose flows the other hand visits, and while there are affinity templates.
 const VISIT_BURSTS: u32 = 96;
@@ -51,14 +59,6 @@ const VISIT_IDLE_STICKY: usize = 86;
 /// How often an idle worker with entries sweeps, ms.
 const IDLE_SWEEP_MS: u64 = 100;
 
-/// Which worker owns each slot.
-pub type SlotMap = [u16; SLOTS];
-
-/// Slot map for a fixed number of workers: as even as 256 slots allow.
-pub fn even_slots(workers: usize) -> SlotMap {
-    std::array::from_fn(|slot| (slot % workers.max(1)) as u16)
-}
-
 /// What a worker is made of.
 pub struct Parts {
     /// Which worker this is.
@@ -68,7 +68,7 @@ pub struct Parts {
     /// Neighbours.
     pub neigh: Arc<arp::View>,
     /// Who owns which slot.
-    pub slots: SlotMap,
+    pub slots: Arc<Slots>,
     /// Its rings.
     pub links: WorkerLinks,
     /// Every worker's waker, the host's last.
@@ -81,8 +81,8 @@ pub struct Parts {
     pub used: Arc<NeighUse>,
     /// Its stock of packets.
     pub pool: Pool,
-    /// Its share of the ICMP rate limits.
-    pub limits: Limits,
+    /// The limits that workers share.
+    pub shared: Shared,
     /// Its datagram collector.
     pub collector: Collector,
     /// The most pieces that the collector lets go at once.
@@ -91,8 +91,8 @@ pub struct Parts {
     pub fragment_seed: u64,
     /// Packets held for neighbours: per neighbour, in all.
     pub hold: (usize, usize),
-    /// Its share of how many new neighbours may be asked for, on each port.
-    pub new_neighbours: Rate,
+    /// Packets parked for slots that are not open yet.
+    pub parking: usize,
     /// For what is to look random.
     pub seed: u64,
     /// Its quiescence.
@@ -104,7 +104,7 @@ pub struct Worker {
     id: usize,
     path: Path,
     neigh: Arc<arp::View>,
-    slots: SlotMap,
+    moving: Moving,
     links: WorkerLinks,
     wakers: Vec<Waker>,
     ports: Cache<Arc<ArcSwap<Ports>>, Arc<Ports>>,
@@ -144,14 +144,18 @@ impl Worker {
         let mut ports = Cache::new(parts.ports);
         let burst_ports = Arc::clone(ports.load());
         let wakers = parts.wakers.len();
-        let asks = ask_limits(parts.new_neighbours, burst_ports.0.len(), parts.seed);
+        let own = parts.shared.part(parts.id, parts.slots.active());
+        let asks = ask_limits(own.neighbours, burst_ports.0.len(), parts.seed);
         // A burst of our own, or one from every other worker.
         let own_max = BURST * parts.links.from.len().max(4);
+        let fills = parts.collector.fills();
+        let follow = Following::new(parts.slots, parts.id);
+        let leaving = parts.hold.1 + UNKNOWN_MAX + fills.datagrams_limit + fills.pieces_limit;
         Self {
             id: parts.id,
             path: parts.path.with_bursts(own_max),
             neigh: parts.neigh,
-            slots: parts.slots,
+            moving: Moving::new(follow, parts.shared, parts.parking, (own_max, leaving)),
             links: parts.links,
             wakers: parts.wakers,
             ports,
@@ -160,7 +164,7 @@ impl Worker {
             used: parts.used,
             waiting: Waiting::new(parts.hold.0, parts.hold.1, asks),
             pool: parts.pool,
-            limits: parts.limits,
+            limits: Limits::new(own.icmp, parts.seed),
             collector: parts.collector,
             fragment_seed: parts.fragment_seed,
             qsbr: parts.qsbr,
@@ -198,6 +202,7 @@ impl Worker {
         let mut work = self.run_commands();
         work += self.drain_rings();
         self.flush_tx(queues);
+        work += self.let_parked_go(queues);
         work += self.release_waiting();
         work += self.send_for_host();
         self.flush_tx(queues);
@@ -207,6 +212,7 @@ impl Worker {
         }
         if work > 0 {
             self.path.sweep_paced(SWEEP_BUSY, now);
+            self.path.recount(RECOUNT_BUSY);
             self.visit(now);
         }
         self.ring();
@@ -260,7 +266,9 @@ impl Worker {
                 self.own.push(pkt);
                 n += 1;
             }
+            self.moving.follow.end(from, self.own.len());
         }
+        self.follow_slots();
         self.process_own();
         // The buffers stay with us; empty ones of ours go back in the twin rings.
         for link in self.links.from.iter_mut().flatten() {
@@ -337,6 +345,7 @@ impl Worker {
         if now.0 >= self.idle_at {
             self.idle_at = now.0 + IDLE_SWEEP_MS;
             self.path.sweep(SWEEP_IDLE, now);
+            self.path.recount(SWEEP_IDLE);
             let buckets = if self.path.has_templates() {
                 VISIT_IDLE_STICKY
             } else {
@@ -376,6 +385,7 @@ impl Worker {
     /// Whether rings hold something for this worker: asked between announcing sleep and sleeping.
     pub fn has_mail(&self) -> bool {
         !self.links.mailbox.is_empty()
+            || self.moving.follow.has_news()
             || self.links.host_tx.waiting() > 0
             || self
                 .links
@@ -383,6 +393,11 @@ impl Worker {
                 .iter()
                 .flatten()
                 .any(|link| link.waiting() > 0)
+    }
+
+    /// Whether it owns slots, or will: one that does not only hands on what its queues bring.
+    pub fn is_active(&self) -> bool {
+        self.id < self.moving.follow.active
     }
 
     /// Ports whose device failed on this worker's queue, a bit each: there is nothing to wait for on them.

@@ -11,6 +11,7 @@ use crate::links::Ask;
 use crate::path::Ready;
 use crate::pkt::Pkt;
 use arp::{HoldQueue, NeighIdx};
+use flowtable::SlotNo;
 use route::{PortId, Secs};
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -70,6 +71,11 @@ impl Waiting {
         self.unknown
             .iter()
             .any(|wait| (wait.port, wait.addr) == (port, addr))
+    }
+
+    /// How many may be asked for, from now on.
+    pub(super) fn set_rate(&mut self, rate: Rate) {
+        self.asks.iter_mut().for_each(|limit| limit.set_rate(rate));
     }
 
     /// Whether one more new neighbour may be asked for on that port.
@@ -215,7 +221,11 @@ impl Worker {
         self.release_unknown(&mut ready);
         for pkt in ready.drain(..) {
             self.count_released(&pkt);
-            self.owner_input(pkt, Ready::Not);
+            if pkt.origin || self.is_own(&pkt) {
+                self.owner_input(pkt, Ready::Not);
+            } else {
+                self.pass_on(pkt, None);
+            }
         }
         self.waiting.ready = ready;
         self.release_pieces();
@@ -248,8 +258,48 @@ impl Worker {
         self.waiting.hold.len() + self.waiting.unknown.len() + self.collector.waiting()
     }
 
+    /// Packets that wait for neighbours, of slots that are another's now.
+    pub(super) fn take_out_waiting(&mut self, gone: &[SlotNo], out: &mut Vec<Pkt>) {
+        let goes = |pkt: &Pkt| !pkt.origin && gone.contains(&pkt.slot);
+        let before = out.len();
+        self.waiting.hold.take_where(goes, out);
+        for _ in 0..self.waiting.unknown.len() {
+            match self.waiting.unknown.pop_front() {
+                Some(wait) if goes(&wait.pkt) => {
+                    self.counters.waiting_unknown.sub(1);
+                    out.push(wait.pkt);
+                }
+                wait => self.waiting.unknown.extend(wait),
+            }
+        }
+        let left = out.get(before..).unwrap_or_default();
+        left.iter().for_each(|pkt| self.count_released(pkt));
+    }
+
+    fn is_own(&self, pkt: &Pkt) -> bool {
+        usize::from(self.owner_of(pkt.slot)) == self.id
+    }
+
+    /// What another worker knew of a datagram.
+    fn learn(&mut self, pkt: Pkt) {
+        let mut evicted = std::mem::take(&mut self.pieces);
+        let before = self.collector.waiting();
+        self.collector.learn(&pkt, self.now.0, &mut evicted);
+        self.counters
+            .waiting
+            .sub((before - self.collector.waiting()) as u64);
+        for pkt in evicted.drain(..) {
+            self.drop_pkt(pkt, DropReason::FragmentFull);
+        }
+        self.pieces = evicted;
+        self.pool.put(pkt);
+    }
+
     /// A fragment meets the other pieces of its datagram here.
     pub(super) fn collect(&mut self, pkt: Pkt) {
+        if pkt.note {
+            return self.learn(pkt);
+        }
         let mut ready = std::mem::take(&mut self.evicted);
         let mut evicted = std::mem::take(&mut self.pieces);
         let before = self.collector.waiting();
@@ -293,10 +343,10 @@ impl Worker {
         for mut pkt in ready.drain(..) {
             pkt.collected = true;
             pkt.slot = self.slot_of(&pkt);
-            if self.owner_of(pkt.slot) == self.id {
+            if self.is_own(&pkt) {
                 self.ip_forward(pkt, Ready::Not);
             } else {
-                self.hand_over(pkt);
+                self.pass_on(pkt, None);
             }
         }
     }

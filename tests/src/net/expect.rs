@@ -45,7 +45,7 @@ impl Net {
         all.push(("neighbours", used as u64, limit as u64));
         let (bounds, totals) = (gateway.control.bounds(), gateway.control.totals());
         let workers = gateway.workers.len();
-        let room = (bounds.held + UNKNOWN_MAX + bounds.pieces) * workers;
+        let room = (bounds.held + UNKNOWN_MAX + bounds.pieces + bounds.parked) * workers;
         all.push(("waiting packets", totals.waiting, room as u64));
         let rings = bounds.handoff * workers * workers.saturating_sub(1);
         let in_rings = totals.handed_off - totals.taken_over;

@@ -106,6 +106,20 @@ Without -c it goes on until Ctrl-C, which ends it with the statistics.
 exit status: 0 somebody answered; 1 refused: no route, or the size does not fit;
 2 nobody answered; 64 usage; 69 no flowgate at the socket";
 
+const WORKERS_EXAMPLES: &str = "\
+examples:
+  flowgate workers
+  flowgate workers --json
+  flowgate workers set 8
+  flowgate workers set 1
+
+Flows belong to 256 slots, slots to workers. When the number of workers changes, slots move
+a few at a time with their flows and pins; packets that come for them meanwhile are parked,
+for a millisecond or two each time. As many workers as max-workers of the configuration are
+made at the start; those that own no slot sleep, and hand on what their queues bring.
+
+exit status: 0 done; 1 refused: no such number; 64 usage; 69 no flowgate at the socket";
+
 const STATUS_EXAMPLES: &str = "\
 examples:
   flowgate status
@@ -185,6 +199,13 @@ pub(super) enum Command {
     /// Ping from the gateway itself: FreeBSD's ping(8)
     #[command(after_help = PING_EXAMPLES)]
     Ping(PingArgs),
+
+    /// Show the workers and what they own, change how many there are
+    #[command(after_help = WORKERS_EXAMPLES)]
+    Workers {
+        #[command(subcommand)]
+        command: Option<WorkersCommand>,
+    },
 
     /// Show the gateway's state: uptime, workers, table fills, moved flows
     #[command(after_help = STATUS_EXAMPLES)]
@@ -267,6 +288,20 @@ pub(super) enum NexthopCommand {
     Up {
         /// The next hop's address
         gateway: String,
+    },
+}
+
+/// `flowgate workers ...`
+#[derive(Debug, Subcommand)]
+pub(super) enum WorkersCommand {
+    /// Show them: the number, the slots and flows of each
+    #[command(after_help = WORKERS_EXAMPLES)]
+    Show,
+    /// Have so many own the slots from now on
+    #[command(after_help = WORKERS_EXAMPLES)]
+    Set {
+        /// How many, 1 to max-workers of the configuration
+        workers: u16,
     },
 }
 

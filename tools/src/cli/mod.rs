@@ -22,6 +22,7 @@ mod template;
 pub(crate) mod tuple;
 mod unread;
 mod words;
+mod workers;
 
 pub use args::DemoArgs;
 pub use args::RunArgs;
@@ -153,6 +154,9 @@ fn dispatch(args: Flowgate) -> ExitCode {
             finish_with("template", given, |session| template::run(command, session))
         }
         Command::Ping(args) => finish_with("ping", given, |session| ping::run(args, session)),
+        Command::Workers { command } => {
+            finish_with("workers", given, |session| workers::run(command, session))
+        }
         Command::Status => finish_with("status", given, status::run),
     }
 }

@@ -31,6 +31,7 @@ pub(crate) fn run_command(fake: Fake, line: &str) -> Outcome {
         Command::Flow(command) => super::flow::run(command, session),
         Command::Ping(args) => super::ping::run(args, session),
         Command::Template(command) => super::template::run(command, session),
+        Command::Workers { command } => super::workers::run(command, session),
         Command::Status => super::status::run(session),
         other => panic!("not for this test: {other:?}"),
     })

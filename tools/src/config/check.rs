@@ -189,7 +189,8 @@ fn port(port: &Port, config: &Config, problems: &mut Problems) {
             ),
         );
     }
-    if let (Some(queues), Some(workers)) = (&port.queues, config.gateway.workers)
+    let gateway = &config.gateway;
+    if let (Some(queues), Some(workers)) = (&port.queues, gateway.max_workers.or(gateway.workers))
         && queues.value != workers
     {
         problems.add(

@@ -62,6 +62,8 @@ pub struct Config {
 pub struct Gateway {
     /// Workers, 1 to 256; one for each CPU of `cpus`, or of the machine, when left out.
     pub workers: Option<usize>,
+    /// As many as there may be at run time, 1 to 256 and no less than `workers`; as many, when left out.
+    pub max_workers: Option<usize>,
     /// CPUs to pin the workers to, in turn; empty: the system decides.
     pub cpus: Vec<usize>,
     /// FIBs, 1 to 16; 1 when left out.

@@ -95,6 +95,18 @@ fn gateway(mut section: Section<'_>) -> Gateway {
     let workers = section
         .number("workers", 1..=256)
         .map(|number| number.value);
+    let most = section.number("max-workers", 1..=256);
+    if let (Some(workers), Some(most)) = (workers, &most)
+        && most.value < workers
+    {
+        section.problem(
+            most.line,
+            format!(
+                "max-workers = {}: there are {workers} workers at the start: write {workers} or more, or leave it out",
+                most.value
+            ),
+        );
+    }
     let busy_poll = section.bool("busy-poll", false);
     let fibs = section.number("fibs", 1..=FibId::MOST).map(|n| n.value);
     let mut cpus = Vec::new();
@@ -117,6 +129,7 @@ fn gateway(mut section: Section<'_>) -> Gateway {
     section.finish();
     Gateway {
         workers,
+        max_workers: most.map(|number| number.value),
         cpus,
         fibs,
         busy_poll,

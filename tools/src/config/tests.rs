@@ -116,7 +116,7 @@ fn unknown_keys_are_told_with_the_nearest_name() {
         [
             "flowgate.toml:2: unknown key worker in [gateway]: write workers",
             "flowgate.toml:3: unknown key busypoll in [gateway]: write busy-poll",
-            "flowgate.toml:4: unknown key colour in [gateway]: its keys are workers, busy-poll, fibs, cpus",
+            "flowgate.toml:4: unknown key colour in [gateway]: its keys are workers, max-workers, busy-poll, fibs, cpus",
         ]
     );
     assert_eq!(
@@ -141,6 +141,10 @@ fn wrong_types_and_ranges_are_told_with_what_would_be_right() {
         (
             "[gateway]\nworkers = 257\n",
             "flowgate.toml:2: workers = 257: write a number from 1 to 256",
+        ),
+        (
+            "[gateway]\nworkers = 4\nmax-workers = 3\n",
+            "flowgate.toml:3: max-workers = 3: there are 4 workers at the start: write 4 or more, or leave it out",
         ),
         (
             "[gateway]\nworkers = \"two\"\n",

@@ -86,7 +86,7 @@ pub(crate) fn start(
         clock,
         state_file,
     } = parts;
-    let wakers = Wakers::new(setup.workers)?;
+    let wakers = Wakers::new(setup.all_workers())?;
     let now = Now(clock.ms());
     let Gateway {
         mut control,

@@ -51,6 +51,8 @@ pub(super) struct Plan<'a> {
     file: &'a Path,
     config: &'a Config,
     workers: usize,
+    /// Workers that are made, and queues of each port.
+    most: usize,
 }
 
 impl<'a> Plan<'a> {
@@ -62,11 +64,14 @@ impl<'a> Plan<'a> {
         } else {
             gateway.cpus.len()
         };
-        let workers = gateway.workers.unwrap_or(cpus).clamp(1, MAX_WORKERS);
+        let most = gateway.max_workers.unwrap_or(MAX_WORKERS);
+        let workers = gateway.workers.unwrap_or_else(|| cpus.min(most));
+        let workers = workers.clamp(1, MAX_WORKERS);
         Self {
             file,
             config,
             workers,
+            most: gateway.max_workers.unwrap_or(workers).max(workers),
         }
     }
 
@@ -80,7 +85,7 @@ impl<'a> Plan<'a> {
             .ports
             .iter()
             .filter_map(|port| port.queues.as_ref());
-        let workers = self.workers;
+        let workers = self.most;
         match queues.clone().find(|queues| queues.value != workers) {
             None => Ok(()),
             Some(wrong) => Err(self.at(
@@ -90,9 +95,9 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Threads that forward.
-    pub(super) fn workers(&self) -> usize {
-        self.workers
+    /// Threads that forward, or may later.
+    pub(super) fn most_workers(&self) -> usize {
+        self.most
     }
 
     /// Bytes of a packet buffer: the largest MTU and a link header.
@@ -146,7 +151,7 @@ impl<'a> Plan<'a> {
             .iter()
             .map(|a| (a.value.address, a.value.length));
         DeviceSpec {
-            queues: self.workers,
+            queues: self.most,
             mtu: port.mtu.value,
             up: port.up,
             host_addrs: addresses.collect(),
@@ -166,7 +171,7 @@ impl<'a> Plan<'a> {
 
     /// Gives each worker its queue of every device, and the core its ports.
     pub(super) fn ports(&self, devices: Vec<Device>, secrets: &Secrets) -> (Queues, Ports) {
-        let mut queues: Queues = (0..self.workers).map(|_| Vec::new()).collect();
+        let mut queues: Queues = (0..self.most).map(|_| Vec::new()).collect();
         let mut ports = Vec::with_capacity(devices.len());
         for ((id, config), device) in (0..).map(PortId).zip(&self.config.ports).zip(devices) {
             ports.push(port(id, config, device.name, secrets));
@@ -183,6 +188,7 @@ impl<'a> Plan<'a> {
         let defaults = Setup::default();
         Setup {
             workers: self.workers,
+            max_workers: self.most,
             ports,
             flows_v4: tables.flows_v4,
             flows_v6: tables.flows_v6,
@@ -320,6 +326,7 @@ impl<'a> Plan<'a> {
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             workers = self.workers,
+            max_workers = self.most,
             cpus = ?gateway.cpus,
             busy_poll = gateway.busy_poll,
             huge_pages = false,
@@ -347,7 +354,7 @@ impl<'a> Plan<'a> {
                 addresses,
                 mtu,
                 up = port.up,
-                queues = self.workers,
+                queues = self.most,
                 "port"
             );
         }
@@ -501,6 +508,14 @@ mod tests {
         Plan::new(Path::new(FILE), &config).check().unwrap();
         config.gateway.workers = Some(3);
         let wrong = Plan::new(Path::new(FILE), &config).check().unwrap_err();
+        config.gateway.max_workers = Some(2);
+        config.gateway.workers = Some(1);
+        let plan = Plan::new(Path::new(FILE), &config);
+        plan.check().unwrap();
+        let setup = plan.setup(Ports::default(), &secrets(1));
+        assert_eq!((setup.workers, setup.max_workers), (1, 2));
+        config.gateway.workers = None;
+        assert!(Plan::new(Path::new(FILE), &config).workers <= 2);
         assert_eq!(
             wrong,
             "flowgate.toml:6: queues = 2, but there are 3 workers: write 3, or leave it out"

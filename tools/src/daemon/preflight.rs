@@ -37,7 +37,7 @@ pub(super) fn check(
     let available = fs::read_to_string("/proc/meminfo").ok();
     if let Some(available) = available.as_deref().and_then(available_bytes) {
         fits(
-            &wants(&config.tables, plan.workers(), plan.packet_size()),
+            &wants(&config.tables, plan.most_workers(), plan.packet_size()),
             available,
         )
         .map_err(wrong)?;

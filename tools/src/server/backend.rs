@@ -52,6 +52,9 @@ use crate::wire::template::TemplateFilter;
 use crate::wire::template::TemplatesFlushed;
 use crate::wire::timeout::FlowTimeoutSet;
 use crate::wire::timeout::FlowTimeouts;
+use crate::wire::workers::Workers;
+use crate::wire::workers::WorkersDone;
+use crate::wire::workers::WorkersSet;
 use route::Prefix;
 use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -189,6 +192,12 @@ pub trait Backend: Send {
 
     /// Starts to ping; the values are in their ranges.
     fn ping(&mut self, ask: Ping) -> Pending<Pinging>;
+
+    /// The workers and what they own.
+    fn workers(&mut self) -> Reading<Workers>;
+
+    /// Changes how many own slots; the slots move after it.
+    fn workers_set(&mut self, ask: WorkersSet) -> Answer<WorkersDone>;
 
     /// The overall state.
     fn status(&mut self) -> Reading<Status>;

@@ -27,6 +27,9 @@ use crate::wire::template::*;
 use crate::wire::timeout::FlowTimeoutSet;
 use crate::wire::timeout::FlowTimeouts;
 use crate::wire::timeout::state;
+use crate::wire::workers::Workers;
+use crate::wire::workers::WorkersDone;
+use crate::wire::workers::WorkersSet;
 use arp::Mac;
 use route::Prefix;
 use std::collections::BTreeMap;
@@ -41,6 +44,7 @@ mod groups;
 mod moves;
 mod ping;
 mod templates;
+mod workers;
 
 /// Routes in a list, neighbours in a list, any number of flows, and everything that happened.
 pub(crate) struct Fake {
@@ -607,6 +611,14 @@ impl Backend for Fake {
 
     fn ping(&mut self, ask: Ping) -> Pending<Pinging> {
         ready(ping::start(&ask, Arc::clone(&self.pings)))
+    }
+
+    fn workers(&mut self) -> Reading<Workers> {
+        workers::shown()
+    }
+
+    fn workers_set(&mut self, ask: WorkersSet) -> Answer<WorkersDone> {
+        workers::set(&ask)
     }
 
     fn status(&mut self) -> Reading<Status> {

@@ -162,6 +162,14 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
             out.last(&control.call(|backend| backend.nexthop_set(ask))??)
         }
         "Ping" => ping(parameters(given)?, control, out),
+        "Workers" => {
+            let Nothing {} = parameters(given)?;
+            out.last(&control.call(|backend| backend.workers())?())
+        }
+        "WorkersSet" => {
+            let ask = parameters(given)?;
+            out.last(&control.call(|backend| backend.workers_set(ask))??)
+        }
         "Status" => {
             let Nothing {} = parameters(given)?;
             out.last(&control.call(|backend| backend.status())?())

@@ -30,7 +30,7 @@ error ExpectedMore ()
 ";
 
 /// The methods of `org.flowgate`, by name.
-pub const METHODS: [&str; 35] = [
+pub const METHODS: [&str; 37] = [
     "CounterList",
     "FlowFlush",
     "FlowList",
@@ -66,4 +66,6 @@ pub const METHODS: [&str; 35] = [
     "Status",
     "TemplateFlush",
     "TemplateList",
+    "Workers",
+    "WorkersSet",
 ];

@@ -15,6 +15,7 @@ use super::route::*;
 use super::stats::*;
 use super::template::*;
 use super::timeout::*;
+use super::workers::*;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -330,6 +331,15 @@ fn assert_types(description: &Description) {
     };
     check("FlowTable", keys(&table));
     check("Timeout", keys(&FlowTimeouts::of(|_| 1).timeouts[0]));
+    let worker = WorkerSlots {
+        worker: 0,
+        cpu: Some(1),
+        slots: 1,
+        flows: 1,
+        packets: 1,
+        handed_off: 1,
+    };
+    check("WorkerSlots", keys(&worker));
     let port = json!({
         "name": "p", "index": 1, "kind": "tap", "up": true, "mtu": 1500, "mac": "m", "addresses": [], "rx_packets": 1,
         "rx_bytes": 1, "rx_dropped": 1, "tx_packets": 1, "tx_bytes": 1, "tx_refused": 1
@@ -522,6 +532,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
         seconds: 1,
     };
     asks("FlowTimeoutSet", keys(&timeout));
+    asks("WorkersSet", keys(&WorkersSet { workers: 1 }));
     asks("RouteList", keys(&RouteFamily { family, fib: 1 }));
     asks("RouteFlush", keys(&RouteFamily { family, fib: 1 }));
     asks("RouteExport", keys(&RouteFamily { family, fib: 1 }));
@@ -604,6 +615,8 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     answers("FlowStats", keys(&FlowStats::default()));
     answers("FlowTimeouts", keys(&FlowTimeouts::default()));
     answers("FlowTimeoutSet", keys(&FlowTimeouts::default()));
+    answers("Workers", keys(&Workers::default()));
+    answers("WorkersSet", keys(&WorkersDone::default()));
 
     answers("TemplateList", keys(&Templates::default()));
     answers("TemplateFlush", keys(&TemplatesFlushed::default()));

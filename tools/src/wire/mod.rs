@@ -27,6 +27,7 @@ pub mod stats;
 pub mod template;
 mod text;
 pub mod timeout;
+pub mod workers;
 
 /// The name of the interface that a flowgate serves.
 pub const INTERFACE: &str = "org.flowgate";

@@ -13,6 +13,7 @@
 //! | `stats` | ports, counters |
 //! | `pressure` | one log line when a flow table fills up |
 //! | `quiet` | log lines that anybody can cause, limited |
+//! | `workers` | the number of workers |
 //! | `status` | the overall state |
 //! | `refusal` | why control refuses, as a reason on the wire |
 //!
@@ -36,6 +37,7 @@ mod status;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 pub(crate) use options::asked;
 pub(super) use options::options_of;
@@ -78,6 +80,9 @@ const TURN: Duration = Duration::from_millis(100);
 /// Its turn while workers flush flows, which they do within some bursts.
 const FLUSH_TURN: Duration = Duration::from_millis(5);
 
+/// Its turn while slots change their workers: packets are parked meanwhile.
+const MOVE_TURN: Duration = Duration::from_millis(1);
+
 /// What only the one who started the gateway knows of it.
 #[derive(Debug)]
 pub(crate) struct About {
@@ -85,6 +90,14 @@ pub(crate) struct About {
     pub(crate) kinds: Vec<&'static str>,
     /// CPUs that the workers are pinned to, in turn; empty: they are not.
     pub(crate) cpus: Vec<usize>,
+}
+
+impl About {
+    /// The CPU that a worker is pinned to.
+    fn cpu_of(&self, worker: usize) -> Option<u32> {
+        let cpu = self.cpus.get(worker % self.cpus.len().max(1))?;
+        u32::try_from(*cpu).ok()
+    }
 }
 
 /// The running gateway, as the control thread has it.
@@ -405,6 +418,17 @@ impl Backend for Live {
         self.start_ping(&ask)
     }
 
+    fn workers(&mut self) -> Reading<wire::workers::Workers> {
+        self.read_workers()
+    }
+
+    fn workers_set(
+        &mut self,
+        ask: wire::workers::WorkersSet,
+    ) -> Answer<wire::workers::WorkersDone> {
+        self.change_workers(&ask)
+    }
+
     fn status(&mut self) -> Reading<wire::stats::Status> {
         self.read_status()
     }
@@ -428,6 +452,8 @@ impl Backend for Live {
         self.flushing.retain(|flushing| !flushing.tell_if_done());
         if is_loading {
             Duration::ZERO
+        } else if self.control.moves_slots() {
+            MOVE_TURN
         } else if self.flushing.is_empty() {
             TURN
         } else {

@@ -35,6 +35,7 @@ pub(super) fn refused(error: &ControlError) -> CallError {
         | ControlError::Connected { .. }
         | ControlError::NoTarget
         | ControlError::TwiceNamed(_)
+        | ControlError::Workers { .. }
         | ControlError::Weight(_)
         | ControlError::WeightZero => (Reason::Invalid, error.to_string()),
     };

@@ -97,12 +97,10 @@ impl Seen {
     }
 
     fn worker(&self, report: &WorkerReport, flows: u64) -> Worker {
-        let cpus = &self.about.cpus;
-        let cpu = cpus.get(report.id % cpus.len().max(1)).copied();
         let asleep = report.slept_ms.min(self.uptime_ms) * 1000;
         Worker {
             worker: u16::try_from(report.id).unwrap_or(u16::MAX),
-            cpu: cpu.and_then(|cpu| u32::try_from(cpu).ok()),
+            cpu: self.about.cpu_of(report.id),
             packets: report.totals.rx,
             handed_off: report.totals.handed_off,
             sleep_permille: u32::try_from(asleep / self.uptime_ms.max(1)).unwrap_or(1000),
@@ -119,6 +117,7 @@ impl Seen {
         tables.push(waiting(totals, self.bounds, workers));
         tables.push(unknown(totals, self.bounds, workers));
         tables.push(rings(totals, self.bounds, workers));
+        tables.push(parking(totals, self.bounds, workers));
         tables.push(self.followed_flows());
         tables
     }
@@ -207,7 +206,8 @@ fn waiting(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
         .sum();
     let limit = (bounds.held + bounds.pieces) as u64 * workers;
     // The counters are of slightly different moments.
-    let used = (totals.waiting + totals.origin_waiting).saturating_sub(totals.waiting_unknown);
+    let others = totals.waiting_unknown + totals.parked;
+    let used = (totals.waiting + totals.origin_waiting).saturating_sub(others);
     table("waiting", used, limit, "the oldest packet is dropped", lost)
 }
 
@@ -231,6 +231,14 @@ fn rings(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
     let used = totals.handed_off.saturating_sub(totals.taken_over);
     let lost = totals.dropped_for(DropReason::HandoffFull);
     table("hand-off", used, limit, "the sender drops the packet", lost)
+}
+
+/// Packets whose flows are changing workers.
+fn parking(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
+    let limit = bounds.parked as u64 * workers;
+    let lost = totals.dropped_for(DropReason::ParkFull);
+    let policy = "the newest packet is dropped";
+    table("parked", totals.parked, limit, policy, lost)
 }
 
 fn memory(of: &route::RouteMemory) -> Memory {

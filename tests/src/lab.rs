@@ -19,6 +19,7 @@
 //! | [`books`] | whether the daemon's counters account for every frame |
 //! | [`router`] | a kernel in the gateway's place |
 //! | [`echo`], [`held`] | servers that say who they are; connections that are held and kept busy |
+//! | [`rate`] | connections opened at a steady rate from many addresses |
 //! | [`bulk`] | transfers large enough to meet every MTU |
 //! | [`probes`] | ping, traceroute, path-MTU discovery: what every router must do |
 //! | [`nginx`] | a web server in each server's namespace |
@@ -42,6 +43,7 @@ pub mod nginx;
 pub mod plan;
 pub mod probes;
 pub mod process;
+pub mod rate;
 pub mod router;
 pub mod segment;
 mod sys;
@@ -122,6 +124,8 @@ pub struct LabSpec {
     pub client_mtu: u32,
     /// MTU of the rack, in bytes.
     pub rack_mtu: u32,
+    /// Places of the gateway's flow table, a family.
+    pub flows: u32,
 }
 
 impl Default for LabSpec {
@@ -130,6 +134,7 @@ impl Default for LabSpec {
             servers: 4,
             client_mtu: 1500,
             rack_mtu: 1500,
+            flows: 65_536,
         }
     }
 }

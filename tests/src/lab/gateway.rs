@@ -228,7 +228,7 @@ fn config(lab: &Lab, servers: &[usize], socket: &std::path::Path) -> String {
         |of: fn(Family) -> IpAddr| quoted(families.iter().map(|&f| plan::with_len(of(f))));
     let mut text = format!(
         "[gateway]\nworkers = 2\n[control]\nsocket = \"{}\"\n\
-         [tables]\nflows-v4 = 65536\nflows-v6 = 65536\n\
+         [tables]\nflows-v4 = {flows}\nflows-v6 = {flows}\n\
          [icmp]\nerrors-per-address = 1000\n\
          [[port]]\nname = \"{CLIENT_PORT}\"\ntype = \"tun\"\nmtu = {}\naddresses = {}\nhost-addresses = {}\n\
          [[port]]\nname = \"{RACK_PORT}\"\ntype = \"tap\"\nmtu = {}\naddresses = {}\n",
@@ -238,6 +238,7 @@ fn config(lab: &Lab, servers: &[usize], socket: &std::path::Path) -> String {
         addresses(plan::client),
         lab.spec.rack_mtu,
         addresses(plan::rack_gateway),
+        flows = lab.spec.flows,
     );
     for &family in &families {
         let gateways = quoted(servers.iter().map(|&n| plan::server(family, n).to_string()));

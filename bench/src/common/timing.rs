@@ -28,6 +28,13 @@ impl Spent {
         self.cpu.as_secs_f64() / self.wall.as_secs_f64()
     }
 
+    /// More of the same.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.wall += other.wall;
+        self.cpu += other.cpu;
+        self.pieces += other.pieces;
+    }
+
     /// Does `work`, which says how many pieces it was, and adds its time.
     pub(crate) fn on(&mut self, work: impl FnOnce() -> u64) {
         let (began, cpu) = (clock::now(), clock::thread_cpu());

@@ -72,17 +72,20 @@ pub enum Section {
     Expiry,
     /// New flows at full speed: what they cost, and what they cost the others.
     Flood,
+    /// New flows for ten minutes: whether anything stops, and how soon all is as before.
+    Sustained,
     /// What readers cost the writer.
     Reader,
 }
 
 impl Section {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Hit,
         Self::Insert,
         Self::Expiry,
         Self::Flood,
+        Self::Sustained,
         Self::Reader,
     ];
 
@@ -93,6 +96,7 @@ impl Section {
             Self::Insert => "insert",
             Self::Expiry => "expiry",
             Self::Flood => "flood",
+            Self::Sustained => "sustained",
             Self::Reader => "reader",
         }
     }
@@ -103,7 +107,7 @@ impl Section {
             (Self::Hit, false) => &[64_000, 1_000_000, 10_000_000],
             (Self::Insert, false) => &[1_000_000, 10_000_000],
             (Self::Expiry, false) => &[1_000, 10_000, 100_000, 1_000_000, 10_000_000],
-            (Self::Flood | Self::Reader, false) => &[1_000_000],
+            (Self::Flood | Self::Sustained | Self::Reader, false) => &[1_000_000],
             (Self::Expiry, true) => &[1_000, 4_000, 16_000],
             (Self::Hit, true) => &[4_000, 64_000],
             (_, true) => &[64_000],

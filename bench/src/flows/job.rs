@@ -5,7 +5,7 @@ use super::expiry::{self, Keeper};
 use super::flood::{self, Attack};
 use super::peers::{Hashing, NAMES};
 use super::report::{OURS, Sample};
-use super::{hit, insert, reader};
+use super::{hit, insert, reader, sustained};
 use crate::common::cpu;
 use crate::common::machine::Machine;
 use crate::common::memory::{Heap, available};
@@ -40,6 +40,8 @@ pub(super) enum What {
     Expiry(Keeper),
     /// A flood.
     Flood(Attack),
+    /// So many new flows a second, for ten minutes.
+    Sustained(u64),
     /// Readers beside the writer.
     Reader,
 }
@@ -53,7 +55,9 @@ impl Job {
     /// Every measurement of one run.
     pub(super) fn all(args: &Args, run: u64) -> Vec<Self> {
         let mut jobs = Vec::new();
-        for (section, sizes) in &args.plan {
+        // Ten minutes are long enough not to be repeated.
+        let once = |section: &Section| *section == Section::Sustained && run > 1;
+        for (section, sizes) in args.plan.iter().filter(|(section, _)| !once(section)) {
             for flows in sizes {
                 jobs.extend(
                     of_section(args, *section, *flows)
@@ -129,6 +133,7 @@ impl Job {
             What::Churn => Ok(insert::churn(self)),
             What::Expiry(keeper) => expiry::measure(self, *keeper),
             What::Flood(attack) => flood::measure(self, *attack, heap),
+            What::Sustained(rate) => sustained::measure(self, *rate, heap),
             What::Reader => reader::measure(self, &cpus),
         }
     }
@@ -142,6 +147,7 @@ impl Job {
             What::Churn => "insert, churn".into(),
             What::Expiry(keeper) => format!("expiry, {}", keeper.name()),
             What::Flood(attack) => format!("flood, {}", attack.name()),
+            What::Sustained(rate) => format!("sustained, {rate} a second"),
             What::Reader => "reader".into(),
         };
         format!("{what}, {} flows", self.flows)
@@ -176,6 +182,7 @@ fn of_section(args: &Args, section: Section, flows: usize) -> Vec<What> {
             keepers.map(What::Expiry).collect()
         }
         Section::Flood => Attack::ALL.map(What::Flood).to_vec(),
+        Section::Sustained => sustained::RATES.map(What::Sustained).to_vec(),
         Section::Reader => vec![What::Reader],
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! args ─▶ job, again and again ─▶ a child each ─┬─▶ hit (ours, peers), insert     ─┐
 //!                                               ├─▶ expiry (list, wheel, heap)     ─┼─▶ report ─▶ output
-//!                                               └─▶ flood, reader                  ─┘
+//!                                               └─▶ flood, sustained, reader       ─┘
 //! ```
 //! Every measurement of every run is done in a process of its own, so that no table lies in memory that another has
 //! used; runs take turns, so that a machine that grows slower spoils all ways alike. Flows are numbers ([`world`]) and
@@ -20,7 +20,9 @@ mod output;
 mod peers;
 mod reader;
 mod report;
+mod sustained;
 mod trace;
+mod victim;
 mod world;
 
 use crate::common::machine::{Machine, load_average};

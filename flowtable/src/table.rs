@@ -6,7 +6,7 @@
 //! cache line.
 
 use crate::bucket::{self, BUCKET_WORDS, BucketNo, Buckets, PLACES, PlaceNo, Range, Tag};
-use crate::entry::Entries;
+use crate::entry::{At, Entries};
 use crate::hash::{FlowHash, OwnerHash, SLOTS, SlotNo, TableSecret};
 use crate::key::Key;
 use crate::machine::{Pages, Touched};
@@ -35,6 +35,15 @@ pub struct Shape {
     /// Flows in their second bucket: a lookup reads two lines of tags for each, and for flows of their first bucket that
     /// are nowhere.
     pub strays: u64,
+}
+
+impl Shape {
+    /// Entries by how many buckets a lookup of each reads: one, two.
+    pub fn probes(&self) -> [u64; 2] {
+        let fills = self.buckets.iter().zip(0..);
+        let used: u64 = fills.map(|(buckets, entries)| buckets * entries).sum();
+        [used.saturating_sub(self.strays), self.strays]
+    }
 }
 
 /// A flow table of one address family.
@@ -208,7 +217,14 @@ impl<K: Key> Table<K> {
     /// As [`entries`](Self::entries), those with a key that is `wanted`: of the others nothing more is read.
     pub fn entries_of(&self, wanted: impl Fn(&K) -> bool) -> impl Iterator<Item = EntryView<K>> {
         let all = 0..self.bucket_count();
+        let wanted = move |at: &At<'_, K>| wanted(&at.key());
         all.flat_map(move |bucket| self.copy_bucket(BucketNo(bucket), &wanted))
+    }
+
+    /// As [`entries`](Self::entries), those in pin debt: of the others no more than a word is read.
+    pub fn indebted(&self) -> impl Iterator<Item = EntryView<K>> {
+        let all = 0..self.bucket_count();
+        all.flat_map(move |bucket| self.copy_bucket(BucketNo(bucket), &|at| at.life().debt()))
     }
 
     /// As [`entries`](Self::entries), for a reader that takes the table along to another thread.
@@ -252,7 +268,7 @@ impl<K: Key> Table<K> {
         &self.counters
     }
 
-    fn copy_bucket<W: Fn(&K) -> bool>(
+    fn copy_bucket<W: Fn(&At<'_, K>) -> bool>(
         &self,
         bucket: BucketNo,
         wanted: &W,
@@ -262,7 +278,7 @@ impl<K: Key> Table<K> {
                 let mut copies = [None; PLACES];
                 for place in self.buckets.tags(bucket).used() {
                     let at = bucket.place(place);
-                    copies[place] = wanted(&self.entries.at(at).key()).then(|| self.view(at));
+                    copies[place] = wanted(&self.entries.at(at)).then(|| self.view(at));
                 }
                 bucket::read_done();
                 if self.buckets.unchanged(bucket, version) {

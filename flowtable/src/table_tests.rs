@@ -85,6 +85,7 @@ fn the_shape_says_how_full_buckets_are_and_who_is_astray() {
     let away = (0..fitted as u32).filter(|n| !home(n)).count() as u64;
     assert!(away > 0);
     assert_eq!(shape.strays, away);
+    assert_eq!(shape.probes(), [fitted - away, away]);
     // All strays are forgotten with their entries.
     while !rig.writer.is_empty() {
         rig.writer.sweep(40, crate::fixture::at(1000));
@@ -93,6 +94,20 @@ fn the_shape_says_how_full_buckets_are_and_who_is_astray() {
         (rig.table.shape().strays, rig.table.shape().buckets[0]),
         (0, 40)
     );
+}
+
+#[test]
+fn entries_in_debt_are_listed_by_themselves() {
+    let mut rig = Rig::new(40);
+    rig.fill(0, crate::Class::OneWay, START);
+    let all: Vec<u32> = (0..100).collect();
+    for n in &all {
+        let entry = rig.lookup(*n, START).expect("it fitted");
+        rig.writer.set_debt(entry, n % 3 == 0);
+    }
+    let owing: HashSet<_> = rig.table.indebted().map(|e| (e.key, e.debt)).collect();
+    let want: HashSet<_> = (0..100).step_by(3).map(|n| (key(n), true)).collect();
+    assert_eq!(owing, want);
 }
 
 #[test]

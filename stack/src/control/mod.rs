@@ -27,7 +27,7 @@ pub use moves::{
     DUE_LIMIT, Follow, Followed, Forecast, Foresight, GroupOrder, LoggedMoves, MoveLog, MoveOf,
     MovePlan, MoveRow, MoveWhy, Obeyed, RouteOrder, Subject,
 };
-pub use reader::Reader;
+pub use reader::{Indebted, Reader};
 pub use report::{Leaving, PortReport, WorkerReport};
 pub use routes::{GatewaySpec, PathKind, RouteSpec};
 pub use templates::{TemplateFilter, TemplateRow};

@@ -10,6 +10,7 @@ use crate::counters::{Counters, PortTotals, Totals};
 use crate::flows::{FlowFilter, pins_of};
 use crate::path::FlowTables;
 use crate::ports::Ports;
+use crate::routed::Routed;
 use crate::slots::SlotMap;
 use crate::time::Now;
 use flowtable::{Dir, EntryView, Key, Pages, SLOTS, Shape, State, Stats, Table, Templates};
@@ -17,6 +18,7 @@ use hashbrown::HashMap;
 use route::{
     FibId, GroupId, NhopGen, NhopIdx, NhopKey, NhopKind, Pin, PinState, PortId, StickyOf, View,
 };
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -159,6 +161,17 @@ impl Reader {
         ]
     }
 
+    /// Entries of the same tables in pin debt, in all and by group, see [`Indebted`]. Goes through every entry.
+    pub fn flow_debts(&self) -> [Indebted; 4] {
+        let (workers, host) = (&self.tables, &self.host_tables);
+        [
+            indebted(&workers.v4, &self.view),
+            indebted(&workers.v6, &self.view),
+            indebted(&host.v4, &self.view),
+            indebted(&host.v6, &self.view),
+        ]
+    }
+
     /// Idle timeout of a state, seconds.
     pub fn timeout(&self, state: State) -> u32 {
         self.tables.v4.timeouts().get(state)
@@ -249,6 +262,33 @@ impl Reader {
 
 fn idle_ms<K: Key>(entry: &EntryView<K>, now: Now) -> u64 {
     u64::from(now.tick().0.saturating_sub(entry.last_use.0)) * 100
+}
+
+/// Entries in pin debt: one of their pins is not what a packet without an entry would get.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Indebted {
+    /// How many.
+    pub entries: u64,
+    /// By the group of a direction's destination, of directions whose group has several buckets: an entry both of
+    /// whose directions have one is in both.
+    pub groups: BTreeMap<GroupId, u64>,
+}
+
+fn indebted<K: Routed>(table: &Table<K>, view: &View) -> Indebted {
+    let mut found = Indebted::default();
+    for entry in table.indebted() {
+        found.entries += 1;
+        let chosen = |dir: Dir| {
+            let pinned = pins_of(&entry)[dir as usize] != Pin::NONE;
+            let group = pinned.then(|| entry.key.lookup(view, entry.key.dst(dir)))??;
+            (view.group(group).buckets() > 1).then_some(group)
+        };
+        let [to, back] = [Dir::Fwd, Dir::Rev].map(chosen);
+        for group in to.into_iter().chain(back.filter(|_| back != to)) {
+            *found.groups.entry(group).or_default() += 1;
+        }
+    }
+    found
 }
 
 /// Counts entries of one family for [`Reader::count_left`].

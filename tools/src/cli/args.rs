@@ -53,6 +53,7 @@ examples:
   flowgate flow list --limit 20
   flowgate flow list --addr 203.0.113.0/24 --port 80 --proto tcp
   flowgate flow list --nexthop 192.0.2.11 --json
+  flowgate flow list --templates
   flowgate flow flush --nexthop 192.0.2.11
   flowgate flow stats
   flowgate flow timeout
@@ -317,6 +318,10 @@ pub(super) enum FlowCommand {
         /// List at most so many
         #[arg(long, value_name = "N")]
         limit: Option<u64>,
+
+        /// List the affinity templates of sticky routes instead: --addr is the client's
+        #[arg(long, conflicts_with_all = ["port", "proto", "worker", "state", "limit"])]
+        templates: bool,
     },
 
     /// Forget flows: their next packets choose a next hop again

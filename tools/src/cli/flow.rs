@@ -6,6 +6,7 @@ use super::exit::Failure;
 use super::exit::usage;
 use super::names;
 use super::session::Session;
+use super::template;
 use super::tuple;
 use super::words::read_own;
 use crate::wire::flow::Flow;
@@ -15,6 +16,7 @@ use crate::wire::flow::FlowStats;
 use crate::wire::flow::FlowTable;
 use crate::wire::flow::Flows;
 use crate::wire::flow::FlowsFlushed;
+use crate::wire::flow::GroupDebt;
 use crate::wire::timeout::FlowTimeoutSet;
 use crate::wire::timeout::FlowTimeouts;
 use crate::wire::timeout::TIMEOUT_MAX;
@@ -29,7 +31,13 @@ use std::io::Write;
 /// What is to be printed, and the exit status with it.
 pub(crate) fn run(command: FlowCommand, session: &mut Session<'_>) -> Result<(), Failure> {
     match command {
-        FlowCommand::List { filter, limit } => {
+        FlowCommand::List {
+            filter, templates, ..
+        } if templates => {
+            let filter = template::read(filter.addr.as_deref(), filter.nexthop)?;
+            template::list(&filter, session)
+        }
+        FlowCommand::List { filter, limit, .. } => {
             let filter = FlowFilter {
                 limit,
                 ..read(filter)?
@@ -198,6 +206,8 @@ fn print_stats(out: &mut dyn Write, stats: &FlowStats) -> io::Result<()> {
         )?;
         writeln!(out, "\t{}", memory(table))?;
         writeln!(out, "\t{}", shape(table))?;
+        writeln!(out, "\t{}", probes(table))?;
+        writeln!(out, "\t{}", debt(table))?;
         for (name, count) in &table.counters {
             writeln!(out, "\t{count} {}", name.replace('_', " "))?;
         }
@@ -241,10 +251,34 @@ fn shape(table: &FlowTable) -> String {
     )
 }
 
+/// How many buckets lookups of them read.
+fn probes(table: &FlowTable) -> String {
+    let counts = table.probes.iter().zip(1..);
+    let counts: Vec<String> = counts.map(|(n, read)| format!("{read}:{n}")).collect();
+    format!("entries by buckets read to find them {}", counts.join(" "))
+}
+
+/// How many of them would lose their next hop with their entry, by group.
+fn debt(table: &FlowTable) -> String {
+    let name = |of: &GroupDebt| match of.group {
+        Some(number) => format!("group {number}"),
+        None => format!("index {}", of.index),
+    };
+    let groups = table.debt_groups.iter();
+    let groups: Vec<String> = groups
+        .map(|of| format!("{} by {}", of.entries, name(of)))
+        .collect();
+    let colon = if groups.is_empty() { "" } else { ": " };
+    format!("{} in pin debt{colon}{}", table.debt, groups.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
+    use crate::cli::args::Flowgate;
     use crate::cli::test_support::run_command;
     use crate::server::fake::Fake;
+    use clap::Parser;
+    use clap::error::ErrorKind;
 
     fn prints(line: &str) -> String {
         let (out, error, status) = run_command(Fake::small(), line);
@@ -263,6 +297,20 @@ tcp   10.99.0.2:40000       203.0.113.10:80       established  two_way       1.5
         assert!(text.starts_with(&expected), "{text}");
         assert_eq!(text.lines().count(), 4);
         assert_eq!(prints("flow list --limit 1").lines().count(), 2);
+    }
+
+    #[test]
+    fn templates_are_flows_too() {
+        let same = |flow: &str, template: &str| assert_eq!(prints(flow), prints(template));
+        same("flow list --templates", "template list");
+        same("flow list --templates --json", "template list --json");
+        same(
+            "flow list --templates --addr 10.7.2.0/24 --nexthop 192.0.2.12",
+            "template list --client 10.7.2.0/24 --nexthop 192.0.2.12",
+        );
+        let words = "flowgate flow list --templates --port 80".split(' ');
+        let wrong = Flowgate::try_parse_from(words).unwrap_err();
+        assert_eq!(wrong.kind(), ErrorKind::ArgumentConflict);
     }
 
     #[test]
@@ -351,6 +399,8 @@ flows-v4:
 \t3 of 65536 entries used, 9 at most so far
 \t6000000 bytes, 4194304 of them on huge pages
 \tbuckets by entries 0:2728 1:3; 0 entries in their second bucket
+\tentries by buckets read to find them 1:3 2:0
+\t2 in pin debt: 2 by group 7
 \t100 hits
 \t9 inserts
 packets without a pin to go by:

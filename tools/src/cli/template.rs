@@ -13,6 +13,7 @@ use crate::wire::template::Templates;
 use crate::wire::template::TemplatesFlushed;
 use std::io;
 use std::io::Write;
+use std::net::IpAddr;
 
 /// Carries out one command.
 ///
@@ -20,16 +21,22 @@ use std::io::Write;
 /// What is to be printed, and the exit status with it.
 pub(crate) fn run(command: TemplateCommand, session: &mut Session<'_>) -> Result<(), Failure> {
     match command {
-        TemplateCommand::List { filter } => list(&read(filter)?, session),
-        TemplateCommand::Flush { filter, all } => flush(&read(filter)?, all, session),
+        TemplateCommand::List { filter } => list(&read_args(&filter)?, session),
+        TemplateCommand::Flush { filter, all } => flush(&read_args(&filter)?, all, session),
     }
 }
 
-fn read(args: TemplateFilterArgs) -> Result<TemplateFilter, Failure> {
-    Ok(TemplateFilter {
-        client: args.client.as_deref().map(read_own).transpose()?,
-        nexthop: args.nexthop,
-    })
+fn read_args(args: &TemplateFilterArgs) -> Result<TemplateFilter, Failure> {
+    read(args.client.as_deref(), args.nexthop)
+}
+
+/// Which templates are meant.
+pub(super) fn read(
+    client: Option<&str>,
+    nexthop: Option<IpAddr>,
+) -> Result<TemplateFilter, Failure> {
+    let client = client.map(read_own).transpose()?;
+    Ok(TemplateFilter { client, nexthop })
 }
 
 fn flush(filter: &TemplateFilter, all: bool, session: &mut Session<'_>) -> Result<(), Failure> {
@@ -52,7 +59,8 @@ fn flush(filter: &TemplateFilter, all: bool, session: &mut Session<'_>) -> Resul
     Ok(writeln!(session.out, "{count} templates flushed")?)
 }
 
-fn list(filter: &TemplateFilter, session: &mut Session<'_>) -> Result<(), Failure> {
+/// Prints those that are meant.
+pub(super) fn list(filter: &TemplateFilter, session: &mut Session<'_>) -> Result<(), Failure> {
     if session.json {
         return session.print_reply("TemplateList", filter);
     }

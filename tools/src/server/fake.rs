@@ -447,6 +447,13 @@ impl Backend for Fake {
             huge_bytes: 4_194_304,
             bucket_fill: vec![2728, 3],
             strays: 0,
+            probes: vec![3, 0],
+            debt: 2,
+            debt_groups: vec![GroupDebt {
+                index: 4,
+                group: Some(7),
+                entries: 2,
+            }],
             counters: BTreeMap::from([("hits".into(), 100), ("inserts".into(), 9)]),
         };
         let moved = BTreeMap::from([("dead".into(), 2), ("policy".into(), 0)]);

@@ -147,6 +147,18 @@ pub struct FlowsFlushed {
     pub flushed: u64,
 }
 
+/// Entries in pin debt by a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupDebt {
+    /// The group's id.
+    pub index: u32,
+    /// Its number, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u32>,
+    /// How many.
+    pub entries: u64,
+}
+
 /// One flow table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowTable {
@@ -166,6 +178,12 @@ pub struct FlowTable {
     pub bucket_fill: Vec<u64>,
     /// Entries in their second bucket.
     pub strays: u64,
+    /// Entries by how many buckets a lookup of each reads: one, two.
+    pub probes: Vec<u64>,
+    /// Entries in pin debt: a packet that did not find its entry would not get its pin.
+    pub debt: u64,
+    /// The same by the group that the pin's route has, of groups with several buckets.
+    pub debt_groups: Vec<GroupDebt>,
     /// Counters by name: inserts, refused, evicted, expired, hits, misses and so on.
     pub counters: BTreeMap<String, u64>,
 }

@@ -318,6 +318,12 @@ fn assert_types(description: &Description) {
         "expires": 1, "forward": direction, "reverse": direction, "worker": 0, "slot": 0, "fib": 1
     });
     check("Flow", keys(&serde_json::from_value::<Flow>(flow).unwrap()));
+    let debt = GroupDebt {
+        index: 1,
+        group: Some(1),
+        entries: 1,
+    };
+    check("GroupDebt", keys(&debt));
     let table = FlowTable {
         name: "flows-v4".into(),
         limit: 1,
@@ -327,6 +333,9 @@ fn assert_types(description: &Description) {
         huge_bytes: 1,
         bucket_fill: vec![1],
         strays: 1,
+        probes: vec![1, 0],
+        debt: 1,
+        debt_groups: vec![debt.clone()],
         counters: BTreeMap::new(),
     };
     check("FlowTable", keys(&table));

@@ -16,12 +16,17 @@ use crate::wire::timeout::FlowTimeoutSet;
 use crate::wire::timeout::FlowTimeouts;
 use crate::wire::timeout::TIMEOUT_MAX;
 use flowtable::Class;
+use flowtable::Pages;
+use flowtable::Shape;
 use flowtable::Stats;
+use route::GroupId;
+use route::GroupNo;
 use route::NhopKey;
 use route::Pin;
 use route::PinState;
 use stack::control::FlowRow;
 use stack::control::FlowSide;
+use stack::control::Indebted;
 use stack::control::Reader;
 use stack::counters::Totals;
 use stack::fate::MoveReason;
@@ -33,6 +38,9 @@ use std::sync::mpsc;
 
 /// The tables of [`Reader::flow_stats`], in its order.
 pub(super) const TABLES: [&str; 4] = ["flows-v4", "flows-v6", "own-flows-v4", "own-flows-v6"];
+
+/// The numbers of groups that have one, by their ids.
+pub(super) type GroupNumbers = BTreeMap<GroupId, GroupNo>;
 
 /// A flush that workers are at, and who waits for its end.
 pub(super) struct Flushing {
@@ -96,6 +104,11 @@ impl Live {
         self.control.set_timeout(state, ask.seconds);
         tracing::info!(timeout = ask.name, seconds = ask.seconds, "timeout changed");
         Ok(timeouts(&self.control.reader()))
+    }
+
+    pub(super) fn group_numbers(&self) -> GroupNumbers {
+        let groups = self.control.numbered_groups();
+        groups.map(|(number, id)| (id, number)).collect()
     }
 
     fn filter(&mut self, filter: &wire::FlowFilter) -> Answer<FlowFilter> {
@@ -197,32 +210,47 @@ pub(super) fn timeouts(reader: &Reader) -> FlowTimeouts {
     FlowTimeouts::of(|state| reader.timeout(state))
 }
 
-/// The flow tables' counters.
-pub(super) fn stats(reader: &Reader) -> wire::FlowStats {
+/// The flow tables' counters. Goes through every entry.
+pub(super) fn stats(reader: &Reader, numbers: &GroupNumbers) -> wire::FlowStats {
     let totals = reader.totals();
     let all = reader.flow_stats();
-    let tables = TABLES.into_iter().zip(all).zip(reader.flow_memory()).map(
-        |((name, stats), (pages, shape))| wire::FlowTable {
-            name: name.into(),
-            limit: stats.capacity,
-            used: stats.used,
-            high_water: stats.high_water,
-            bytes: pages.bytes,
-            huge_bytes: pages.huge,
-            bucket_fill: shape.buckets.to_vec(),
-            strays: shape.strays,
-            counters: stats
-                .named()
-                .map(|(name, count)| (name.into(), count))
-                .collect(),
-        },
-    );
+    let found = reader.flow_memory().into_iter().zip(reader.flow_debts());
+    let tables = TABLES.into_iter().zip(all).zip(found);
+    let tables = tables.map(|(of, (lie, debt))| table(of, lie, &debt, numbers));
     wire::FlowStats {
         tables: tables.collect(),
         misses: misses(&all, &totals),
         moved: moved(&totals),
         collateral: COLLATERAL,
         unpinned_packets: totals.unpinned,
+    }
+}
+
+fn table(
+    (name, stats): (&str, Stats),
+    (pages, shape): (Pages, Shape),
+    debt: &Indebted,
+    numbers: &GroupNumbers,
+) -> wire::FlowTable {
+    let group = |(id, entries): (&GroupId, &u64)| wire::GroupDebt {
+        index: id.0,
+        group: numbers.get(id).map(|number| number.0),
+        entries: *entries,
+    };
+    let counters = stats.named().map(|(name, count)| (name.into(), count));
+    wire::FlowTable {
+        name: name.into(),
+        limit: stats.capacity,
+        used: stats.used,
+        high_water: stats.high_water,
+        bytes: pages.bytes,
+        huge_bytes: pages.huge,
+        bucket_fill: shape.buckets.to_vec(),
+        strays: shape.strays,
+        probes: shape.probes().to_vec(),
+        debt: debt.entries,
+        debt_groups: debt.groups.iter().map(group).collect(),
+        counters: counters.collect(),
     }
 }
 

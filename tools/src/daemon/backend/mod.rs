@@ -335,8 +335,8 @@ impl Backend for Live {
     }
 
     fn flow_stats(&mut self) -> Reading<wire::flow::FlowStats> {
-        let reader = self.control.reader();
-        Box::new(move || flows::stats(&reader))
+        let (reader, numbers) = (self.control.reader(), self.group_numbers());
+        Box::new(move || flows::stats(&reader, &numbers))
     }
 
     fn timeouts(&mut self) -> wire::timeout::FlowTimeouts {

@@ -260,3 +260,47 @@ fn deleting_the_last_member_with_a_weight_is_told() {
         .unwrap();
     assert!(done.warning.unwrap().contains("takes no new flows"));
 }
+
+#[test]
+fn flows_in_pin_debt_are_counted_by_group() {
+    let mut rig = rig();
+    for gateway in ["192.0.2.11", "192.0.2.12"] {
+        heard(rig.live.neighbour_set(stated(gateway, None))).unwrap();
+    }
+    let made = group_add(7, &["192.0.2.11", "192.0.2.12"]);
+    let index = rig.live.group_add(made).unwrap().index;
+    rig.live.route_add(join(SERVICE, 7)).unwrap();
+    // Its buckets remember it: only an opener goes elsewhere, and owes that to its entry.
+    let drained = change(7, vec![via("192.0.2.11", Some(0))]);
+    rig.live.group_change(drained).unwrap();
+    for port in 4000..4064 {
+        assert!(rig.uplink.tx(&opener(port)));
+    }
+    let table = until(&mut rig, |rig| {
+        let table = rig.live.flow_stats()().tables.remove(0);
+        (table.used == 64).then_some(table)
+    });
+    let of = crate::wire::flow::GroupDebt {
+        index,
+        group: Some(7),
+        entries: table.debt,
+    };
+    assert!((1..64).contains(&table.debt), "{table:?}");
+    assert_eq!(table.debt_groups, [of]);
+    assert_eq!(table.probes.iter().sum::<u64>(), 64);
+}
+
+/// A SYN from this port.
+fn opener(port: u16) -> Vec<u8> {
+    let mut bytes = packet();
+    bytes.resize(40, 0);
+    bytes[2..4].copy_from_slice(&40_u16.to_be_bytes());
+    bytes[9] = 6;
+    let mut ip = Ipv4Packet::new_unchecked(&mut bytes);
+    ip.fill_checksum();
+    bytes[20..].fill(0);
+    bytes[20..22].copy_from_slice(&port.to_be_bytes());
+    bytes[22..24].copy_from_slice(&80_u16.to_be_bytes());
+    bytes[32..34].copy_from_slice(&[0x50, 0x02]);
+    bytes
+}

@@ -41,3 +41,59 @@ fn loom_who_sees_the_new_stamp_sees_the_new_route() {
         assert_eq!(world.stamps.read4(FibId(0), 0), 2);
     });
 }
+
+/// Two destinations far from each other, each with a route of its own.
+struct Two {
+    routes: [AtomicU32; 2],
+    stamps: Stamps,
+}
+
+const DSTS: [u32; 2] = [0, 1 << 16];
+const PREFIXES: [&str; 2] = ["0.0.0.0/32", "0.1.0.0/16"];
+
+/// What a worker pinned: the stamp that it read before the lookup, and what that found.
+type Pinned = (u32, u32);
+
+impl Two {
+    /// A burst of new flows: all stamps, then all routes (`stack::path::missed`).
+    fn burst(&self) -> [Pinned; 2] {
+        let stamps = DSTS.map(|dst| self.stamps.read4(FibId(0), dst));
+        let routes = [0, 1].map(|n: usize| self.routes[n].load(Ordering::Acquire));
+        [0, 1].map(|n| (stamps[n], routes[n]))
+    }
+
+    /// The next packets of the same flows: a pin whose stamp is still that of its destination is used as it is.
+    fn again(&self, pinned: [Pinned; 2]) {
+        for ((stamp, route), dst) in pinned.into_iter().zip(DSTS) {
+            let now = self.stamps.read4(FibId(0), dst);
+            assert!(
+                now != stamp || route >= now,
+                "stamp {now} vouches for route {route}"
+            );
+        }
+    }
+}
+
+#[test]
+fn loom_a_change_at_any_point_of_a_burst_leaves_no_pin_that_vouches_for_the_old_route() {
+    explore(3, || {
+        let world = Arc::new(Two {
+            routes: [AtomicU32::new(0), AtomicU32::new(0)],
+            stamps: Stamps::new(),
+        });
+        let reader = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || {
+                let pinned = world.burst();
+                world.again(pinned);
+            })
+        };
+        for (route, prefix) in world.routes.iter().zip(PREFIXES) {
+            route.store(1, Ordering::Release);
+            world.stamps.bump(&prefix.parse().unwrap());
+        }
+        reader.join().unwrap();
+        // A burst that starts after the changes obeys them.
+        assert_eq!(world.burst(), [(1, 1), (1, 1)]);
+    });
+}

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 to 5 | 24 x 16 | tags of the places; 0 is a free place |
 //! | 6 | 63..32 | version: odd while the writer changes which flow is where |
-//! | 6 | 31..0 | tick of the last loss of a live pin that had this bucket as a candidate |
+//! | 6 | 31..0 | tick of the last loss of a live pin whose first candidate this bucket was |
 //! | 7 | 63..48 | *strays*: flows whose first candidate this is and that live in their second |
 //! | 7 | 47..0 | 24 x 2: [`Standing`] of the flow in each place, for who makes room |
 //!
@@ -348,7 +348,7 @@ impl Buckets {
         Tick(self.0.load(version_index(bucket)) as u32)
     }
 
-    /// A live pin that had this bucket as a candidate was lost.
+    /// A live pin whose first candidate this bucket was is lost.
     pub(crate) fn set_loss(&self, bucket: BucketNo, at: Tick) {
         let index = version_index(bucket);
         let version = self.0.load(index) >> VERSION_SHIFT << VERSION_SHIFT;

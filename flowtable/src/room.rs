@@ -3,7 +3,7 @@
 //! The steps are tried in this order. All of them together read the lines of the two candidate buckets, at most
 //! [`LOOKS`] entries of theirs and the lines of at most [`MOVES`] other buckets, so that a new flow costs the same
 //! in a full table, attacked or not. A flow that finds no room is refused: it is forwarded without a pin, and its
-//! candidate buckets remember that.
+//! first bucket remembers that.
 //!
 //! *Who may be evicted* (design section 5): probation freely, the oldest of those looked at first; one-way only past
 //! its shrunk lifetime; two-way never. Within a class an entry in pin debt goes last, and in probation's first 3 s
@@ -23,6 +23,9 @@ use crate::writer::{Entry, Writer, source};
 
 /// Entries that are looked at to evict one, at most.
 const LOOKS: usize = 4;
+
+/// The same if hardly any place is free.
+const NEAR: usize = 2;
 
 /// Buckets that are looked at to displace an entry, at most.
 const MOVES: usize = 8;
@@ -80,7 +83,8 @@ impl<K: Key> Writer<K> {
         self.moved.set(None);
         let candidates = self.table.range(slot).candidates(hash);
         let fill = self.fill(slot);
-        if fill.presses() && !self.flood.lets_in(hash, now) && !self.has_room(candidates[0]) {
+        if fill.presses() && !self.flood.lets_in(hash, now) && self.free_in(candidates[0]).is_none()
+        {
             return Err(self.turn_away(now));
         }
         let track = Track::first(dir, seen);
@@ -88,11 +92,10 @@ impl<K: Key> Writer<K> {
         if fill.presses() && self.is_over_share(network) {
             self.counters.over_share.bump();
             self.crowded_until.set(Tick(now.0.saturating_add(CROWDED)));
-            return Err(self.refuse(candidates, now));
+            return Err(self.refuse(candidates[0], now));
         }
-        let free = self.free_place(candidates);
-        let Some(place) = free.or_else(|| self.make_room(candidates, hash, fill, now)) else {
-            return Err(self.refuse(candidates, now));
+        let Some(place) = self.place_for(candidates, hash, fill, now) else {
+            return Err(self.refuse(candidates[0], now));
         };
         if self.counts(place) {
             self.shares.add(network);
@@ -108,11 +111,9 @@ impl<K: Key> Writer<K> {
         Ok(Entry(place))
     }
 
-    /// The flow goes on without a pin: both its buckets remember that.
-    fn refuse(&self, candidates: [BucketNo; 2], now: Tick) -> Refused {
-        for bucket in candidates {
-            self.table.buckets.set_loss(bucket, now);
-        }
+    /// The flow goes on without a pin: its first bucket remembers that.
+    fn refuse(&self, first: BucketNo, now: Tick) -> Refused {
+        self.table.buckets.set_loss(first, now);
         self.counters.refused.bump();
         Refused
     }
@@ -123,10 +124,6 @@ impl<K: Key> Writer<K> {
         self.counters.flooded.bump();
         self.counters.refused.bump();
         Refused
-    }
-
-    fn has_room(&self, bucket: BucketNo) -> bool {
-        self.table.buckets.tags(bucket).free().is_some()
     }
 
     /// Whether a source network holds its share of this writer's places, or more.
@@ -155,8 +152,9 @@ impl<K: Key> Writer<K> {
         buckets.end(place.bucket());
     }
 
-    /// A place in one of two full candidates, made free.
-    fn make_room(
+    /// A place for a new flow: a free one in its first bucket, where it is found soonest, else in its second; else one
+    /// that is made free.
+    fn place_for(
         &self,
         candidates: [BucketNo; 2],
         hash: FlowHash,
@@ -164,11 +162,52 @@ impl<K: Key> Writer<K> {
         now: Tick,
     ) -> Option<PlaceNo> {
         let start = hash.0 as usize % PLACES;
-        let victim = match self.oldest(candidates, start, fill, now) {
+        let [first, second] = candidates;
+        if let Some(place) = self.free_in(first) {
+            return Some(place);
+        }
+        // With so little room, a search for some is in vain: better a flow on probation goes at once, and nothing but
+        // the first bucket is looked at.
+        if fill.is_brim()
+            && let Some(place) = self.take_from(first, start, fill, now)
+        {
+            return Some(place);
+        }
+        let free = self.free_in(second);
+        free.or_else(|| self.make_room(candidates, start, fill, now))
+    }
+
+    fn free_in(&self, bucket: BucketNo) -> Option<PlaceNo> {
+        let place = self.table.buckets.tags(bucket).free()?;
+        Some(bucket.place(place))
+    }
+
+    /// The place of a flow on probation, without debt, in a full bucket.
+    fn take_from(&self, bucket: BucketNo, start: usize, fill: Fill, now: Tick) -> Option<PlaceNo> {
+        match self.oldest(&[bucket], NEAR, start, fill, now) {
+            Oldest::Freed(place) => Some(place),
+            Oldest::Live(Some((place, Class::Probation)))
+                if !self.table.entries.at(place).life().debt() =>
+            {
+                self.evict(place, Class::Probation, now);
+                Some(place)
+            }
+            Oldest::Live(_) => None,
+        }
+    }
+
+    /// A place in one of two full candidates, made free.
+    fn make_room(
+        &self,
+        candidates: [BucketNo; 2],
+        start: usize,
+        fill: Fill,
+        now: Tick,
+    ) -> Option<PlaceNo> {
+        let victim = match self.oldest(&candidates, LOOKS, start, fill, now) {
             Oldest::Freed(place) => return Some(place),
             Oldest::Live(victim) => victim,
         };
-        // With so little room, a search for some is in vain: better a flow on probation goes at once.
         let doomed = victim.is_some_and(|(_, class)| class == Class::Probation) && fill.is_brim();
         if !doomed && let Some(place) = self.displace(candidates, start, now) {
             return Some(place);
@@ -189,21 +228,19 @@ impl<K: Key> Writer<K> {
         self.free(place);
     }
 
-    /// A free place: in the first candidate, where it is found soonest, else in the second.
-    fn free_place(&self, candidates: [BucketNo; 2]) -> Option<PlaceNo> {
-        let free = |bucket: BucketNo| {
-            let place = self.table.buckets.tags(bucket).free();
-            place.map(|place| bucket.place(place))
-        };
-        free(candidates[0]).or_else(|| free(candidates[1]))
-    }
-
-    /// Of the first [`LOOKS`] entries of two full buckets, in the order of their standing: one that has expired, freed;
-    /// else who would be evicted.
-    fn oldest(&self, candidates: [BucketNo; 2], start: usize, fill: Fill, now: Tick) -> Oldest {
+    /// Of the first `most` entries of full buckets, in the order of their standing: one that has expired, freed; else who
+    /// would be evicted.
+    fn oldest(
+        &self,
+        buckets: &[BucketNo],
+        most: usize,
+        start: usize,
+        fill: Fill,
+        now: Tick,
+    ) -> Oldest {
         let crowded = now < self.crowded_until.get();
-        let mut places = [candidates[0].place(0); LOOKS];
-        let looks = self.looks(candidates, start, &mut places);
+        let mut places = [PlaceNo(0); LOOKS];
+        let looks = self.looks(buckets, start, &mut places[..most]);
         // Asked for together, or each would be waited for by itself.
         places[..looks]
             .iter()
@@ -225,20 +262,15 @@ impl<K: Key> Writer<K> {
         Oldest::Live(victim.map(|((class, ..), place)| (place, class)))
     }
 
-    /// Who is looked at to make room in two full buckets; how many.
+    /// Who is looked at to make room in full buckets; how many.
     #[inline]
-    fn looks(
-        &self,
-        candidates: [BucketNo; 2],
-        start: usize,
-        places: &mut [PlaceNo; LOOKS],
-    ) -> usize {
+    fn looks(&self, buckets: &[BucketNo], start: usize, places: &mut [PlaceNo]) -> usize {
         let mut looks = 0;
         for standing in Standing::ORDER {
-            for bucket in candidates {
+            for &bucket in buckets {
                 let of = self.table.buckets.classes(bucket).of(standing);
                 for place in of.from(start) {
-                    if looks == LOOKS {
+                    if looks == places.len() {
                         return looks;
                     }
                     places[looks] = bucket.place(place);
@@ -255,15 +287,16 @@ impl<K: Key> Writer<K> {
         if !self.flood.may_let_in(hash) {
             return;
         }
-        let table = &self.table;
-        table
-            .buckets
-            .prefetch(table.range(slot).other(first, Tag::of(hash)));
-        let start = hash.0 as usize % PLACES;
-        let new = table.buckets.classes(first).of(Standing::Probation);
-        new.from(start)
-            .take(LOOKS)
-            .for_each(|place| table.entries.prefetch(first.place(place)));
+        let (table, start) = (&self.table, hash.0 as usize % PLACES);
+        let mut places = [PlaceNo(0); NEAR];
+        let near = self.looks(&[first], start, &mut places);
+        places[..near]
+            .iter()
+            .for_each(|place| table.entries.prefetch(*place));
+        if !self.fill(slot).is_brim() {
+            let second = table.range(slot).other(first, Tag::of(hash));
+            table.buckets.prefetch(second);
+        }
     }
 
     fn evictable(&self, place: PlaceNo, life: Life, fill: Fill, now: Tick) -> bool {

@@ -284,17 +284,14 @@ impl<K: Key> Writer<K> {
     /// Whether a flow without an entry is proved to be new (design section 4): its pin cannot have been lost
     /// within `idle_s` seconds, by eviction, refusal, shrunk lifetime or start.
     ///
-    /// Every such loss is noted at both candidate buckets of the flow that suffers it, or in a flood for all flows. So if
-    /// only one of this flow's candidates has lost nothing, this flow has lost nothing.
+    /// Every such loss is noted at the first bucket of the flow that suffers it, or in a flood for all flows.
     pub fn proves_new(&self, slot: SlotNo, hash: FlowHash, idle_s: u32, now: Tick) -> bool {
         let idle = idle_s.saturating_mul(Tick::PER_SECOND);
         if self.flood.turned_away_within(idle, now) {
             return false;
         }
-        let clean = |bucket| now.since(self.table.buckets.loss(bucket)) >= idle;
-        let range = self.table.range(slot);
-        let first = range.first(hash);
-        clean(first) || clean(range.other(first, Tag::of(hash)))
+        let first = self.table.range(slot).first(hash);
+        now.since(self.table.buckets.loss(first)) >= idle
     }
 
     /// The pin of a direction; [`PinWord::NONE`] if it has none.
@@ -378,13 +375,17 @@ impl<K: Key> Writer<K> {
             .saturating_mul(Tick::PER_SECOND)
     }
 
-    /// Notes at both candidate buckets of an entry that its live pin is lost.
+    /// Notes at an entry's first bucket that its live pin is lost.
     pub(crate) fn note_loss(&self, place: PlaceNo, now: Tick) {
         let bucket = place.bucket();
-        let tag = self.table.buckets.tags(bucket).at(place.in_bucket());
-        let range = self.table.range(self.table.slot_of(bucket));
-        self.table.buckets.set_loss(bucket, now);
-        self.table.buckets.set_loss(range.other(bucket, tag), now);
+        let first = if self.table.entries.at(place).life().stray() {
+            let tag = self.table.buckets.tags(bucket).at(place.in_bucket());
+            let range = self.table.range(self.table.slot_of(bucket));
+            range.other(bucket, tag)
+        } else {
+            bucket
+        };
+        self.table.buckets.set_loss(first, now);
     }
 
     /// Makes a place free.

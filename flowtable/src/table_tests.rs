@@ -204,3 +204,40 @@ fn churn(rig: &mut Rig, lasting: u32) {
         }
     }
 }
+
+#[test]
+fn a_collision_set_made_without_the_secret_changes_nothing() {
+    let (known, real) = (TableSecret([1; 16]), TableSecret([2; 16]));
+    let new = |secret| {
+        let table: Arc<Table<KeyV4>> = Table::new(60_000, secret, Tick(1));
+        let writer = table.writer((0..crate::SLOTS as u16).map(SlotNo));
+        (table, writer)
+    };
+    let insert = |writer: &mut crate::Writer<KeyV4>, n: u32| {
+        let (src, dst) = (0x0a00_0000 + n, 0xc000_0201);
+        let (key, dir) = KeyV4::new(0, 17, src, 9, dst, 53);
+        let slot = writer.table().owner().slot4(17, src, 9, dst, 53);
+        let hash = writer.hash(&key);
+        writer.insert(slot, hash, &key, dir, &UDP, Tick(2)).is_ok()
+    };
+    // Flows of one slot, as far as the first secret says.
+    let (table, mut at_known) = new(known);
+    let slot = |n: u32| table.owner().slot4(17, 0x0a00_0000 + n, 9, 0xc000_0201, 53);
+    let set: Vec<u32> = (0..400_000)
+        .filter(|n| slot(*n) == slot(0))
+        .take(1000)
+        .collect();
+    let placed =
+        |writer: &mut crate::Writer<KeyV4>| set.iter().filter(|n| insert(writer, **n)).count();
+    placed(&mut at_known);
+    let full = table.stats();
+    assert!(full.evicted[0] > 300, "the set does collide: {full:?}");
+    let (table, mut writer) = new(real);
+    assert_eq!(placed(&mut writer), set.len());
+    let stats = table.stats();
+    assert_eq!(
+        (stats.evicted[0], stats.displaced, table.shape().strays),
+        (0, 0, 0)
+    );
+    assert!(stats.fullest_slot < 20, "{stats:?}");
+}

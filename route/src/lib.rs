@@ -40,8 +40,8 @@ mod view;
 
 pub use config::Config;
 pub use control::{
-    Batch, BatchDone, BatchSet, BatchSpec, BatchState, Control, MAX_CHAIN, Preview, Resolved,
-    Saving, Sketch, new,
+    Batch, BatchDone, BatchSet, BatchSpec, BatchState, Control, GroupSketch, MAX_CHAIN, Preview,
+    Resolved, Saving, Sketch, Way, new,
 };
 pub use error::{GroupError, KindError, MAX_WEIGHT, RouteError};
 pub use ids::{FibId, GroupId, GroupNo, NhopGen, NhopIdx, PIN_FIELD_BITS, Pin, PortId, Secs};

@@ -7,7 +7,7 @@ use flowgate_tests::sim::ip;
 use route::{Failback, GroupNo, OptionsAsked, Selection};
 use stack::control::{
     ControlError, Forecast, GatewaySpec, GroupOrder, LoggedMoves, MoveLog, MovePlan, MoveWhy,
-    PathKind, RouteOrder, RouteSpec,
+    PathKind, RouteOrder, RouteSpec, Subject,
 };
 use stack::fate::{DropReason, MoveReason};
 use std::collections::BTreeMap;
@@ -123,7 +123,13 @@ impl Theatre {
             Order::Route(order) => control.foresee(order, now),
             Order::Group(order) => control.foresee_group(order, now),
         };
-        let foresight = foresight.map_err(|e| e.to_string())?;
+        let mut foresight = foresight.map_err(|e| e.to_string())?;
+        while let Some(group) = foresight.wants() {
+            control
+                .group_sketch(group)
+                .into_iter()
+                .for_each(|copy| foresight.include(copy));
+        }
         let mut forecast = foresight.try_out().map_err(|e| e.to_string())?;
         let mut after = None;
         while let Some(prefix) = forecast.subject().prefix() {
@@ -749,4 +755,241 @@ fn whatever_is_changed_of_groups_the_plan_is_what_happens() {
         t.scene.finish();
     }
     assert!(moved > 500 && made > 100, "{moved} moves, {made} changes");
+}
+
+/// Gateways that other routes lead to.
+fn far(prefix: &str, gateways: &[String]) -> RouteSpec {
+    let gateway = |addr: &String| GatewaySpec {
+        addr: ip(addr),
+        weight: None,
+        port: None,
+        recursive: true,
+    };
+    spec(
+        prefix,
+        PathKind::Gateways(gateways.iter().map(gateway).collect()),
+    )
+}
+
+/// Far gateway `n` of a family, and the network that it is in.
+fn far_gateway(n: usize, family: Family) -> (String, String) {
+    match family {
+        Family::V4 => (format!("172.16.{n}.1"), format!("172.16.{n}.0/24")),
+        Family::V6 => (format!("fd16:{n}::1"), format!("fd16:{n}::/32")),
+    }
+}
+
+/// The service and what lies around it by far gateways 0 to 3, each behind the server of its number; 3 is behind 0.
+fn with_far_gateways(seed: u64) -> Theatre {
+    let mut routes = Vec::new();
+    for family in BOTH {
+        let at = |n: usize| far_gateway(n, family);
+        for n in 0..3 {
+            routes.push(evenly(&at(n).1, &[n]));
+        }
+        routes.push(far(&at(3).1, &[at(0).0]));
+        let all: Vec<String> = (0..4).map(|n| at(n).0).collect();
+        routes.push(far(&host(family), &all[..3]));
+        let around = if family == Family::V4 {
+            "203.0.113.0/24"
+        } else {
+            "2001:db8:113::/48"
+        };
+        routes.push(far(around, &all[1..]));
+    }
+    Theatre::new(seed, Scene::udp_flows(0, 60), &routes)
+}
+
+impl Theatre {
+    /// Foresees a change, makes it, and holds what moved and what was lost against the plan.
+    fn play_counts(&mut self, order: &RouteOrder, context: &str) -> Option<MovePlan> {
+        let forecast = self.forecast(order);
+        let (were_at, moved) = (self.now_at.clone(), self.moved());
+        let made = self.commit(order);
+        let Ok(forecast) = forecast else {
+            assert!(made.is_err(), "{context}");
+            return None;
+        };
+        made.expect(context);
+        let plan = forecast.plan();
+        let obeyed = self.scene.net.sim.gateway.control.obeyed();
+        let (now, subject) = (self.scene.net.sim.now, forecast.subject());
+        self.scene.net.settle();
+        self.log
+            .add("test", subject, 7, forecast.follow(obeyed), now);
+        self.send_all();
+        let sum = |moves: bool| -> u64 {
+            let rows = plan.rows.iter().filter(|row| row.why.moves() == moves);
+            rows.map(|row| row.flows).sum()
+        };
+        assert_eq!(self.moved() - moved, sum(true), "{context}: {plan:?}");
+        let lost = were_at.iter().zip(&self.now_at);
+        let lost = lost.filter(|(was, is)| was.is_some() && is.is_none());
+        assert_eq!(lost.count() as u64, sum(false), "{context}: {plan:?}");
+        let end = self.log.look(self.scene.net.sim.now).pop();
+        let end = end.expect("a change");
+        assert_eq!(
+            sums(&end),
+            (plan.flows, plan.flows, 0, 0),
+            "{context}: {end:?}"
+        );
+        Some(plan)
+    }
+}
+
+#[test]
+fn who_loses_the_way_to_its_far_gateway_is_foreseen_and_who_gets_it_back() {
+    let mut t = with_far_gateways(760);
+    for family in BOTH {
+        let (of, network) = far_gateway(0, family);
+        let mut calling = far(&host(family), &[0, 1, 2].map(|n| far_gateway(n, family).0));
+        calling.options.failback = Some(Failback::Return);
+        let plan = t.play_counts(&RouteOrder::Change(calling), "failback");
+        assert_eq!(plan.expect("a plan").flows, 0);
+        let plan = t.play_counts(&delete(&network, None), "no way");
+        let plan = plan.expect("a plan");
+        assert!(plan.flows > 10, "{of}: {plan:?}");
+        assert_eq!(why(&plan), [MoveWhy::Moved(MoveReason::Dead)]);
+        let from = |row: &stack::control::MoveRow| row.from.and_then(|key| key.gateway);
+        let names: Vec<_> = plan.rows.iter().filter_map(from).collect();
+        assert!(names.contains(&ip(&of)), "{plan:?}");
+        let plan = t.play_counts(&RouteOrder::Add(evenly(&network, &[4])), "a way");
+        let plan = plan.expect("a plan");
+        assert!(plan.flows > 10, "{plan:?}");
+        assert_eq!(why(&plan), [MoveWhy::Moved(MoveReason::Failback)]);
+        // Another way is no move: the pins stay.
+        let plan = t.play_counts(&RouteOrder::Change(evenly(&network, &[3])), "another");
+        assert_eq!(plan.expect("a plan").flows, 0);
+    }
+    t.scene.finish();
+}
+
+/// A change of a route on the way to far gateways, or of one by them.
+fn any_far_order(rng: &mut fastrand::Rng) -> RouteOrder {
+    let family = BOTH[rng.usize(..2)];
+    let (addr, network) = far_gateway(rng.usize(..4), family);
+    let (cover, host_of) = match family {
+        Family::V4 => ("172.16.0.0/16", format!("{addr}/32")),
+        Family::V6 => ("fd16::/16", format!("{addr}/128")),
+    };
+    let server = [rng.usize(..SERVERS)];
+    let gateways: Vec<String> = (0..4).map(|n| far_gateway(n, family).0).collect();
+    let some = rng.usize(1..4);
+    match rng.u8(0..14) {
+        0..=2 => delete(&network, None),
+        3 | 4 => RouteOrder::Add(evenly(&network, &server)),
+        5 => RouteOrder::Change(evenly(&network, &server)),
+        6 => RouteOrder::Change(spec(&network, PathKind::Blackhole)),
+        7 => RouteOrder::Change(far(&network, &gateways[..1])),
+        8 => RouteOrder::Add(evenly(cover, &server)),
+        9 => delete(cover, None),
+        10 => RouteOrder::Add(spec(&host_of, PathKind::Blackhole)),
+        11 => delete(&host_of, None),
+        12 => RouteOrder::Change(far(&host(family), &gateways[..some])),
+        _ => {
+            let mut calling = far(&host(family), &gateways[..some]);
+            calling.options.failback = Some([Failback::Stay, Failback::Return][rng.usize(..2)]);
+            RouteOrder::Change(calling)
+        }
+    }
+}
+
+#[test]
+fn whatever_changes_on_the_way_to_far_gateways_the_plan_is_what_happens() {
+    let mut moved = 0;
+    for seed in 761..769 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut t = with_far_gateways(seed);
+        for step in 0..60 {
+            let order = any_far_order(&mut rng);
+            let at = format!("seed {seed} step {step} {order:?}");
+            moved += t.play_counts(&order, &at).map_or(0, |plan| plan.flows);
+        }
+        t.scene.finish();
+    }
+    assert!(moved > 500, "{moved} moves were foreseen");
+}
+
+impl Theatre {
+    /// Foresees what a drain moves that ends in so many seconds, lets it end, and holds what moved against it.
+    fn end(&mut self, subject: Subject, seconds: u32, context: &str) -> MovePlan {
+        let now = self.scene.net.sim.now;
+        let control = &mut self.scene.net.sim.gateway.control;
+        let by = now.secs().after(seconds + 2);
+        let mut endings = control.endings(by).into_iter();
+        let at = endings.find(|(_, of)| *of == subject).expect(context).0;
+        let foresight = control.foresee_ending(subject, at, now);
+        let mut foresight = foresight.expect(context);
+        while let Some(group) = foresight.wants() {
+            let copy = control.group_sketch(group);
+            copy.into_iter().for_each(|copy| foresight.include(copy));
+        }
+        let mut forecast = foresight.try_out().expect(context);
+        forecast.look(now);
+        let (plan, moved) = (forecast.plan(), self.moved());
+        self.scene.net.run_for(u64::from(seconds + 2) * 1000);
+        let ended = self.scene.net.sim.gateway.control.take_ended();
+        assert_eq!(ended, [subject], "{context}");
+        let obeyed = self.scene.net.sim.gateway.control.obeyed();
+        let now = self.scene.net.sim.now;
+        self.log
+            .add("deadline", subject, 7, forecast.follow(obeyed), now);
+        self.send_all();
+        assert_eq!(self.moved() - moved, plan.flows, "{context}: {plan:?}");
+        let end = self.log.look(self.scene.net.sim.now).pop();
+        let end = end.expect("a change");
+        assert_eq!(sums(&end), (plan.flows, plan.flows, 0, 0), "{context}");
+        plan
+    }
+}
+
+const DEADLINE: MoveWhy = MoveWhy::Moved(MoveReason::Deadline);
+
+#[test]
+fn a_drain_that_comes_to_its_deadline_moves_whom_it_was_foreseen_to_move() {
+    let mut t = theatre(780, &[0, 1, 2]);
+    let host = host(Family::V4);
+    let with = |t: &Theatre, range: std::ops::Range<usize>, server| {
+        let pins = t.pins[range].iter();
+        pins.filter(|pin| **pin == Some(server)).count() as u64
+    };
+    let with_1 = with(&t, 0..150, 1);
+    let drain = RouteSpec {
+        deadline_s: Some(5),
+        ..via(&host, &[(1, 0)])
+    };
+    t.change(drain);
+    let prefix = host.parse().expect("a prefix");
+    let plan = t.end(Subject::Route(prefix), 5, "of a route");
+    assert_eq!((plan.flows, why(&plan)), (with_1, vec![DEADLINE]));
+    // The next hop is the same in both families' routes: only those of its own family have it.
+    let (with_2, now) = (with(&t, 0..150, 2), t.scene.net.sim.now);
+    let addr = server_addr(2, Family::V4);
+    let control = &mut t.scene.net.sim.gateway.control;
+    let at = Some(now.secs().after(5));
+    control.drain_gateway(addr, at, now).expect("a drain");
+    let drained = control.endings(now.secs().after(6));
+    let plan = t.end(drained[0].1, 5, "everywhere");
+    assert_eq!((plan.flows, why(&plan)), (with_2, vec![DEADLINE]));
+    t.scene.finish();
+}
+
+#[test]
+fn the_deadline_of_a_drain_in_a_group_moves_the_flows_of_all_its_routes() {
+    let mut t = with_groups(781);
+    let (number, with_1) = (GroupNo(7), |t: &Theatre| {
+        t.pins.iter().filter(|pin| **pin == Some(1)).count() as u64
+    });
+    let drain = RouteSpec {
+        deadline_s: Some(5),
+        ..of_group(number, &[(1, 0)])
+    };
+    let order = GroupOrder::Change(number, drain);
+    let plan = t.play(&order, "a drain").expect("a drain");
+    let due = with_1(&t);
+    assert_eq!((plan.flows, plan.at_deadline), (0, due));
+    let plan = t.end(Subject::Group(number), 5, "of a group");
+    assert_eq!((plan.flows, why(&plan)), (due, vec![DEADLINE]));
+    assert!(due > 10);
+    t.scene.finish();
 }

@@ -8,8 +8,8 @@ use flowgate_tests::sim::{ip, port};
 use route::{Admin, Health, NhopInfo, NhopKey, Pin, PortId, Prefix};
 use stack::Setup;
 use stack::control::{
-    ControlError, ControlEvent, DownCause, GatewaySpec, PathKind, RouteBatch, RouteOrder, RouteSet,
-    RouteSpec,
+    ControlError, ControlEvent, DownCause, Forecast, GatewaySpec, PathKind, RouteBatch, RouteOrder,
+    RouteSet, RouteSpec,
 };
 use stack::fate::MoveReason;
 use stack::flows::FlowFilter;
@@ -602,6 +602,17 @@ fn a_table_is_loaded_with_both_a_recursive_next_hop_and_the_way_to_it() {
     scene.finish();
 }
 
+/// A change, tried out.
+fn foresee(scene: &mut Scene, order: &RouteOrder) -> Forecast {
+    let (now, control) = (scene.net.sim.now, &mut scene.net.sim.gateway.control);
+    let mut foresight = control.foresee(order, now).expect("a plan");
+    while let Some(group) = foresight.wants() {
+        let copy = control.group_sketch(group);
+        copy.into_iter().for_each(|copy| foresight.include(copy));
+    }
+    foresight.try_out().expect("a plan")
+}
+
 #[test]
 fn a_change_that_takes_the_way_from_a_next_hop_says_so_and_its_plan_too() {
     let mut scene = far_scene(2, 219);
@@ -611,9 +622,7 @@ fn a_change_that_takes_the_way_from_a_next_hop_says_so_and_its_plan_too() {
         iface: None,
     };
     let warning = |scene: &mut Scene, order: &RouteOrder| {
-        let now = scene.net.sim.now;
-        let foresight = scene.net.sim.gateway.control.foresee(order, now);
-        let forecast = foresight.and_then(|f| f.try_out()).expect("a plan");
+        let forecast = foresee(scene, order);
         forecast.change().warning().map(str::to_owned)
     };
     let line = "no route leads to gateway 172.16.0.1 after this: all its flows move, those of other routes too";
@@ -650,8 +659,7 @@ fn a_plan_knows_a_recursive_next_hop_as_the_change_does() {
     let order = |n| RouteOrder::Change(spec(SERVICE, recursive(&[&far(n, V4)])));
     let plan = |scene: &mut Scene, order: &RouteOrder| {
         let now = scene.net.sim.now;
-        let foresight = scene.net.sim.gateway.control.foresee(order, now);
-        let mut forecast = foresight.and_then(|f| f.try_out()).expect("a plan");
+        let mut forecast = foresee(scene, order);
         forecast.look(now);
         forecast.plan()
     };

@@ -22,7 +22,7 @@ mod state;
 
 pub use batch::{Batch, BatchDone, BatchSet, BatchSpec, BatchState};
 pub use keep::Saving;
-pub use preview::{Preview, Sketch};
+pub use preview::{GroupSketch, Preview, Sketch, Way};
 pub use recursive::{MAX_CHAIN, Resolved};
 
 use crate::config::Config;

@@ -346,6 +346,18 @@ impl Control {
         changes
     }
 
+    /// Drains of members whose deadline comes by then: their groups.
+    pub fn group_deadlines(&self, by: Secs) -> impl Iterator<Item = (Secs, GroupNo)> + '_ {
+        let deadlines = self.named.deadlines.iter();
+        deadlines.take_while(move |(at, _)| *at <= by).copied()
+    }
+
+    /// As [`Self::expire_groups`], of one group alone.
+    pub fn expire_one_group(&mut self, number: GroupNo, now: Secs) -> Option<GroupChange> {
+        self.at(now);
+        self.expire_group(number)
+    }
+
     fn expire_group(&mut self, number: GroupNo) -> Option<GroupChange> {
         let group = self.named.get(number)?;
         let is_due = |m: &Wanted| m.deadline.is_some_and(|at| at <= self.now);

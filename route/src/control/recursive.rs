@@ -24,7 +24,8 @@ pub const MAX_CHAIN: u8 = 4;
 /// Recursive next hops, each with where its packets have to go; `None`: no route leads to it.
 pub type Resolved = Vec<(NhopIdx, Option<Through>)>;
 
-type Known = HashMap<NhopIdx, Through>;
+/// Recursive next hops that have a way.
+pub(super) type Known = HashMap<NhopIdx, Through>;
 
 impl Control {
     /// Whether something has changed since this was last asked that recursive next hops may depend on.
@@ -104,50 +105,6 @@ impl Control {
         self.unsettled = next.is_some_and(|((of, addr), _)| *of == fib && prefix.contains(*addr));
     }
 
-    /// Recursive next hops that have a way and lie in a prefix, and not in a longer route: a change of that route may take
-    /// their way.
-    pub fn led_by(&self, prefix: &Prefix) -> Vec<NhopKey> {
-        let inside = self
-            .nhops
-            .recursive()
-            .range((prefix.fib(), prefix.addr())..);
-        let inside =
-            inside.take_while(|((fib, addr), _)| *fib == prefix.fib() && prefix.contains(*addr));
-        let nhops = inside.filter_map(|(_, idx)| self.nhops.get(*idx));
-        let longer = |addr: IpAddr| {
-            let route = self.rib.lookup(prefix.fib(), addr);
-            route.is_some_and(|(route, _)| route.len() > prefix.len())
-        };
-        let own = |nhop: &&Nhop| nhop.key.gateway.is_some_and(|addr| !longer(addr));
-        let led = nhops.filter(|nhop| nhop.through.is_some()).filter(own);
-        led.map(|nhop| nhop.key).collect()
-    }
-
-    /// Recursive next hops that have a way by a group: a change of that may take it.
-    pub fn led_by_group(&self, group: GroupId) -> Vec<NhopKey> {
-        let by = |fib, addr| self.rib.lookup(fib, addr).map(|(_, by)| by) == Some(group);
-        let all = self.nhops.recursive().iter();
-        let led = all.filter(|((fib, addr), _)| by(*fib, *addr));
-        let nhops = led.filter_map(|(_, idx)| self.nhops.get(*idx));
-        let nhops = nhops.filter(|nhop| nhop.through.is_some());
-        nhops.map(|nhop| nhop.key).collect()
-    }
-
-    /// Whether a group has a way for a recursive next hop, if those among its members keep theirs.
-    pub(super) fn has_way(&self, group: GroupId, key: &NhopKey) -> bool {
-        let (Some(group), Some(addr)) = (self.groups.get(group), key.gateway) else {
-            return false;
-        };
-        let others = group.members.iter().filter_map(|member| {
-            let nhop = self.nhops.get(member.is.idx).filter(|n| n.key != *key)?;
-            Some((member.is.idx, nhop.through?))
-        });
-        let known: Known = others.collect();
-        let lives = |idx| self.nhops.get(idx).is_some_and(Nhop::keeps_flows);
-        let mut members = group.members.iter();
-        members.any(|member| self.through(member, addr, &known, &lives).is_some())
-    }
-
     /// The way to an address: through the member of its route that the address draws, of those that take flows; if
     /// none does, of those that keep theirs.
     fn way(
@@ -157,7 +114,18 @@ impl Control {
         known: &Known,
         usable: &impl Fn(NhopIdx) -> bool,
     ) -> Option<Through> {
-        let group = self.groups.get(self.in_fib_of(fib, addr)?)?;
+        self.way_in(self.in_fib_of(fib, addr)?, addr, known, usable)
+    }
+
+    /// The same, if that route's group is known.
+    pub(super) fn way_in(
+        &self,
+        group: GroupId,
+        addr: IpAddr,
+        known: &Known,
+        usable: &impl Fn(NhopIdx) -> bool,
+    ) -> Option<Through> {
+        let group = self.groups.get(group)?;
         let alone = group.members.len() == 1;
         let mut drawn: Option<((bool, f64), Through)> = None;
         for member in &group.members {

@@ -139,6 +139,18 @@ impl Control {
         changes
     }
 
+    /// Drains of paths whose deadline comes by then: their routes.
+    pub fn deadlines(&self, by: Secs) -> impl Iterator<Item = (Secs, Prefix)> + '_ {
+        let due = self.deadlines.iter().take_while(move |(at, _)| *at <= by);
+        due.copied()
+    }
+
+    /// As [`Self::tick`], of one route's drains alone.
+    pub fn expire_route(&mut self, prefix: Prefix, now: Secs) -> Option<Change> {
+        self.at(now);
+        self.expire(prefix)
+    }
+
     fn expire(&mut self, prefix: Prefix) -> Option<Change> {
         let group = self.rib.get(&prefix)?;
         let due = |m: &&Member| m.is.deadline.is_some_and(|at| at <= self.now);

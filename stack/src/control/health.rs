@@ -3,7 +3,7 @@
 //! A next hop is dead while anything says so. Its generation never changes for that: when the last cause is
 //! gone it is up again, and the flows that were silent meanwhile are still pinned to it.
 
-use super::{Control, ControlError, ControlEvent};
+use super::{Control, ControlError, ControlEvent, Subject};
 use crate::host::{Check, CheckId, HostCmd, HostEvent, HostLink};
 use crate::time::Now;
 use route::{Admin, Health, NhopIdx, NhopKey, NhopKind, Pin, PortId, Secs};
@@ -241,9 +241,31 @@ impl Control {
         for pin in ended {
             // The slot may be another next hop's by now.
             if self.pin_of(pin.idx()) == Some(pin) {
+                let key = self.routes.nhop_info(pin.idx()).map(|info| info.key);
+                self.ended.extend(key.map(Subject::Nexthop));
                 self.set_admin(&[pin.idx()], Admin::Drained, now);
             }
         }
+    }
+
+    /// Drains whose deadline comes by then, of a path of a route, a member of a group, or a next hop everywhere.
+    pub fn endings(&self, by: Secs) -> Vec<(Secs, Subject)> {
+        let routes = self.routes.deadlines(by);
+        let routes = routes.map(|(at, prefix)| (at, Subject::Route(prefix)));
+        let groups = self.routes.group_deadlines(by);
+        let groups = groups.map(|(at, number)| (at, Subject::Group(number)));
+        let due = self.drains.iter().filter(|(at, _)| *at <= by);
+        let nhops = due.filter_map(|(at, pin)| {
+            let info = self.routes.nhop_info(pin.idx())?;
+            let same = info.generation == pin.generation();
+            same.then_some((*at, Subject::Nexthop(info.key)))
+        });
+        routes.chain(groups).chain(nhops).collect()
+    }
+
+    /// Those whose deadline has come since the last call.
+    pub fn take_ended(&mut self) -> Vec<Subject> {
+        std::mem::take(&mut self.ended)
     }
 
     fn named_nhops(&self, gateway: IpAddr) -> Result<Vec<NhopIdx>, ControlError> {

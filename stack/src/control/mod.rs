@@ -57,6 +57,9 @@ use std::sync::mpsc::Receiver;
 use switch::Switch;
 use workers::Resizing;
 
+/// Drains that came to their deadline and are remembered, at most, until somebody asks.
+const ENDED: usize = 256;
+
 /// Why control refuses. Each message is one line that says what is wrong and what would be right.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
@@ -260,6 +263,8 @@ pub struct Control {
     down: HashMap<NhopIdx, Down>,
     /// When drained next hops must have lost their flows.
     drains: Vec<(Secs, Pin)>,
+    /// Drains whose deadline came, until somebody asks: the latest.
+    ended: Vec<Subject>,
     checks: HashMap<crate::host::CheckId, (IpAddr, Option<bool>)>,
     told: Vec<ControlEvent>,
     marks_at: Secs,
@@ -298,6 +303,7 @@ impl Control {
             group_secret: parts.group_secret,
             down: HashMap::new(),
             drains: Vec::new(),
+            ended: Vec::new(),
             checks: HashMap::new(),
             told: Vec::new(),
             marks_at: now.secs(),
@@ -365,13 +371,17 @@ impl Control {
         }
         self.refresh_history(now);
         self.sweep_templates(now);
+        let old = self.ended.len().saturating_sub(ENDED);
+        self.ended.drain(..old);
         self.end_drains(now);
         self.step_starts(now);
         if self.batch.is_none() {
             for change in self.routes.tick(now.secs()) {
+                self.ended.push(Subject::Route(change.prefix));
                 self.after_change(host, change);
             }
             for change in self.routes.expire_groups(now.secs()) {
+                self.ended.push(Subject::Group(change.number));
                 self.after_group(host, change);
             }
         }

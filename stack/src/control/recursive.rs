@@ -126,6 +126,24 @@ impl Control {
             })
     }
 
+    /// Where neighbours are known not to answer.
+    pub(in crate::control) fn failed_places(&self) -> Vec<(PortId, IpAddr)> {
+        let failed = |n: &NhopInfo| {
+            let causes = self.down_causes(n.idx);
+            let watches = n.through.is_none_or(|through| through.on_link);
+            watches && causes.contains(&DownCause::Neighbour)
+        };
+        let place = |n: NhopInfo| match n.through {
+            Some(through) => Some((through.port, through.gateway)),
+            None => Some((n.key.port, n.key.gateway?)),
+        };
+        self.routes
+            .nhops()
+            .filter(failed)
+            .filter_map(place)
+            .collect()
+    }
+
     fn let_go(&mut self, neigh: Option<u32>) {
         if let Some(neigh) = neigh.filter(|neigh| *neigh != NO_NEIGH) {
             let epoch = self.view.qsbr().advance();

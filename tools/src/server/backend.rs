@@ -55,6 +55,8 @@ use crate::wire::timeout::FlowTimeouts;
 use crate::wire::workers::Workers;
 use crate::wire::workers::WorkersDone;
 use crate::wire::workers::WorkersSet;
+use route::GroupId;
+use route::GroupSketch;
 use route::Prefix;
 use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -95,6 +97,9 @@ pub trait Backend: Send {
 
     /// What a change of a route or a group is foreseen by; it is not made.
     fn foresee(&mut self, order: Order) -> Answer<Foreseeing>;
+
+    /// A copy of a group, for what a change is foreseen by.
+    fn group_sketch(&mut self, id: GroupId) -> Option<GroupSketch>;
 
     /// Up to `max` prefixes that lie in `of`, are longer and follow `after`, in order.
     fn routes_within(&mut self, of: Prefix, after: Option<Prefix>, max: usize) -> Vec<Prefix>;

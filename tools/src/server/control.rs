@@ -121,7 +121,8 @@ fn publish(news: &mut Vec<News>, monitors: &mut Vec<mpsc::SyncSender<Event>>) {
     clippy::disallowed_methods,
     reason = "the I/O edge: events carry the time of day"
 )]
-pub(super) fn unix_ms() -> u64 {
+/// Milliseconds since 1970.
+pub fn unix_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -288,6 +288,10 @@ impl Backend for Fake {
         moves::foresee(self, order)
     }
 
+    fn group_sketch(&mut self, _: route::GroupId) -> Option<route::GroupSketch> {
+        None
+    }
+
     fn routes_within(&mut self, of: Prefix, after: Option<Prefix>, max: usize) -> Vec<Prefix> {
         let inside = |route: &Route| {
             let prefix = route.destination;

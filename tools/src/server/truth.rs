@@ -5,7 +5,6 @@
 
 use super::Answer;
 use super::Backend;
-use super::Reading;
 use super::client::End;
 use super::client::Replies;
 use super::control::Handle;
@@ -20,6 +19,8 @@ use crate::wire::moves::RouteMoves;
 use crate::wire::route::RouteAdd;
 use crate::wire::route::RouteChange;
 use crate::wire::route::RouteDelete;
+use route::GroupId;
+use route::GroupSketch;
 use route::Prefix;
 use serde_json::Value;
 use std::sync::mpsc;
@@ -102,8 +103,11 @@ pub trait Foreseen: Send {
     fn follow(self: Box<Self>, obeyed: Obeyed, time: u64) -> RouteMoves;
 }
 
-/// What a change is foreseen by: refused, if the change would be.
-pub type Foreseeing = Reading<Answer<Box<dyn Foreseen>>>;
+/// Gives a copy of a group, if that is still there.
+pub type Copying<'a> = dyn FnMut(GroupId) -> Answer<Option<GroupSketch>> + 'a;
+
+/// What a change is foreseen by, given copies of further groups that it asks for: refused, if the change would be.
+pub type Foreseeing = Box<dyn FnOnce(&mut Copying<'_>) -> Answer<Box<dyn Foreseen>> + Send>;
 
 /// `RouteAdd`, `RouteChange`, `RouteDelete`, and the same of groups.
 pub(super) fn change(
@@ -123,7 +127,7 @@ pub(super) fn change(
 }
 
 fn plan(order: Order, control: &Handle) -> Answer<Changed> {
-    let mut foreseen = control.call(|backend| backend.foresee(order))??()?;
+    let mut foreseen = foresee(order, control)?;
     look(&mut *foreseen, control)?;
     if foreseen.due() > 0 {
         wait(BETWEEN);
@@ -145,12 +149,18 @@ fn make(order: Order, truth: bool, control: &Handle) -> Answer<Changed> {
 
 /// The flows that a change moves, if it moves any.
 fn movers(order: Order, control: &Handle) -> Answer<Option<Box<dyn Foreseen>>> {
-    let mut foreseen = control.call(|backend| backend.foresee(order))??()?;
+    let mut foreseen = foresee(order, control)?;
     if foreseen.moves_nothing() {
         return Ok(None);
     }
     look(&mut *foreseen, control)?;
     Ok(Some(foreseen).filter(|foreseen| foreseen.due() > 0))
+}
+
+/// Groups are copied one by one: each is a slice of control's time.
+fn foresee(order: Order, control: &Handle) -> Answer<Box<dyn Foreseen>> {
+    let foreseeing = control.call(|backend| backend.foresee(order))??;
+    foreseeing(&mut |group| control.call(move |backend| backend.group_sketch(group)))
 }
 
 fn look(foreseen: &mut dyn Foreseen, control: &Handle) -> Answer<()> {

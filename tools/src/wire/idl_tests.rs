@@ -163,6 +163,7 @@ fn moves() -> RouteMoves {
         order: "add".into(),
         destination: Some(done().destination),
         group: Some(7),
+        nexthop: Some(nexthop()),
         fib: 1,
         due: 1,
         moved: 1,

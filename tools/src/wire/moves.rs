@@ -164,7 +164,7 @@ pub struct RouteMoves {
     pub change: u64,
     /// When: milliseconds since 1970, UTC.
     pub time: u64,
-    /// `add`, `change` or `delete`.
+    /// `add`, `change` or `delete`; `deadline`, when a drain came to its end.
     pub order: String,
     /// The prefix, if it was of a route.
     #[serde(
@@ -176,6 +176,9 @@ pub struct RouteMoves {
     /// The group's number, if it was of a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<u32>,
+    /// The next hop, if it was of one, in all routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nexthop: Option<MoveNexthop>,
     /// The prefix's FIB.
     #[serde(default, skip_serializing_if = "is_first_fib")]
     pub fib: u8,

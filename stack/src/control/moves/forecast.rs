@@ -24,6 +24,7 @@ enum Next {
 }
 
 /// The route as it is and as it would be.
+#[derive(Clone, Copy)]
 struct Sides<'a> {
     before: Option<GroupRef<'a>>,
     after: Option<GroupRef<'a>>,
@@ -170,15 +171,21 @@ impl Forecast {
         found: &mut Found,
         list: impl Fn(&mut DueList) -> &mut Vec<Due<K>>,
     ) {
-        if table.stats().used == 0 || self.scope.is_nobody() {
+        let more = self.preview.has_more();
+        if table.stats().used == 0 || self.scope.is_nobody() && !more {
             return;
         }
         let within = |key: &K, dir| self.scope.has(&self.reader.view, key, dir);
-        let concerned = |key: &K| within(key, Dir::Fwd) || within(key, Dir::Rev);
+        let concerned = |key: &K| more || within(key, Dir::Fwd) || within(key, Dir::Rev);
         let sides = Sides {
             before: self.preview.before(),
             after: self.preview.after(),
             bumps: self.preview.bumps(),
+        };
+        let sides_of = |key: &K, dir| match within(key, dir) {
+            true => Some(sides),
+            false if more => self.other_sides(key, dir),
+            false => None,
         };
         let drains = |path: &&PathInfo| path.weight == 0 && path.deadline.is_some();
         let paths = self.preview.change.paths().iter().filter(drains);
@@ -187,9 +194,12 @@ impl Forecast {
         for entry in entries.filter(|entry| !entry.expired(now.tick())) {
             for dir in [Dir::Fwd, Dir::Rev] {
                 let pin = pins_of(&entry)[dir as usize];
-                if pin == Pin::NONE || !within(&entry.key, dir) {
+                if pin == Pin::NONE {
                     continue;
                 }
+                let Some(sides) = sides_of(&entry.key, dir) else {
+                    continue;
+                };
                 match self.verdict(&sides, &entry, dir, pin) {
                     Verdict::Stays => {
                         found.staying += 1;
@@ -204,6 +214,18 @@ impl Forecast {
                 }
             }
         }
+    }
+
+    /// The group of another destination, if the change concerns that through a next hop.
+    fn other_sides<K: Routed>(&self, key: &K, dir: Dir) -> Option<Sides<'_>> {
+        let dst = key.dst(dir);
+        let (before, after) = self.preview.sides_of(key.lookup(&self.reader.view, dst)?)?;
+        let (old, new) = self.preview.views();
+        Some(Sides {
+            before: Some(before),
+            after: Some(after),
+            bumps: key.stamp(old, dst) != key.stamp(new, dst),
+        })
     }
 
     /// What the change means for a pin.
@@ -225,6 +247,7 @@ impl Forecast {
         };
         let before = self.next(sides.before, &flow);
         flow.holds &= !sides.bumps;
+        flow.state = self.preview.judges(pin).unwrap_or(flow.state);
         match (before, self.next(sides.after, &flow)) {
             (Next::Stays, Next::Stays) => Verdict::Stays,
             (Next::Stays, Next::Goes(to, why)) => Verdict::Due(to, why),

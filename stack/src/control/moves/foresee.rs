@@ -10,11 +10,15 @@ use crate::link::NO_NEIGH;
 use crate::time::Now;
 use flowtable::GroupSecret;
 use route::{
-    ChangeKind, Changed, GroupNo, Health, NhopKey, NhopKeyMatch, OptionsAsked, Path, Prefix,
-    RouteError, Secs, Sketch,
+    Admin, Change, ChangeKind, Changed, GroupChange, GroupError, GroupId, GroupNo, GroupSketch,
+    Health, NhopIdx, NhopKey, NhopKeyMatch, OptionsAsked, Path, PortId, Prefix, RouteError, Secs,
+    Sketch, Through, Way,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
+
+/// Groups of which copies are taken for one change, at most: with 4,096 buckets half a megabyte each.
+const MOST_GROUPS: usize = 256;
 
 /// A change of one route, as an operator asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +73,10 @@ enum Step {
     Add(Vec<Path>, OptionsAsked),
     Change(Vec<Path>, OptionsAsked, Option<Secs>),
     Delete(Option<NhopKeyMatch>),
+    /// A drain comes to its deadline.
+    Expire(Secs),
+    /// The same of a next hop's drain everywhere.
+    Drained(NhopIdx),
 }
 
 impl Step {
@@ -76,7 +84,7 @@ impl Step {
     fn names(&self) -> (&[Path], OptionsAsked) {
         match self {
             Self::Add(paths, options) | Self::Change(paths, options, _) => (paths, *options),
-            Self::Delete(_) => (&[], OptionsAsked::default()),
+            Self::Delete(_) | Self::Expire(_) | Self::Drained(_) => (&[], OptionsAsked::default()),
         }
     }
 
@@ -86,23 +94,73 @@ impl Step {
         subject: Subject,
         now: Secs,
     ) -> Result<Changed, RouteError> {
-        Ok(match subject {
-            Subject::Route(prefix) => Changed::Route(match self {
-                Self::Add(paths, options) => routes.add_with(prefix, paths, *options, now)?,
-                Self::Change(paths, options, deadline) => {
-                    routes.change_with(prefix, paths, *options, *deadline, now)?
-                }
-                Self::Delete(which) => routes.delete(prefix, which.as_ref(), now)?,
-            }),
-            Subject::Group(number) => Changed::Group(match self {
-                Self::Add(paths, options) => routes.group_add(number, paths, *options, now)?,
-                Self::Change(paths, options, deadline) => {
-                    routes.group_change(number, paths, *options, *deadline, now)?
-                }
-                Self::Delete(which) => routes.group_delete(number, which.as_ref(), now)?,
-            }),
+        match subject {
+            Subject::Route(prefix) => self.of_route(routes, prefix, now).map(Changed::Route),
+            Subject::Group(number) => self.of_group(routes, number, now).map(Changed::Group),
+            Subject::Nexthop(_) => self.of_nexthop(routes, now).map(Changed::Route),
+        }
+    }
+
+    fn of_route(
+        &self,
+        routes: &mut route::Control,
+        prefix: Prefix,
+        now: Secs,
+    ) -> Result<Change, RouteError> {
+        match self {
+            Self::Add(paths, options) => routes.add_with(prefix, paths, *options, now),
+            Self::Change(paths, options, deadline) => {
+                routes.change_with(prefix, paths, *options, *deadline, now)
+            }
+            Self::Delete(which) => routes.delete(prefix, which.as_ref(), now),
+            Self::Expire(at) => {
+                let expired = routes.expire_route(prefix, *at);
+                expired.ok_or(RouteError::NotFound { prefix })
+            }
+            Self::Drained(_) => Err(RouteError::NotFound { prefix }),
+        }
+    }
+
+    fn of_group(
+        &self,
+        routes: &mut route::Control,
+        number: GroupNo,
+        now: Secs,
+    ) -> Result<GroupChange, RouteError> {
+        match self {
+            Self::Add(paths, options) => routes.group_add(number, paths, *options, now),
+            Self::Change(paths, options, deadline) => {
+                routes.group_change(number, paths, *options, *deadline, now)
+            }
+            Self::Delete(which) => routes.group_delete(number, which.as_ref(), now),
+            Self::Expire(at) => {
+                let expired = routes.expire_one_group(number, *at);
+                expired.ok_or(RouteError::Group(number, GroupError::None))
+            }
+            Self::Drained(_) => Err(RouteError::Group(number, GroupError::None)),
+        }
+    }
+
+    /// A next hop has drained everywhere: that is no change of a route, and told as one of no paths.
+    fn of_nexthop(&self, routes: &mut route::Control, now: Secs) -> Result<Change, RouteError> {
+        let prefix = anywhere();
+        let Self::Drained(idx) = self else {
+            return Err(RouteError::NotFound { prefix });
+        };
+        routes.set_admin(*idx, Admin::Drained, now);
+        Ok(Change {
+            kind: ChangeKind::Changed,
+            prefix,
+            paths: Vec::new(),
+            removed_nhops: Vec::new(),
+            warning: None,
         })
     }
+}
+
+/// A prefix that stands for none.
+fn anywhere() -> Prefix {
+    Prefix::masked(IpAddr::from([0; 4]), 0)
 }
 
 /// What it takes to foresee a change without control.
@@ -111,8 +169,13 @@ pub struct Foresight {
     step: Step,
     /// Next hops of the change that would be dead as soon as they are.
     dead: Vec<NhopKey>,
-    /// Recursive next hops to which the route leads, or may.
-    led: Vec<NhopKey>,
+    /// Recursive next hops whose ways the change concerns.
+    ways: Vec<Way>,
+    /// Where nobody answers.
+    failed: Vec<(PortId, IpAddr)>,
+    /// Groups of which copies are wanted, and of how many more none is.
+    more: Vec<GroupId>,
+    beyond: usize,
     subject: Subject,
     scope: Scope,
     reader: Reader,
@@ -147,8 +210,9 @@ impl Control {
         };
         let (prefix, (paths, options)) = (order.prefix(), step.names());
         let sketch = self.routes.sketch(prefix, paths, options, now.secs());
-        let (led, scope) = (self.routes.led_by(&prefix), Scope::Route(Holed::of(prefix)));
-        Ok(self.foresight((Subject::Route(prefix), scope), sketch, step, led))
+        let ways = self.routes.ways(Some(prefix), None);
+        let subject = (Subject::Route(prefix), Scope::Route(Holed::of(prefix)));
+        Ok(self.foresight(subject, sketch, step, ways))
     }
 
     /// Takes what is needed to foresee a change of a group that has a number.
@@ -179,9 +243,9 @@ impl Control {
         let (paths, _) = step.names();
         let sketch = self.routes.sketch_group(number, paths, now.secs());
         let group = self.routes.group_numbered(number);
-        let led = group.map_or_else(Vec::new, |group| self.routes.led_by_group(group));
+        let ways = self.routes.ways(None, group);
         let subject = (Subject::Group(number), Scope::Group(group));
-        Ok(self.foresight(subject, sketch, step, led))
+        Ok(self.foresight(subject, sketch, step, ways))
     }
 
     fn foresight(
@@ -189,8 +253,21 @@ impl Control {
         (subject, scope): (Subject, Scope),
         sketch: Sketch,
         step: Step,
-        led: Vec<NhopKey>,
+        mut ways: Vec<Way>,
     ) -> Foresight {
+        for way in &mut ways {
+            way.passable = self.may_pass(way.idx);
+        }
+        let groups = ways.iter().flat_map(|way| self.routes.groups_of(way.idx));
+        let mut more: Vec<GroupId> = groups.collect();
+        more.sort_unstable();
+        more.dedup();
+        let beyond = more.len().saturating_sub(MOST_GROUPS);
+        more.truncate(MOST_GROUPS);
+        let failed = match ways.is_empty() {
+            true => Vec::new(),
+            false => self.failed_places(),
+        };
         let is_dead = |key: &NhopKey| {
             let (port_down, check_down) = self.speaks_against(key);
             port_down || check_down
@@ -201,12 +278,56 @@ impl Control {
             sketch,
             step,
             dead,
-            led,
+            ways,
+            failed,
+            more,
+            beyond,
             subject,
             scope,
             reader: self.reader(),
             secret: self.group_secret,
         }
+    }
+
+    /// Takes what is needed to foresee what a drain moves whose deadline comes at `at`.
+    pub fn foresee_ending(&mut self, of: Subject, at: Secs, now: Now) -> Option<Foresight> {
+        let (step, now) = (Step::Expire(at), now.secs());
+        let (sketch, scope, ways) = match of {
+            Subject::Route(prefix) => {
+                // It has a group of its own: a path of it drains.
+                let group = self.routes.get(prefix)?.group;
+                let sketch = self
+                    .routes
+                    .sketch(prefix, &[], OptionsAsked::default(), now);
+                let ways = self.routes.ways(Some(prefix), None);
+                (sketch, Scope::Group(Some(group)), ways)
+            }
+            Subject::Group(number) => {
+                let group = self.routes.group_numbered(number)?;
+                let sketch = self.routes.sketch_group(number, &[], now);
+                let ways = self.routes.ways(None, Some(group));
+                (sketch, Scope::Group(Some(group)), ways)
+            }
+            Subject::Nexthop(key) => return self.foresee_drained(key, now),
+        };
+        Some(self.foresight((of, scope), sketch, step, ways))
+    }
+
+    fn foresee_drained(&mut self, key: NhopKey, now: Secs) -> Option<Foresight> {
+        let idx = self.routes.nhop(&key)?;
+        let none = OptionsAsked::default();
+        let sketch = self.routes.sketch(anywhere(), &[], none, now);
+        let subject = (Subject::Nexthop(key), Scope::Group(None));
+        let mut foresight = self.foresight(subject, sketch, Step::Drained(idx), Vec::new());
+        foresight.more = self.routes.groups_of(idx);
+        foresight.beyond = foresight.more.len().saturating_sub(MOST_GROUPS);
+        foresight.more.truncate(MOST_GROUPS);
+        Some(foresight)
+    }
+
+    /// A copy of a group that a foresight wants.
+    pub fn group_sketch(&self, id: GroupId) -> Option<GroupSketch> {
+        self.routes.group_sketch(id)
     }
 
     /// Says, asked later, whether every worker obeys what was changed up to now.
@@ -242,11 +363,14 @@ impl Foresight {
             sketch,
             step,
             dead,
-            led,
+            ways,
+            failed,
+            beyond,
             subject,
             scope,
             reader,
             secret,
+            ..
         } = self;
         let mut preview = sketch.try_out(|routes, now| {
             let change = step.make(routes, subject, now)?;
@@ -256,13 +380,30 @@ impl Foresight {
             }
             Ok(change)
         })?;
-        let lost = led.into_iter().filter(|key| !preview.leads_to(key));
-        let lost: Vec<NhopKey> = lost.collect();
+        let fails = |to: &Through| to.on_link && failed.contains(&(to.port, to.gateway));
+        let lost = preview.settle(&ways, fails);
         let warning = without_way(&preview.change).or_else(|| Control::way_warning(&lost));
+        let warning = warning.or_else(|| beyond_warning(beyond));
         let of_change = preview.change.warning_mut();
         *of_change = of_change.take().or(warning);
         Ok(Forecast::new(preview, (subject, scope), reader, secret))
     }
+
+    /// A group of which a copy is wanted, before the change is tried out.
+    pub fn wants(&mut self) -> Option<GroupId> {
+        self.more.pop()
+    }
+
+    /// Takes such a copy.
+    pub fn include(&mut self, group: GroupSketch) {
+        self.sketch.include(group);
+    }
+}
+
+/// One line if more groups have gateways that go another way than are looked at.
+fn beyond_warning(groups: usize) -> Option<String> {
+    (groups > 0)
+        .then(|| format!("flows of {groups} more groups that this concerns are not counted"))
 }
 
 /// One line if a change has gateways to which no route leads.

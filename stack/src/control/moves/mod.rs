@@ -37,6 +37,8 @@ pub enum Subject {
     Route(Prefix),
     /// A group that has a number.
     Group(GroupNo),
+    /// A next hop, in all groups.
+    Nexthop(NhopKey),
 }
 
 impl Subject {
@@ -44,7 +46,7 @@ impl Subject {
     pub const fn prefix(self) -> Option<Prefix> {
         match self {
             Self::Route(prefix) => Some(prefix),
-            Self::Group(_) => None,
+            Self::Group(_) | Self::Nexthop(_) => None,
         }
     }
 }

@@ -167,7 +167,7 @@ fn print_moves(out: &mut dyn Write, moves: &RouteMoves) -> io::Result<()> {
     let what = match (destination, moves.group) {
         (Some(destination), _) => format!("{destination}{fib}"),
         (None, Some(number)) => format!("group {number}"),
-        (None, None) => String::new(),
+        (None, None) => left(&moves.nexthop),
     };
     let state = state_of(moves);
     writeln!(out, "{change}: {order} {what}: {state}")?;

@@ -5,7 +5,8 @@
 //! | `routes` | routes, next hops, what a monitor is told of them |
 //! | `groups` | groups that have a number |
 //! | `batch` | whole tables of routes, loaded in slices and exported |
-//! | `moves` | which flows a change of a route moves |
+//! | `moves` | which flows a change of a route or a group moves |
+//! | `endings` | which flows a drain moves that comes to its deadline |
 //! | `neighbours` | neighbours, by way of the host's thread |
 //! | `ping` | pings, by way of the host's thread |
 //! | `flows` | flows: list, flush, statistics |
@@ -21,6 +22,7 @@
 //! thread; what the host knows is answered on the host's thread.
 
 mod batch;
+mod endings;
 mod flows;
 mod groups;
 mod moves;
@@ -62,6 +64,8 @@ use crate::wire::route::News;
 use flows::Flushing;
 use pressure::Pressure;
 use quiet::Quiet;
+use route::GroupId;
+use route::GroupSketch;
 use route::Prefix;
 use stack::Control;
 use stack::Now;
@@ -82,6 +86,9 @@ const FLUSH_TURN: Duration = Duration::from_millis(5);
 
 /// Its turn while slots change their workers: packets are parked meanwhile.
 const MOVE_TURN: Duration = Duration::from_millis(1);
+
+/// Its turn while groups are copied that a drain's end concerns.
+const GATHER_TURN: Duration = Duration::from_millis(2);
 
 /// What only the one who started the gateway knows of it.
 #[derive(Debug)]
@@ -109,6 +116,7 @@ pub(crate) struct Live {
     flushing: Vec<Flushing>,
     batches: batch::Batches,
     moves: moves::Moves,
+    endings: endings::Endings,
     /// Neighbours that moved, addresses of ours that others use.
     moved: Quiet,
     conflicts: Quiet,
@@ -127,6 +135,7 @@ impl Live {
             flushing: Vec::new(),
             batches: batch::Batches::default(),
             moves: moves::Moves::default(),
+            endings: endings::Endings::default(),
             moved: Quiet::default(),
             conflicts: Quiet::default(),
             keeper: None,
@@ -241,6 +250,10 @@ impl Backend for Live {
 
     fn foresee(&mut self, order: Order) -> Answer<Foreseeing> {
         self.foresee_order(&order)
+    }
+
+    fn group_sketch(&mut self, id: GroupId) -> Option<GroupSketch> {
+        self.control.group_sketch(id)
     }
 
     fn routes_within(&mut self, of: Prefix, after: Option<Prefix>, max: usize) -> Vec<Prefix> {
@@ -435,7 +448,9 @@ impl Backend for Live {
 
     fn poll(&mut self, news: &mut Vec<News>) -> Duration {
         let now = self.now();
+        let is_gathering = self.foresee_endings(now);
         self.control.tick(&mut self.host, now);
+        self.tell_ended();
         let is_loading = self.load_slice();
         for event in self.control.take_events() {
             news.extend(self.told(event));
@@ -454,6 +469,8 @@ impl Backend for Live {
             Duration::ZERO
         } else if self.control.moves_slots() {
             MOVE_TURN
+        } else if is_gathering {
+            GATHER_TURN
         } else if self.flushing.is_empty() {
             TURN
         } else {

@@ -57,7 +57,13 @@ impl Live {
             Ordered::Group(order) => self.control.foresee_group(order, now),
         };
         let foresight = foresight.map_err(|error| refused(&error))?;
-        Ok(Box::new(move || {
+        let mut foresight = foresight;
+        Ok(Box::new(move |copying| {
+            while let Some(group) = foresight.wants() {
+                if let Some(copy) = copying(group)? {
+                    foresight.include(copy);
+                }
+            }
             let forecast = foresight.try_out().map_err(|error| refused(&error))?;
             Ok(Box::new(Foretold {
                 forecast,
@@ -263,7 +269,11 @@ fn logged(seen: &LoggedMoves, reader: &Reader) -> wire::RouteMoves {
         destination: prefix.map(|prefix| prefix.in_fib(FibId(0))),
         group: match seen.of.subject {
             Subject::Group(number) => Some(number.0),
-            Subject::Route(_) => None,
+            Subject::Route(_) | Subject::Nexthop(_) => None,
+        },
+        nexthop: match seen.of.subject {
+            Subject::Nexthop(key) => nexthop(Some(key), reader),
+            Subject::Route(_) | Subject::Group(_) => None,
         },
         fib: prefix.map_or(0, |prefix| prefix.fib().0),
         due: seen.due,

@@ -28,7 +28,7 @@ pub(super) fn foresee(fake: &mut Fake, order: Order) -> Answer<Foreseeing> {
         moves,
         measured: false,
     };
-    Ok(Box::new(|| Ok(Box::new(told))))
+    Ok(Box::new(|_| Ok(Box::new(told))))
 }
 
 fn nexthop(address: &str) -> Option<MoveNexthop> {
@@ -116,6 +116,7 @@ pub(super) fn followed() -> RouteMoves {
         order: "delete".into(),
         destination: Some(prefix("203.0.113.0/24")),
         group: None,
+        nexthop: None,
         fib: 0,
         due: 3,
         moved: 1,

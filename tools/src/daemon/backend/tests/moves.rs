@@ -8,7 +8,7 @@ use crate::wire::route::RouteFamily;
 
 /// What a change would do, as a client's thread finds it out.
 fn plan(rig: &mut Rig, order: Order) -> Answer<RouteChanged> {
-    let mut foreseen = rig.live.foresee(order)?()?;
+    let mut foreseen = rig.live.foresee(order)?(&mut |_| Ok(None))?;
     let prefix = foreseen.prefix().unwrap();
     let longer = rig.live.routes_within(prefix, None, 100);
     foreseen.exclude(&longer);
@@ -73,7 +73,7 @@ fn a_change_is_followed_until_its_flows_have_moved_or_ended() {
         ("192.0.2.12".into(), "policy")
     );
 
-    let mut foreseen = rig.live.foresee(order).unwrap()().unwrap();
+    let mut foreseen = rig.live.foresee(order).unwrap()(&mut |_| Ok(None)).unwrap();
     assert!(!foreseen.moves_nothing());
     foreseen.look();
     rig.live.route_delete(delete(SERVICE, None)).unwrap();
@@ -98,4 +98,25 @@ fn a_change_is_followed_until_its_flows_have_moved_or_ended() {
     );
     assert_eq!(seen[0].destination, Some(prefix(SERVICE)));
     assert_eq!(followed(&mut rig), 0);
+}
+
+#[test]
+fn a_drain_that_comes_to_its_deadline_is_remembered_as_a_change() {
+    let (mut rig, flow) = rig_with_a_flow();
+    let change = RouteChange {
+        fib: 0,
+        destination: prefix(SERVICE),
+        paths: vec![via("192.0.2.11", Some(0))],
+        deadline: Some(1),
+        options: Default::default(),
+    };
+    rig.live.route_add(add(SERVICE, &["192.0.2.12"])).unwrap();
+    rig.live.route_change(change).unwrap();
+    let seen = until(&mut rig, |rig| rig.live.route_moves()().pop());
+    assert_eq!(
+        (&*seen.order, seen.destination, seen.due, seen.left),
+        ("deadline", Some(prefix(SERVICE)), 1, 1),
+        "{flow:?}"
+    );
+    assert_eq!(seen.moves[0].reason, "deadline");
 }

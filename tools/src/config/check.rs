@@ -3,6 +3,7 @@
 use super::Address;
 use super::Config;
 use super::GatewayOf;
+use super::Group;
 use super::HealthCheck;
 use super::Located;
 use super::Port;
@@ -13,6 +14,7 @@ use crate::wire::limits::MIN_MTU_V6;
 use crate::wire::limits::check_mtu;
 use crate::wire::route::PathKind;
 use route::FibId;
+use route::Prefix;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -25,6 +27,7 @@ pub(super) fn config(config: &Config, problems: &mut Problems) {
     for port in &config.ports {
         self::port(port, config, problems);
     }
+    groups(config, problems);
     let mut seen = HashMap::new();
     for route in &config.routes {
         let destination = &route.destination;
@@ -53,7 +56,9 @@ fn fibs(config: &Config, problems: &mut Problems) {
         .map(|port| (port.fib.value, port.fib.line));
     let of_routes = config.routes.iter().map(|route| &route.destination);
     let of_routes = of_routes.map(|to| (to.value.fib().0, to.line));
-    for (fib, line) in of_ports.chain(of_routes) {
+    let of_groups = config.groups.iter().map(|group| &group.fib);
+    let of_groups = of_groups.map(|fib| (fib.value, fib.line));
+    for (fib, line) in of_ports.chain(of_groups).chain(of_routes) {
         if fib >= count {
             problems.add(
                 line,
@@ -213,6 +218,60 @@ fn port(port: &Port, config: &Config, problems: &mut Problems) {
     }
 }
 
+/// Each number once, with gateways; and a route that leaves its gateways to a group comes after what makes that.
+fn groups(config: &Config, problems: &mut Problems) {
+    let mut made = HashMap::new();
+    for group in &config.groups {
+        let Located {
+            value: number,
+            line,
+        } = group.number;
+        if let Some(first) = made.insert(number, line) {
+            let line_of =
+                format!("group {number} is there already, in line {first}: choose another number");
+            problems.add(line, line_of);
+        }
+        self::group(group, config, problems);
+    }
+    for route in &config.routes {
+        let Some(number) = route.options.group else {
+            continue;
+        };
+        if !route.gateways.is_empty() {
+            made.entry(number).or_insert(route.destination.line);
+        } else if route.kind == PathKind::Gateway && !made.contains_key(&number) {
+            problems.add(
+                route.destination.line,
+                format!("there is no group {number}: write a [[group]] with number = {number}, or gateways here"),
+            );
+        }
+    }
+}
+
+fn group(group: &Group, config: &Config, problems: &mut Problems) {
+    let Located {
+        value: number,
+        line,
+    } = group.number;
+    // Routes of both families may name it.
+    let anywhere = Prefix::masked(IpAddr::from([0; 4]), 0).in_fib(FibId(group.fib.value));
+    if group.gateways.is_empty() {
+        let wrong = format!("group {number} has no gateway: write gateways = [...]");
+        problems.add(line, wrong);
+    }
+    let options = group.options.check(anywhere);
+    for wrong in [options, check_mtu(anywhere, group.mtu)]
+        .into_iter()
+        .filter_map(Result::err)
+    {
+        problems.add(line, wrong);
+    }
+    for gateway in &group.gateways {
+        self::gateway(gateway, (anywhere, group.recursive), config, problems);
+    }
+    twice(&group.gateways, problems);
+}
+
 fn route(route: &Route, config: &Config, problems: &mut Problems) {
     let Located {
         value: destination,
@@ -268,7 +327,7 @@ fn route(route: &Route, config: &Config, problems: &mut Problems) {
         (_, [], Some(iface)) => known_port(&iface.value, iface.line, config, problems),
         (_, gateways, None) => {
             for gateway in gateways {
-                self::gateway(gateway, route, config, problems);
+                self::gateway(gateway, (*destination, route.recursive), config, problems);
             }
             twice(gateways, problems);
         }
@@ -290,12 +349,16 @@ fn known_port(name: &str, line: usize, config: &Config, problems: &mut Problems)
     );
 }
 
-fn gateway(gateway: &Located<GatewayOf>, route: &Route, config: &Config, problems: &mut Problems) {
+fn gateway(
+    gateway: &Located<GatewayOf>,
+    (destination, recursive): (Prefix, bool),
+    config: &Config,
+    problems: &mut Problems,
+) {
     let Located {
         value: GatewayOf { address, port, .. },
         line,
     } = gateway;
-    let destination = route.destination.value;
     if destination.addr().is_ipv6() && address.is_ipv4() {
         problems.add(*line, format!("{destination} is IPv6 and gateway {address} is IPv4: write an IPv6 gateway (IPv4 routes may have either)"));
         return;
@@ -325,7 +388,7 @@ fn gateway(gateway: &Located<GatewayOf>, route: &Route, config: &Config, problem
         None if is_link_local(*address) => {
             problems.add(*line, format!("{address} is link-local: say on which port: \"{address}%PORT\""));
         }
-        None if route.recursive || reaches(config, fib, *address) => {}
+        None if recursive || reaches(config, fib, *address) => {}
         None => problems.add(
             *line,
             format!("no port has an address in the network of gateway {address}: give one such an address; ports: {}; or write recursive = true to have other routes lead to it", port_list(config)),
@@ -386,11 +449,15 @@ fn health(check: &HealthCheck, config: &Config, problems: &mut Problems) {
         value: gateway,
         line,
     } = &check.gateway;
-    let used = |route: &Route| route.gateways.iter().any(|g| g.value.address == *gateway);
-    if !config.routes.iter().any(used) {
+    let of_routes = config.routes.iter().flat_map(|route| &route.gateways);
+    let of_groups = config.groups.iter().flat_map(|group| &group.gateways);
+    if of_routes
+        .chain(of_groups)
+        .all(|g| g.value.address != *gateway)
+    {
         problems.add(
             *line,
-            format!("{gateway} is no gateway of any [[route]]: write one that is"),
+            format!("{gateway} is no gateway of any [[route]] or [[group]]: write one that is"),
         );
     }
     if check.timeout_ms > check.interval_ms {

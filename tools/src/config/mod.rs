@@ -47,6 +47,8 @@ pub struct Config {
     pub state_file: PathBuf,
     /// `[[port]]`, in their order, which numbers them.
     pub ports: Vec<Port>,
+    /// `[[group]]`
+    pub groups: Vec<Group>,
     /// `[[route]]`
     pub routes: Vec<Route>,
     /// `[[health]]`
@@ -188,6 +190,23 @@ impl Address {
     }
 }
 
+/// `[[group]]`: gateways that routes share by a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its number.
+    pub number: Located<u32>,
+    /// On whose ports its gateways are looked for.
+    pub fib: Located<u8>,
+    /// Its gateways.
+    pub gateways: Vec<Located<GatewayOf>>,
+    /// Their MTU.
+    pub mtu: Option<u32>,
+    /// They may be on no port's network: other routes lead to them.
+    pub recursive: bool,
+    /// How it treats flows.
+    pub options: Options,
+}
+
 /// `[[route]]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -207,7 +226,7 @@ pub struct Route {
     pub options: Options,
 }
 
-/// A gateway of a route.
+/// A gateway of a route or a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayOf {
     /// Its address.

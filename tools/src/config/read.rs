@@ -5,6 +5,7 @@ use super::Config;
 use super::Control;
 use super::Gateway;
 use super::GatewayOf;
+use super::Group;
 use super::HealthCheck;
 use super::Icmp;
 use super::Located;
@@ -65,6 +66,11 @@ pub(super) fn config(path: &Path, text: &str, problems: &mut Problems) -> Option
             .and_then(|section| state(path, section))
             .unwrap_or_else(|| path.with_extension("state")),
         ports: ports(&mut root),
+        groups: root
+            .sections("group")
+            .into_iter()
+            .filter_map(group)
+            .collect(),
         routes: root
             .sections("route")
             .into_iter()
@@ -290,15 +296,43 @@ fn address(text: &str) -> Option<Address> {
     Some(Address { address, length })
 }
 
+/// Gateways, and whether all could be read: what could not has been told.
+fn gateways(section: &mut Section<'_>) -> (Vec<Located<GatewayOf>>, bool) {
+    let listed = section.list("gateways");
+    let read = listed.iter().filter_map(|e| gateway_of(section, e));
+    let read: Vec<_> = read.collect();
+    let all = read.len() == listed.len();
+    (read, all)
+}
+
+fn group(mut section: Section<'_>) -> Option<Group> {
+    let line = section.line;
+    let is_numbered = section.has("number");
+    let number = section.number("number", 1..=u32::MAX);
+    let fib = fib(&mut section);
+    let (gateways, all) = gateways(&mut section);
+    let mtu = section.number("mtu", 68..=65_535).map(|mtu| mtu.value);
+    let recursive = section.bool("recursive", false);
+    let options = options(&mut section);
+    if !is_numbered {
+        section.problem(line, "a group without a number: write number = 7, say");
+    }
+    section.finish();
+    Some(Group {
+        number: number.filter(|_| all)?,
+        fib,
+        gateways,
+        mtu,
+        recursive,
+        options,
+    })
+}
+
 fn route(mut section: Section<'_>) -> Option<Route> {
     let line = section.line;
     let destination = section.text("destination", "a prefix, such as \"203.0.113.0/24\"");
     let fib = fib(&mut section);
-    let listed = section.list("gateways");
-    let gateways: Vec<_> = listed
-        .iter()
-        .filter_map(|e| gateway_of(&section, e))
-        .collect();
+    let (gateways, all) = gateways(&mut section);
     let iface = section.text("iface", "a port's name");
     let kinds = [
         ("blackhole", PathKind::Blackhole),
@@ -308,7 +342,9 @@ fn route(mut section: Section<'_>) -> Option<Route> {
     let special = section.choice("kind", &kinds);
     let mtu = section.number("mtu", 68..=65_535).map(|mtu| mtu.value);
     let recursive = section.bool("recursive", false);
-    let options = options(&mut section);
+    let mut options = options(&mut section);
+    let group = section.number("group", 1..=u32::MAX);
+    options.group = group.map(|number| number.value);
     if destination.is_none() {
         let example = "write destination = \"203.0.113.0/24\", say";
         section.problem(line, format!("a route without a destination: {example}"));
@@ -319,7 +355,7 @@ fn route(mut section: Section<'_>) -> Option<Route> {
     }
     section.finish();
     // What could not be read has been told; half a route would only be told off for what it lacks.
-    if gateways.len() < listed.len() || is_special && special.is_none() {
+    if !all || is_special && special.is_none() {
         return None;
     }
     let plain = if iface.is_some() {
@@ -374,8 +410,6 @@ fn options(section: &mut Section<'_>) -> Options {
     }
     let slow_start = section.number("slow-start", 0..=MAX_SLOW_START_S);
     options.slow_start = slow_start.map(|seconds| seconds.value);
-    let group = section.number("group", 1..=u32::MAX);
-    options.group = group.map(|number| number.value);
     if let Some(buckets) = section.number("buckets", 1..=MAX_BUCKETS)
         && let Err(wrong) = options.read("buckets", &buckets.value.to_string())
     {

@@ -1,5 +1,6 @@
 //! The configuration as what `stack` is built from: devices, setup, first routes, checks.
 
+use super::backend::group_spec;
 use super::backend::spec_with;
 use super::memory;
 use super::secrets::Secrets;
@@ -7,6 +8,7 @@ use crate::config;
 use crate::config::Config;
 use crate::config::HealthCheck;
 use crate::config::PortType;
+use crate::wire::group::GroupAdd;
 use crate::wire::route::PathKind;
 use crate::wire::route::PathSpec;
 use arp::Mac;
@@ -282,7 +284,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Timeouts, routes and health checks, before a packet can come in.
+    /// Timeouts, groups, routes and health checks, before a packet can come in.
     ///
     /// # Errors
     /// `FILE:LINE: why control refuses`.
@@ -295,6 +297,13 @@ impl<'a> Plan<'a> {
         control.set_source_share(self.config.tables.source_share);
         for (state, seconds) in &self.config.timeouts {
             control.set_timeout(*state, *seconds);
+        }
+        for group in &self.config.groups {
+            let at_line = |error| self.at(group.number.line, error);
+            let (number, spec) =
+                group_spec(&group_add(group)).map_err(|e| at_line(e.to_string()))?;
+            let added = control.group_add(number, &spec, host, now);
+            added.map_err(|error| at_line(error.to_string()))?;
         }
         for route in &self.config.routes {
             let line = route.destination.line;
@@ -319,6 +328,7 @@ impl<'a> Plan<'a> {
             gateway,
             tables,
             ports,
+            groups,
             routes,
             health,
             ..
@@ -359,6 +369,7 @@ impl<'a> Plan<'a> {
             );
         }
         tracing::info!(
+            groups = groups.len(),
             routes = routes.len(),
             checks = health.len(),
             "from the configuration"
@@ -404,13 +415,32 @@ fn paths(route: &config::Route) -> Vec<PathSpec> {
     if route.kind != PathKind::Gateway {
         return vec![path];
     }
+    by_gateways(&route.gateways, &path)
+}
+
+fn by_gateways(gateways: &[config::Located<config::GatewayOf>], like: &PathSpec) -> Vec<PathSpec> {
     let gateway = |gateway: &config::Located<config::GatewayOf>| PathSpec {
         gateway: Some(gateway.value.address),
         port: gateway.value.port.clone(),
         weight: Some(gateway.value.weight),
-        ..path.clone()
+        ..like.clone()
     };
-    route.gateways.iter().map(gateway).collect()
+    gateways.iter().map(gateway).collect()
+}
+
+/// What would be asked for to have this group.
+fn group_add(group: &config::Group) -> GroupAdd {
+    let like = PathSpec {
+        mtu: group.mtu,
+        recursive: group.recursive,
+        ..PathSpec::default()
+    };
+    GroupAdd {
+        group: group.number.value,
+        fib: group.fib.value,
+        paths: by_gateways(&group.gateways, &like),
+        options: group.options,
+    }
 }
 
 fn check(id: CheckId, of: &HealthCheck) -> Check {
@@ -449,6 +479,7 @@ mod tests {
     use super::*;
     use flowtable::GroupSecret;
     use flowtable::TableSecret;
+    use route::GroupNo;
 
     const FILE: &str = "flowgate.toml";
 
@@ -491,6 +522,9 @@ mod tests {
         let mut gateway = stack::build(setup, &wakers, Now(0)).unwrap();
         plan.install(&mut gateway.control, &mut gateway.host, Now(0))
             .unwrap();
+        let seven = gateway.control.group_numbered(GroupNo(7)).unwrap();
+        let info = gateway.control.group_info(seven).unwrap();
+        assert_eq!((info.members.len(), info.routes, info.size), (2, 1, 4096));
         for route in &config.routes {
             assert!(
                 gateway

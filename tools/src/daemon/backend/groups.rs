@@ -221,7 +221,7 @@ fn run(run: SavedRun) -> wire::LayoutRun {
 }
 
 /// What an add asks for, as control takes it.
-pub(super) fn spec_to_add(ask: &wire::GroupAdd) -> Answer<(GroupNo, RouteSpec)> {
+pub(in crate::daemon) fn spec_to_add(ask: &wire::GroupAdd) -> Answer<(GroupNo, RouteSpec)> {
     let spec = spec(ask.group, ask.fib, &ask.paths, None, &ask.options)?;
     Ok((GroupNo(ask.group), spec))
 }

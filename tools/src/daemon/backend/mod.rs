@@ -41,6 +41,7 @@ mod templates;
 mod tests;
 mod workers;
 
+pub(in crate::daemon) use groups::spec_to_add as group_spec;
 pub(crate) use options::asked;
 pub(super) use options::options_of;
 pub(super) use routes::kind;

@@ -15,13 +15,14 @@ use super::recursive::{Known, MAX_CHAIN};
 use super::{Control, new};
 use crate::config::Config;
 use crate::error::RouteError;
-use crate::ids::{GroupId, GroupNo, NhopIdx, Pin, Secs};
+use crate::ids::{FibId, GroupId, GroupNo, NhopIdx, Pin, Secs};
 use crate::info::Changed;
 use crate::nhgrp::{GroupCopy, GroupRef, Options, OptionsAsked, Orders, Wanted};
 use crate::nhop::{Health, Nhop, NhopKey, Path, PinState, Through};
 use crate::prefix::Prefix;
 use crate::saved::{Kept, SavedGroup};
 use crate::view::View;
+use hashbrown::HashSet;
 use std::net::IpAddr;
 
 /// Room for the FIB nodes of the few routes of a sketch, bytes.
@@ -197,24 +198,30 @@ impl Control {
 
     /// Recursive next hops whose ways a change of a route, or of a group, concerns, directly or through others.
     pub fn ways(&self, prefix: Option<Prefix>, group: Option<GroupId>) -> Vec<Way> {
-        let by_route = |route: &Prefix, addr: IpAddr, of: Prefix| {
-            of.fib() == route.fib() && of.contains(addr) && route.len() <= of.len()
-        };
-        let mut ways = Vec::new();
-        let mut found = 0;
-        for ((fib, addr), idx) in self.nhops.recursive() {
-            let by = self.rib.lookup(*fib, *addr);
-            let nowhere = Prefix::masked(*addr, 0).in_fib(*fib);
-            let route = by.map_or(nowhere, |(route, _)| route);
-            let direct = prefix.is_some_and(|of| by_route(&route, *addr, of));
-            let of_group = group.is_some() && by.map(|(_, id)| id) == group;
-            let by = by.map(|(_, id)| id).filter(|_| !direct);
+        let all = self.nhops.recursive();
+        let inside =
+            |fib: FibId, addr: IpAddr| prefix.filter(|of| of.fib() == fib && of.contains(addr));
+        // Most changes are of routes that hold no such address.
+        if group.is_none() && !all.keys().any(|(fib, addr)| inside(*fib, *addr).is_some()) {
+            return Vec::new();
+        }
+        let (mut ways, mut found) = (Vec::new(), 0);
+        for ((fib, addr), idx) in all {
+            let longer = |of: Prefix| {
+                let route = self.rib.lookup(*fib, *addr);
+                route.is_some_and(|(route, _)| route.len() > of.len())
+            };
+            let direct = inside(*fib, *addr).is_some_and(|of| !longer(of));
+            let by = self.in_fib_of(*fib, *addr);
+            let of_group = group.is_some() && by == group;
+            let by = by.filter(|_| !direct);
             ways.push((direct || of_group, self.way_of(*idx, by)));
         }
         // Who goes through one of them is one of them.
         while found != ways.iter().filter(|(is, _)| *is).count() {
             found = ways.iter().filter(|(is, _)| *is).count();
-            let through: Vec<NhopIdx> = ways.iter().filter(|w| w.0).map(|w| w.1.idx).collect();
+            let through = ways.iter().filter(|w| w.0).map(|w| w.1.idx);
+            let through: HashSet<NhopIdx> = through.collect();
             let goes = |id: GroupId| {
                 let group = self.groups.get(id);
                 group.is_some_and(|g| g.members.iter().any(|m| through.contains(&m.is.idx)))

@@ -143,7 +143,7 @@ impl Control {
     }
 
     /// The group that workers find for an address.
-    fn in_fib_of(&self, fib: FibId, addr: IpAddr) -> Option<GroupId> {
+    pub(super) fn in_fib_of(&self, fib: FibId, addr: IpAddr) -> Option<GroupId> {
         let fib = self.view.fib(fib);
         match addr {
             IpAddr::V4(addr) => fib.lookup4(addr.to_bits()),

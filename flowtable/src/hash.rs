@@ -96,6 +96,12 @@ impl OwnerHash {
         }
     }
 
+    /// The keys, for a program that computes the same elsewhere: of addresses, ports, an IPv6 address's high and low
+    /// half, and the last one. They are as secret as the function.
+    pub fn keys(&self) -> [u64; 5] {
+        [self.addr, self.port, self.high, self.low, self.last]
+    }
+
     /// The owner slot of an IPv4 flow; the same for both directions.
     #[inline]
     pub fn slot4(&self, proto: u8, a: u32, ap: u16, b: u32, bp: u16) -> SlotNo {

@@ -6,8 +6,8 @@
 
 use super::{Control, ControlError};
 use crate::flows::FlushJob;
-use crate::slots::Move;
 use crate::slots::plan::{counts, moves};
+use crate::slots::{Move, SlotMap};
 use std::sync::Arc;
 
 /// Slots that move in one step.
@@ -105,6 +105,11 @@ impl Control {
             moving: step + moves(&map, workers).len(),
             moved: self.resizing.moved,
         }
+    }
+
+    /// Who owns which slot, or gets it.
+    pub fn slots(&self) -> SlotMap {
+        self.slots.map()
     }
 
     /// Whether slots are on their way: then [`Self::step_workers`] should be called every millisecond or so.

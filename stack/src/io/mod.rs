@@ -7,6 +7,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`tun`] | TUN and TAP devices of the kernel, with several queues |
+//! | [`steer`] | a program by which TUN and TAP deliver each packet to its flow's worker |
 //! | [`mem`] | a port in memory: two ends joined by lock-free rings |
 //! | [`wake`] | how a sleeping thread is woken without a system call while it is awake |
 //! | [`poll`] | sleeping, the clock, CPUs |
@@ -21,6 +22,7 @@ pub mod netlink;
 pub mod netns;
 pub mod poll;
 pub mod run;
+pub mod steer;
 mod sys;
 pub mod tun;
 pub mod wake;

@@ -6,7 +6,7 @@
 
 use nix::errno::Errno;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -68,4 +68,147 @@ pub(super) fn before_exec(
     // SAFETY: the hooks given (netns::child) only make system calls on strings formatted before the
     // fork: they neither allocate nor lock, and they touch no memory shared with the parent.
     unsafe { command.pre_exec(hook) };
+}
+
+/// `TUNSETSTEERINGEBPF` (`linux/if_tun.h`), which `libc` lacks.
+const TUNSETSTEERINGEBPF: libc::c_ulong = 0x8004_54e0;
+
+/// Has the device of `fd` (a queue of it) ask `program` for the queue of each packet.
+pub(super) fn tun_set_steering(fd: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<(), Errno> {
+    let program: libc::c_int = program.as_raw_fd();
+    // SAFETY: the descriptor is open (borrowed) and TUNSETSTEERINGEBPF reads one `c_int`, which outlives the call; other
+    // kinds of descriptor answer ENOTTY.
+    let done = unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETSTEERINGEBPF as _, &raw const program) };
+    Errno::result(done).map(drop)
+}
+
+// Commands and kinds of bpf(2) (`linux/bpf.h`), which `libc` lacks.
+const BPF_MAP_CREATE: libc::c_int = 0;
+const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_MAP_TYPE_ARRAY: u32 = 2;
+const BPF_PROG_TYPE_SOCKET_FILTER: u32 = 1;
+
+/// What `BPF_MAP_CREATE` reads; the kernel takes what is left out for zeros.
+#[repr(C)]
+struct MapAttr {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+}
+
+/// What `BPF_MAP_UPDATE_ELEM` reads. Pointers are 64 bits on every machine.
+#[repr(C)]
+struct SetAttr {
+    map: u32,
+    unused: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// What `BPF_PROG_LOAD` reads.
+#[repr(C)]
+struct LoadAttr {
+    kind: u32,
+    count: u32,
+    insns: u64,
+    license: u64,
+}
+
+/// bpf(2) with attributes that the caller has filled in for this command.
+fn bpf<A>(command: libc::c_int, attr: &A) -> Result<libc::c_long, Errno> {
+    // SAFETY: the attributes are one live value of plain integers, whose size is given; every address in them is that of
+    // a value that the caller keeps alive over the call, as long as the command reads.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            &raw const *attr,
+            size_of::<A>() as libc::c_uint,
+        )
+    };
+    Errno::result(done)
+}
+
+fn owned(fd: libc::c_long) -> OwnedFd {
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else has it.
+    unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) }
+}
+
+/// An array of `entries` 32-bit numbers for eBPF programs, all 0.
+pub(super) fn bpf_array(entries: u32) -> Result<OwnedFd, Errno> {
+    let attr = MapAttr {
+        map_type: BPF_MAP_TYPE_ARRAY,
+        key_size: 4,
+        value_size: 4,
+        max_entries: entries,
+    };
+    bpf(BPF_MAP_CREATE, &attr).map(owned)
+}
+
+/// Writes one number of an array.
+pub(super) fn bpf_set(map: BorrowedFd<'_>, key: u32, value: u32) -> Result<(), Errno> {
+    let attr = SetAttr {
+        map: map.as_raw_fd().cast_unsigned(),
+        unused: 0,
+        key: (&raw const key) as u64,
+        value: (&raw const value) as u64,
+        flags: 0,
+    };
+    bpf(BPF_MAP_UPDATE_ELEM, &attr).map(drop)
+}
+
+/// Loads a program of the socket-filter type.
+pub(super) fn bpf_load(insns: &[[u8; 8]]) -> Result<OwnedFd, Errno> {
+    let license = c"BSD";
+    let attr = LoadAttr {
+        kind: BPF_PROG_TYPE_SOCKET_FILTER,
+        count: insns.len() as u32,
+        insns: insns.as_ptr() as u64,
+        license: license.as_ptr() as u64,
+    };
+    bpf(BPF_PROG_LOAD, &attr).map(owned)
+}
+
+/// What `BPF_PROG_TEST_RUN` reads and writes, up to its times.
+#[cfg(test)]
+#[repr(C)]
+struct RunAttr {
+    program: u32,
+    result: u32,
+    len_in: u32,
+    len_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+}
+
+/// Runs a program on a frame, and returns what it answers.
+#[cfg(test)]
+pub(super) fn bpf_run(program: BorrowedFd<'_>, frame: &[u8]) -> Result<u32, Errno> {
+    const BPF_PROG_TEST_RUN: libc::c_int = 10;
+    let mut attr = RunAttr {
+        program: program.as_raw_fd().cast_unsigned(),
+        result: 0,
+        len_in: frame.len() as u32,
+        len_out: 0,
+        data_in: frame.as_ptr() as u64,
+        data_out: 0,
+        repeat: 1,
+        duration: 0,
+    };
+    // SAFETY: as in `bpf`; the kernel writes into the attributes, which are exclusively ours, and with no room for
+    // output nowhere else.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_PROG_TEST_RUN,
+            &raw mut attr,
+            size_of::<RunAttr>() as libc::c_uint,
+        )
+    };
+    Errno::result(done).map(|_| attr.result)
 }

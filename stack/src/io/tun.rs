@@ -263,6 +263,13 @@ pub struct TunQueue {
     truncated: u64,
 }
 
+impl TunQueue {
+    /// The descriptor by which its device is asked for things.
+    pub(super) fn device(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 /// What one read of the device gave.
 enum Read {
     /// So many bytes, all of the packet.

@@ -27,10 +27,18 @@ impl<'a> Gateway<'a> {
     /// # Panics
     /// It does not come up.
     pub fn start(lab: &'a Lab, servers: &[usize]) -> Self {
+        Self::start_with(lab, servers, "")
+    }
+
+    /// As [`Self::start`], with further lines of `[gateway]`.
+    ///
+    /// # Panics
+    /// It does not come up.
+    pub fn start_with(lab: &'a Lab, servers: &[usize], more: &str) -> Self {
         let socket = lab.scratch.path("control.sock");
         let config = lab
             .scratch
-            .write("flowgate.toml", &config(lab, servers, &socket));
+            .write("flowgate.toml", &config(lab, servers, &socket, more));
         let args = ["run", "--config", &*config.to_string_lossy()];
         let process = lab.scratch.start(None, binary::flowgate(), &args, &[]);
         let mut gateway = Self {
@@ -222,12 +230,12 @@ fn address(value: &Value) -> Option<IpAddr> {
     value.as_str()?.parse().ok()
 }
 
-fn config(lab: &Lab, servers: &[usize], socket: &std::path::Path) -> String {
+fn config(lab: &Lab, servers: &[usize], socket: &std::path::Path, more: &str) -> String {
     let families = lab.families();
     let addresses =
         |of: fn(Family) -> IpAddr| quoted(families.iter().map(|&f| plan::with_len(of(f))));
     let mut text = format!(
-        "[gateway]\nworkers = 2\n[control]\nsocket = \"{}\"\n\
+        "[gateway]\nworkers = 2\n{more}\n[control]\nsocket = \"{}\"\n\
          [tables]\nflows-v4 = {flows}\nflows-v6 = {flows}\n\
          [icmp]\nerrors-per-address = 1000\n\
          [[port]]\nname = \"{CLIENT_PORT}\"\ntype = \"tun\"\nmtu = {}\naddresses = {}\nhost-addresses = {}\n\

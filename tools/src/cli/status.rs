@@ -48,6 +48,7 @@ fn print(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
         .workers
         .iter()
         .try_for_each(|worker| print_worker(out, worker))?;
+    writeln!(out, "steering {}", status.steering)?;
     writeln!(
         out,
         "\n{}",
@@ -197,6 +198,7 @@ flowgate 0.1.0, pid 42, up 1h2m3s
 worker  cpu          packets      handed off  asleep    flows
      0    0             1000            2.5%   98.7%        3
      1    1             1000            2.5%   98.7%        3
+steering off: not asked for
 
 table                used       limit  fill  overflows  when full
 flows-v4                3       65536  0.0%          0  evicts unconfirmed flows, then forwards without a pin

@@ -72,6 +72,8 @@ pub struct Gateway {
     pub fibs: Option<u8>,
     /// Workers spin instead of sleeping.
     pub busy_poll: bool,
+    /// Devices deliver packets to their flows' workers by a program, where that is allowed; absent: yes.
+    pub steering: Option<bool>,
 }
 
 /// `[control]`: the control socket.

@@ -114,6 +114,7 @@ fn gateway(mut section: Section<'_>) -> Gateway {
         );
     }
     let busy_poll = section.bool("busy-poll", false);
+    let steering = section.choice("steering", &[("auto", true), ("off", false)]);
     let fibs = section.number("fibs", 1..=FibId::MOST).map(|n| n.value);
     let mut cpus = Vec::new();
     for Element { line, value } in section.list("cpus") {
@@ -139,6 +140,7 @@ fn gateway(mut section: Section<'_>) -> Gateway {
         cpus,
         fibs,
         busy_poll,
+        steering: steering.map(|chosen| chosen.value),
     }
 }
 

@@ -118,7 +118,7 @@ fn unknown_keys_are_told_with_the_nearest_name() {
         [
             "flowgate.toml:2: unknown key worker in [gateway]: write workers",
             "flowgate.toml:3: unknown key busypoll in [gateway]: write busy-poll",
-            "flowgate.toml:4: unknown key colour in [gateway]: its keys are workers, max-workers, busy-poll, fibs, cpus",
+            "flowgate.toml:4: unknown key colour in [gateway]: its keys are workers, max-workers, busy-poll, steering, fibs, cpus",
         ]
     );
     assert_eq!(

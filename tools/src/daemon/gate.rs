@@ -30,6 +30,7 @@ use stack::io::poll::Clock;
 use stack::io::run;
 use stack::io::run::RunConfig;
 use stack::io::run::Running;
+use stack::io::steer::Steering;
 use std::io;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -48,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     /// Where groups are kept for the next start; `None`: nowhere.
     pub(crate) state_file: Option<PathBuf>,
+    /// The program by which devices are steered, or why they are not.
+    pub(crate) steering: Result<Steering, String>,
 }
 
 /// Why a gateway does not start: one line.
@@ -85,6 +88,7 @@ pub(crate) fn start(
         socket,
         clock,
         state_file,
+        steering,
     } = parts;
     let wakers = Wakers::new(setup.all_workers())?;
     let now = Now(clock.ms());
@@ -104,9 +108,17 @@ pub(crate) fn start(
     let about = About {
         kinds,
         cpus: run.cpus,
+        steering: match &steering {
+            Ok(_) => "on: devices deliver packets to their flows' workers (eBPF)".into(),
+            Err(why) => format!("off: {why}"),
+        },
     };
+    tracing::info!("steering {}", about.steering);
     let mut live = Live::new(control, running.host.clone(), clock, about);
     gate.running = Some(running);
+    if let Ok(steering) = steering {
+        live.steer(steering);
+    }
     if let Some(file) = state_file {
         live.keep_state(Keeper::start(file)?);
     }
@@ -213,6 +225,7 @@ mod tests {
             },
             clock: Clock::start(),
             state_file: None,
+            steering: Err("a test".into()),
         }
     }
 

@@ -112,6 +112,7 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
     let tables = plan.flow_tables(&secrets, &clock);
     let devices = plan.open().map_err(|error| refused_device(&error))?;
     let watch = plan.watch(&devices);
+    let steering = plan.steer(&devices, &tables);
     let (queues, ports) = plan.ports(devices, &secrets);
     let path = socket.path.clone();
     let state_file = Some(plan.state_file()).filter(|file| state::is_ours(file));
@@ -127,6 +128,7 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
         socket,
         clock,
         state_file: state_file.map(ToOwned::to_owned),
+        steering,
     };
     plan.say();
     let gate = gate::start(parts, |control, host, now| {

@@ -28,6 +28,7 @@ use stack::io::netlink::DeviceWatch;
 use stack::io::poll;
 use stack::io::poll::Clock;
 use stack::io::run::RunConfig;
+use stack::io::steer::Steering;
 use stack::io::tun;
 use stack::io::tun::Device;
 use stack::io::tun::DeviceError;
@@ -37,6 +38,7 @@ use stack::ports::Layer;
 use stack::ports::Port;
 use stack::ports::PortAddr;
 use stack::ports::Ports;
+use stack::slots::even_slots;
 use std::path::Path;
 
 /// Bytes in a packet buffer beside the packet: a link header, with room to spare.
@@ -159,6 +161,30 @@ impl<'a> Plan<'a> {
             host_addrs: addresses.collect(),
             ..DeviceSpec::new(kind, &port.name.value)
         }
+    }
+
+    /// Has the devices deliver packets to their flows' workers.
+    ///
+    /// # Errors
+    /// Why they do not; nothing else is the worse for it.
+    pub(super) fn steer(
+        &self,
+        devices: &[Device],
+        tables: &FlowTables,
+    ) -> Result<Steering, String> {
+        if self.config.gateway.steering == Some(false) {
+            return Err("by the configuration".into());
+        }
+        if self.most == 1 {
+            return Err("there is one worker".into());
+        }
+        let steering = Steering::load(tables.v4.owner(), &even_slots(self.workers));
+        let steering = steering.map_err(|error| error.to_string())?;
+        for device in devices {
+            let done = steering.attach(device);
+            done.map_err(|error| format!("port {}: {error}", device.name))?;
+        }
+        Ok(steering)
     }
 
     /// Listens for what becomes of the devices.

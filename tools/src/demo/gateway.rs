@@ -65,6 +65,7 @@ pub(crate) fn start(wires: Wires, program: &Path) -> Result<(Running, SocketOper
         },
         clock,
         state_file: None,
+        steering: Err("the demo's workers learn".into()),
     };
     let gate = gate::start(parts, |_, _, _| Ok(())).map_err(|error| error.to_string())?;
     let operator = SocketOperator::connect(program, &socket)?;

@@ -663,6 +663,7 @@ impl Backend for Fake {
             pid: 42,
             uptime: 3_723_000,
             workers: vec![worker(0), worker(1)],
+            steering: "off: not asked for".into(),
             tables: vec![table],
             moved: BTreeMap::from([("dead".into(), 2), ("policy".into(), 0)]),
             collateral: 0,

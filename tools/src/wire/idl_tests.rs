@@ -652,7 +652,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
         keys(&serde_json::from_value::<PingResult>(ended).unwrap()),
     );
     let status = json!({
-        "version": "v", "pid": 1, "uptime": 1, "workers": [], "tables": [], "memory": [], "moved": {}, "collateral": 0,
+        "version": "v", "pid": 1, "uptime": 1, "workers": [], "steering": "s", "tables": [], "memory": [], "moved": {}, "collateral": 0,
         "unpinned_packets": 0, "leaving": []
     });
     answers(

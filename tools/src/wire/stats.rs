@@ -235,6 +235,9 @@ pub struct Status {
     pub uptime: u64,
     /// The workers.
     pub workers: Vec<Worker>,
+    /// Whether a program has devices deliver packets to their flows' workers, and if not, why.
+    #[serde(default)]
+    pub steering: String,
     /// Every bounded table.
     pub tables: Vec<Table>,
     /// What routes take of memory.

@@ -74,6 +74,7 @@ use stack::control::ControlEvent;
 use stack::host::HostEvent;
 use stack::io::poll::Clock;
 use stack::io::run::HostThread;
+use stack::io::steer::Steering;
 use stack::ports::DeviceState;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -98,6 +99,8 @@ pub(crate) struct About {
     pub(crate) kinds: Vec<&'static str>,
     /// CPUs that the workers are pinned to, in turn; empty: they are not.
     pub(crate) cpus: Vec<usize>,
+    /// Whether devices are steered, and if not, why.
+    pub(crate) steering: String,
 }
 
 impl About {
@@ -123,6 +126,7 @@ pub(crate) struct Live {
     conflicts: Quiet,
     keeper: Option<Keeper>,
     pressure: Pressure,
+    steering: Option<Steering>,
 }
 
 impl Live {
@@ -141,7 +145,14 @@ impl Live {
             conflicts: Quiet::default(),
             keeper: None,
             pressure: Pressure::default(),
+            steering: None,
         }
+    }
+
+    /// The program that steers devices follows slots from now on.
+    pub(in crate::daemon) fn steer(&mut self, steering: Steering) {
+        self.steering = Some(steering);
+        self.follow_slots();
     }
 
     /// Groups are kept for the next start from now on.
@@ -452,6 +463,7 @@ impl Backend for Live {
         let is_gathering = self.foresee_endings(now);
         self.control.tick(&mut self.host, now);
         self.tell_ended();
+        self.follow_slots();
         let is_loading = self.load_slice();
         for event in self.control.take_events() {
             news.extend(self.told(event));

@@ -73,6 +73,7 @@ impl Seen {
             pid: std::process::id(),
             uptime: self.uptime_ms,
             workers: self.workers(),
+            steering: self.about.steering.clone(),
             tables: self.tables(&totals),
             memory: self.memory.iter().map(memory).collect(),
             moved: moved(&totals),

@@ -124,6 +124,7 @@ fn with_fibs(fibs: u8) -> Rig {
     let about = About {
         kinds: vec!["mem", "mem"],
         cpus: vec![],
+        steering: String::new(),
     };
     Rig {
         live: Live::new(gateway.control, running.host.clone(), clock, about),

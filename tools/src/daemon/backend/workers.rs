@@ -34,6 +34,17 @@ impl Live {
         })
     }
 
+    /// Slots that have changed their worker are steered there.
+    pub(super) fn follow_slots(&mut self) {
+        let Some(steering) = &mut self.steering else {
+            return;
+        };
+        if let Err(error) = steering.update(&self.control.slots()) {
+            tracing::error!("steering ends: {error}; packets of slots that move are handed off");
+            self.steering = None;
+        }
+    }
+
     pub(super) fn read_workers(&mut self) -> Reading<Workers> {
         let (now, report) = (self.now(), self.control.workers_report());
         let (reader, about) = (self.control.reader(), Arc::clone(&self.about));

@@ -272,4 +272,70 @@ mod loom_model {
     fn loom_two_wakers_are_never_missed() {
         model(2);
     }
+
+    /// A hand-off ring as `rtrb`'s: the sender writes the tail, the receiver the head.
+    struct Ring {
+        items: [AtomicUsize; 4],
+        head: AtomicUsize,
+        tail: AtomicUsize,
+    }
+
+    impl Ring {
+        fn push(&self, item: usize) {
+            let tail = self.tail.load(Ordering::Relaxed);
+            self.items[tail % 4].store(item, Ordering::Relaxed);
+            self.tail.store(tail + 1, Ordering::Release);
+        }
+
+        fn waiting(&self) -> usize {
+            self.tail.load(Ordering::Acquire) - self.head.load(Ordering::Relaxed)
+        }
+
+        fn pop(&self) -> Option<usize> {
+            let head = self.head.load(Ordering::Relaxed);
+            (self.waiting() > 0).then(|| {
+                self.head.store(head + 1, Ordering::Release);
+                self.items[head % 4].load(Ordering::Relaxed)
+            })
+        }
+    }
+
+    /// A worker hands packets off burst by burst and rings once a burst; the owner takes what it finds, and sleeps when it
+    /// found nothing: no packet is left in the ring, and they come in order.
+    #[test]
+    fn loom_no_packet_stays_in_a_ring_whose_receiver_sleeps() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let asleep = Arc::new(Asleep::new());
+            let event = Arc::new(Event(Mutex::new(false), Condvar::new()));
+            let ring = Arc::new(Ring {
+                items: std::array::from_fn(|_| AtomicUsize::new(0)),
+                head: AtomicUsize::new(0),
+                tail: AtomicUsize::new(0),
+            });
+            let (theirs, bell, rung) = (ring.clone(), asleep.clone(), event.clone());
+            loom::thread::spawn(move || {
+                for burst in [&[1, 2][..], &[3]] {
+                    burst.iter().for_each(|item| theirs.push(*item));
+                    if bell.take() {
+                        rung.ring();
+                    }
+                }
+            });
+            let mut got = 0;
+            while got < 3 {
+                if let Some(item) = ring.pop() {
+                    got += 1;
+                    assert_eq!(item, got);
+                    continue;
+                }
+                asleep.announce();
+                if ring.waiting() == 0 {
+                    event.poll();
+                }
+                asleep.clear();
+            }
+        });
+    }
 }

@@ -4,7 +4,9 @@
 //!
 //! | word | bits | what |
 //! |---|---|---|
-//! | 0..K | 63..0 | the key, see [`key`](crate::key); the last word's low 16 bits: tick of birth |
+//! | 0..K | 63..0 | the key, see [`key`](crate::key) |
+//! | K-1 | 15..12 | in the key's last word: which set of idle timeouts, see [`Table::timeouts_of`](crate::Table::timeouts_of) |
+//! | | 11..0 | tick of birth |
 //! | K | 63..32 | *life*: tick of the last use |
 //! | | 31..16 | change mark: tick at which state, class, pin or place last changed |
 //! | | 15..12, 11..10 | state, class |
@@ -26,8 +28,10 @@
 //!
 //! Counters saturate, at 1.07 G packets and 256 GiB a direction. Bytes are counted in units of 16, rounded
 //! with a step that goes round with the packets: 16 packets of one size are counted exactly. The marks are
-//! coarse (see `tcp`). Ages from the birth and change marks are good for 109 minutes: the birth is asked
-//! only of young entries, an exporter must scan more often than that.
+//! coarse (see `tcp`). Ages from the change mark are good for 109 minutes: an exporter must scan more often than that.
+//! Ages from the birth are good for 6.8 minutes, because four of its bits went to the set of timeouts. It is asked only
+//! whether an entry is at least 0.1, 1 or 3 seconds old, to prove a flow or to let it be evicted; one that is older but
+//! on probation still, and was used just now, may be told so wrongly for as long, each 6.8 minutes: it waits that much longer.
 //!
 //! # Who writes
 //!
@@ -42,6 +46,7 @@ use crate::pin::PinWord;
 use crate::state::{Class, State};
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::time::Tick;
+use crate::timeouts::TimeoutsNo;
 use crate::track::Track;
 use std::marker::PhantomData;
 
@@ -52,7 +57,14 @@ const SIDES: usize = 1;
 const STAMPS: usize = 3;
 const COUNTS: usize = 4;
 
+/// In the key's last word, below the key: the birth,
+const BIRTH_MASK: u64 = 0xfff;
+/// and above that which timeouts.
+const TIMEOUTS_SHIFT: u32 = 12;
+
 const _: () = {
+    assert!(KEY_MASK == !0xffff && TimeoutsNo::COUNT == 1 << (16 - TIMEOUTS_SHIFT));
+    assert!(BIRTH_MASK == (1 << TIMEOUTS_SHIFT) - 1);
     use crate::key::{KeyV4, KeyV6};
     assert!(KeyV4::WORDS + BODY_WORDS == KeyV4::ENTRY_WORDS);
     assert!(KeyV6::WORDS + BODY_WORDS <= KeyV6::ENTRY_WORDS);
@@ -387,14 +399,32 @@ impl<K: Key> At<'_, K> {
         self.store(K::WORDS - 1, NOBODY);
     }
 
-    /// The low half of the tick at which the flow began.
+    /// The low bits of the tick at which the flow began.
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn birth(&self) -> u16 {
-        self.load(K::WORDS - 1) as u16
+        (self.load(K::WORDS - 1) & BIRTH_MASK) as u16
     }
 
     pub(crate) fn set_birth(&self, now: Tick) {
-        let word = self.load(K::WORDS - 1) & KEY_MASK | u64::from(now.low());
+        let word = self.load(K::WORDS - 1) & !BIRTH_MASK | u64::from(now.0) & BIRTH_MASK;
         self.store(K::WORDS - 1, word);
+    }
+
+    /// Ticks since the flow began: modulo 6.8 minutes, but no less than since its last use.
+    pub(crate) fn age(&self, life: Life, now: Tick) -> u32 {
+        let age = u64::from(now.0).wrapping_sub(self.load(K::WORDS - 1)) & BIRTH_MASK;
+        now.since(life.last_use()).max(age as u32)
+    }
+
+    /// Which set of idle timeouts the flow has.
+    #[inline]
+    pub(crate) fn timeouts(&self) -> TimeoutsNo {
+        TimeoutsNo::new((self.load(K::WORDS - 1) >> TIMEOUTS_SHIFT) as u8)
+    }
+
+    pub(crate) fn set_timeouts(&self, of: TimeoutsNo) {
+        let kept = self.load(K::WORDS - 1) & (KEY_MASK | BIRTH_MASK);
+        self.store(K::WORDS - 1, kept | u64::from(of.get()) << TIMEOUTS_SHIFT);
     }
 
     #[inline]

@@ -65,7 +65,9 @@ fn an_entry_keeps_its_words_apart_from_its_neighbours() {
         entries.at(PlaceNo(1)).set_stamp(Dir::Fwd, u32::MAX);
         entries.at(PlaceNo(1)).set_stamp(Dir::Rev, 7);
         entries.at(PlaceNo(1)).set_count(Dir::Rev, Count(u64::MAX));
+        entries.at(PlaceNo(1)).set_timeouts(TimeoutsNo::new(2));
         entries.at(PlaceNo(1)).set_birth(Tick(99_999));
+        entries.at(PlaceNo(1)).set_timeouts(TimeoutsNo::new(13));
         for (i, key) in keys.iter().enumerate() {
             let at = entries.at(PlaceNo(i));
             assert!(at.is(key) && at.key() == *key);
@@ -79,7 +81,10 @@ fn an_entry_keeps_its_words_apart_from_its_neighbours() {
                     Tick(99_999)
                 }
                 .low()
+                    & 0xfff
             );
+            let of = if other { 0 } else { 13 };
+            assert_eq!(at.timeouts(), TimeoutsNo::new(of));
             assert_eq!(at.stamp(Dir::Fwd), if other { 0 } else { u32::MAX });
             assert_eq!(at.stamp(Dir::Rev), if other { 0 } else { 7 });
             assert_eq!(at.life().last_use(), Tick(70_000 + i as u32));
@@ -129,4 +134,22 @@ fn counters_saturate_and_do_not_spill() {
         (bytes_full.plus(64).packets(), bytes_full.plus(64).bytes()),
         (1, 16 * Count::UNITS_MAX)
     );
+}
+
+#[test]
+fn an_age_wraps_but_is_no_less_than_the_time_since_the_last_use() {
+    let entries = Entries::<KeyV4>::new(1, &|_| {});
+    let (at, track) = (
+        entries.at(PlaceNo(0)),
+        Track::blank(State::UdpOneWay, Dir::Fwd),
+    );
+    at.write(&KeyV4::new(0, 6, 1, 1, 2, 2).0, &track, Tick(70_000));
+    at.set_timeouts(TimeoutsNo::new(15));
+    for ticks in [0, 1, 10, 4095, 4096, 5000] {
+        assert_eq!(at.age(at.life(), Tick(70_000 + ticks)), ticks);
+    }
+    at.set_life(at.life().with_last_use(Tick(74_000)));
+    assert_eq!(at.age(at.life(), Tick(74_000)), 4000);
+    // Older than 6.8 minutes, and used just now.
+    assert_eq!(at.age(at.life(), Tick(74_098)), 98);
 }

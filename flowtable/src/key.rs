@@ -13,7 +13,7 @@
 //! | first ones | address a 32, address b 32 | address a 128 (high word first), address b 128 |
 //! | last | port a 16, port b 16, protocol 8, FIB 8, zero 16 | the same |
 //!
-//! The 16 zero bits of the last word are where an entry keeps its birth, see [`entry`](crate::entry).
+//! The 16 zero bits of the last word are where an entry keeps its birth and which timeouts it has, see [`entry`](crate::entry).
 
 use crate::machine::LANES;
 use crate::sip::sip13_lanes;

@@ -63,6 +63,6 @@ pub use sweep::FlushCursor;
 pub use table::{Shape, Table};
 pub use template::{Client, TemplateStats, TemplateView, TemplateWriter, Templates, Term};
 pub use time::Tick;
-pub use timeouts::Timeouts;
+pub use timeouts::{Timeouts, TimeoutsNo};
 pub use view::EntryView;
 pub use writer::{Entry, Hit, Writer};

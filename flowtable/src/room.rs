@@ -302,11 +302,10 @@ impl<K: Key> Writer<K> {
     fn evictable(&self, place: PlaceNo, life: Life, fill: Fill, now: Tick) -> bool {
         match life.class() {
             Class::Probation => {
-                let age = now.low().wrapping_sub(self.table.entries.at(place).birth());
-                !life.debt() || u32::from(age) >= DEBT_SAFE
+                !life.debt() || self.table.entries.at(place).age(life, now) >= DEBT_SAFE
             }
             Class::OneWay => {
-                let full = self.timeout(life.state());
+                let full = self.timeout(&self.table.entries.at(place), life.state());
                 now.since(life.last_use()) >= fill.lifetime(full, Class::OneWay, life.debt())
             }
             Class::TwoWay => false,

@@ -107,9 +107,10 @@ impl<K: Key> Writer<K> {
         if self.free_if_expired(place, now) {
             return true;
         }
-        let life = self.table.entries.at(place).life();
+        let at = self.table.entries.at(place);
+        let life = at.life();
         let fill = self.fill(self.table.slot_of(place.bucket()));
-        let lifetime = fill.lifetime(self.timeout(life.state()), life.class(), life.debt());
+        let lifetime = fill.lifetime(self.timeout(&at, life.state()), life.class(), life.debt());
         if now.since(life.last_use()) < lifetime {
             return false;
         }

@@ -14,7 +14,7 @@ use crate::stats::{Counters, Stats};
 use crate::sync::wait_a_moment;
 use crate::sync::{AtomicBool, AtomicU32, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release};
 use crate::time::Tick;
-use crate::timeouts::Timeouts;
+use crate::timeouts::{Timeouts, TimeoutsNo};
 use crate::view::EntryView;
 use crate::writer::Writer;
 use crossbeam_utils::CachePadded;
@@ -50,7 +50,7 @@ impl Shape {
 pub struct Table<K: Key> {
     secret: TableSecret,
     owner: OwnerHash,
-    timeouts: Timeouts,
+    timeouts: [Timeouts; TimeoutsNo::COUNT],
     /// Percent of a writer's places that one source network may hold under pressure.
     source_share: AtomicU32,
     /// Buckets of one slot.
@@ -115,7 +115,7 @@ impl<K: Key> Table<K> {
         Arc::new(Self {
             secret,
             owner: OwnerHash::new(&secret),
-            timeouts: Timeouts::default(),
+            timeouts: std::array::from_fn(|_| Timeouts::default()),
             source_share: AtomicU32::new(Self::SOURCE_SHARE),
             slot_buckets,
             slots: (0..slots).map(|_| slot()).collect(),
@@ -172,9 +172,16 @@ impl<K: Key> Table<K> {
         &self.owner
     }
 
-    /// Idle timeouts; may be changed at any time.
+    /// Idle timeouts of flows of which nobody says otherwise; may be changed at any time.
     pub fn timeouts(&self) -> &Timeouts {
-        &self.timeouts
+        self.timeouts_of(TimeoutsNo::DEFAULT)
+    }
+
+    /// The same of flows that have another set.
+    #[inline]
+    pub fn timeouts_of(&self, which: TimeoutsNo) -> &Timeouts {
+        // The index is below 16 by its type: no check is left of this.
+        &self.timeouts[usize::from(which.get()) % TimeoutsNo::COUNT]
     }
 
     /// Percent of the places that one source network (IPv4 /24, IPv6 /56) may hold while lifetimes shrink, 1 to 100;
@@ -291,12 +298,8 @@ impl<K: Key> Table<K> {
 
     /// Copies one entry. A reader brackets this with the bucket's version.
     pub(crate) fn view(&self, place: PlaceNo) -> EntryView<K> {
-        EntryView::copy(
-            &self.entries,
-            place,
-            self.slot_of(place.bucket()),
-            &self.timeouts,
-        )
+        let timeouts = self.timeouts_of(self.entries.at(place).timeouts());
+        EntryView::copy(&self.entries, place, self.slot_of(place.bucket()), timeouts)
     }
 
     /// Finds a flow. For the slot's writer, or between looks at both versions.

@@ -51,7 +51,7 @@ impl Conn {
     fn packet(&mut self, after: u32, dir: Dir, seen: &Seen) -> Touch {
         self.now += after;
         let when = When {
-            age: self.now as u16,
+            age: self.now,
             idle: self.now - self.last,
             packets: self.packets,
         };

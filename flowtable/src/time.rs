@@ -16,7 +16,7 @@ impl Tick {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The low half, as an entry keeps its birth and its change mark. Ages are good for 109 minutes.
+    /// The low half, as an entry keeps its change mark. Ages are good for 109 minutes.
     #[inline]
     pub(crate) fn low(self) -> u16 {
         self.0 as u16

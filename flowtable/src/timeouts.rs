@@ -6,6 +6,29 @@
 use crate::state::{L4, State};
 use crate::sync::{AtomicU32, Ordering::Relaxed};
 
+/// Which of a table's sets of idle timeouts a flow has: 0 to 15. The flow gets it with its entry and keeps it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TimeoutsNo(u8);
+
+impl TimeoutsNo {
+    /// How many there are.
+    pub const COUNT: usize = 16;
+    /// That of flows of which nobody says otherwise.
+    pub const DEFAULT: Self = Self(0);
+
+    /// The set with this number, by its lowest four bits.
+    #[inline]
+    pub const fn new(number: u8) -> Self {
+        Self(number & (Self::COUNT as u8 - 1))
+    }
+
+    /// Its number.
+    #[inline]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
 /// Idle timeouts in seconds, by [`State`].
 ///
 /// | state | default | why |

@@ -10,7 +10,7 @@ use crate::tcp::Segment;
 
 /// Packets and ticks after which a flow other than TCP is taken for real though it is one-way.
 const ONE_WAY_PACKETS: u64 = 3;
-const ONE_WAY_TICKS: u16 = 10;
+const ONE_WAY_TICKS: u32 = 10;
 
 /// What tracking knows of a connection. Pairs are indexed by [`Dir`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,8 @@ pub(crate) struct Track {
 /// When a packet comes, from its flow's point of view.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct When {
-    /// Ticks since the entry's birth.
-    pub(crate) age: u16,
+    /// Ticks since the entry's birth, see [`At::age`](crate::entry::At::age).
+    pub(crate) age: u32,
     /// Ticks since its last use.
     pub(crate) idle: u32,
     /// Packets of both directions before this one.

@@ -9,7 +9,7 @@ fn seen(l4: L4) -> Seen {
     }
 }
 
-fn when(age: u16, packets: u64) -> When {
+fn when(age: u32, packets: u64) -> When {
     When {
         age,
         idle: 0,

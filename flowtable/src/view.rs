@@ -7,7 +7,7 @@ use crate::key::{BOTH, Dir, Key};
 use crate::pin::PinWord;
 use crate::state::{Class, State};
 use crate::time::Tick;
-use crate::timeouts::Timeouts;
+use crate::timeouts::{Timeouts, TimeoutsNo};
 
 /// A copy of an entry. Pairs are indexed by `Dir as usize`.
 ///
@@ -29,7 +29,9 @@ pub struct EntryView<K> {
     pub debt: bool,
     /// When its last packet came.
     pub last_use: Tick,
-    /// Idle timeout of its state, seconds: it expires that long after [`last_use`](Self::last_use).
+    /// Which set of idle timeouts it has.
+    pub timeouts: TimeoutsNo,
+    /// Idle timeout of its state there, seconds: it expires that long after [`last_use`](Self::last_use).
     pub timeout_s: u32,
     /// Low half of the tick at which its state, class, pins or place last changed.
     pub changed: u16,
@@ -60,6 +62,7 @@ impl<K: Key> EntryView<K> {
             opener: life.opener(),
             debt: life.debt(),
             last_use: life.last_use(),
+            timeouts: at.timeouts(),
             timeout_s: t.get(life.state()),
             changed: life.changed(),
             pins: sides.map(|side| side.pin()),

@@ -23,6 +23,7 @@ use crate::sync::Ordering::Relaxed;
 use crate::table::Table;
 use crate::tcp::moves_marks;
 use crate::time::Tick;
+use crate::timeouts::TimeoutsNo;
 use crate::track::{Touch, When, follow_marks};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
@@ -331,10 +332,19 @@ impl<K: Key> Writer<K> {
         self.table.buckets.set_standing(e.0, standing);
     }
 
-    /// The class idle timeout for the stateless answer of a packet like this, seconds: the longest of its
-    /// protocol, see [`Timeouts::idle`](crate::Timeouts::idle).
-    pub fn idle_timeout(&self, l4: &L4) -> u32 {
-        self.table.timeouts().idle(l4)
+    /// The idle timeout for the stateless answer of a packet like this, whose route gives its flows this set of
+    /// timeouts, seconds: the longest of its protocol, see [`Timeouts::idle`](crate::Timeouts::idle).
+    pub fn idle_timeout(&self, l4: &L4, of: TimeoutsNo) -> u32 {
+        self.table.timeouts_of(of).idle(l4)
+    }
+
+    /// Gives an entry that was just made, or is a new connection's, another set of idle timeouts than the default.
+    #[inline]
+    pub fn set_timeouts(&mut self, e: Entry, of: TimeoutsNo) {
+        let at = self.table.entries.at(e.0);
+        if at.timeouts() != of {
+            at.set_timeouts(of);
+        }
     }
 
     /// Removes an entry on request. This is not a loss: its flow will be taken for new.
@@ -346,10 +356,11 @@ impl<K: Key> Writer<K> {
     /// Frees an entry whose idle timeout has passed. Returns whether it did.
     #[inline]
     pub(crate) fn free_if_expired(&self, place: PlaceNo, now: Tick) -> bool {
-        let life = self.table.entries.at(place).life();
+        let at = self.table.entries.at(place);
+        let life = at.life();
         let idle = now.since(life.last_use());
         // No timeout is shorter than a second, and most packets follow another within one.
-        let live = idle < Tick::PER_SECOND || idle < self.timeout(life.state());
+        let live = idle < Tick::PER_SECOND || idle < self.timeout(&at, life.state());
         if !live {
             self.expire(place, life, now);
         }
@@ -366,11 +377,11 @@ impl<K: Key> Writer<K> {
         self.free(place);
     }
 
-    /// The idle timeout of a state, in ticks.
+    /// The idle timeout of an entry in this state, in ticks.
     #[inline]
-    pub(crate) fn timeout(&self, state: State) -> u32 {
+    pub(crate) fn timeout(&self, at: &At<'_, K>, state: State) -> u32 {
         self.table
-            .timeouts()
+            .timeouts_of(at.timeouts())
             .get(state)
             .saturating_mul(Tick::PER_SECOND)
     }
@@ -458,7 +469,7 @@ pub(crate) fn source<K: Key>(at: &At<'_, K>) -> u64 {
 /// When a packet comes, from its flow's point of view.
 fn when<K: Key>(at: &At<'_, K>, life: Life, now: Tick) -> When {
     When {
-        age: now.low().wrapping_sub(at.birth()),
+        age: at.age(life, now),
         idle: now.since(life.last_use()),
         packets: BOTH.map(|way| at.count(way).packets()).into_iter().sum(),
     }

@@ -258,7 +258,7 @@ fn a_reopened_flow_starts_anew_with_its_old_pins() {
         (view.pins, view.stamps),
         ([pin_of(1), PinWord(99)], [1, 98])
     );
-    assert_eq!(rig.table.entries.at(entry.0).birth(), at(7).low());
+    assert_eq!(rig.table.entries.at(entry.0).birth(), at(7).low() & 0xfff);
     assert_eq!(rig.table.stats().reopened, 1);
 }
 
@@ -311,6 +311,35 @@ fn a_timeout_that_is_changed_holds_for_old_flows_too() {
     rig.table.timeouts().set(State::UdpOneWay, 5);
     assert!(rig.lookup(1, Tick(at(5).0 - 1)).is_some());
     assert!(rig.lookup(1, at(5)).is_none());
+}
+
+#[test]
+fn flows_of_several_sets_of_timeouts_expire_each_at_its_own() {
+    let mut rig = Rig::new(2);
+    let short = TimeoutsNo::new(15);
+    rig.table.timeouts_of(short).set(State::UdpOneWay, 3);
+    rig.insert(1, &UDP, START).unwrap();
+    let entry = rig.insert(2, &UDP, START).unwrap();
+    rig.writer.set_timeouts(entry, short);
+    let by = |n| rig.table.entries().find(|e| e.key == key(n)).unwrap();
+    assert_eq!(
+        (by(1).timeouts, by(1).timeout_s),
+        (TimeoutsNo::DEFAULT, 300)
+    );
+    assert_eq!((by(2).timeouts, by(2).timeout_s), (short, 3));
+    assert!(rig.lookup(2, Tick(at(3).0 - 1)).is_some());
+    rig.table.timeouts_of(short).set(State::UdpOneWay, 4);
+    assert!(rig.lookup(2, at(3)).is_some());
+    // The hand and a lookup agree; a copy of an entry keeps it.
+    assert_eq!(rig.writer.sweep(2, at(4)), 1);
+    assert!(rig.lookup(1, at(299)).is_some() && rig.lookup(1, at(300)).is_none());
+    // The place's next flow has the default again.
+    rig.insert(2, &UDP, at(300)).unwrap();
+    assert!(rig.lookup(2, at(310)).is_some());
+    let idle = |of| rig.writer.idle_timeout(&crate::L4::Udp, of);
+    assert_eq!((idle(TimeoutsNo::DEFAULT), idle(short)), (300, 300));
+    rig.table.timeouts_of(short).set(State::UdpTwoWay, 900);
+    assert_eq!(rig.writer.idle_timeout(&crate::L4::Udp, short), 900);
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub use info::{
 };
 pub use nhgrp::{
     Answer, Chosen, Failback, GroupRef, MAX_BUCKETS, MAX_MEMBERS, Options, OptionsAsked, Recall,
-    Selection, Sticky, StickyAsked, StickyOf,
+    Selection, Sticky, StickyAsked, StickyOf, TimeoutClass, TimeoutClassError,
 };
 pub use nhop::{
     Admin, Health, NhopAttrs, NhopInfo, NhopKey, NhopKind, NhopWord, Path, PinState, Through,

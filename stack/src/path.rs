@@ -23,7 +23,7 @@ use crate::time::Now;
 use crate::vouch::Vouch;
 use flowtable::{
     Dir, Entry, Flow, GroupSecret, Hit, KeyV4, KeyV6, Observed, Pages, PinWord, Probe, Seen,
-    SlotNo, Table, TableSecret, TemplateWriter, Touched, Writer,
+    SlotNo, Table, TableSecret, TemplateWriter, TimeoutsNo, Touched, Writer,
 };
 use missed::Way;
 use ready::{Bursts, Named, name};
@@ -125,6 +125,13 @@ struct Choice<'v> {
     stamp: u32,
     /// The template that the flow's direction has, if the group is sticky.
     affine: Option<Affine>,
+}
+
+impl Choice<'_> {
+    /// Which idle timeouts the route gives its flows.
+    fn timeouts(&self) -> TimeoutsNo {
+        TimeoutsNo::new(self.group.timeouts())
+    }
 }
 
 impl Path {
@@ -475,6 +482,10 @@ fn rechoose<K: Routed>(
     let went = s
         .take(&choice, chosen, flows.round_since(), q.now)
         .unwrap_or(chosen);
+    if why == Some(MoveReason::Reopened) {
+        // A new connection, by the route as it is now.
+        flows.set_timeouts(entry, choice.timeouts());
+    }
     if let Some(why) = why
         && Pin::from_raw(flows.pin(entry, q.dir).0) != went.pin
     {
@@ -501,7 +512,7 @@ fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outco
     if !matches!(first, Outcome::Via(_)) {
         return first;
     }
-    let idle = flows.idle_timeout(&q.seen.l4);
+    let idle = flows.idle_timeout(&q.seen.l4, choice.timeouts());
     let (slot, hash) = (q.flow.probe.slot(), q.flow.probe.hash());
     let new = q.seen.l4.opens() || flows.proves_new(slot, hash, idle, q.now.tick());
     let stored = if q.role == Role::Quoting {
@@ -510,7 +521,10 @@ fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outco
         flows
             .insert_missed(slot, hash, q.key, q.dir, q.seen, q.now.tick())
             .ok()
-            .inspect(|_| renew_moved(flows, s, q.now))
+            .inspect(|entry| {
+                flows.set_timeouts(*entry, choice.timeouts());
+                renew_moved(flows, s, q.now);
+            })
     };
     // Without an entry, or with one that may not be its first: what a packet without a pin gets.
     let pinned_new = stored.is_some() && new;
@@ -628,7 +642,7 @@ fn store<K: Routed>(
     let pin = chosen.pin;
     let vouch = Vouch::new(choice.stamp, chosen.stands_in);
     flows.set_pin(entry, q.dir, PinWord(pin.raw()), vouch.word());
-    let idle = flows.idle_timeout(&q.seen.l4);
+    let idle = flows.idle_timeout(&q.seen.l4, choice.timeouts());
     let free_to_lose = choice.group.owner(choice.bucket) == Some(pin)
         && stateless(q, choice, idle).is_some_and(|answer| answer.pin == pin);
     if !free_to_lose {

@@ -77,6 +77,18 @@ impl Control {
         self.groups.ids()
     }
 
+    /// Who has the timeouts with this number: how many routes, and groups with a number, whether routes use them or not.
+    pub fn timeouts_used(&self, number: u8) -> (u32, Vec<GroupNo>) {
+        let groups = self.groups().filter_map(|id| self.groups.get(id));
+        let (mut routes, mut named) = (0, Vec::new());
+        for group in groups.filter(|group| group.options.timeouts.number() == number) {
+            routes += group.users();
+            named.extend(group.options.group);
+        }
+        named.sort_unstable();
+        (routes, named)
+    }
+
     /// Sticky routes and groups: the id under which clients of each have templates (as
     /// [`GroupRef::sticky`](crate::GroupRef::sticky) gives it), and which it is.
     pub fn affinities(&self) -> impl Iterator<Item = (u64, StickyOf)> + '_ {

@@ -140,6 +140,7 @@ impl Group {
             selection: self.options.selection,
             takers: self.turns.len() as u16,
             returns: self.options.failback == Failback::Return,
+            timeouts: self.options.timeouts.number(),
         }
     }
 

@@ -26,6 +26,7 @@ mod options;
 mod preview;
 mod selection;
 mod start;
+mod timeouts;
 mod write;
 
 pub use affinity::StickyOf;
@@ -39,6 +40,7 @@ pub(crate) use line::Owner;
 pub use options::{Failback, Options, OptionsAsked, Sticky, StickyAsked};
 pub(crate) use preview::{GroupCopy, Orders};
 pub use selection::Selection;
+pub use timeouts::{TimeoutClass, TimeoutClassError};
 pub(crate) use write::Died;
 
 use crate::chunks::Chunks;
@@ -187,6 +189,12 @@ impl GroupRef<'_> {
     /// By what it tells flows apart.
     pub const fn selection(&self) -> Selection {
         self.shape.selection
+    }
+
+    /// The number of the timeouts that its flows have, below 16; see [`Options::timeouts`].
+    #[inline]
+    pub const fn timeouts(&self) -> u8 {
+        self.shape.timeouts
     }
 
     /// Client affinity, if it has any: the id under which its clients have templates, and how it is done.

@@ -1,6 +1,6 @@
 //! How a group treats its flows, beside who its members are: what routes that share a group have in common.
 
-use super::Selection;
+use super::{Selection, TimeoutClass};
 use crate::ids::GroupNo;
 
 /// What a group does with flows.
@@ -18,6 +18,8 @@ pub struct Options {
     pub buckets: u32,
     /// The number that an operator gave it: it is an object of its own, which routes name.
     pub group: Option<GroupNo>,
+    /// How long its flows may be silent.
+    pub timeouts: TimeoutClass,
 }
 
 /// Client affinity: FreeBSD's `-sticky`, as it was once meant.
@@ -90,6 +92,8 @@ pub struct OptionsAsked {
     pub buckets: Option<u32>,
     /// See [`Options::group`].
     pub group: Option<GroupNo>,
+    /// See [`Options::timeouts`].
+    pub timeouts: Option<TimeoutClass>,
 }
 
 impl OptionsAsked {
@@ -103,6 +107,7 @@ impl OptionsAsked {
             slow_start: self.slow_start.unwrap_or(is.slow_start),
             buckets: self.buckets.unwrap_or(is.buckets),
             group: self.group.or(is.group),
+            timeouts: self.timeouts.unwrap_or(is.timeouts),
         }
     }
 }
@@ -142,6 +147,9 @@ impl Options {
         }
         if wanted.slow_start != self.slow_start {
             return Some(format!("has a slow start of {} seconds", self.slow_start));
+        }
+        if wanted.timeouts != self.timeouts {
+            return Some(format!("has timeouts {}", self.timeouts));
         }
         (wanted.group != self.group).then(|| match self.group {
             Some(group) => format!("has group {group}"),

@@ -62,6 +62,8 @@ impl Selection {
 const ORDER_SHIFT: u32 = 32;
 const SELECTION_SHIFT: u32 = 40;
 const RETURNS: u64 = 1 << 42;
+const TIMEOUTS_SHIFT: u32 = 43;
+const TIMEOUTS_MASK: u64 = 0xf;
 const TAKERS_SHIFT: u32 = 48;
 
 /// A group's first word: where its buckets are, and how one is chosen.
@@ -77,6 +79,8 @@ pub(super) struct Shape {
     pub(super) takers: u16,
     /// Whether flows that a death sent away come back.
     pub(super) returns: bool,
+    /// The number of its flows' timeouts, below 16.
+    pub(super) timeouts: u8,
 }
 
 impl Shape {
@@ -84,6 +88,7 @@ impl Shape {
         self.base as u64
             | (self.order as u64) << ORDER_SHIFT
             | self.selection.bits() << SELECTION_SHIFT
+            | (self.timeouts as u64 & TIMEOUTS_MASK) << TIMEOUTS_SHIFT
             | (self.takers as u64) << TAKERS_SHIFT
             | if self.returns { RETURNS } else { 0 }
     }
@@ -95,6 +100,7 @@ impl Shape {
             selection: Selection::from_bits(word >> SELECTION_SHIFT),
             takers: (word >> TAKERS_SHIFT) as u16,
             returns: word & RETURNS != 0,
+            timeouts: (word >> TIMEOUTS_SHIFT & TIMEOUTS_MASK) as u8,
         }
     }
 }
@@ -113,6 +119,7 @@ mod tests {
                 selection,
                 takers: 1024,
                 returns: selection == Selection::Source,
+                timeouts: 5 * selection.bits() as u8,
             };
             assert_eq!(Shape::from_word(shape.word()), shape);
             assert_eq!(Selection::named(selection.name()), Some(selection));

@@ -158,7 +158,7 @@ impl Control {
             let resolved = match set {
                 Some(set) => BatchSet {
                     paths: self.set_paths(&set, &mut loading.reserved, host)?,
-                    options: set.spec.options,
+                    options: self.timed(set.spec.options)?,
                 },
                 None => BatchSet::default(),
             };

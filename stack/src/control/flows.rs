@@ -4,7 +4,7 @@ use super::{Control, ControlError};
 use crate::flows::{FlowFilter, FlushJob};
 use crate::links::WorkerCmd;
 use flowtable::{Class, Dir, State};
-use route::{FibId, NhopIdx, NhopKey, Pin, PinState};
+use route::{FibId, NhopIdx, NhopKey, Pin, PinState, TimeoutClass};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -40,6 +40,8 @@ pub struct FlowRow {
     pub state: State,
     /// Class.
     pub class: Class,
+    /// Which timeouts it has; `None`: the default, or of a class that is no more.
+    pub timeouts: Option<TimeoutClass>,
     /// Since its last packet, ms.
     pub idle_ms: u64,
     /// Until it expires, ms.
@@ -88,13 +90,5 @@ impl Control {
     pub fn set_source_share(&self, percent: u32) {
         self.tables.v4.set_source_share(percent);
         self.tables.v6.set_source_share(percent);
-    }
-
-    /// Idle timeout of a state, seconds, in every flow table; it holds for old flows too.
-    pub fn set_timeout(&self, state: State, seconds: u32) {
-        for tables in [&self.tables, &self.host_tables] {
-            tables.v4.timeouts().set(state, seconds);
-            tables.v6.timeouts().set(state, seconds);
-        }
     }
 }

@@ -24,10 +24,9 @@ impl Control {
     ) -> Result<GroupChange, ControlError> {
         self.refuse_in_batch()?;
         self.refuse_weight_zero(spec)?;
+        let options = self.timed(spec.options)?;
         let (paths, reserved) = self.member_paths(spec, host)?;
-        let added = self
-            .routes
-            .group_add(number, &paths, spec.options, now.secs());
+        let added = self.routes.group_add(number, &paths, options, now.secs());
         self.group_committed(added, reserved, host, now)
     }
 
@@ -44,11 +43,12 @@ impl Control {
     ) -> Result<GroupChange, ControlError> {
         self.refuse_in_batch()?;
         let spec = &self.with_ports_of_members(number, spec);
+        let options = self.timed(spec.options)?;
         let (paths, reserved) = self.member_paths(spec, host)?;
         let (deadline, now_s) = (spec.deadline(now), now.secs());
         let changed = self
             .routes
-            .group_change(number, &paths, spec.options, deadline, now_s);
+            .group_change(number, &paths, options, deadline, now_s);
         self.group_committed(changed, reserved, host, now)
     }
 

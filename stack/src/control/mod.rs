@@ -17,6 +17,7 @@ mod report;
 mod routes;
 mod switch;
 mod templates;
+mod timeouts;
 mod workers;
 
 pub use batch::{BatchDone, BatchEnd, RouteBatch, RouteSet};
@@ -31,6 +32,7 @@ pub use reader::{Indebted, Reader};
 pub use report::{Leaving, PortReport, WorkerReport};
 pub use routes::{GatewaySpec, PathKind, RouteSpec};
 pub use templates::{TemplateFilter, TemplateRow};
+pub use timeouts::TimeoutsInfo;
 pub use workers::{WorkersReport, WorkersSet};
 
 use crate::counters::Counters;
@@ -48,7 +50,7 @@ use hashbrown::{HashMap, HashSet};
 use health::Down;
 use route::{
     Change, FibId, GroupChange, NhopGen, NhopIdx, NhopKey, Pin, PortId, Prefix, RouteError, Secs,
-    StickyOf, View,
+    StickyOf, TimeoutClass, View,
 };
 use rtrb::Producer;
 use std::net::IpAddr;
@@ -129,6 +131,19 @@ pub enum ControlError {
         "{asked} workers: this gateway can have 1 to {most}; for more, set max-workers in the configuration and start it again"
     )]
     Workers { asked: usize, most: usize },
+    #[error(
+        "no timeouts are called {name}: there are {names}; 'flow timeout --class {name} STATE SECONDS' makes them, [timeouts.{name}] in \
+         the configuration keeps them"
+    )]
+    NoTimeouts { name: TimeoutClass, names: String },
+    #[error("timeouts {name} are those of {by}: change these first, with -timeouts default, say")]
+    TimeoutsInUse { name: TimeoutClass, by: String },
+    #[error("the default timeouts cannot be deleted: change them")]
+    TimeoutsDefault,
+    #[error(
+        "there are 15 classes of timeouts, and no more can be: delete one with 'flow timeout --delete NAME'"
+    )]
+    TimeoutsFull,
     #[error("worker {0} is busy with earlier commands: try again")]
     WorkerBusy(usize),
     #[error("no next hop is called {0}: 'route show' lists them")]
@@ -256,6 +271,7 @@ pub struct Control {
     tables: FlowTables,
     host_tables: FlowTables,
     templates: TemplateWriter,
+    classes: timeouts::Classes,
     slots: Arc<Slots>,
     resizing: Resizing,
     events: Receiver<HostEvent>,
@@ -297,6 +313,7 @@ impl Control {
             tables: parts.tables,
             host_tables: parts.host_tables,
             templates: parts.templates,
+            classes: timeouts::Classes::default(),
             slots: parts.slots,
             resizing: Resizing::default(),
             events: parts.events,

@@ -13,10 +13,13 @@ use crate::ports::Ports;
 use crate::routed::Routed;
 use crate::slots::SlotMap;
 use crate::time::Now;
-use flowtable::{Dir, EntryView, Key, Pages, SLOTS, Shape, State, Stats, Table, Templates};
+use flowtable::{
+    Dir, EntryView, Key, Pages, SLOTS, Shape, State, Stats, Table, Templates, TimeoutsNo,
+};
 use hashbrown::HashMap;
 use route::{
-    FibId, GroupId, NhopGen, NhopIdx, NhopKey, NhopKind, Pin, PinState, PortId, StickyOf, View,
+    FibId, GroupId, NhopGen, NhopIdx, NhopKey, NhopKind, Pin, PinState, PortId, StickyOf,
+    TimeoutClass, View,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -35,6 +38,7 @@ pub struct Reader {
     pub(super) view: Arc<View>,
     pub(super) nhops: Arc<HashMap<NhopIdx, (NhopGen, NhopKey)>>,
     pub(super) ports: Arc<Ports>,
+    pub(super) classes: [Option<TimeoutClass>; TimeoutsNo::COUNT],
 }
 
 impl Reader {
@@ -70,6 +74,7 @@ impl Reader {
             opener: entry.opener,
             state: entry.state,
             class: entry.class,
+            timeouts: self.classes[usize::from(entry.timeouts.get())],
             idle_ms: idle,
             expires_ms: lives.saturating_sub(idle),
             sides: [Dir::Fwd, Dir::Rev].map(|dir| self.side(entry, dir)),

@@ -65,6 +65,7 @@ impl Control {
             view: Arc::clone(&self.view),
             nhops,
             ports: self.published.load_full(),
+            classes: self.classes.names(),
         }
     }
 
@@ -160,6 +161,7 @@ impl Control {
     /// Takes the groups that an earlier gateway saved `elapsed` seconds ago, for routes that are made from now on. Returns
     /// how many are whole.
     pub fn restore(&mut self, groups: Vec<route::SavedGroup>, elapsed: u32, now: Now) -> usize {
+        let groups = self.timed_groups(groups);
         self.routes.restore(groups, elapsed, now.secs())
     }
 

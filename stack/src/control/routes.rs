@@ -108,10 +108,11 @@ impl Control {
     ) -> Result<Change, ControlError> {
         self.refuse_in_batch()?;
         self.refuse_add(spec)?;
+        let options = self.timed(spec.options)?;
         let (paths, reserved) = self.paths(spec, host)?;
         let added = self
             .routes
-            .add_with(spec.prefix, &paths, spec.options, now.secs());
+            .add_with(spec.prefix, &paths, options, now.secs());
         let added = self.committed(added, reserved, host, now);
         self.settled(added, host, now)
     }
@@ -125,11 +126,12 @@ impl Control {
     ) -> Result<Change, ControlError> {
         self.refuse_in_batch()?;
         self.refuse_change(spec)?;
+        let options = self.timed(spec.options)?;
         let (paths, reserved) = self.paths(spec, host)?;
         let (deadline, now_s) = (spec.deadline(now), now.secs());
         let changed = self
             .routes
-            .change_with(spec.prefix, &paths, spec.options, deadline, now_s);
+            .change_with(spec.prefix, &paths, options, deadline, now_s);
         let changed = self.committed(changed, reserved, host, now);
         self.settled(changed, host, now)
     }

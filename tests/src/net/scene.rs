@@ -124,7 +124,8 @@ impl Scene {
         }
     }
 
-    fn spec(family: Family, members: &[(Server, u32)], deadline_s: Option<u32>) -> RouteSpec {
+    /// A route of the service to these servers.
+    pub fn spec(family: Family, members: &[(Server, u32)], deadline_s: Option<u32>) -> RouteSpec {
         let gateway = |(server, weight): &(Server, u32)| GatewaySpec {
             addr: server_addr(*server, family),
             weight: Some(*weight),

@@ -58,11 +58,15 @@ examples:
   flowgate flow stats
   flowgate flow timeout
   flowgate flow timeout udp-two-way 60
+  flowgate flow timeout --class dns udp-two-way 10
+  flowgate flow timeout --delete dns
 
 In a list, TO and BACK are the next hops of the two directions; a '!' marks one
 that the flow leaves with its next packet. Packets and bytes are client to
 server / server to client. A timeout holds from the next packet on, for old
-flows too, until the gateway ends; [timeouts] in the configuration keeps it.
+flows too, until the gateway ends; [timeouts] in the configuration keeps it. Routes
+with -timeouts NAME give those of --class NAME to their new flows; what such a class
+does not say is as for all others.
 
 exit status: 0 done; 1 refused; 64 usage; 69 no flowgate at the socket";
 
@@ -347,6 +351,14 @@ pub(super) enum FlowCommand {
 
         /// Seconds, 1 to 604800; left out: it is shown
         seconds: Option<u32>,
+
+        /// Of the flows of routes with -timeouts NAME; one that is not there is made
+        #[arg(long, value_name = "NAME")]
+        class: Option<String>,
+
+        /// Delete such timeouts, which no route has any more
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["name", "class"])]
+        delete: Option<String>,
     },
 }
 

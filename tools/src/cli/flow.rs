@@ -7,6 +7,7 @@ use super::exit::usage;
 use super::names;
 use super::session::Session;
 use super::template;
+use super::timeouts;
 use super::tuple;
 use super::words::read_own;
 use crate::wire::flow::Flow;
@@ -17,10 +18,6 @@ use crate::wire::flow::FlowTable;
 use crate::wire::flow::Flows;
 use crate::wire::flow::FlowsFlushed;
 use crate::wire::flow::GroupDebt;
-use crate::wire::timeout::FlowTimeoutSet;
-use crate::wire::timeout::FlowTimeouts;
-use crate::wire::timeout::TIMEOUT_MAX;
-use crate::wire::timeout::state;
 use serde_json::json;
 use std::io;
 use std::io::Write;
@@ -45,55 +42,22 @@ pub(crate) fn run(command: FlowCommand, session: &mut Session<'_>) -> Result<(),
             list(&filter, session)
         }
         FlowCommand::Flush { filter, all } => flush(read(filter)?, all, session),
-        FlowCommand::Timeout { name, seconds } => timeout(name, seconds, session),
+        FlowCommand::Timeout {
+            delete: Some(class),
+            ..
+        } => timeouts::delete(&class, session),
+        FlowCommand::Timeout {
+            name,
+            seconds,
+            class,
+            ..
+        } => timeouts::run(name, seconds, class.as_deref(), session),
         FlowCommand::Stats if session.json => session.print_reply("FlowStats", &json!({})),
         FlowCommand::Stats => {
             let stats: FlowStats = session.call("FlowStats", &json!({}))?;
             Ok(print_stats(session.out, &stats)?)
         }
     }
-}
-
-/// Shows all timeouts, or one; or changes one.
-fn timeout(
-    name: Option<String>,
-    seconds: Option<u32>,
-    session: &mut Session<'_>,
-) -> Result<(), Failure> {
-    if let Some(name) = &name
-        && let Err(message) = state(name)
-    {
-        return usage(&message);
-    }
-    let mut all: FlowTimeouts = match (&name, seconds) {
-        (Some(name), Some(seconds)) => {
-            if !(1..=TIMEOUT_MAX).contains(&seconds) {
-                return usage(format!("{seconds} seconds: write 1 to {TIMEOUT_MAX}"));
-            }
-            let name = name.clone();
-            session.call("FlowTimeoutSet", &FlowTimeoutSet { name, seconds })?
-        }
-        _ => session.call("FlowTimeouts", &json!({}))?,
-    };
-    if let Some(name) = &name {
-        all.timeouts.retain(|timeout| timeout.name == *name);
-    }
-    if session.json {
-        return session.print_json(&all);
-    }
-    Ok(print_timeouts(session.out, &all)?)
-}
-
-fn print_timeouts(out: &mut dyn Write, all: &FlowTimeouts) -> io::Result<()> {
-    for timeout in &all.timeouts {
-        let note = if timeout.seconds == timeout.default {
-            String::new()
-        } else {
-            format!(" (default {})", timeout.default)
-        };
-        writeln!(out, "{:<16}{:>7} s{note}", timeout.name, timeout.seconds)?;
-    }
-    Ok(())
 }
 
 fn read(args: FlowFilterArgs) -> Result<FlowFilter, Failure> {
@@ -353,40 +317,6 @@ tcp   10.99.0.2:40000       203.0.113.10:80       established  two_way       1.5
         assert_eq!(
             prints("flow flush --nexthop 192.0.2.11"),
             "3 flows flushed\n"
-        );
-    }
-
-    #[test]
-    fn timeouts_are_shown_and_changed() {
-        let all = prints("flow timeout");
-        assert_eq!(all.lines().count(), 13);
-        assert!(
-            all.starts_with("tcp-syn             240 s (default 75)\n"),
-            "{all}"
-        );
-        assert_eq!(
-            prints("flow timeout tcp-fin-wait"),
-            "tcp-fin-wait        240 s\n"
-        );
-        assert_eq!(
-            prints("flow timeout udp-two-way 60"),
-            "udp-two-way          60 s (default 300)\n"
-        );
-        let json = prints("flow timeout udp-two-way 60 --json");
-        assert!(json.contains("\"seconds\":60"), "{json}");
-        let wrong = |line: &str| {
-            let (_, error, status) = run_command(Fake::small(), line);
-            (error.unwrap_or_default(), status)
-        };
-        let (error, status) = wrong("flow timeout udp 60");
-        assert!(
-            error.starts_with("no timeout udp: there are tcp-syn,") && status == 64,
-            "{error}"
-        );
-        let (error, status) = wrong("flow timeout udp-two-way 0");
-        assert_eq!(
-            (error.as_str(), status),
-            ("0 seconds: write 1 to 604800", 64)
         );
     }
 

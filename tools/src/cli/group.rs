@@ -57,7 +57,7 @@ modifiers:
   -weight N              share of the gateway before it, 1 to 16777215; with change, 0 drains it in all routes
   -deadline SECONDS      with change -weight 0: then the flows that are left move
   -buckets N             with add: how many buckets it has, a power of two, 1 to 65536 (4096, see [tables])
-  -select WHAT, -sticky src[/LEN], -sticky-timeout N, -failback WHAT, -slow-start N
+  -select WHAT, -sticky src[/LEN], -sticky-timeout N, -failback WHAT, -slow-start N, -timeouts NAME
                          how flows are treated, as of a route (route --help)
   -ifp PORT, -mtu N      the port, the MTU of the gateway before it
   -recursive             gateways may be on no network of ours: other routes lead to them

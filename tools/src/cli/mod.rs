@@ -19,6 +19,7 @@ mod route;
 pub mod session;
 mod status;
 mod template;
+mod timeouts;
 pub(crate) mod tuple;
 mod unread;
 mod words;

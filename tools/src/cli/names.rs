@@ -74,6 +74,8 @@ pub(crate) fn options(options: &Options) -> String {
     }
     let start = options.slow_start.filter(|seconds| *seconds > 0);
     words.extend(start.map(|seconds| format!("slow start {seconds} s")));
+    let class = options.timeouts.filter(|class| !class.is_default());
+    words.extend(class.map(|class| format!("timeouts {class}")));
     words.join(", ")
 }
 

@@ -15,12 +15,14 @@ use crate::wire::limits::check_mtu;
 use crate::wire::route::PathKind;
 use route::FibId;
 use route::Prefix;
+use route::TimeoutClass;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// Checks everything, and adds what is wrong.
 pub(super) fn config(config: &Config, problems: &mut Problems) {
     fibs(config, problems);
+    timeouts(config, problems);
     names(&config.ports, problems);
     networks(&config.ports, problems);
     own_addresses(&config.ports, problems);
@@ -44,6 +46,33 @@ pub(super) fn config(config: &Config, problems: &mut Problems) {
     }
     for check in &config.health {
         health(check, config, problems);
+    }
+}
+
+/// Classes of timeouts must be there, and not be too many.
+fn timeouts(config: &Config, problems: &mut Problems) {
+    let most = usize::from(TimeoutClass::MOST) - 1;
+    if let Some(beyond) = config.timeout_classes.get(most) {
+        let message = format!(
+            "[timeouts.{}] is one too many: there may be {most}",
+            beyond.name.value
+        );
+        problems.add(beyond.name.line, message);
+    }
+    let of_groups = config.groups.iter();
+    let of_groups = of_groups.map(|of| (of.options.timeouts, of.number.line));
+    let of_routes = config.routes.iter();
+    let of_routes = of_routes.map(|of| (of.options.timeouts, of.destination.line));
+    for (name, line) in of_groups.chain(of_routes) {
+        let there = |name: &TimeoutClass| {
+            let mut names = config.timeout_classes.iter().map(|class| class.name.value);
+            name.is_default() || names.any(|is| is == *name)
+        };
+        if let Some(name) = name.filter(|name| !there(name)) {
+            let message =
+                format!("timeouts = \"{name}\": there is no [timeouts.{name}]: write one");
+            problems.add(line, message);
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Section<'a> {
     /// The line of its head.
     pub(super) line: usize,
     table: &'a DeTable<'a>,
-    taken: Vec<&'static str>,
+    taken: Vec<&'a str>,
 }
 
 impl<'a> Document<'a> {
@@ -219,6 +219,21 @@ impl<'a> Section<'a> {
                 None
             }
         }
+    }
+
+    /// All tables below this one whose keys nobody took, such as `[timeouts.web]` below `[timeouts]`, with their names.
+    pub(super) fn named(&mut self, key: &str) -> Vec<(&'a str, Self)> {
+        let mut named = Vec::new();
+        for (name, value) in self.table.iter() {
+            let name: &'a str = name.get_ref().as_ref();
+            if let Some(table) = value.get_ref().as_table()
+                && !self.taken.contains(&name)
+            {
+                self.taken.push(name);
+                named.push((name, self.below(format!("[{key}.{name}]"), value, table)));
+            }
+        }
+        named
     }
 
     /// All `[[key]]`

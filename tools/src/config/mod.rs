@@ -17,6 +17,7 @@ use crate::wire::options::Options;
 use crate::wire::route::PathKind;
 use flowtable::State;
 use route::Prefix;
+use route::TimeoutClass;
 use std::net::IpAddr;
 use std::path::Path;
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ pub struct Config {
     pub tables: Tables,
     /// `[timeouts]`: those that are given.
     pub timeouts: Vec<(State, u32)>,
+    /// `[timeouts.NAME]`
+    pub timeout_classes: Vec<TimeoutsOf>,
     /// `[secrets]` `group-secret-file`; beside the configuration when left out.
     pub group_secret_file: PathBuf,
     /// `[state]` `state-file`; beside the configuration when left out.
@@ -57,6 +60,15 @@ pub struct Config {
     pub neighbour: Neighbour,
     /// `[icmp]`
     pub icmp: Icmp,
+}
+
+/// `[timeouts.NAME]`: a class of timeouts that routes name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeoutsOf {
+    /// Its name.
+    pub name: Located<TimeoutClass>,
+    /// Those that are given; the others are as in `[timeouts]`.
+    pub timeouts: Vec<(State, u32)>,
 }
 
 /// `[gateway]`: the threads.

@@ -15,6 +15,7 @@ use super::PortType;
 use super::Problems;
 use super::Route;
 use super::Tables;
+use super::TimeoutsOf;
 use super::document::Document;
 use super::document::Element;
 use super::document::Section;
@@ -32,6 +33,7 @@ use flowtable::State;
 use route::FibId;
 use route::MAX_BUCKETS;
 use route::Prefix;
+use route::TimeoutClass;
 use std::net::IpAddr;
 use std::path::Path;
 use std::path::PathBuf;
@@ -52,11 +54,13 @@ pub(super) fn config(path: &Path, text: &str, problems: &mut Problems) -> Option
         return None;
     }
     let mut root = document.root(table.get_ref());
+    let (timeouts, timeout_classes) = root.section("timeouts").map(timeouts).unwrap_or_default();
     let config = Config {
         gateway: root.section("gateway").map(gateway).unwrap_or_default(),
         control: root.section("control").map(control).unwrap_or_default(),
         tables: root.section("tables").map(tables).unwrap_or_default(),
-        timeouts: root.section("timeouts").map(timeouts).unwrap_or_default(),
+        timeouts,
+        timeout_classes,
         group_secret_file: root
             .section("secrets")
             .and_then(|section| secrets(path, section))
@@ -194,15 +198,42 @@ fn buckets(section: &mut Section<'_>) -> Option<u32> {
     None
 }
 
-fn timeouts(mut section: Section<'_>) -> Vec<(State, u32)> {
+fn timeouts(mut section: Section<'_>) -> (Vec<(State, u32)>, Vec<TimeoutsOf>) {
+    let read = timeouts_in(&mut section);
+    let classes = section.named("timeouts").into_iter();
+    let classes = classes.filter_map(|(name, of)| timeout_class(name, of));
+    let classes = classes.collect();
+    section.finish();
+    (read, classes)
+}
+
+fn timeouts_in(section: &mut Section<'_>) -> Vec<(State, u32)> {
     let mut read = Vec::new();
     for (key, state) in TIMEOUTS {
         if let Some(seconds) = section.number(key, 1..=TIMEOUT_MAX) {
             read.push((state, seconds.value));
         }
     }
-    section.finish();
     read
+}
+
+fn timeout_class(name: &str, mut section: Section<'_>) -> Option<TimeoutsOf> {
+    let line = section.line;
+    let timeouts = timeouts_in(&mut section);
+    let name = match name.parse::<TimeoutClass>() {
+        Ok(name) if name.is_default() => {
+            let own = "[timeouts.default]: write its keys below [timeouts]";
+            section.problem(line, own);
+            None
+        }
+        Ok(value) => Some(Located { value, line }),
+        Err(error) => {
+            section.problem(line, format!("[timeouts.{name}]: {error}"));
+            None
+        }
+    };
+    section.finish();
+    name.map(|name| TimeoutsOf { name, timeouts })
 }
 
 fn secrets(path: &Path, section: Section<'_>) -> Option<PathBuf> {
@@ -377,7 +408,7 @@ fn route(mut section: Section<'_>) -> Option<Route> {
     })
 }
 
-/// `select = "source"`, `sticky = "src/24"`, `sticky-timeout = 1800`, `failback = "return"`, `slow-start = 30`.
+/// `select = "source"`, `sticky = "src/24"`, `sticky-timeout = 1800`, `failback = "return"`, `slow-start = 30`, `timeouts = "web"`.
 fn options(section: &mut Section<'_>) -> Options {
     let mut options = Options::default();
     let words = [
@@ -387,6 +418,7 @@ fn options(section: &mut Section<'_>) -> Options {
         ),
         ("sticky", "\"src\", \"src/24\" or \"off\""),
         ("failback", "\"stay\" or \"return\""),
+        ("timeouts", "the NAME of a [timeouts.NAME]"),
     ];
     let mut is_read = true;
     for (key, right) in words {

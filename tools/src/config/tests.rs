@@ -94,6 +94,50 @@ fn what_the_example_shows_in_comments_is_the_default() {
 }
 
 #[test]
+fn timeouts_have_classes_that_routes_name() {
+    let classes =
+        "[timeouts]\nudp-two-way = 100\n[timeouts.dns]\nudp-two-way = 9\n[timeouts.web]\n";
+    let with = |name: &str| {
+        let route = "[[route]]\ndestination = \"10.0.0.0/8\"\ngateways = [\"192.0.2.2\"]\n";
+        format!("{PORTS}{classes}{route}timeouts = \"{name}\"\n")
+    };
+    let config = good(&with("dns"));
+    assert_eq!(config.timeouts, [(State::UdpTwoWay, 100)]);
+    let read = config.timeout_classes.iter();
+    let mut read: Vec<_> = read
+        .map(|of| (of.name.value.to_string(), of.timeouts.clone()))
+        .collect();
+    read.sort_by(|a, b| a.0.cmp(&b.0));
+    let dns = ("dns".to_owned(), vec![(State::UdpTwoWay, 9)]);
+    assert_eq!(read, [dns, ("web".to_owned(), vec![])]);
+    assert_eq!(config.routes[0].options.timeouts, "dns".parse().ok());
+    good(&with("default"));
+    let group = "[[group]]\nnumber = 7\ngateways = [\"192.0.2.2\"]\ntimeouts = \"web\"\n";
+    let read = good(&format!("{PORTS}{classes}{group}"));
+    assert_eq!(read.groups[0].options.timeouts, "web".parse().ok());
+    let none = wrong_after_ports(group).join("\n");
+    assert!(none.contains("there is no [timeouts.web]"), "{none}");
+    let line = wrong(&with("dsn")).join("\n");
+    assert!(
+        line.contains("timeouts = \"dsn\": there is no [timeouts.dsn]: write one"),
+        "{line}"
+    );
+    let default = wrong_after_ports("[timeouts.default]\nudp-two-way = 9\n").join("\n");
+    assert!(
+        default.contains("write its keys below [timeouts]"),
+        "{default}"
+    );
+    let many: String = (0..16).map(|n| format!("[timeouts.t{n}]\n")).collect();
+    let many = wrong_after_ports(&many).join("\n");
+    assert!(many.contains("is one too many: there may be 15"), "{many}");
+    let key = wrong_after_ports("[timeouts.web]\nudp-one-wya = 9\n").join("\n");
+    assert!(
+        key.contains("in [timeouts.web]: write udp-one-way"),
+        "{key}"
+    );
+}
+
+#[test]
 fn a_port_is_enough() {
     let config = good(PORTS);
     assert_eq!(config.gateway, Gateway::default());

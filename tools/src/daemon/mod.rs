@@ -132,6 +132,7 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
     };
     plan.say();
     let gate = gate::start(parts, |control, host, now| {
+        plan.timeouts(control)?;
         if let Some(file) = state_file {
             state::restore(file, control, now);
         }

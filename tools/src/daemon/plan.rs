@@ -247,10 +247,13 @@ impl<'a> Plan<'a> {
         let tables = &self.config.tables;
         let defaults = route::Config::default();
         // An earlier owner is remembered for as long as any flow may be silent.
+        let classes = self.config.timeout_classes.iter();
+        let of_classes = classes.flat_map(|class| &class.timeouts);
         let longest = self
             .config
             .timeouts
             .iter()
+            .chain(of_classes)
             .map(|(_, seconds)| *seconds)
             .max()
             .unwrap_or(0);
@@ -310,7 +313,27 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Timeouts, groups, routes and health checks, before a packet can come in.
+    /// Timeouts, before anything names them.
+    ///
+    /// # Errors
+    /// `FILE:LINE: why control refuses`.
+    pub(super) fn timeouts(&self, control: &mut Control) -> Result<(), String> {
+        for (state, seconds) in &self.config.timeouts {
+            control.set_timeout(*state, *seconds);
+        }
+        for class in &self.config.timeout_classes {
+            let config::Located { value: name, line } = class.name;
+            let at = |error| self.at(line, error);
+            control.add_timeouts(name).map_err(at)?;
+            for (state, seconds) in &class.timeouts {
+                let set = control.set_class_timeout(name, *state, *seconds);
+                set.map_err(at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Groups, routes and health checks, before a packet can come in.
     ///
     /// # Errors
     /// `FILE:LINE: why control refuses`.
@@ -321,9 +344,6 @@ impl<'a> Plan<'a> {
         now: Now,
     ) -> Result<(), String> {
         control.set_source_share(self.config.tables.source_share);
-        for (state, seconds) in &self.config.timeouts {
-            control.set_timeout(*state, *seconds);
-        }
         for group in &self.config.groups {
             let at_line = |error| self.at(group.number.line, error);
             let (number, spec) =
@@ -546,6 +566,7 @@ mod tests {
         assert_eq!(setup.flows_v4, config.tables.flows_v4);
         let wakers = stack::Wakers::null(2);
         let mut gateway = stack::build(setup, &wakers, Now(0)).unwrap();
+        plan.timeouts(&mut gateway.control).unwrap();
         plan.install(&mut gateway.control, &mut gateway.host, Now(0))
             .unwrap();
         let seven = gateway.control.group_numbered(GroupNo(7)).unwrap();

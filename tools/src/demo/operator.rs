@@ -167,6 +167,7 @@ mod tests {
 
     fn flow(client: &str, server: &str, forward: Option<&str>, reverse: Option<&str>) -> Flow {
         Flow {
+            timeouts: None,
             protocol: "tcp".into(),
             client: client.parse().unwrap(),
             server: server.parse().unwrap(),

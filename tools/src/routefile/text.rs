@@ -174,7 +174,7 @@ pub(crate) fn read_set(text: &str) -> Result<PathSet, String> {
             }
             _ if word.starts_with('-') => {
                 return Err(format!(
-                    "{word}: write gateways, -blackhole, -reject or -iface PORT; -weight N, -mtu N, -recursive, -select WHAT, -sticky src/LENGTH, -sticky-timeout N, -failback WHAT, -slow-start N, -buckets N, -group N"
+                    "{word}: write gateways, -blackhole, -reject or -iface PORT; -weight N, -mtu N, -recursive, -select WHAT, -sticky src/LENGTH, -sticky-timeout N, -failback WHAT, -slow-start N, -buckets N, -group N, -timeouts NAME"
                 ));
             }
             _ => add_gateways(word, &mut set.paths)?,

@@ -50,6 +50,7 @@ use crate::wire::stats::Status;
 use crate::wire::template::Template;
 use crate::wire::template::TemplateFilter;
 use crate::wire::template::TemplatesFlushed;
+use crate::wire::timeout::FlowTimeoutDelete;
 use crate::wire::timeout::FlowTimeoutSet;
 use crate::wire::timeout::FlowTimeouts;
 use crate::wire::workers::Workers;
@@ -157,6 +158,9 @@ pub trait Backend: Send {
 
     /// Changes one; what they all are then.
     fn timeout_set(&mut self, ask: FlowTimeoutSet) -> Answer<FlowTimeouts>;
+
+    /// Deletes a class of them; what they all are then.
+    fn timeout_delete(&mut self, ask: FlowTimeoutDelete) -> Answer<FlowTimeouts>;
 
     /// The affinity templates that match.
     fn templates(&mut self, filter: TemplateFilter) -> Answer<Reading<Vec<Template>>>;

@@ -24,8 +24,10 @@ use crate::wire::ping::Ping;
 use crate::wire::route::*;
 use crate::wire::stats::*;
 use crate::wire::template::*;
+use crate::wire::timeout::FlowTimeoutDelete;
 use crate::wire::timeout::FlowTimeoutSet;
 use crate::wire::timeout::FlowTimeouts;
+use crate::wire::timeout::TimeoutsOf;
 use crate::wire::timeout::state;
 use crate::wire::workers::Workers;
 use crate::wire::workers::WorkersDone;
@@ -480,9 +482,29 @@ impl Backend for Fake {
             parameter: "name".into(),
             message,
         })?;
-        Ok(FlowTimeouts::of(|of| {
-            if of == state { ask.seconds } else { 240 }
-        }))
+        let now = |of| if of == state { ask.seconds } else { 240 };
+        let Some(class) = ask.class else {
+            return Ok(FlowTimeouts::of(now));
+        };
+        let all = FlowTimeouts::of(|_| 240);
+        let class = TimeoutsOf {
+            class,
+            routes: 2,
+            groups: vec![7],
+            timeouts: all.of_class(now),
+        };
+        Ok(FlowTimeouts {
+            classes: vec![class],
+            ..all
+        })
+    }
+
+    fn timeout_delete(&mut self, ask: FlowTimeoutDelete) -> Answer<FlowTimeouts> {
+        if ask.class.to_string() == "web" {
+            return Ok(FlowTimeouts::of(|_| 240));
+        }
+        let line = format!("no timeouts are called {}", ask.class);
+        Err(CallError::refused(Reason::NotFound, line))
     }
 
     fn templates(&mut self, filter: TemplateFilter) -> Answer<Reading<Vec<Template>>> {
@@ -698,6 +720,7 @@ fn flow(protocol: &str, at: u32) -> Flow {
         bytes: packets * 100,
     };
     Flow {
+        timeouts: None,
         fib: 0,
         protocol: protocol.into(),
         client: ([10, 99, 0, 2], 40_000 + u16::try_from(at % 20_000).unwrap()).into(),

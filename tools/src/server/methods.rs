@@ -134,6 +134,10 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
             let ask = parameters(given)?;
             out.last(&control.call(|backend| backend.timeout_set(ask))??)
         }
+        "FlowTimeoutDelete" => {
+            let ask = parameters(given)?;
+            out.last(&control.call(|backend| backend.timeout_delete(ask))??)
+        }
         "TemplateList" => {
             let filter = parameters(given)?;
             let all = control.call(|backend| backend.templates(filter))??();

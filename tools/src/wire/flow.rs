@@ -131,6 +131,9 @@ pub struct Flow {
     /// The FIB of the port that it came in by.
     #[serde(default, skip_serializing_if = "is_first_fib")]
     pub fib: u8,
+    /// Whose idle timeouts it has; absent: the default's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<String>,
 }
 
 /// A page of `FlowList`.

@@ -30,11 +30,12 @@ error ExpectedMore ()
 ";
 
 /// The methods of `org.flowgate`, by name.
-pub const METHODS: [&str; 37] = [
+pub const METHODS: [&str; 38] = [
     "CounterList",
     "FlowFlush",
     "FlowList",
     "FlowStats",
+    "FlowTimeoutDelete",
     "FlowTimeoutSet",
     "FlowTimeouts",
     "GroupAdd",

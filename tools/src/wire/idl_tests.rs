@@ -233,6 +233,7 @@ fn assert_types(description: &Description) {
         slow_start: Some(1),
         buckets: Some(64),
         group: Some(7),
+        timeouts: "web".parse().ok(),
     };
     check("Options", keys(&options));
     let paths = PathSet {
@@ -316,7 +317,7 @@ fn assert_types(description: &Description) {
     check("FlowDirection", keys(&direction));
     let flow = json!({
         "protocol": "tcp", "client": "10.0.0.1:1", "server": "10.0.0.2:2", "state": "s", "class": "c", "idle": 1,
-        "expires": 1, "forward": direction, "reverse": direction, "worker": 0, "slot": 0, "fib": 1
+        "expires": 1, "forward": direction, "reverse": direction, "worker": 0, "slot": 0, "fib": 1, "timeouts": "web"
     });
     check("Flow", keys(&serde_json::from_value::<Flow>(flow).unwrap()));
     let debt = GroupDebt {
@@ -340,7 +341,15 @@ fn assert_types(description: &Description) {
         counters: BTreeMap::new(),
     };
     check("FlowTable", keys(&table));
-    check("Timeout", keys(&FlowTimeouts::of(|_| 1).timeouts[0]));
+    let timeouts = FlowTimeouts::of(|_| 1).timeouts;
+    check("Timeout", keys(&timeouts[0]));
+    let class = TimeoutsOf {
+        class: "web".parse().unwrap(),
+        routes: 1,
+        groups: vec![7],
+        timeouts,
+    };
+    check("TimeoutsOf", keys(&class));
     let worker = WorkerSlots {
         worker: 0,
         cpu: Some(1),
@@ -540,8 +549,11 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     let timeout = FlowTimeoutSet {
         name: "tcp-syn".into(),
         seconds: 1,
+        class: "web".parse().ok(),
     };
     asks("FlowTimeoutSet", keys(&timeout));
+    let class = "web".parse().unwrap();
+    asks("FlowTimeoutDelete", keys(&FlowTimeoutDelete { class }));
     asks("WorkersSet", keys(&WorkersSet { workers: 1 }));
     asks("RouteList", keys(&RouteFamily { family, fib: 1 }));
     asks("RouteFlush", keys(&RouteFamily { family, fib: 1 }));
@@ -625,6 +637,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     answers("FlowStats", keys(&FlowStats::default()));
     answers("FlowTimeouts", keys(&FlowTimeouts::default()));
     answers("FlowTimeoutSet", keys(&FlowTimeouts::default()));
+    answers("FlowTimeoutDelete", keys(&FlowTimeouts::default()));
     answers("Workers", keys(&Workers::default()));
     answers("WorkersSet", keys(&WorkersDone::default()));
 

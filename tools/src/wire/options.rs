@@ -3,6 +3,7 @@
 use super::route::Family;
 use super::text;
 use route::Prefix;
+use route::TimeoutClass;
 use serde::Deserialize;
 use serde::Serialize;
 use std::fmt;
@@ -86,6 +87,13 @@ pub struct Options {
     /// The number of the group that it names, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<u32>,
+    /// The name of the idle timeouts of its new flows; those of `[timeouts]` by default, which are called `default`.
+    #[serde(
+        default,
+        with = "text::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub timeouts: Option<TimeoutClass>,
 }
 
 /// A sticky length that means every bit of an address of either family.
@@ -97,7 +105,7 @@ pub const MAX_SLOW_START_S: u32 = 86_400;
 
 impl Options {
     /// What `read` takes, without the dash.
-    pub const WORDS: [&str; 7] = [
+    pub const WORDS: [&str; 8] = [
         "select",
         "sticky",
         "sticky-timeout",
@@ -105,6 +113,7 @@ impl Options {
         "slow-start",
         "buckets",
         "group",
+        "timeouts",
     ];
 
     /// Whether nothing is said.
@@ -146,6 +155,10 @@ impl Options {
                         "-group {number}: the route has -group {first} already: name one group"
                     ));
                 }
+            }
+            "timeouts" => {
+                let class = value.parse();
+                self.timeouts = Some(class.map_err(|_| wrong(TIMEOUTS))?);
             }
             "sticky" => self.read_sticky(value)?,
             _ => {
@@ -238,6 +251,10 @@ impl Options {
     }
 }
 
+/// What a class of timeouts can be called.
+const TIMEOUTS: &str =
+    "the name of such timeouts, 1 to 15 letters, digits, '-' and '_', or default";
+
 /// What a number of buckets can be.
 const BUCKETS: &str = "a power of two, 1 to 65536";
 
@@ -276,7 +293,8 @@ impl fmt::Display for Options {
         ] {
             value.map_or(Ok(()), |value| write!(f, " -{word} {value}"))?;
         }
-        Ok(())
+        self.timeouts
+            .map_or(Ok(()), |class| write!(f, " -timeouts {class}"))
     }
 }
 
@@ -302,6 +320,8 @@ mod tests {
             " -sticky src/24 -sticky-timeout 60 -failback return -slow-start 30",
             " -sticky off -failback stay -slow-start 0",
             " -buckets 65536 -group 7",
+            " -group 7 -timeouts web-1",
+            " -timeouts default",
         ] {
             assert_eq!(read(line).unwrap().to_string(), line);
         }
@@ -344,6 +364,10 @@ mod tests {
                 "-buckets 131072: write a power of two, 1 to 65536",
             ),
             ("-buckets 0", "-buckets 0: write a power of two, 1 to 65536"),
+            (
+                "-timeouts web.1",
+                "-timeouts web.1: write the name of such timeouts, 1 to 15 letters, digits, '-' and '_', or default",
+            ),
             (
                 "-group 0",
                 "-group 0: write the group's number, from 1 to 4294967295",

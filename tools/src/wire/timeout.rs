@@ -1,7 +1,9 @@
 //! Idle timeouts on the wire, by the names that the configuration has for them.
 
+use super::text;
 use flowtable::State;
 use flowtable::Timeouts;
+use route::TimeoutClass;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -48,11 +50,27 @@ pub struct Timeout {
     pub default: u32,
 }
 
-/// What `FlowTimeouts` and `FlowTimeoutSet` answer.
+/// A class of timeouts beside the default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeoutsOf {
+    /// Its name.
+    #[serde(with = "text")]
+    pub class: TimeoutClass,
+    /// How many routes have it.
+    pub routes: u32,
+    /// Groups that have it, by their numbers.
+    pub groups: Vec<u32>,
+    /// All of them; where the class says nothing itself it has the default's, which `default` is here.
+    pub timeouts: Vec<Timeout>,
+}
+
+/// What `FlowTimeouts`, `FlowTimeoutSet` and `FlowTimeoutDelete` answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FlowTimeouts {
-    /// All of them, in the order of the configuration.
+    /// All of the default class, in the order of the configuration.
     pub timeouts: Vec<Timeout>,
+    /// The other classes, by their names.
+    pub classes: Vec<TimeoutsOf>,
 }
 
 impl FlowTimeouts {
@@ -66,7 +84,18 @@ impl FlowTimeouts {
         };
         Self {
             timeouts: TIMEOUTS.iter().map(timeout).collect(),
+            classes: Vec::new(),
         }
+    }
+
+    /// A class's, by what they are now.
+    pub fn of_class(&self, now: impl Fn(State) -> u32) -> Vec<Timeout> {
+        let timeout = |((name, state), default): (&(&str, State), &Timeout)| Timeout {
+            name: (*name).into(),
+            seconds: now(*state),
+            default: default.seconds,
+        };
+        TIMEOUTS.iter().zip(&self.timeouts).map(timeout).collect()
     }
 }
 
@@ -78,6 +107,22 @@ pub struct FlowTimeoutSet {
     pub name: String,
     /// Seconds, 1 to [`TIMEOUT_MAX`].
     pub seconds: u32,
+    /// Of which class, which is made if it is not there; the default when left out.
+    #[serde(
+        default,
+        with = "text::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub class: Option<TimeoutClass>,
+}
+
+/// Parameters of `FlowTimeoutDelete`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlowTimeoutDelete {
+    /// Which class.
+    #[serde(with = "text")]
+    pub class: TimeoutClass,
 }
 
 #[cfg(test)]

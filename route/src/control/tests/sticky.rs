@@ -3,7 +3,7 @@
 use super::{Lab, net, via, weighted};
 use crate::control::{Batch, BatchSet, BatchSpec, BatchState};
 use crate::info::NhopKeyMatch;
-use crate::nhgrp::{OptionsAsked, Sticky, StickyAsked, StickyOf};
+use crate::nhgrp::{OptionsAsked, Sticky, StickyAsked, StickyOf, TimeoutClass};
 use crate::nhop::Path;
 
 fn sticky(len: u8, timeout: u32) -> OptionsAsked {
@@ -151,4 +151,41 @@ fn routes_of_a_batch_are_sticky_each_for_itself() {
         apart.dedup();
         assert_eq!(apart.len(), 4, "{ids:?}");
     }
+}
+
+#[test]
+fn the_number_of_a_route_s_timeouts_is_published_with_its_group_and_parts_it_from_others() {
+    let class = |name: &str, number| OptionsAsked {
+        timeouts: Some(name.parse::<TimeoutClass>().unwrap().numbered(number)),
+        ..OptionsAsked::default()
+    };
+    let mut lab = Lab::new();
+    let both = [via(1), via(2)];
+    lab.add("10.0.0.0/8", &both);
+    lab.control
+        .add_with(net("20.0.0.0/8"), &both, class("web", 3), lab.now)
+        .unwrap();
+    lab.control
+        .add_with(net("30.0.0.0/8"), &both[..1], class("dns", 15), lab.now)
+        .unwrap();
+    let seen = |lab: &Lab| {
+        ["10.0.0.1", "20.0.0.1", "30.0.0.1"].map(|to| lab.group(to).unwrap().timeouts())
+    };
+    assert_eq!(seen(&lab), [0, 3, 15]);
+    assert_eq!(lab.control.timeouts_used(3), (1, vec![]));
+    let mut change = |prefix: &str, options| {
+        let paths: Vec<Path> = both[..if prefix == "30.0.0.0/8" { 1 } else { 2 }].to_vec();
+        lab.control
+            .change_with(net(prefix), &paths, options, None, lab.now)
+            .unwrap();
+    };
+    change("20.0.0.0/8", class("default", 0));
+    change("10.0.0.0/8", class("web", 3));
+    change("30.0.0.0/8", OptionsAsked::default());
+    assert_eq!(seen(&lab), [3, 0, 15], "what a change leaves out stays");
+    assert_eq!(lab.control.timeouts_used(15), (1, vec![]));
+    lab.control
+        .delete(net("30.0.0.0/8"), None, lab.now)
+        .unwrap();
+    assert_eq!(lab.control.timeouts_used(15), (0, vec![]));
 }

@@ -192,12 +192,12 @@ impl Control {
         let step = match order {
             RouteOrder::Add(spec) => {
                 self.refuse_add(spec)?;
-                Step::Add(self.foreseen_paths(spec)?, spec.options)
+                Step::Add(self.foreseen_paths(spec)?, self.timed(spec.options)?)
             }
             RouteOrder::Change(spec) => {
                 self.refuse_change(spec)?;
                 let paths = self.foreseen_paths(spec)?;
-                Step::Change(paths, spec.options, spec.deadline(now))
+                Step::Change(paths, self.timed(spec.options)?, spec.deadline(now))
             }
             RouteOrder::Delete {
                 prefix,
@@ -230,13 +230,13 @@ impl Control {
             GroupOrder::Add(_, spec) => {
                 self.refuse_weight_zero(spec)?;
                 self.check_fib(spec.prefix.fib())?;
-                Step::Add(self.foreseen_paths(spec)?, spec.options)
+                Step::Add(self.foreseen_paths(spec)?, self.timed(spec.options)?)
             }
             GroupOrder::Change(_, spec) => {
                 let spec = &self.with_ports_of_members(number, spec);
                 self.check_fib(spec.prefix.fib())?;
                 let paths = self.foreseen_paths(spec)?;
-                Step::Change(paths, spec.options, spec.deadline(now))
+                Step::Change(paths, self.timed(spec.options)?, spec.deadline(now))
             }
             GroupOrder::Delete(_, which) => Step::Delete(*which),
         };

@@ -86,6 +86,8 @@ modifiers:
                          it is made of them, if it is not there
   -buckets N             how finely flows are divided: a power of two, 1 to 65536, fixed when it is made
   -slow-start N          a next hop that is new or comes back gets its share within N seconds (0: at once)
+  -timeouts NAME         how long its new flows may be silent: timeouts that 'flow timeout --class' or the
+                         configuration made; 'default' are those of all others
   -deadline SECONDS      with change -weight 0: then the flows that are left move
   -iface PORT            out of a port, without a gateway
   -ifp PORT              the port of the gateway before it

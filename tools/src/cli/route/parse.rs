@@ -340,7 +340,7 @@ impl Said {
             return Ok(());
         }
         usage(format!(
-            "{verb} takes no options of a route (-select, -sticky, -failback, -slow-start, -buckets, -group, -mtu, -weight, -recursive): they go with \
+            "{verb} takes no options of a route (-select, -sticky, -failback, -slow-start, -buckets, -group, -timeouts, -mtu, -weight, -recursive): they go with \
              add and change"
         ))
     }

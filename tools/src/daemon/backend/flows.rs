@@ -12,12 +12,15 @@ use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use crate::wire::protocol;
 use crate::wire::timeout;
+use crate::wire::timeout::FlowTimeoutDelete;
 use crate::wire::timeout::FlowTimeoutSet;
 use crate::wire::timeout::FlowTimeouts;
 use crate::wire::timeout::TIMEOUT_MAX;
+use crate::wire::timeout::TimeoutsOf;
 use flowtable::Class;
 use flowtable::Pages;
 use flowtable::Shape;
+use flowtable::State;
 use flowtable::Stats;
 use route::GroupId;
 use route::GroupNo;
@@ -28,6 +31,7 @@ use stack::control::FlowRow;
 use stack::control::FlowSide;
 use stack::control::Indebted;
 use stack::control::Reader;
+use stack::control::TimeoutsInfo;
 use stack::counters::Totals;
 use stack::fate::MoveReason;
 use stack::flows::FlowFilter;
@@ -101,9 +105,28 @@ impl Live {
             let message = format!("{} seconds: write 1 to {TIMEOUT_MAX}", ask.seconds);
             return Err(invalid("seconds", message));
         }
-        self.control.set_timeout(state, ask.seconds);
-        tracing::info!(timeout = ask.name, seconds = ask.seconds, "timeout changed");
-        Ok(timeouts(&self.control.reader()))
+        let class = ask.class.unwrap_or_default();
+        let set = self.control.set_class_timeout(class, state, ask.seconds);
+        set.map_err(|error| refused(&error))?;
+        let (timeout, seconds, class) = (&ask.name, ask.seconds, class.to_string());
+        tracing::info!(timeout, seconds, class, "timeout changed");
+        Ok(self.all_timeouts())
+    }
+
+    pub(super) fn delete_timeouts(&mut self, ask: &FlowTimeoutDelete) -> Answer<FlowTimeouts> {
+        let deleted = self.control.delete_timeouts(ask.class);
+        deleted.map_err(|error| refused(&error))?;
+        tracing::info!(class = ask.class.to_string(), "timeouts deleted");
+        Ok(self.all_timeouts())
+    }
+
+    /// The idle timeouts, of all classes.
+    pub(super) fn all_timeouts(&mut self) -> FlowTimeouts {
+        let reader = self.control.reader();
+        let mut all = FlowTimeouts::of(|state| reader.timeout(state));
+        let classes = self.control.timeouts().into_iter();
+        all.classes = classes.map(|info| timeouts_of(info, &all)).collect();
+        all
     }
 
     pub(super) fn group_numbers(&self) -> GroupNumbers {
@@ -171,6 +194,7 @@ fn flow(row: &FlowRow, reader: &Reader) -> wire::Flow {
         worker: u16::try_from(row.worker).unwrap_or(u16::MAX),
         slot: row.slot,
         fib: row.fib.0,
+        timeouts: row.timeouts.map(|class| class.to_string()),
     }
 }
 
@@ -205,9 +229,17 @@ pub(super) fn nexthop(
     }
 }
 
-/// The idle timeouts.
-pub(super) fn timeouts(reader: &Reader) -> FlowTimeouts {
-    FlowTimeouts::of(|state| reader.timeout(state))
+fn timeouts_of(info: TimeoutsInfo, all: &FlowTimeouts) -> TimeoutsOf {
+    let seconds = |state: State| {
+        let of = info.timeouts.iter().find(|(of, _)| *of == state);
+        of.map_or(0, |(_, seconds)| *seconds)
+    };
+    TimeoutsOf {
+        class: info.name.numbered(0),
+        routes: info.routes,
+        groups: info.groups.iter().map(|number| number.0).collect(),
+        timeouts: all.of_class(seconds),
+    }
 }
 
 /// The flow tables' counters. Goes through every entry.

@@ -365,7 +365,14 @@ impl Backend for Live {
     }
 
     fn timeouts(&mut self) -> wire::timeout::FlowTimeouts {
-        flows::timeouts(&self.control.reader())
+        self.all_timeouts()
+    }
+
+    fn timeout_delete(
+        &mut self,
+        ask: wire::timeout::FlowTimeoutDelete,
+    ) -> Answer<wire::timeout::FlowTimeouts> {
+        self.delete_timeouts(&ask)
     }
 
     fn timeout_set(

@@ -33,6 +33,7 @@ pub(crate) fn asked(destination: Prefix, options: &Options) -> Answer<OptionsAsk
         slow_start: options.slow_start,
         buckets: options.buckets,
         group: options.group.map(GroupNo),
+        timeouts: options.timeouts,
     })
 }
 
@@ -51,6 +52,7 @@ pub(in crate::daemon) fn options_of(options: route::Options) -> Options {
         slow_start: Some(options.slow_start).filter(|seconds| *seconds > 0),
         buckets: Some(options.buckets).filter(|buckets| *buckets > 0),
         group: options.group.map(|number| number.0),
+        timeouts: Some(options.timeouts.numbered(0)).filter(|class| !class.is_default()),
     }
 }
 

@@ -19,9 +19,10 @@ pub(super) fn refused(error: &ControlError) -> CallError {
         ControlError::NoHost { .. } => (Reason::Invalid, error.to_string()),
         // FreeBSD's route(8) says this for ESRCH.
         ControlError::NoRoute(_) => (Reason::NotFound, "route has not been found".into()),
-        ControlError::NoSuchPort { .. } | ControlError::NoSuchNhop(_) => {
-            (Reason::NotFound, error.to_string())
-        }
+        ControlError::NoSuchPort { .. }
+        | ControlError::NoSuchNhop(_)
+        | ControlError::NoTimeouts { .. } => (Reason::NotFound, error.to_string()),
+        ControlError::TimeoutsFull => (Reason::TableFull, error.to_string()),
         ControlError::HostGone => (Reason::Stopping, error.to_string()),
         ControlError::InRoute { prefix, error } => {
             return in_route(*prefix, refused(error));
@@ -36,6 +37,8 @@ pub(super) fn refused(error: &ControlError) -> CallError {
         | ControlError::NoTarget
         | ControlError::TwiceNamed(_)
         | ControlError::Workers { .. }
+        | ControlError::TimeoutsInUse { .. }
+        | ControlError::TimeoutsDefault
         | ControlError::Weight(_)
         | ControlError::WeightZero => (Reason::Invalid, error.to_string()),
     };

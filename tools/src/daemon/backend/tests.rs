@@ -53,6 +53,7 @@ mod moves;
 mod ping;
 mod recursive;
 mod templates;
+mod timeouts;
 
 /// A gateway whose control is the test's own thread.
 struct Rig {

@@ -41,6 +41,7 @@ fn group(port: u16) -> SavedGroup {
         options: route::Options {
             slow_start: 9,
             group: Some(route::GroupNo(7)),
+            timeouts: "web".parse().unwrap(),
             ..route::Options::default()
         },
         names: vec![name(1, Some(3)), name(2, Some(1)), name(3, None)],

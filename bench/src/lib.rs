@@ -5,6 +5,7 @@
 //! - [`contention`]: the benchmark's flags, measuring, tables and plots (binary `contention`).
 //! - [`routes`]: lookups beside other tables, and what a change of routes costs (binary `routes`).
 //! - [`flows`]: the flow table beside other maps, lifetimes, floods, readers (binary `flows`).
+//! - [`handoff`]: packets that arrive at another worker than their flow's: how many, what one costs (binary `handoff`).
 //! - [`prefixes`]: an Internet routing table for the FIB benches.
 //! - [`step`]: counts what a packet really does to memory by single-stepping a traced copy.
 //!
@@ -18,6 +19,7 @@ mod common;
 pub mod contention;
 pub mod flows;
 mod gateway;
+pub mod handoff;
 pub mod prefixes;
 pub mod routes;
 pub mod step;

@@ -147,7 +147,9 @@ impl World {
                     }
                 }
                 12 => self.rack.sim.tick(),
-                13 => drop(self.rack.sim.gateway.host.poll(self.rack.sim.now)),
+                13 => {
+                    self.rack.sim.gateway.host.poll(self.rack.sim.now);
+                }
                 _ => {
                     for _ in 0..if self.out < 500 { 4 } else { 0 } {
                         let n = self.rng.usize(..self.talks.len());

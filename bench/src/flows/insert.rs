@@ -12,19 +12,24 @@ use flowtable::{Burst, Flow, KeyV4, L4, Tick, Writer};
 /// New flows that are ready at a time; a multiple of every burst.
 const CHUNK: usize = 1 << 14;
 /// Chunks in a tick: 10 million new flows a second.
-const CHUNKS_A_TICK: usize = 64;
+const CHUNKS_A_TICK: f64 = 64.0;
+/// Ticks in which a table's places are all taken anew when that is no flood.
+const OLD_TICKS: usize = 64;
 
 /// What is measured.
 pub(super) const FREE: &str = "into free room";
 const LOADED: &str = "at a load of 0.8";
-const FULL: &str = "with eviction, into a full table";
+const FULL: &str = "into a full table, at 10 M/s: a flood, of which few are inserted";
+const EVICTING: &str = "into a full table, each in another's place";
 
 /// New flows, one after the other.
 struct Flood<'t> {
     writer: Writer<KeyV4>,
     truth: &'t Truth,
     next: u32,
-    chunks: usize,
+    /// Ticks that pass while one comes.
+    ticks_a_chunk: f64,
+    ticks: f64,
 }
 
 /// Inserts what is new of a burst, and pins it. How many found a place.
@@ -47,7 +52,8 @@ fn fill_up(job: &Job, name: &str, insert: Insert, truth: &Truth) -> Vec<Sample> 
         writer: table(capacity(job.flows)).1,
         truth,
         next: (job.run as u32) << 28,
-        chunks: 0,
+        ticks_a_chunk: 1.0 / CHUNKS_A_TICK,
+        ticks: 0.0,
     };
     let places = flood.writer.table().stats().capacity as usize;
     let at = |share: f64| (share * places as f64) as usize;
@@ -56,8 +62,23 @@ fn fill_up(job: &Job, name: &str, insert: Insert, truth: &Truth) -> Vec<Sample> 
     let loaded = flood.until(at(LOAD + 0.02), insert);
     flood.more(at(0.7), insert);
     let full = flood.more(at(0.25), insert);
-    [(FREE, free), (LOADED, loaded), (FULL, full)]
-        .into_iter()
+    // So slowly that who makes room is some seconds old: no flood.
+    flood.ticks_a_chunk = (OLD_TICKS * CHUNK / places).max(1) as f64;
+    flood.more(at(0.5), insert);
+    let evicted = |flood: &Flood<'_>| flood.writer.table().stats().evicted[0];
+    let before = evicted(&flood);
+    let evicting = flood.more(at(0.25), insert);
+    assert!(
+        10 * (evicted(&flood) - before) > 9 * evicting.pieces,
+        "hardly any flow made room for another"
+    );
+    let all = [
+        (FREE, free),
+        (LOADED, loaded),
+        (FULL, full),
+        (EVICTING, evicting),
+    ];
+    all.into_iter()
         .map(|(what, spent)| series(job, what).way(OURS, name).took(&spent))
         .collect()
 }
@@ -77,8 +98,8 @@ impl Flood<'_> {
                 .map(|n| Packet::of(self.next.wrapping_add(n)))
                 .collect();
             self.next = self.next.wrapping_add(CHUNK as u32);
-            self.chunks += 1;
-            let now = Tick(START.0 + (self.chunks / CHUNKS_A_TICK) as u32);
+            self.ticks += self.ticks_a_chunk;
+            let now = Tick(START.0 + self.ticks as u32);
             spent.on(|| {
                 std::hint::black_box(insert(&mut self.writer, &new, self.truth, now));
                 new.len() as u64
@@ -176,7 +197,6 @@ mod tests {
             writer: table(16_384).1,
             truth: &truth,
             next: 0,
-            chunks: 0,
         };
         flood.more(65_536, insert::<BURST>);
         let stats = flood.writer.table().stats();

@@ -190,13 +190,15 @@ mod tests {
     #[test]
     fn a_table_is_filled_until_it_evicts() {
         let samples = measure(&job());
-        assert_eq!(samples.len(), 6);
+        assert_eq!(samples.len(), 8);
         assert!(samples.iter().all(|sample| sample.value > 0.0));
         let truth = Truth::new();
         let mut flood = Flood {
             writer: table(16_384).1,
             truth: &truth,
             next: 0,
+            ticks_a_chunk: 1.0 / CHUNKS_A_TICK,
+            ticks: 0.0,
         };
         flood.more(65_536, insert::<BURST>);
         let stats = flood.writer.table().stats();

@@ -20,4 +20,14 @@ impl Now {
     pub fn secs(self) -> Secs {
         Secs((self.0 / 1000 + ORIGIN_SECS) as u32)
     }
+
+    /// The first whole second that is not before `seconds` have passed; now, if that is none.
+    pub fn deadline(self, seconds: u32) -> Secs {
+        let ends = if seconds == 0 {
+            self
+        } else {
+            Self(self.0.next_multiple_of(1000))
+        };
+        ends.secs().after(seconds)
+    }
 }

@@ -325,6 +325,11 @@ impl Control {
     ) -> Result<Change, RouteError> {
         let wanted = reweighted(self.wanted(group), paths, known, deadline);
         let warning = idle_warning(&wanted, &prefix.to_string());
+        let all_end = wanted.iter().all(|m| m.deadline.is_some());
+        let warning = warning.map(|line| match all_end {
+            true => format!("{line}; when the last deadline comes, the route is deleted"),
+            false => line,
+        });
         let change = self.commit(prefix, group, &wanted, known, warning)?;
         for (path, idx) in paths.iter().zip(known) {
             self.nhops.set_mtu(&self.view.nhops, *idx, path.mtu);

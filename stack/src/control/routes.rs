@@ -59,7 +59,7 @@ pub struct RouteSpec {
 impl RouteSpec {
     /// When a next hop that it drains must have lost its flows.
     pub(super) fn deadline(&self, now: Now) -> Option<Secs> {
-        self.deadline_s.map(|s| now.secs().after(s))
+        self.deadline_s.map(|s| now.deadline(s))
     }
 }
 

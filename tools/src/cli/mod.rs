@@ -235,8 +235,27 @@ fn report(tool: &str, failure: &Failure) -> ExitCode {
         other => format!("{tool}: {other}"),
     };
     // With standard error closed there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", one_line(&text));
     exit.into()
+}
+
+/// What somebody wrote may hold line ends and a terminal's orders: they are shown, not obeyed.
+fn one_line(text: &str) -> String {
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_message_is_one_line_and_gives_a_terminal_no_orders() {
+        assert_eq!(one_line("no a\nb\u{1b}[31m: ü"), "no a\\nb\\u{1b}[31m: ü");
+    }
 }
 
 #[cfg(test)]

@@ -216,14 +216,15 @@ fn the_last_path_to_drain_takes_the_route_along() {
     let mut lab = Lab::new();
     lab.add("10.0.0.0/8", &[via(1)]);
     let deadline = Secs(lab.now.0 + 5);
-    lab.control
-        .change(
-            net("10.0.0.0/8"),
-            &[weighted(1, 0)],
-            Some(deadline),
-            lab.now,
-        )
-        .unwrap();
+    let drained = [weighted(1, 0)];
+    let change = |lab: &mut Lab, deadline| {
+        let done = lab
+            .control
+            .change(net("10.0.0.0/8"), &drained, deadline, lab.now);
+        done.unwrap().warning.unwrap()
+    };
+    assert!(!change(&mut lab, None).contains("deleted"));
+    assert!(change(&mut lab, Some(deadline)).contains("the route is deleted"));
     let changes = lab.control.tick(deadline);
     assert_eq!(changes[0].kind, ChangeKind::Deleted);
     assert!(

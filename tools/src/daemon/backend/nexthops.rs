@@ -37,7 +37,7 @@ impl Live {
     /// Carries out what is wanted of a next hop, in every route that has it.
     pub(super) fn order_nexthop(&mut self, ask: &NexthopSet) -> Answer<NexthopsSet> {
         let (now, gateway) = (self.now(), ask.gateway);
-        let deadline = ask.deadline.map(|s| now.secs().after(s));
+        let deadline = ask.deadline.map(|s| now.deadline(s));
         let done = match ask.order {
             NexthopOrder::Down => self.control.set_gateway_down(gateway, true, now),
             NexthopOrder::Up => self.control.set_gateway_down(gateway, false, now),

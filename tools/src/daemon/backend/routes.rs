@@ -252,6 +252,9 @@ impl Live {
         let done = self.done(change, self.now());
         let paths: Vec<String> = done.paths.iter().map(wire::Path::name).collect();
         let (destination, paths) = (done.destination, paths.join(" "));
+        if let Some(warning) = &done.warning {
+            tracing::warn!(%destination, warning);
+        }
         match what {
             ChangeKind::Added => {
                 tracing::info!(%destination, paths, "route added");

@@ -6,7 +6,7 @@
 //! it is changes every tenth of a second, so a flow that lasts is pinned within seconds. The others are forwarded without
 //! a pin, as if there were no table: they go where the bucket's memory says, all packets alike.
 //!
-//! One that is turned away costs what a lookup costs: its loss is not noted at its buckets but here, for all of them.
+//! One that is turned away costs what a lookup costs: its loss is not noted at its bucket but once for its slot.
 
 use crate::hash::FlowHash;
 use crate::time::Tick;
@@ -28,8 +28,6 @@ pub(crate) struct Flood {
     votes: Cell<(u32, u32)>,
     /// The last vote, or what made up for one.
     voted: Cell<Tick>,
-    /// When a flow was last turned away, if one was.
-    turned_away: Cell<Option<Tick>>,
     /// The time, as of the last new flow.
     now: Cell<Tick>,
 }
@@ -40,7 +38,6 @@ impl Default for Flood {
             one_in: Cell::new(1),
             votes: Cell::default(),
             voted: Cell::new(Tick(0)),
-            turned_away: Cell::new(None),
             now: Cell::new(Tick(0)),
         }
     }
@@ -83,19 +80,6 @@ impl Flood {
         // Bits that decide neither bucket nor tag.
         let turn = (hash.0 >> 16) as u32 ^ self.now.get().0;
         turn & (self.one_in.get() - 1) == 0
-    }
-
-    /// A new flow was turned away.
-    #[inline]
-    pub(crate) fn turn_away(&self, now: Tick) {
-        self.turned_away.set(Some(now));
-    }
-
-    /// Whether a flow that is not in the table may have been turned away within so many ticks.
-    #[inline]
-    pub(crate) fn turned_away_within(&self, ticks: u32, now: Tick) -> bool {
-        let last = self.turned_away.get();
-        last.is_some_and(|last| now.since(last) < ticks)
     }
 }
 
@@ -157,14 +141,5 @@ mod tests {
             };
             assert_eq!((0..64).filter(|tick| turn(*tick)).count(), 1);
         }
-    }
-
-    #[test]
-    fn who_was_turned_away_is_remembered_for_all() {
-        let flood = Flood::default();
-        assert!(!flood.turned_away_within(u32::MAX, Tick(0)));
-        flood.turn_away(Tick(5));
-        assert!(flood.turned_away_within(10, Tick(14)));
-        assert!(!flood.turned_away_within(10, Tick(15)));
     }
 }

@@ -150,3 +150,25 @@ fn source_networks_are_counted_again_while_flows_come_and_go() {
         }
     }
 }
+
+#[test]
+fn a_flow_that_a_flood_turned_away_is_not_proved_new_by_the_next_writer() {
+    let table: Arc<Table<KeyV4>> = Table::with_geometry(2, 1, SECRET, (Tick(1), &|_| {}));
+    let now = Tick(100_000);
+    let (mut old, mut new) = (
+        table.writer([SlotNo(0)].into_iter()),
+        table.writer([SlotNo(1)].into_iter()),
+    );
+    table.turn_away(SlotNo(0), now);
+    let hash = old.hash(&key(1));
+    let proved = |writer: &Writer<KeyV4>, slot, later| {
+        writer.proves_new(SlotNo(slot), hash, 300, Tick(now.0 + later))
+    };
+    assert!(
+        !proved(&old, 0, 0) && proved(&new, 1, 0),
+        "it is the slot's"
+    );
+    old.give(SlotNo(0), now);
+    assert!(new.take(SlotNo(0), now));
+    assert!(!proved(&new, 0, 2_999) && proved(&new, 0, 3_000));
+}

@@ -85,7 +85,7 @@ impl<K: Key> Writer<K> {
         let fill = self.fill(slot);
         if fill.presses() && !self.flood.lets_in(hash, now) && self.free_in(candidates[0]).is_none()
         {
-            return Err(self.turn_away(now));
+            return Err(self.turn_away(slot, now));
         }
         let track = Track::first(dir, seen);
         let network = key.network(track.opener);
@@ -119,8 +119,8 @@ impl<K: Key> Writer<K> {
     }
 
     /// In a flood most new flows are not worth a look at anything but their first bucket.
-    fn turn_away(&self, now: Tick) -> Refused {
-        self.flood.turn_away(now);
+    fn turn_away(&self, slot: SlotNo, now: Tick) -> Refused {
+        self.table.turn_away(slot, now);
         self.counters.flooded.bump();
         self.counters.refused.bump();
         Refused

@@ -25,6 +25,9 @@ struct Slot {
     claimed: AtomicBool,
     /// Live entries; written by the slot's writer.
     used: AtomicU32,
+    /// When a flood last turned a new flow of this slot away; 0: never. Written by the slot's writer, and here so that
+    /// the next one knows.
+    turned_away: AtomicU32,
 }
 
 /// How a table's entries lie.
@@ -110,6 +113,7 @@ impl<K: Key> Table<K> {
             CachePadded::new(Slot {
                 claimed: false.into(),
                 used: AtomicU32::new(0),
+                turned_away: AtomicU32::new(0),
             })
         };
         Arc::new(Self {
@@ -361,6 +365,20 @@ impl<K: Key> Table<K> {
     /// Sets the count of live entries. Only the slot's writer may.
     pub(crate) fn set_used(&self, slot: SlotNo, used: u32) {
         self.slots[usize::from(slot.0)].used.store(used, Relaxed);
+    }
+
+    /// A new flow of this slot was turned away. Only the slot's writer may say so.
+    #[inline]
+    pub(crate) fn turn_away(&self, slot: SlotNo, now: Tick) {
+        let at = &self.slots[usize::from(slot.0)].turned_away;
+        at.store(now.0.max(1), Relaxed);
+    }
+
+    /// Whether a flow of this slot that has no entry may have been turned away within so many ticks.
+    #[inline]
+    pub(crate) fn turned_away_within(&self, slot: SlotNo, ticks: u32, now: Tick) -> bool {
+        let last = self.slots[usize::from(slot.0)].turned_away.load(Relaxed);
+        last != 0 && now.since(Tick(last)) < ticks
     }
 
     fn bucket_count(&self) -> usize {

@@ -285,10 +285,10 @@ impl<K: Key> Writer<K> {
     /// Whether a flow without an entry is proved to be new (design section 4): its pin cannot have been lost
     /// within `idle_s` seconds, by eviction, refusal, shrunk lifetime or start.
     ///
-    /// Every such loss is noted at the first bucket of the flow that suffers it, or in a flood for all flows.
+    /// Every such loss is noted at the first bucket of the flow that suffers it, or in a flood for all flows of the slot.
     pub fn proves_new(&self, slot: SlotNo, hash: FlowHash, idle_s: u32, now: Tick) -> bool {
         let idle = idle_s.saturating_mul(Tick::PER_SECOND);
-        if self.flood.turned_away_within(idle, now) {
+        if self.table.turned_away_within(slot, idle, now) {
             return false;
         }
         let first = self.table.range(slot).first(hash);

@@ -9,7 +9,6 @@ use crate::bucket::{BucketNo, PlaceNo};
 use crate::hash::SlotNo;
 use crate::key::Key;
 use crate::round::{NOBODY, Round};
-use crate::sync::Ordering::Relaxed;
 use crate::table::Table;
 use crate::time::Tick;
 use crate::writer::{Writer, source};
@@ -115,7 +114,7 @@ impl<K: Key> Writer<K> {
         counted.is_some_and(|counted| in_slot < counted.get() as usize)
     }
 
-    /// The hand that visits flows begins again: of the flows that came nobody here knows when they were visited.
+    /// The hands begin their rounds again: of the flows that came nobody here knows when they were visited.
     fn start_round(&mut self, now: Tick) {
         let buckets = self.bucket_count();
         (self.hand.0, self.visiting.0) = (
@@ -123,8 +122,9 @@ impl<K: Key> Writer<K> {
             self.visiting.0 % buckets.max(1),
         );
         self.round.set(Round::new(now, buckets));
+        self.swept.set(Round::new(now, buckets));
         let visited = if self.is_empty() { NOBODY } else { 0 };
-        self.counters.round.store(visited, Relaxed);
+        self.counters.set_rounds(visited);
     }
 }
 

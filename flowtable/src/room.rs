@@ -349,6 +349,8 @@ impl<K: Key> Writer<K> {
         }
         entries.copy(from, to);
         let stray = !life.stray();
+        // The hand may miss it in this round.
+        self.table.leave_ended(&entries.at(to));
         entries
             .at(to)
             .set_life(life.with_changed(now).with_stray(stray));

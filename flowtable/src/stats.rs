@@ -60,9 +60,17 @@ pub(crate) struct Counters {
     /// Not a counter: the tick of [`Writer::round_since`](crate::Writer::round_since)'s last whole round, as
     /// [`crate::round`] publishes it.
     pub(crate) round: AtomicU32,
+    /// The same of the hand of [`Writer::sweep`](crate::Writer::sweep).
+    pub(crate) swept: AtomicU32,
 }
 
 impl Counters {
+    /// Publishes the same for the last whole rounds of both hands.
+    pub(crate) fn set_rounds(&self, since: u32) {
+        self.round.store(since, Relaxed);
+        self.swept.store(since, Relaxed);
+    }
+
     pub(crate) fn new() -> Self {
         Self {
             hits: Tally::new(),
@@ -80,6 +88,7 @@ impl Counters {
             evicted: ByClass::new(),
             shrunk: ByClass::new(),
             round: AtomicU32::new(crate::round::NOBODY),
+            swept: AtomicU32::new(crate::round::NOBODY),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Lap {
 
 impl<K: Key> Writer<K> {
     /// The hand: visits the next few buckets and frees what has expired, and under pressure what has outlived
-    /// its shrunk lifetime. Returns how many entries went. Costs as much as `buckets` says, whatever the
+    /// its shrunk lifetime; what has an ended set of timeouts gets the default (see [`Table::end_timeouts`]). Returns how many entries went. Costs as much as `buckets` says, whatever the
     /// table's size.
     pub fn sweep(&mut self, buckets: usize, now: Tick) -> usize {
         let all = self.bucket_count();
@@ -50,6 +50,11 @@ impl<K: Key> Writer<K> {
         for _ in 0..buckets.min(all) {
             freed += self.sweep_bucket(self.bucket_at(self.hand), now);
             self.hand.0 = (self.hand.0 + 1) % all;
+            if !self.is_empty() {
+                let mut round = self.swept.get();
+                round.visited(all, now, &self.counters.swept);
+                self.swept.set(round);
+            }
         }
         freed
     }
@@ -80,7 +85,7 @@ impl<K: Key> Writer<K> {
                 }
             }
             if !self.is_empty() {
-                round.visited(all, now, &self.counters);
+                round.visited(all, now, &self.counters.round);
             }
         }
         self.round.set(round);
@@ -112,6 +117,7 @@ impl<K: Key> Writer<K> {
         let fill = self.fill(self.table.slot_of(place.bucket()));
         let lifetime = fill.lifetime(self.timeout(&at, life.state()), life.class(), life.debt());
         if now.since(life.last_use()) < lifetime {
+            self.table.leave_ended(&at);
             return false;
         }
         self.note_loss(place, now);

@@ -3,6 +3,7 @@ use crate::bucket::PLACES;
 use crate::fixture::{Rig, START, UDP, at, key};
 use crate::key::Dir::Fwd;
 use crate::state::Class;
+use crate::timeouts::TimeoutsNo;
 use std::collections::HashSet;
 
 #[test]
@@ -84,6 +85,69 @@ fn the_other_hand_says_of_every_entry_whether_it_owes() {
     assert!(owing > 0, "half of them owe");
     rig.writer.visit(64, START, |_| false);
     assert_eq!(debts(&rig), 0);
+}
+
+#[test]
+fn an_ended_set_of_timeouts_has_no_entry_once_a_round_that_began_later_is_over() {
+    let mut rig = Rig::new(64);
+    let (kept, ended) = (TimeoutsNo::new(3), TimeoutsNo::new(5));
+    rig.insert_all(0..100, START);
+    for n in 0..100 {
+        let entry = rig.lookup(n, START).unwrap();
+        let set = if n % 2 == 0 { kept } else { ended };
+        rig.writer.set_timeouts(entry, set);
+    }
+    let with = |rig: &Rig, set| rig.table.entries().filter(|e| e.timeouts == set).count();
+    rig.table.end_timeouts(ended);
+    rig.table.end_timeouts(TimeoutsNo::DEFAULT);
+    // The round that is under way does not count: it may have passed some.
+    rig.writer.sweep(64, at(1));
+    assert_eq!(rig.table.swept_since(), Some(START));
+    assert_eq!(with(&rig, ended), 0);
+    rig.writer.sweep(63, at(2));
+    assert_eq!(rig.table.swept_since(), Some(START));
+    rig.writer.sweep(1, at(3));
+    assert_eq!(rig.table.swept_since(), Some(at(1)));
+    assert_eq!(
+        (with(&rig, kept), with(&rig, TimeoutsNo::DEFAULT)),
+        (50, 50)
+    );
+    rig.table.begin_timeouts(ended);
+    let entry = rig.lookup(1, at(3)).unwrap();
+    rig.writer.set_timeouts(entry, ended);
+    rig.writer.sweep(64, at(4));
+    assert_eq!(with(&rig, ended), 1);
+    // Nobody there: nothing to wait for.
+    rig.writer.sweep(64, at(400));
+    assert_eq!((rig.writer.len(), rig.table.swept_since()), (0, None));
+    rig.check_books();
+}
+
+#[test]
+fn an_entry_that_is_displaced_behind_the_hand_loses_an_ended_set_on_the_way() {
+    let mut rig = Rig::new(64);
+    let ended = TimeoutsNo::new(9);
+    let full = rig.fill(0, Class::TwoWay, START);
+    for n in 0..full {
+        if let Some(entry) = rig.lookup(n, START) {
+            rig.writer.set_timeouts(entry, ended);
+        }
+    }
+    rig.table.end_timeouts(ended);
+    let (before, mut n) = (rig.table.stats().displaced, 1_000_000);
+    let mut marked: HashSet<_> = rig.table.entries().map(|e| e.key).collect();
+    while n < 1_000_500 {
+        let _ = rig.insert_as(n, Class::TwoWay, at(1));
+        // Who was moved has the default now.
+        if let Some(moved) = rig.writer.moved() {
+            assert_eq!(moved.timeouts, TimeoutsNo::DEFAULT);
+            marked.remove(&moved.key);
+        }
+        n += 1;
+    }
+    assert!(rig.table.stats().displaced > before);
+    let still = rig.table.entries().filter(|e| e.timeouts == ended);
+    assert!(still.map(|e| e.key).all(|key| marked.contains(&key)));
 }
 
 #[test]

@@ -54,6 +54,8 @@ pub struct Table<K: Key> {
     secret: TableSecret,
     owner: OwnerHash,
     timeouts: [Timeouts; TimeoutsNo::COUNT],
+    /// Sets whose entries are to have the default instead, a bit each.
+    ended: AtomicU32,
     /// Percent of a writer's places that one source network may hold under pressure.
     source_share: AtomicU32,
     /// Buckets of one slot.
@@ -120,6 +122,7 @@ impl<K: Key> Table<K> {
             secret,
             owner: OwnerHash::new(&secret),
             timeouts: std::array::from_fn(|_| Timeouts::default()),
+            ended: AtomicU32::new(0),
             source_share: AtomicU32::new(Self::SOURCE_SHARE),
             slot_buckets,
             slots: (0..slots).map(|_| slot()).collect(),
@@ -186,6 +189,28 @@ impl<K: Key> Table<K> {
     pub fn timeouts_of(&self, which: TimeoutsNo) -> &Timeouts {
         // The index is below 16 by its type: no check is left of this.
         &self.timeouts[usize::from(which.get()) % TimeoutsNo::COUNT]
+    }
+
+    /// Nobody gives new flows this set any more: hands give the default to the entries that have it. Once a round of all
+    /// that began after this has ended ([`swept_since`](Self::swept_since)), no entry has it. For the one thread that
+    /// gives sets to routes.
+    pub fn end_timeouts(&self, which: TimeoutsNo) {
+        self.ended
+            .store(self.ended.load(Relaxed) | 1 << which.get() & !1, Relaxed);
+    }
+
+    /// The set may be given to flows again.
+    pub fn begin_timeouts(&self, which: TimeoutsNo) {
+        self.ended
+            .store(self.ended.load(Relaxed) & !(1 << which.get()), Relaxed);
+    }
+
+    /// An entry with an ended set gets the default. For the slot's writer.
+    #[inline]
+    pub(crate) fn leave_ended(&self, at: &At<'_, K>) {
+        if self.ended.load(Relaxed) >> at.timeouts().get() & 1 == 1 {
+            at.set_timeouts(TimeoutsNo::DEFAULT);
+        }
     }
 
     /// Percent of the places that one source network (IPv4 /24, IPv6 /56) may hold while lifetimes shrink, 1 to 100;

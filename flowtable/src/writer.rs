@@ -19,7 +19,6 @@ use crate::share::Shares;
 use crate::state::{L4, Observed, Seen, State};
 use crate::stats::Counters;
 use crate::sweep::Lap;
-use crate::sync::Ordering::Relaxed;
 use crate::table::Table;
 use crate::tcp::moves_marks;
 use crate::time::Tick;
@@ -65,6 +64,8 @@ pub struct Writer<K: Key> {
     /// The hand that visits flows, see [`visit`](Self::visit), and its round.
     pub(crate) visiting: Position,
     pub(crate) round: Cell<Round>,
+    /// The round of `hand`.
+    pub(crate) swept: Cell<Round>,
     /// An entry that the last insert moved to its other bucket.
     pub(crate) moved: Cell<Option<PlaceNo>>,
     /// How many flows each source network holds here.
@@ -90,7 +91,7 @@ impl<K: Key> Writer<K> {
         counters.high_water.raise(len as u64);
         if len > 0 {
             // Flows that nobody has visited yet.
-            counters.round.store(0, Relaxed);
+            counters.set_rounds(0);
         }
         let buckets = slots.len() * table.slot_buckets();
         let shares = Shares::new(table.secret());
@@ -111,6 +112,7 @@ impl<K: Key> Writer<K> {
             lap: Lap::default(),
             visiting: Position(0),
             round: Cell::new(Round::new(Tick(0), buckets)),
+            swept: Cell::new(Round::new(Tick(0), buckets)),
             moved: Cell::new(None),
             flushing: false,
         }
@@ -418,7 +420,7 @@ impl<K: Key> Writer<K> {
             .set_used(slot, self.table.used(slot).saturating_sub(1));
         self.len.set(self.len.get().saturating_sub(1));
         if self.len.get() == 0 {
-            self.counters.round.store(NOBODY, Relaxed);
+            self.counters.set_rounds(NOBODY);
         }
     }
 
@@ -428,7 +430,8 @@ impl<K: Key> Writer<K> {
         if self.len.get() == 0 {
             // Until now there was nobody to visit.
             self.round.set(Round::new(now, self.bucket_count()));
-            self.counters.round.store(now.0, Relaxed);
+            self.swept.set(self.round.get());
+            self.counters.set_rounds(now.0);
         }
         self.len.set(self.len.get() + 1);
         self.counters.inserts.bump();
@@ -492,7 +495,7 @@ fn set_sides<K: Key>(at: &At<'_, K>, sides: [Side; 2], marks: [u16; 2], dir: Dir
 
 impl<K: Key> Drop for Writer<K> {
     fn drop(&mut self) {
-        self.counters.round.store(NOBODY, Relaxed);
+        self.counters.set_rounds(NOBODY);
         self.slots.iter().for_each(|slot| self.table.release(*slot));
     }
 }

@@ -7,6 +7,7 @@
 //! - `tx = forwarded + originated + extra − refused`
 
 use crate::fate::{DROP_REASONS, DropReason, MoveReason};
+use crate::icmp::Class;
 use route::PortId;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -95,6 +96,8 @@ macro_rules! counters {
             $($(#[doc = $doc])+ pub $field: Counter,)+
             /// Since when the worker sleeps, ms since the start and one more; 0: it is awake.
             pub asleep_since: Counter,
+            /// When each ICMP limit will be full again, ms, by `Class as usize`.
+            icmp_full_at: [Counter; Class::ALL.len()],
             /// IPv4 (and what is neither), IPv6.
             drops: [[Counter; DROP_REASONS]; 2],
             moved: [Counter; MoveReason::ALL.len()],
@@ -107,6 +110,7 @@ macro_rules! counters {
                 Self {
                     $($field: Counter::default(),)+
                     asleep_since: Counter::default(),
+                    icmp_full_at: std::array::from_fn(|_| Counter::default()),
                     ports: (0..ports).map(|_| PortCounters::default()).collect(),
                     drops: std::array::from_fn(|_| std::array::from_fn(|_| Counter::default())),
                     moved: std::array::from_fn(|_| Counter::default()),
@@ -206,10 +210,22 @@ counters! {
     stale_stamp;
     /// ICMP error messages sent.
     icmp_sent;
-    /// ICMP error messages not sent because of the rate limit.
+    /// ICMP messages not sent because of the rate limit.
     icmp_limited;
+    /// Of these: echo replies.
+    echo_limited;
     /// Offending packets that must not be answered (RFC 1812 §4.3.2.7).
     icmp_suppressed;
+    /// Pieces that wait for their datagram's first piece now.
+    pieces_waiting;
+    /// Datagrams that are remembered, or waited for, now.
+    datagrams;
+    /// Datagrams that were forgotten early, for want of room.
+    datagrams_forgotten;
+    /// Frames and packets given to the host by its *confirm* queue; at the host: taken from there.
+    punted_confirm;
+    /// The same by its *ask* queue.
+    punted_ask;
     /// Fragments that went by the 3-tuple because their first piece did not come.
     fragments_blind;
     /// Packets fragmented.
@@ -261,6 +277,17 @@ impl Counters {
     /// A port's counters; those of a port that is not there go to nobody.
     pub fn port(&self, port: PortId) -> Option<&PortCounters> {
         self.ports.get(usize::from(port.0))
+    }
+
+    /// Says when an ICMP limit will be full again.
+    pub fn set_icmp_full_at(&self, class: Class, ms: u64) {
+        self.icmp_full_at[class as usize].set(ms);
+    }
+
+    /// The same, of each class.
+    pub fn icmp_full_at(&self) -> impl Iterator<Item = (Class, u64)> + '_ {
+        let all = Class::ALL.into_iter().zip(&self.icmp_full_at);
+        all.map(|(class, at)| (class, at.get()))
     }
 
     /// Drops for one reason.

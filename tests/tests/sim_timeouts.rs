@@ -144,16 +144,106 @@ fn a_class_that_is_not_there_and_one_in_use_are_refused() {
     let full = control.add_timeouts(class("t15"));
     assert!(matches!(full, Err(ControlError::TimeoutsFull)));
     assert_eq!(control.timeouts().len(), 15);
-    // A number that is free is given again, with the default's timeouts.
     control.delete_timeouts(class("t7")).unwrap();
     let again = control.delete_timeouts(class("t7"));
     assert!(matches!(again, Err(ControlError::NoTimeouts { .. })));
-    control.add_timeouts(class("t15")).unwrap();
     for family in BOTH {
         let servers: &[_] = if family == Family::V4 { &[0, 1] } else { &[0] };
         scene.options_in(family, servers, timed("default"));
     }
     let control = &mut scene.net.sim.gateway.control;
     control.delete_timeouts(class("short")).unwrap();
+    scene.finish();
+}
+
+/// Classes until there is no number for one more.
+fn fill_classes(scene: &mut Scene) -> ControlError {
+    let control = &mut scene.net.sim.gateway.control;
+    let mut names = (0..).map(|n| class(&format!("fill{n}")));
+    let full = names.find_map(|name| control.add_timeouts(name).err());
+    full.expect("there are 15 at most")
+}
+
+#[test]
+fn the_number_of_a_deleted_class_is_given_again_when_no_flow_has_it() {
+    let mut scene = scene();
+    // 30 flows of each, which the hand must find in the middle of their lives.
+    scene.ask_all(&Scene::udp_flows(0, 30));
+    scene.options_in(Family::V6, &[0], timed("default"));
+    scene
+        .net
+        .sim
+        .gateway
+        .control
+        .delete_timeouts(class("long"))
+        .unwrap();
+    let full = fill_classes(&mut scene);
+    let line = full.to_string();
+    assert!(
+        matches!(
+            full,
+            ControlError::TimeoutsEnding {
+                there: 14,
+                deleted: 1
+            }
+        ),
+        "{line}"
+    );
+    assert_eq!(
+        (live(&mut scene, "long"), live(&mut scene, "default")),
+        (0, 30)
+    );
+    // The hand goes round in ten seconds, and the round that counts begins after that.
+    for _ in 0..4 {
+        pass(&mut scene, 10);
+        scene.ask_all(&Scene::udp_flows(0, 30));
+    }
+    set(&mut scene, "new", 5);
+    assert!(matches!(
+        fill_classes(&mut scene),
+        ControlError::TimeoutsFull
+    ));
+    assert_eq!(
+        (live(&mut scene, "new"), live(&mut scene, "default")),
+        (0, 30)
+    );
+    pass(&mut scene, 8);
+    assert_eq!(
+        live(&mut scene, "default"),
+        30,
+        "old flows follow the new class"
+    );
+    scene.net.assert_moves(&[]);
+    scene.finish();
+}
+
+#[test]
+fn the_number_of_a_deleted_class_waits_for_slots_on_their_way_and_for_every_worker() {
+    let setup = stack::Setup {
+        workers: 2,
+        max_workers: 3,
+        ..Scene::setup(2)
+    };
+    let mut scene = Scene::without_routes(2, setup, 79);
+    BOTH.into_iter()
+        .for_each(|family| scene.route(family, &[0, 1]));
+    set(&mut scene, "long", 600);
+    scene.options_in(Family::V4, &[0, 1], timed("long"));
+    scene.net.run_for(2000);
+    scene.ask_all(&Scene::udp_flows(0, 60));
+    scene.options_in(Family::V4, &[0, 1], timed("default"));
+    let control = &mut scene.net.sim.gateway.control;
+    control.delete_timeouts(class("long")).unwrap();
+    control.set_workers(3).unwrap();
+    fill_classes(&mut scene);
+    let seconds = (1..60).find(|_| {
+        pass(&mut scene, 1);
+        let control = &mut scene.net.sim.gateway.control;
+        control.add_timeouts(class("new")).is_ok()
+    });
+    assert!(seconds.is_some(), "the number is never free again");
+    assert_eq!(live(&mut scene, "default"), 120);
+    assert_eq!(live(&mut scene, "new"), 0);
+    scene.net.assert_moves(&[]);
     scene.finish();
 }

@@ -73,7 +73,7 @@ impl Control {
     }
 
     /// As [`Self::change`], and says how the route treats flows from now on. Pinned flows stay where they are; flows
-    /// without a pin may move.
+    /// without a pin may move. Without paths it says no more than that.
     ///
     /// # Errors
     /// As [`Self::change`].
@@ -105,6 +105,14 @@ impl Control {
         }
         let asked = self.check_fixed(&prefix.to_string(), group, asked)?;
         self.set_options(prefix, asked.over(was), now)?;
+        if paths.is_empty() && asked != OptionsAsked::default() {
+            let own = self.rib.get(&prefix).unwrap_or(group);
+            let parted = self.parted(prefix, group).filter(|_| own != group);
+            return Ok(Change {
+                warning: parted,
+                ..unchanged(prefix, self.paths(own))
+            });
+        }
         self.change(prefix, paths, deadline, now).inspect_err(|_| {
             // Its group is its own by now: this needs no room.
             let _ = self.set_options(prefix, was, now);

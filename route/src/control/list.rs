@@ -89,6 +89,14 @@ impl Control {
         (routes, named)
     }
 
+    /// Routes in their order, each with the number of its timeouts.
+    pub fn timeouts_of_routes(&self) -> impl Iterator<Item = (Prefix, u8)> + '_ {
+        self.prefixes_after(None).filter_map(|(prefix, id)| {
+            let group = self.groups.get(id)?;
+            Some((prefix, group.options.timeouts.number()))
+        })
+    }
+
     /// Sticky routes and groups: the id under which clients of each have templates (as
     /// [`GroupRef::sticky`](crate::GroupRef::sticky) gives it), and which it is.
     pub fn affinities(&self) -> impl Iterator<Item = (u64, StickyOf)> + '_ {

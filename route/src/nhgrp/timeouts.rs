@@ -15,7 +15,9 @@ pub struct TimeoutClass {
 
 /// Why a text names no class.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} can be no name of timeouts: write 1 to 15 letters, digits, '-' and '_'")]
+#[error(
+    "{0:?} can be no name of timeouts: write 1 to 15 letters, digits, '-' and '_', and no '-' first"
+)]
 pub struct TimeoutClassError(String);
 
 impl TimeoutClass {
@@ -57,7 +59,7 @@ impl FromStr for TimeoutClass {
         let wrong = || TimeoutClassError(text.chars().take(40).collect());
         let mut name = [0; Self::MOST_LETTERS];
         let room = name.get_mut(..text.len()).ok_or_else(wrong)?;
-        if text.is_empty() || !text.bytes().all(is_letter) {
+        if text.is_empty() || text.starts_with('-') || !text.bytes().all(is_letter) {
             return Err(wrong());
         }
         room.copy_from_slice(text.as_bytes());
@@ -95,7 +97,15 @@ mod tests {
             let numbered = class.numbered(9);
             assert_eq!((numbered.to_string(), numbered.number()), (name.into(), 9));
         }
-        for wrong in ["", "sixteen--letters", "web 1", "w\u{e9}b", "a\0b"] {
+        for wrong in [
+            "",
+            "sixteen--letters",
+            "web 1",
+            "w\u{e9}b",
+            "a\0b",
+            "-web",
+            "-",
+        ] {
             assert!(wrong.parse::<TimeoutClass>().is_err(), "{wrong:?}");
         }
     }

@@ -183,6 +183,9 @@ impl Control {
             prefix: set.spec.prefix,
             error: Box::new(error),
         };
+        if set.spec.kind.is_empty() && set.spec.options.group.is_none() {
+            return Err(in_route(ControlError::NoTarget));
+        }
         let planned = self.planned(&set.spec).map_err(in_route)?;
         let v4 = planned
             .iter()

@@ -144,6 +144,11 @@ pub enum ControlError {
         "there are 15 classes of timeouts, and no more can be: delete one with 'flow timeout --delete NAME'"
     )]
     TimeoutsFull,
+    #[error(
+        "there are {there} classes of timeouts, and the numbers of {deleted} deleted ones are still with flows: try again when every \
+         flow was looked at, in a minute or some"
+    )]
+    TimeoutsEnding { there: usize, deleted: usize },
     #[error("worker {0} is busy with earlier commands: try again")]
     WorkerBusy(usize),
     #[error("no next hop is called {0}: 'route show' lists them")]
@@ -248,6 +253,12 @@ pub struct Bounds {
     pub unknown: usize,
     /// Pieces waiting for their first piece, a worker.
     pub pieces: usize,
+    /// Datagrams that are remembered, a worker.
+    pub datagrams: usize,
+    /// ICMP limits of all workers together.
+    pub icmp: crate::icmp::Rates,
+    /// Each of the two queues to the host, a worker.
+    pub punt: usize,
     /// Packet buffers, a worker.
     pub buffers: usize,
     /// Hand-off ring, packets a pair.
@@ -388,6 +399,7 @@ impl Control {
         }
         self.refresh_history(now);
         self.sweep_templates(now);
+        self.free_timeouts(now);
         let old = self.ended.len().saturating_sub(ENDED);
         self.ended.drain(..old);
         self.end_drains(now);

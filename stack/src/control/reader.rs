@@ -8,6 +8,7 @@ use super::flows::{FlowRow, FlowSide};
 use super::report::{Leaving, PortReport, WorkerReport};
 use crate::counters::{Counters, PortTotals, Totals};
 use crate::flows::{FlowFilter, pins_of};
+use crate::icmp::{Class, Rates};
 use crate::path::FlowTables;
 use crate::ports::Ports;
 use crate::routed::Routed;
@@ -35,6 +36,8 @@ pub struct Reader {
     pub(super) workers: Arc<[Arc<Counters>]>,
     pub(super) host: Arc<Counters>,
     pub(super) slots: SlotMap,
+    /// Workers that own slots.
+    pub(super) active: u64,
     pub(super) view: Arc<View>,
     pub(super) nhops: Arc<HashMap<NhopIdx, (NhopGen, NhopKey)>>,
     pub(super) ports: Arc<Ports>,
@@ -216,6 +219,21 @@ impl Reader {
             .iter()
             .for_each(|counters| totals.add(counters));
         totals
+    }
+
+    /// ICMP messages of all workers that their limits have not got back yet: errors of all kinds, and echo replies.
+    pub fn icmp_spent(&self, rates: Rates, now: Now) -> [u64; 2] {
+        let mut spent = [0; 2];
+        for (class, full_at) in self.workers.iter().flat_map(|w| w.icmp_full_at()) {
+            let (at, rate) = match class {
+                Class::Echo => (1, rates.echo),
+                _ => (0, rates.errors),
+            };
+            // Each worker has its part of the rate.
+            let rate = u64::from(rate.per_second) / self.active.max(1);
+            spent[at] += (full_at.saturating_sub(now.0) * rate).div_ceil(1000);
+        }
+        spent
     }
 
     /// The host's own counters.

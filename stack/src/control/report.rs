@@ -62,6 +62,7 @@ impl Control {
                 .collect(),
             host: Arc::clone(&self.host_counters),
             slots: self.slots.map(),
+            active: self.slots.active() as u64,
             view: Arc::clone(&self.view),
             nhops,
             ports: self.published.load_full(),

@@ -28,6 +28,13 @@ pub enum PathKind {
     Reject,
 }
 
+impl PathKind {
+    /// Whether nothing is named: a group has its members, or the route keeps those it has.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Gateways(gateways) if gateways.is_empty())
+    }
+}
+
 /// One gateway of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewaySpec {
@@ -155,6 +162,9 @@ impl Control {
 
     /// What an add refuses before its paths are looked at.
     pub(super) fn refuse_add(&self, spec: &RouteSpec) -> Result<(), ControlError> {
+        if spec.kind.is_empty() && spec.options.group.is_none() {
+            return Err(ControlError::NoTarget);
+        }
         self.refuse_weight_zero(spec)?;
         self.refuse_connected(spec.prefix)
     }
@@ -173,6 +183,9 @@ impl Control {
     pub(super) fn refuse_change(&self, spec: &RouteSpec) -> Result<(), ControlError> {
         let prefix = spec.prefix;
         self.refuse_connected(prefix)?;
+        if spec.kind.is_empty() && spec.options == OptionsAsked::default() {
+            return Err(ControlError::NoTarget);
+        }
         if self.routes.get(prefix).is_none() {
             return Err(route::RouteError::NotFound { prefix }.into());
         }
@@ -388,11 +401,6 @@ impl Control {
                     spec.mtu.map_or(mtu, |m| m.min(mtu)),
                 )])
             }
-            // A group that has a number has its members.
-            PathKind::Gateways(gateways) if gateways.is_empty() => match spec.options.group {
-                Some(_) => Ok(Vec::new()),
-                None => Err(ControlError::NoTarget),
-            },
             PathKind::Gateways(gateways) => self.planned_gateways(spec, gateways),
         }
     }

@@ -1,11 +1,15 @@
 //! Classes of idle timeouts: sets beside the default, under names, which routes give to their new flows.
 //!
 //! Control alone knows the names; packets, groups and entries carry a class's number. A class says some of its timeouts
-//! itself and has the others from the default, whatever that says later.
+//! itself and has the others from the default, whatever that says later. The number of a deleted class is given again when
+//! no entry has it any more: the hands that sweep the tables put its flows under the default, and say when they have
+//! been everywhere.
 
 use super::{Control, ControlError};
-use flowtable::{State, TimeoutsNo};
-use route::{GroupNo, OptionsAsked, SavedGroup, TimeoutClass};
+use crate::path::FlowTables;
+use crate::time::Now;
+use flowtable::{State, Tick, TimeoutsNo};
+use route::{GroupNo, OptionsAsked, Prefix, SavedGroup, TimeoutClass};
 
 /// A class: its name, and what it says itself.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +22,17 @@ struct Class {
 #[derive(Debug, Default)]
 pub(super) struct Classes {
     classes: [Option<Class>; TimeoutsNo::COUNT],
-    /// The number that was given last.
-    last: usize,
+    /// Numbers of deleted classes that entries may still have.
+    ending: [Option<Ending>; TimeoutsNo::COUNT],
+}
+
+/// How far the flows of a deleted class are on their way to the default.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    /// A thread that was not quiescent since this epoch may not know yet, or give the number to a new flow.
+    Told(u64),
+    /// Rounds of the hands that began later find all.
+    Known(Tick),
 }
 
 /// A class of idle timeouts, as it is.
@@ -33,7 +46,13 @@ pub struct TimeoutsInfo {
     pub routes: u32,
     /// Groups with a number that have it, by that.
     pub groups: Vec<GroupNo>,
+    /// The first of the routes.
+    pub first: Vec<Prefix>,
 }
+
+/// Routes of a class that are named, and routes that are looked at to find them: some milliseconds.
+const NAMED: usize = 8;
+const LOOK: usize = 65_536;
 
 impl Classes {
     fn of(&self, name: TimeoutClass) -> Option<(usize, &Class)> {
@@ -51,12 +70,22 @@ impl Classes {
         self.classes.map(|class| class.map(|class| class.name))
     }
 
-    /// A free number: of a class that was deleted some flows may be left, so it is the one that was free longest.
+    /// A number that no class and no entry has.
     fn free(&self) -> Option<usize> {
-        let most = self.classes.len() - 1;
-        let after = |step| (self.last + step) % most + 1;
-        let mut numbers = (0..most).map(after);
-        numbers.find(|number| self.classes.get(*number).is_some_and(Option::is_none))
+        let mut all = self.classes.iter().zip(&self.ending).skip(1);
+        let at = all.position(|(class, ending)| class.is_none() && ending.is_none())?;
+        Some(at + 1)
+    }
+
+    /// Why there is none.
+    fn full(&self) -> ControlError {
+        match self.ending.iter().flatten().count() {
+            0 => ControlError::TimeoutsFull,
+            deleted => ControlError::TimeoutsEnding {
+                deleted,
+                there: self.named().count(),
+            },
+        }
     }
 }
 
@@ -104,19 +133,18 @@ impl Control {
         if let Some((number, _)) = self.classes.of(name) {
             return Ok(number);
         }
-        let number = self.classes.free().ok_or(ControlError::TimeoutsFull)?;
+        let number = self.classes.free().ok_or_else(|| self.classes.full())?;
         let class = Class {
             name: name.numbered(number as u8),
             own: [None; State::COUNT],
         };
         if let Some(free) = self.classes.classes.get_mut(number) {
             *free = Some(class);
-            self.classes.last = number;
         }
         Ok(number)
     }
 
-    /// Deletes a class that no route and no group with a number has. Flows that have it go on with the default.
+    /// Deletes a class that no route and no group with a number has. Flows that have it go on with the default for good.
     ///
     /// # Errors
     /// There is none, or it is in use.
@@ -137,10 +165,56 @@ impl Control {
         if let Some(class) = self.classes.classes.get_mut(number) {
             *class = None;
         }
+        self.end_timeouts(number);
         for state in State::ALL.iter().copied() {
             self.store_timeout(number, state, self.tables.v4.timeouts().get(state));
         }
         Ok(())
+    }
+
+    /// Entries with this number are to have the default's.
+    fn end_timeouts(&mut self, number: usize) {
+        let of = TimeoutsNo::new(number as u8);
+        for tables in [&self.tables, &self.host_tables] {
+            tables.v4.end_timeouts(of);
+            tables.v6.end_timeouts(of);
+        }
+        let epoch = self.view.qsbr().advance();
+        if let Some(ending) = self.classes.ending.get_mut(number) {
+            *ending = Some(Ending::Told(epoch));
+        }
+    }
+
+    /// Numbers that no entry has any more are free. A slot on its way has no hand, so these wait for it.
+    pub(super) fn free_timeouts(&mut self, now: Now) {
+        if self.classes.ending.iter().all(Option::is_none) || self.moves_slots() {
+            return;
+        }
+        let swept = self.all_swept_since();
+        let tables = [&self.tables, &self.host_tables];
+        for (number, ending) in (0..).zip(&mut self.classes.ending) {
+            match *ending {
+                Some(Ending::Told(epoch)) if self.view.qsbr().passed(epoch) => {
+                    *ending = Some(Ending::Known(now.tick()));
+                }
+                Some(Ending::Known(since)) if swept.is_none_or(|swept| swept > since) => {
+                    let of = TimeoutsNo::new(number);
+                    tables.iter().for_each(|tables| {
+                        tables.v4.begin_timeouts(of);
+                        tables.v6.begin_timeouts(of);
+                    });
+                    *ending = None;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// When the oldest of all hands' last whole rounds began; `None` if there are no flows.
+    fn all_swept_since(&self) -> Option<Tick> {
+        let of = |tables: &FlowTables| [tables.v4.swept_since(), tables.v6.swept_since()];
+        let all = [of(&self.tables), of(&self.host_tables)].into_iter();
+        all.flatten().flatten().min()
     }
 
     /// All classes but the default, by their names.
@@ -154,11 +228,29 @@ impl Control {
                 timeouts: State::ALL.iter().map(of).collect(),
                 routes,
                 groups,
+                first: Vec::new(),
             }
         };
         let mut all: Vec<_> = self.classes.named().map(info).collect();
+        self.name_routes(&mut all);
         all.sort_by_key(|info| info.name);
         all
+    }
+
+    /// The first routes of each class, as far as they are among the first of all.
+    fn name_routes(&self, all: &mut [TimeoutsInfo]) {
+        let wanted = |info: &TimeoutsInfo| NAMED.min(info.routes as usize);
+        let mut missing: usize = all.iter().map(wanted).sum();
+        for (prefix, number) in self.routes.timeouts_of_routes().take(LOOK) {
+            if missing == 0 {
+                break;
+            }
+            let of = all.iter_mut().find(|info| info.name.number() == number);
+            if let Some(info) = of.filter(|info| info.first.len() < NAMED) {
+                info.first.push(prefix);
+                missing = missing.saturating_sub(1);
+            }
+        }
     }
 
     /// Options with the number of the class that they name.

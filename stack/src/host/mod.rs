@@ -252,9 +252,11 @@ impl Host {
                 // Answers first: a flood of questions must not look like dead neighbours.
                 let link = &mut self.links[worker];
                 if let Some(pkt) = link.confirm.recv() {
+                    self.counters.punted_confirm.bump();
                     self.punted(&pkt);
                     let _ = self.links[worker].confirm.give_back(pkt);
                 } else if let Some(pkt) = link.ask.recv() {
+                    self.counters.punted_ask.bump();
                     self.punted(&pkt);
                     let _ = self.links[worker].ask.give_back(pkt);
                 } else if let Ok(ask) = link.asks.pop() {

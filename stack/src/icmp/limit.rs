@@ -79,6 +79,14 @@ impl RateLimit {
         true
     }
 
+    /// When the bucket will be full again if no message comes, ms.
+    pub fn full_at(&self) -> u64 {
+        let missing = self.capacity().saturating_sub(self.level);
+        let rate = u64::from(self.rate.per_second);
+        self.at_ms
+            .saturating_add(missing.checked_div(rate).unwrap_or(0))
+    }
+
     fn capacity(&self) -> u64 {
         match u64::from(self.rate.burst) * TOKEN {
             0 => 0,
@@ -251,6 +259,11 @@ impl Limits {
             count.limited += 1;
         }
         allowed
+    }
+
+    /// When a class's bucket will be full again, ms.
+    pub fn full_at(&self, class: Class) -> u64 {
+        self.classes[class as usize].full_at()
     }
 
     /// Messages of a class since the start.

@@ -28,10 +28,10 @@ impl Worker {
             self.counters.icmp_suppressed.bump();
             return;
         };
-        if !self
-            .limits
-            .allow_to(error.class(), meta.addrs.src(), self.now.0)
-        {
+        let class = error.class();
+        let allowed = self.limits.allow_to(class, meta.addrs.src(), self.now.0);
+        self.show_limit(class);
+        if !allowed {
             self.counters.icmp_limited.bump();
             return;
         }
@@ -51,8 +51,11 @@ impl Worker {
 
     /// The echo request in `pkt` has been turned into its reply.
     pub(super) fn answer_echo(&mut self, pkt: Pkt) {
-        if !self.limits.allow(Class::Echo, self.now.0) {
+        let allowed = self.limits.allow(Class::Echo, self.now.0);
+        self.show_limit(Class::Echo);
+        if !allowed {
             self.counters.icmp_limited.bump();
+            self.counters.echo_limited.bump();
             self.counters.consumed.bump();
             self.counters.consumed_echo.bump();
             return self.pool.put(pkt);
@@ -61,6 +64,11 @@ impl Worker {
         self.counters.consumed_echo.bump();
         let port = pkt.in_port;
         self.begin_own(pkt, port);
+    }
+
+    fn show_limit(&self, class: Class) {
+        let full_at = self.limits.full_at(class);
+        self.counters.set_icmp_full_at(class, full_at);
     }
 
     /// A packet begins here: from now on the second book has it.

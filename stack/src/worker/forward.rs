@@ -90,13 +90,14 @@ impl Worker {
     /// To our own sockets: what may answer an open one by *confirm*, openers by *ask*.
     fn punt_local(&mut self, pkt: Pkt) {
         let opens = pkt.meta.l4.opens() || !matches!(pkt.meta.l4, L4::Tcp { .. } | L4::Icmp);
-        let ring = if opens {
-            &mut self.links.ask
+        let (ring, punted) = if opens {
+            (&mut self.links.ask, &self.counters.punted_ask)
         } else {
-            &mut self.links.confirm
+            (&mut self.links.confirm, &self.counters.punted_confirm)
         };
         match ring.send(pkt) {
             Ok(()) => {
+                punted.bump();
                 self.counters.consumed.bump();
                 self.counters.consumed_local.bump();
                 self.ring_host();

@@ -110,12 +110,18 @@ impl Worker {
 
     /// ARP and ND are the host's: answers about neighbours by *confirm*, all else by *ask*.
     fn punt_arp(&mut self, pkt: Pkt, kind: Kind) {
-        let (sent, full) = match kind {
-            Kind::Reply => (self.links.confirm.send(pkt), DropReason::ConfirmFull),
-            Kind::Request => (self.links.ask.send(pkt), DropReason::AskFull),
+        let (links, counters) = (&mut self.links, &self.counters);
+        let (queue, punted, full) = match kind {
+            Kind::Reply => (
+                &mut links.confirm,
+                &counters.punted_confirm,
+                DropReason::ConfirmFull,
+            ),
+            Kind::Request => (&mut links.ask, &counters.punted_ask, DropReason::AskFull),
         };
-        match sent {
+        match queue.send(pkt) {
             Ok(()) => {
+                punted.bump();
                 self.counters.consumed.bump();
                 self.counters.consumed_arp.bump();
                 self.ring_host();

@@ -215,6 +215,7 @@ impl Worker {
             self.path.recount(RECOUNT_BUSY);
             self.visit(now);
         }
+        self.show_collected();
         self.ring();
         work
     }
@@ -230,6 +231,15 @@ impl Worker {
                 VISIT_BURSTS
             };
         }
+    }
+
+    /// How full the collector is, for who looks.
+    fn show_collected(&self) {
+        let fills = self.collector.fills();
+        self.counters.pieces_waiting.set(fills.pieces as u64);
+        self.counters.datagrams.set(fills.datagrams as u64);
+        let forgotten = self.collector.stats().forgotten;
+        self.counters.datagrams_forgotten.set(forgotten);
     }
 
     fn begin(&mut self, now: Now) {

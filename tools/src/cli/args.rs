@@ -261,6 +261,14 @@ fn connections(text: &str) -> Result<usize, String> {
         .ok_or_else(right)
 }
 
+/// How many there may be the gateway knows.
+fn worker_count(text: &str) -> Result<u16, String> {
+    let right =
+        "write a number from 1 to max-workers of the configuration, which 'flowgate workers' shows";
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| right.to_owned())
+}
+
 /// `flowgate nexthop ...`
 #[derive(Debug, Subcommand)]
 pub(super) enum NexthopCommand {
@@ -306,6 +314,7 @@ pub(super) enum WorkersCommand {
     #[command(after_help = WORKERS_EXAMPLES)]
     Set {
         /// How many, 1 to max-workers of the configuration
+        #[arg(value_parser = worker_count)]
         workers: u16,
     },
 }

@@ -49,15 +49,7 @@ fn print(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
         .iter()
         .try_for_each(|worker| print_worker(out, worker))?;
     writeln!(out, "steering {}", status.steering)?;
-    writeln!(
-        out,
-        "\n{}",
-        heading("table                used       limit  fill  overflows  when full")
-    )?;
-    status
-        .tables
-        .iter()
-        .try_for_each(|table| print_table(out, style, table))?;
+    print_tables(out, style, &status.tables)?;
     print_memory(out, style, status)?;
     print_moved(out, style, status)?;
     if !status.leaving.is_empty() {
@@ -124,7 +116,21 @@ fn print_worker(out: &mut dyn Write, worker: &Worker) -> io::Result<()> {
     )
 }
 
-fn print_table(out: &mut dyn Write, style: Style, table: &Table) -> io::Result<()> {
+/// The names' column is as wide as the longest.
+fn print_tables(out: &mut dyn Write, style: Style, tables: &[Table]) -> io::Result<()> {
+    let names = tables.iter().map(|table| table.name.len());
+    let width = names.max().unwrap_or(0).max(14);
+    let head = format!(
+        "{:<width$} {:>10} {:>11}  fill  overflows  when full",
+        "table", "used", "limit"
+    );
+    writeln!(out, "\n{}", style.paint(Tint::Strong, &head))?;
+    tables
+        .iter()
+        .try_for_each(|table| print_table(out, style, table, width))
+}
+
+fn print_table(out: &mut dyn Write, style: Style, table: &Table, width: usize) -> io::Result<()> {
     let fill = permille(table.used, table.limit);
     let tint = match fill {
         0..800 => None,
@@ -135,7 +141,7 @@ fn print_table(out: &mut dyn Write, style: Style, table: &Table) -> io::Result<(
     let shown = tint.map_or_else(|| shown.clone(), |tint| style.paint(tint, &shown));
     writeln!(
         out,
-        "{:<14} {:>10} {:>11} {shown} {:>10}  {}",
+        "{:<width$} {:>10} {:>11} {shown} {:>10}  {}",
         table.name, table.used, table.limit, table.overflows, table.policy
     )
 }

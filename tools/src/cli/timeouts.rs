@@ -3,6 +3,10 @@
 use super::exit::Failure;
 use super::exit::usage;
 use super::session::Session;
+use crate::client::Error;
+use crate::wire::message::CallError;
+use crate::wire::message::Reason;
+use crate::wire::timeout;
 use crate::wire::timeout::FlowTimeoutDelete;
 use crate::wire::timeout::FlowTimeoutSet;
 use crate::wire::timeout::FlowTimeouts;
@@ -64,9 +68,7 @@ pub(super) fn delete(class: &str, session: &mut Session<'_>) -> Result<(), Failu
 }
 
 fn read(class: &str) -> Result<TimeoutClass, Failure> {
-    class
-        .parse()
-        .map_err(|error: route::TimeoutClassError| Failure::Usage(error.to_string()))
+    timeout::class(class).map_err(Failure::Usage)
 }
 
 fn set(
@@ -101,7 +103,8 @@ fn only(class: TimeoutClass, all: &mut FlowTimeouts) -> Result<(), Failure> {
             "no timeouts are called {class}: there are default{}",
             others.collect::<String>()
         );
-        return Err(Failure::Absent(line));
+        let error = CallError::refused(Reason::NotFound, line);
+        return Err(Failure::Client(Error::Call(error)));
     }
     Ok(())
 }
@@ -137,7 +140,7 @@ fn line(timeout: &Timeout) -> String {
 
 /// Who gives a class to flows.
 fn users(class: &TimeoutsOf) -> String {
-    let routes = super::names::counted(class.routes.into(), "route");
+    let routes = super::names::counted(class.routes.into(), "route") + &named(class);
     let groups = class
         .groups
         .iter()
@@ -145,10 +148,28 @@ fn users(class: &TimeoutsOf) -> String {
     routes + &groups.collect::<String>()
 }
 
+/// The first routes, and how many more there are.
+fn named(class: &TimeoutsOf) -> String {
+    if class.first.is_empty() {
+        return String::new();
+    }
+    let names = class.first.iter().map(|route| {
+        let fib = super::names::in_fib(" of FIB ", route.fib);
+        format!("{}{fib}", route.destination)
+    });
+    let names = names.collect::<Vec<_>>().join(", ");
+    match u64::from(class.routes).saturating_sub(class.first.len() as u64) {
+        0 => format!(": {names}"),
+        more => format!(": {names} and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::cli::test_support::run_command;
     use crate::server::fake::Fake;
+
+    use super::*;
 
     fn prints(line: &str) -> String {
         let (out, error, status) = run_command(Fake::small(), line);
@@ -194,10 +215,10 @@ mod tests {
     fn a_class_is_made_shown_and_deleted() {
         assert_eq!(
             prints("flow timeout --class dns udp-two-way 9"),
-            "dns (2 routes, group 7):\n\tudp-two-way           9 s (default 240)\n"
+            "dns (2 routes: 10.0.0.0/8, 10.1.0.0/16 of FIB 1, group 7):\n\tudp-two-way           9 s (default 240)\n"
         );
         let json = prints("flow timeout --class dns udp-two-way 9 --json");
-        let whole = r#"{"timeouts":[],"classes":[{"class":"dns","routes":2,"groups":[7],"timeouts":[{"name":"udp-two-way","seconds":9,"default":240}]}]}"#;
+        let whole = r#"{"timeouts":[],"classes":[{"class":"dns","routes":2,"groups":[7],"first":[{"destination":"10.0.0.0/8"},{"destination":"10.1.0.0/16","fib":1}],"timeouts":[{"name":"udp-two-way","seconds":9,"default":240}]}]}"#;
         assert_eq!(json.trim_end(), whole);
         let same = prints("flow timeout --class default");
         assert_eq!(same, prints("flow timeout"));
@@ -212,7 +233,14 @@ mod tests {
         let none = "no timeouts are called dns: there are default".to_owned();
         assert_eq!(wrong("flow timeout --class dns"), (none, 1));
         assert_eq!(wrong("flow timeout --delete dns").1, 1);
+        // Told as what the gateway refuses is: behind the tool's name.
+        let absent = only("dns".parse().unwrap(), &mut FlowTimeouts::of(|_| 1));
+        assert!(matches!(absent, Err(Failure::Client(_))));
         let (error, status) = wrong("flow timeout --class a.b");
         assert!(error.contains("write 1 to 15 letters") && status == 64);
+        for name in ["-web", "udp-two-way"] {
+            let (_, status) = wrong(&format!("flow timeout --class={name} tcp-syn 9"));
+            assert_eq!(status, 64, "{name}");
+        }
     }
 }

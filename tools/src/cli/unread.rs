@@ -2,6 +2,8 @@
 
 use super::args::Flowgate;
 use clap::CommandFactory;
+use clap::error::ContextKind;
+use clap::error::ContextValue;
 use clap::error::ErrorKind;
 use std::ffi::OsString;
 
@@ -16,7 +18,7 @@ pub(super) fn told(arguments: &[OsString], error: &clap::Error) -> (String, Stri
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             "no command".into()
         }
-        _ => condensed(&error.to_string()),
+        _ => signed(arguments, error).unwrap_or_else(|| condensed(&error.to_string())),
     };
     (tool, format!("{what}: see '{help} --help'"))
 }
@@ -34,13 +36,28 @@ fn called(arguments: &[OsString]) -> Vec<String> {
     names
 }
 
+/// A number with a minus is taken for an option; nothing here goes below 0.
+fn signed(arguments: &[OsString], error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let number = word.strip_prefix('-').unwrap_or_default();
+    let starts = number.starts_with(|first: char| first.is_ascii_digit());
+    let at = arguments.iter().position(|is| is == word.as_str())?;
+    let before = arguments.get(at.checked_sub(1)?)?.to_string_lossy();
+    starts.then(|| format!("{before} {word}: a number here has no minus"))
+}
+
 /// What is wrong, without the usage and the help that follow it.
 fn condensed(text: &str) -> String {
     let lines = text.lines().map(str::trim);
     let said =
         lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
     let said = said
-        .filter(|line| !line.is_empty())
+        .filter(|line| !line.is_empty() && !line.starts_with("tip: to pass"))
         .map(|line| line.trim_start_matches("tip: ").trim_end_matches(':'));
     let said = said.collect::<Vec<_>>().join(": ");
     said.strip_prefix("error: ").unwrap_or(&said).to_owned()
@@ -82,6 +99,27 @@ mod tests {
                 "flowgate ping -4 -6 ::1",
                 "ping",
                 "'-6': see 'flowgate ping --help'",
+            ),
+            (
+                "flowgate workers set -1",
+                "workers",
+                "set -1: a number here has no minus: see 'flowgate workers set --help'",
+            ),
+            (
+                "flowgate nexthop drain 192.0.2.1 --deadline -1",
+                "nexthop",
+                "--deadline -1: a number here has no minus: see 'flowgate nexthop drain --help'",
+            ),
+            (
+                "flowgate workers set -x",
+                "workers",
+                "unexpected argument '-x' found: see 'flowgate workers set --help'",
+            ),
+            (
+                "flowgate workers set 99999999999",
+                "workers",
+                "write a number from 1 to max-workers of the configuration, which 'flowgate workers' shows: see \
+                 'flowgate workers set --help'",
             ),
             (
                 "flowgate statsu",

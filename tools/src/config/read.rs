@@ -29,11 +29,11 @@ use crate::wire::route::MAX_WEIGHT;
 use crate::wire::route::PathKind;
 use crate::wire::timeout::TIMEOUT_MAX;
 use crate::wire::timeout::TIMEOUTS;
+use crate::wire::timeout::class;
 use flowtable::State;
 use route::FibId;
 use route::MAX_BUCKETS;
 use route::Prefix;
-use route::TimeoutClass;
 use std::net::IpAddr;
 use std::path::Path;
 use std::path::PathBuf;
@@ -202,7 +202,9 @@ fn timeouts(mut section: Section<'_>) -> (Vec<(State, u32)>, Vec<TimeoutsOf>) {
     let read = timeouts_in(&mut section);
     let classes = section.named("timeouts").into_iter();
     let classes = classes.filter_map(|(name, of)| timeout_class(name, of));
-    let classes = classes.collect();
+    let mut classes: Vec<_> = classes.collect();
+    // As they stand in the file: the last ones are those too many.
+    classes.sort_by_key(|of| of.name.line);
     section.finish();
     (read, classes)
 }
@@ -220,7 +222,7 @@ fn timeouts_in(section: &mut Section<'_>) -> Vec<(State, u32)> {
 fn timeout_class(name: &str, mut section: Section<'_>) -> Option<TimeoutsOf> {
     let line = section.line;
     let timeouts = timeouts_in(&mut section);
-    let name = match name.parse::<TimeoutClass>() {
+    let name = match class(name) {
         Ok(name) if name.is_default() => {
             let own = "[timeouts.default]: write its keys below [timeouts]";
             section.problem(line, own);

@@ -127,9 +127,15 @@ fn timeouts_have_classes_that_routes_name() {
         default.contains("write its keys below [timeouts]"),
         "{default}"
     );
+    // The names of timeouts are keys, and a name begins with a letter.
+    for wrong in ["udp-two-way", "-web"] {
+        let lines = wrong_after_ports(&format!("[timeouts.{wrong}]\n"));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+    }
     let many: String = (0..16).map(|n| format!("[timeouts.t{n}]\n")).collect();
     let many = wrong_after_ports(&many).join("\n");
-    assert!(many.contains("is one too many: there may be 15"), "{many}");
+    let one = "[timeouts.t15] is one too many: there may be 15";
+    assert!(many.contains(one), "{many}");
     let key = wrong_after_ports("[timeouts.web]\nudp-one-wya = 9\n").join("\n");
     assert!(
         key.contains("in [timeouts.web]: write udp-one-way"),

@@ -27,6 +27,7 @@ use crate::wire::template::*;
 use crate::wire::timeout::FlowTimeoutDelete;
 use crate::wire::timeout::FlowTimeoutSet;
 use crate::wire::timeout::FlowTimeouts;
+use crate::wire::timeout::TimedRoute;
 use crate::wire::timeout::TimeoutsOf;
 use crate::wire::timeout::state;
 use crate::wire::workers::Workers;
@@ -491,6 +492,9 @@ impl Backend for Fake {
             class,
             routes: 2,
             groups: vec![7],
+            first: [("10.0.0.0/8", 0), ("10.1.0.0/16", 1)]
+                .map(timed_route)
+                .into(),
             timeouts: all.of_class(now),
         };
         Ok(FlowTimeouts {
@@ -733,5 +737,12 @@ fn flow(protocol: &str, at: u32) -> Flow {
         reverse: direction(0),
         worker: u16::try_from(at % 2).unwrap(),
         slot: 200,
+    }
+}
+
+fn timed_route((destination, fib): (&str, u8)) -> TimedRoute {
+    TimedRoute {
+        destination: destination.into(),
+        fib,
     }
 }

@@ -343,10 +343,16 @@ fn assert_types(description: &Description) {
     check("FlowTable", keys(&table));
     let timeouts = FlowTimeouts::of(|_| 1).timeouts;
     check("Timeout", keys(&timeouts[0]));
+    let route = TimedRoute {
+        destination: "10.0.0.0/8".into(),
+        fib: 1,
+    };
+    check("TimedRoute", keys(&route));
     let class = TimeoutsOf {
         class: "web".parse().unwrap(),
         routes: 1,
         groups: vec![7],
+        first: vec![route.clone()],
         timeouts,
     };
     check("TimeoutsOf", keys(&class));

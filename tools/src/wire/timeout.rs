@@ -1,5 +1,6 @@
 //! Idle timeouts on the wire, by the names that the configuration has for them.
 
+use super::route::is_first_fib;
 use super::text;
 use flowtable::State;
 use flowtable::Timeouts;
@@ -39,6 +40,20 @@ pub fn state(name: &str) -> Result<State, String> {
     })
 }
 
+/// A class's name, or why none may have it: a state's would be read as that.
+///
+/// # Errors
+/// The line that says so.
+pub fn class(name: &str) -> Result<TimeoutClass, String> {
+    if state(name).is_ok() {
+        return Err(format!(
+            "{name} is a timeout: a class of timeouts needs another name"
+        ));
+    }
+    name.parse()
+        .map_err(|error: route::TimeoutClassError| error.to_string())
+}
+
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeout {
@@ -48,6 +63,16 @@ pub struct Timeout {
     pub seconds: u32,
     /// What it is when nobody says otherwise.
     pub default: u32,
+}
+
+/// A route that has a class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimedRoute {
+    /// Its destination.
+    pub destination: String,
+    /// Its FIB.
+    #[serde(default, skip_serializing_if = "is_first_fib")]
+    pub fib: u8,
 }
 
 /// A class of timeouts beside the default.
@@ -60,6 +85,9 @@ pub struct TimeoutsOf {
     pub routes: u32,
     /// Groups that have it, by their numbers.
     pub groups: Vec<u32>,
+    /// The first of the routes, in the order of a listing.
+    #[serde(default, deserialize_with = "text::object::list")]
+    pub first: Vec<TimedRoute>,
     /// All of them; where the class says nothing itself it has the default's, which `default` is here.
     pub timeouts: Vec<Timeout>,
 }
@@ -136,6 +164,9 @@ mod tests {
         let names: HashSet<_> = TIMEOUTS.iter().map(|(name, _)| name).collect();
         assert_eq!((states.len(), names.len()), (State::COUNT, State::COUNT));
         assert_eq!(state("udp-two-way"), Ok(State::UdpTwoWay));
+        let taken = "udp-two-way is a timeout: a class of timeouts needs another name";
+        assert_eq!(class("udp-two-way"), Err(taken.into()));
+        assert_eq!(class("dns").map(|name| name.to_string()), Ok("dns".into()));
         let error = state("udp").unwrap_err();
         assert!(
             error.starts_with("no timeout udp: there are tcp-syn, "),

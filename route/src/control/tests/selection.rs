@@ -62,11 +62,25 @@ fn another_selection_is_one_route_s_own_and_moves_no_bucket() {
     let selection = |dst| lab.group(dst).unwrap().selection();
     assert_eq!(selection("10.0.0.1"), Selection::SourceDestination);
     assert_eq!(selection("20.0.0.1"), Selection::Tuple);
+    // Options alone: nobody is named, and nobody leaves.
+    let options = Selection::Source.into();
+    let changed = lab
+        .control
+        .change_with(net("10.0.0.0/8"), &[], options, None, lab.now)
+        .unwrap();
+    assert_eq!((changed.paths.len(), changed.removed_nhops.len()), (2, 0));
+    let now_by = lab.group("10.0.0.1").unwrap().selection();
+    assert_eq!(now_by, Selection::Source);
+    assert_eq!(lab.owners("10.0.0.1"), before);
+    let said_nothing =
+        lab.control
+            .change_with(net("10.0.0.0/8"), &[], Default::default(), None, lab.now);
+    assert!(said_nothing.is_err());
     // What is refused leaves the selection as it was.
     let nothing = lab.control.change_with(
         net("10.0.0.0/8"),
         &[via(9), via(9)],
-        Selection::Source.into(),
+        Selection::Tuple.into(),
         None,
         lab.now,
     );
@@ -77,7 +91,7 @@ fn another_selection_is_one_route_s_own_and_moves_no_bucket() {
         .unwrap()
         .options
         .selection;
-    assert_eq!(selection, Selection::SourceDestination);
+    assert_eq!(selection, Selection::Source);
 }
 
 #[test]

@@ -170,8 +170,8 @@ pub(super) const PLAN: &str = "--plan goes with add, change and delete of one ro
                                move is not foreseen";
 
 /// What a group's members have is not a route's to say.
-const OF_MEMBERS: &str = "-weight, -mtu, -ifp and -recursive go with a gateway: to say them of a group's member, use \
-                          'group change N GATEWAY -weight ...'";
+const OF_MEMBERS: &str = "-weight, -mtu, -ifp and -recursive go with a gateway: name it; to say them of a group's member, \
+                          use 'group change N GATEWAY -weight ...'";
 
 /// What a number of seconds may be.
 pub(in crate::cli) const SECONDS: &str = "a number of seconds, 0 to 4294967295";
@@ -421,7 +421,9 @@ impl Said {
                 ..self.defaults.clone()
             }]);
         }
-        if self.paths.is_empty() && (self.options.group.is_none() || self.kind.is_some()) {
+        // A change may be of options alone, and a group has its members.
+        let may_name_none = may_drain && !self.options.is_empty() || self.options.group.is_some();
+        if self.paths.is_empty() && (!may_name_none || self.kind.is_some()) {
             return usage(
                 "no gateway: name one or several, -group N, or -iface PORT, -blackhole or -reject",
             );

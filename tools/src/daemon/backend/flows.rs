@@ -16,6 +16,7 @@ use crate::wire::timeout::FlowTimeoutDelete;
 use crate::wire::timeout::FlowTimeoutSet;
 use crate::wire::timeout::FlowTimeouts;
 use crate::wire::timeout::TIMEOUT_MAX;
+use crate::wire::timeout::TimedRoute;
 use crate::wire::timeout::TimeoutsOf;
 use flowtable::Class;
 use flowtable::Pages;
@@ -106,6 +107,7 @@ impl Live {
             return Err(invalid("seconds", message));
         }
         let class = ask.class.unwrap_or_default();
+        timeout::class(&class.to_string()).map_err(|message| invalid("class", message))?;
         let set = self.control.set_class_timeout(class, state, ask.seconds);
         set.map_err(|error| refused(&error))?;
         let (timeout, seconds, class) = (&ask.name, ask.seconds, class.to_string());
@@ -238,7 +240,15 @@ fn timeouts_of(info: TimeoutsInfo, all: &FlowTimeouts) -> TimeoutsOf {
         class: info.name.numbered(0),
         routes: info.routes,
         groups: info.groups.iter().map(|number| number.0).collect(),
+        first: info.first.iter().map(timed_route).collect(),
         timeouts: all.of_class(seconds),
+    }
+}
+
+fn timed_route(prefix: &route::Prefix) -> TimedRoute {
+    TimedRoute {
+        destination: prefix.to_string(),
+        fib: prefix.fib().0,
     }
 }
 

@@ -27,9 +27,9 @@ pub(super) fn refused(error: &ControlError) -> CallError {
         ControlError::InRoute { prefix, error } => {
             return in_route(*prefix, refused(error));
         }
-        ControlError::WorkerBusy(_) | ControlError::InBatch { .. } => {
-            (Reason::Busy, error.to_string())
-        }
+        ControlError::WorkerBusy(_)
+        | ControlError::InBatch { .. }
+        | ControlError::TimeoutsEnding { .. } => (Reason::Busy, error.to_string()),
         ControlError::OwnGateway { .. }
         | ControlError::NotRecursive(_)
         | ControlError::Family { .. }

@@ -356,7 +356,21 @@ pub(super) fn spec_to_add(ask: &wire::RouteAdd) -> Answer<RouteSpec> {
 /// What a change asks for, as control takes it.
 pub(super) fn spec_to_change(ask: &wire::RouteChange) -> Answer<RouteSpec> {
     let prefix = ask.destination.in_fib(FibId(ask.fib));
+    if ask.paths.is_empty() && !ask.options.is_empty() && ask.deadline.is_none() {
+        return of_options(prefix, &ask.options);
+    }
     spec_with(prefix, &ask.paths, ask.deadline, &ask.options)
+}
+
+/// What names options alone: the paths are those of a group, or stay.
+fn of_options(prefix: Prefix, options: &Options) -> Answer<RouteSpec> {
+    Ok(RouteSpec {
+        prefix,
+        kind: stack::control::PathKind::Gateways(Vec::new()),
+        mtu: None,
+        deadline_s: None,
+        options: asked(prefix.in_fib(FibId(0)), options)?,
+    })
 }
 
 /// A route with its options as control takes it. One that names a group may leave its paths to that.
@@ -369,16 +383,10 @@ pub(crate) fn spec_with(
     deadline_s: Option<u32>,
     options: &Options,
 ) -> Answer<RouteSpec> {
-    let options = asked(prefix.in_fib(FibId(0)), options)?;
     if paths.is_empty() && options.group.is_some() {
-        return Ok(RouteSpec {
-            prefix,
-            kind: stack::control::PathKind::Gateways(Vec::new()),
-            mtu: None,
-            deadline_s: None,
-            options,
-        });
+        return of_options(prefix, options);
     }
+    let options = asked(prefix.in_fib(FibId(0)), options)?;
     let spec = spec_of(prefix, paths, deadline_s)?;
     let drops =
         matches!(paths, [path] if matches!(path.kind, PathKind::Blackhole | PathKind::Reject));

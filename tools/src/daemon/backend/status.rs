@@ -28,6 +28,7 @@ use stack::fate::DropReason;
 use stack::host::HostCmd;
 use stack::host::HostLink;
 use stack::host::HostReply;
+use stack::icmp::Class;
 use stack::io::run::HostThread;
 use std::sync::Arc;
 
@@ -115,8 +116,12 @@ impl Seen {
         tables.extend(self.routes.iter().map(route_table));
         tables.extend(self.neighbour_table());
         let workers = self.reader.workers() as u64;
-        tables.push(waiting(totals, self.bounds, workers));
+        tables.push(held(totals, self.bounds, workers));
         tables.push(unknown(totals, self.bounds, workers));
+        tables.push(fragments(totals, self.bounds, workers));
+        tables.push(datagrams(totals, self.bounds, workers));
+        tables.extend(self.punts(totals, workers));
+        tables.extend(self.icmp(totals));
         tables.push(rings(totals, self.bounds, workers));
         tables.push(parking(totals, self.bounds, workers));
         tables.push(self.followed_flows());
@@ -145,6 +150,52 @@ impl Seen {
         let s = self.reader.template_stats();
         let policy = "expired ones are replaced, else the client goes where its bucket does";
         table("templates", s.used, s.capacity, policy, s.full)
+    }
+
+    /// Frames and packets on their way to the host.
+    fn punts(&self, totals: &Totals, workers: u64) -> [Table; 2] {
+        let taken = self.reader.host_totals();
+        let limit = self.bounds.punt as u64 * workers;
+        let policy = "the newest packet is dropped";
+        let row = |name, used: (u64, u64), lost| {
+            table(name, used.0.saturating_sub(used.1), limit, policy, lost)
+        };
+        let confirm = (totals.punted_confirm, taken.punted_confirm);
+        let ask = (totals.punted_ask, taken.punted_ask);
+        // Packets for own sockets take either queue, and are counted once for both.
+        let local = totals.dropped_for(DropReason::LocalFull);
+        [
+            row(
+                "punt-confirm",
+                confirm,
+                totals.dropped_for(DropReason::ConfirmFull),
+            ),
+            row(
+                "punt-ask",
+                ask,
+                totals.dropped_for(DropReason::AskFull) + local,
+            ),
+        ]
+    }
+
+    /// Messages that may be sent at once, of which some were.
+    fn icmp(&self, totals: &Totals) -> [Table; 2] {
+        let rates = self.bounds.icmp;
+        let [errors, echo] = self.reader.icmp_spent(rates, self.now);
+        let kinds = Class::ALL.len() as u64 - 1;
+        let of_errors = u64::from(rates.errors.burst) * kinds;
+        let limited = totals.icmp_limited.saturating_sub(totals.echo_limited);
+        let policy = "the packet gets no answer";
+        let row = |name, used: u64, limit, lost| table(name, used.min(limit), limit, policy, lost);
+        [
+            row("icmp-errors", errors, of_errors, limited),
+            row(
+                "icmp-echo",
+                echo,
+                u64::from(rates.echo.burst),
+                totals.echo_limited,
+            ),
+        ]
     }
 
     /// Asked of the host, who answers within some bursts; missing when it has ended.
@@ -198,18 +249,35 @@ fn route_table(fill: &route::Fill) -> Table {
     )
 }
 
-/// Packets held for a neighbour, and fragments that wait for their first piece.
-fn waiting(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
-    let lost = [DropReason::HoldFull, DropReason::FragmentFull];
-    let lost = lost
-        .into_iter()
-        .map(|reason| totals.dropped_for(reason))
-        .sum();
-    let limit = (bounds.held + bounds.pieces) as u64 * workers;
+/// Packets held for a neighbour.
+fn held(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
+    let lost = totals.dropped_for(DropReason::HoldFull);
+    let limit = bounds.held as u64 * workers;
     // The counters are of slightly different moments.
-    let others = totals.waiting_unknown + totals.parked;
+    let others = totals.waiting_unknown + totals.parked + totals.pieces_waiting;
     let used = (totals.waiting + totals.origin_waiting).saturating_sub(others);
-    table("waiting", used, limit, "the oldest packet is dropped", lost)
+    table("held", used, limit, "the oldest packet is dropped", lost)
+}
+
+/// Pieces that wait for the first one of their datagram.
+fn fragments(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
+    let limit = bounds.pieces as u64 * workers;
+    let lost = totals.dropped_for(DropReason::FragmentFull);
+    let policy = "the oldest datagram's pieces are dropped; a source over its share gets no place";
+    table("fragments", totals.pieces_waiting, limit, policy, lost)
+}
+
+/// Datagrams whose first piece has told their flow, or is waited for.
+fn datagrams(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
+    let limit = bounds.datagrams as u64 * workers;
+    let policy = "the oldest is forgotten: its later pieces go by their addresses";
+    table(
+        "datagrams",
+        totals.datagrams,
+        limit,
+        policy,
+        totals.datagrams_forgotten,
+    )
 }
 
 /// Packets whose neighbour nobody has asked for yet.

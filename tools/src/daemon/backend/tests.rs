@@ -501,6 +501,21 @@ fn flows_of_a_next_hop_that_drains_are_counted_as_left() {
     assert_eq!(done.paths[0].admin, Admin::Draining);
     let status = rig.live.status()();
     assert_eq!(status.leaving.len(), 1, "{status:?}");
+    for row in [
+        "icmp-errors",
+        "icmp-echo",
+        "punt-confirm",
+        "punt-ask",
+        "fragments",
+        "datagrams",
+        "held",
+    ] {
+        let table = status.tables.iter().find(|table| table.name == row);
+        assert!(
+            table.is_some_and(|table| table.limit > 0),
+            "{row}: {status:?}"
+        );
+    }
     let leaving = &status.leaving[0];
     assert_eq!(leaving.destination.as_deref(), Some(SERVICE));
     assert_eq!(leaving.flows, 1);

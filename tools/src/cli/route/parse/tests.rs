@@ -391,6 +391,11 @@ fn bad_lines_are_told_what_would_be_right() {
             "no gateway: name one or several, -group N, or -iface PORT, -blackhole or -reject",
         ),
         ("change 10.0.0.0/8 -group 6 -weight 0", OF_MEMBERS),
+        ("change 10.0.0.0/8 -timeouts dns -mtu 1300", OF_MEMBERS),
+        (
+            "change 10.0.0.0/8",
+            "no gateway: name one or several, -group N, or -iface PORT, -blackhole or -reject",
+        ),
         ("add 10.0.0.0/8 -weight 4 -group 6", OF_MEMBERS),
         ("add 10.0.0.0/8 -group 6 -mtu 1300", OF_MEMBERS),
         ("add 10.0.0.0/8 -group 6 -ifp r0", OF_MEMBERS),

@@ -74,6 +74,42 @@ fn a_class_is_made_named_by_a_route_shown_with_its_flows_and_deleted() {
         deadline: None,
     };
     rig.live.route_change(change).unwrap();
+    let all = rig.live.timeouts();
+    assert_eq!((all.classes[0].routes, all.classes[0].first.len()), (0, 0));
+    // Options alone: the gateways stay as they are.
+    let alone = |class: &str| RouteChange {
+        fib: 0,
+        options: timed(class),
+        destination: prefix(SERVICE),
+        paths: vec![],
+        deadline: None,
+    };
+    let done = rig.live.route_change(alone("dns")).unwrap();
+    assert_eq!(done.paths.len(), 1);
+    assert_eq!(rig.live.timeouts().classes[0].first[0].destination, SERVICE);
+    rig.live.route_change(alone("default")).unwrap();
+    let nothing = RouteChange {
+        options: Options::default(),
+        ..alone("default")
+    };
+    assert_eq!(refusal(rig.live.route_change(nothing)).0, Reason::Invalid);
+    let with_deadline = RouteChange {
+        deadline: Some(9),
+        ..alone("default")
+    };
+    assert_eq!(
+        refusal(rig.live.route_change(with_deadline)).0,
+        Reason::Invalid
+    );
+    let named = FlowTimeoutSet {
+        class: "udp-two-way".parse().ok(),
+        ..set("udp-one-way", 9, None)
+    };
+    let taken = rig.live.timeout_set(named);
+    assert!(
+        matches!(taken, Err(CallError::InvalidParameter { .. })),
+        "{taken:?}"
+    );
     let left = rig.live.timeout_delete(delete("dns")).unwrap();
     assert_eq!(left.classes, []);
 }

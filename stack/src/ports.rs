@@ -79,6 +79,11 @@ impl Port {
             .or_else(|| of_family.next())
     }
 
+    /// Whether `addr` is one of our own there.
+    pub fn has(&self, addr: &IpAddr) -> bool {
+        self.addrs.iter().any(|own| own.addr == *addr)
+    }
+
     /// Whether `addr` is in a network that is on-link there.
     pub fn on_link(&self, addr: &IpAddr) -> bool {
         self.addrs
@@ -174,13 +179,21 @@ impl Ports {
 
     /// The port of a FIB that has `addr` as one of its own.
     pub fn owning(&self, fib: FibId, addr: &IpAddr) -> Option<&Port> {
-        self.of_fib(fib)
-            .find(|p| p.addrs.iter().any(|a| a.addr == *addr))
+        self.of_fib(fib).find(|p| p.has(addr))
     }
 
     /// Whether `addr` is one of our own in a FIB.
     pub fn is_own(&self, fib: FibId, addr: &IpAddr) -> bool {
         self.owning(fib, addr).is_some()
+    }
+
+    /// As [`Self::is_own`], of a packet that came in by `port`: a link-local address is that port's alone (RFC 4007 §6).
+    pub fn is_own_at(&self, port: PortId, fib: FibId, addr: &IpAddr) -> bool {
+        if is_link_local(addr) {
+            self.get(port).is_some_and(|port| port.has(addr))
+        } else {
+            self.is_own(fib, addr)
+        }
     }
 
     /// By which FIB packets of our own sockets go: by that of the port whose address they are from, the lowest if

@@ -2,12 +2,14 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | [`conform`] | conformance cases: packets in, packets out, counters; kept as text in `tests/vectors` |
 //! | [`sim`] | a whole gateway polled by hand, with in-memory ports |
 //! | [`frames`] | packets and frames, built and read |
 //! | [`lab`] | real kernels in network namespaces |
 //! | [`net`] | a simulated network around it: links, hosts, one queue of events |
 //! | [`rack`] | servers as hardware addresses, and the oracle of the pin rules |
 
+pub mod conform;
 pub mod frames;
 pub mod lab;
 pub mod net;

@@ -41,7 +41,7 @@ use crate::io::wake::Waker;
 use crate::links::WorkerCmd;
 use crate::marks::Marks;
 use crate::path::FlowTables;
-use crate::ports::{DeviceState, Ports};
+use crate::ports::{DeviceState, Ports, is_link_local};
 use crate::slots::Slots;
 use crate::time::Now;
 use arc_swap::ArcSwap;
@@ -379,6 +379,10 @@ impl Control {
         path: route::Path,
         now: Now,
     ) -> Result<(), ControlError> {
+        if is_link_local(&prefix.addr()) && self.connected.contains(&prefix) {
+            // Every link has this network, and may have this address. Workers ask the port, not the routes.
+            return Ok(());
+        }
         match self.routes.add(prefix, &[path], now.secs()) {
             Ok(change) => {
                 self.connected.insert(prefix);

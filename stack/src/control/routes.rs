@@ -4,7 +4,7 @@ use super::batch::Planned;
 use super::{Control, ControlError};
 use crate::host::{HostCmd, HostLink};
 use crate::link::NO_NEIGH;
-use crate::ports::{Layer, Port};
+use crate::ports::{Layer, Port, is_link_local};
 use crate::time::Now;
 use route::{
     Change, FibId, GroupId, Health, NhopKey, NhopKeyMatch, NhopKind, OptionsAsked, Path, PathInfo,
@@ -465,7 +465,12 @@ impl Control {
         let named = named.transpose()?;
         // A port that is named may be of another FIB: the route leaks there.
         let fib = named.map_or_else(|| prefix.fib(), |port| port.fib);
-        if let Some(own) = self.ports.owning(fib, &addr) {
+        let own = match named {
+            // Another link may well have a host of that address.
+            Some(port) if is_link_local(&addr) => Some(port).filter(|port| port.has(&addr)),
+            _ => self.ports.owning(fib, &addr),
+        };
+        if let Some(own) = own {
             return Err(ControlError::OwnGateway {
                 gateway: addr,
                 port: own.name.clone(),

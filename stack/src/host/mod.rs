@@ -179,7 +179,7 @@ impl Host {
         let mut work = self.take_empties();
         work += self.take_punts();
         self.report_use();
-        self.table.poll(now.0, &mut self.frames);
+        work += self.run_timers();
         work += self.report_events();
         work += self.run_sockets();
         work += self.release_held();
@@ -300,6 +300,17 @@ impl Host {
             }
         }
         self.used_at = secs;
+    }
+
+    /// Who did not answer is told of at once to workers that hold packets for it: they answer or choose again.
+    fn run_timers(&mut self) -> usize {
+        let before = self.table.stats().unanswered;
+        self.table.poll(self.now.0, &mut self.frames);
+        let failed = self.table.stats().unanswered - before;
+        if failed > 0 {
+            self.wake_workers();
+        }
+        failed as usize
     }
 
     fn report_events(&mut self) -> usize {

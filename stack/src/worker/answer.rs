@@ -3,9 +3,12 @@
 use super::Worker;
 use crate::fate::DropReason;
 use crate::icmp::{self, Class, Error};
-use crate::parse;
-use crate::path::Outcome;
+use crate::link::NO_NEIGH;
+use crate::parse::{self, Tuple};
+use crate::path::{Hop, Outcome};
 use crate::pkt::Pkt;
+use crate::ports::is_link_local;
+use route::{FibId, NhopAttrs, NhopKind, Pin, PortId};
 
 impl Worker {
     /// Drops a packet for `reason` and tells its sender, if that is allowed and not too often.
@@ -18,35 +21,63 @@ impl Worker {
 
     fn answer_error(&mut self, offending: &Pkt, error: Error) {
         let meta = &offending.meta;
-        let source = self
-            .burst_ports
-            .answer_from(offending.in_port, &meta.addrs.src());
-        let (Some(source), true) = (
-            source,
-            icmp::may_answer(&error, meta, offending.bytes(), offending.cast),
-        ) else {
-            self.counters.icmp_suppressed.bump();
-            return;
-        };
+        if !icmp::may_answer(&error, meta, offending.bytes(), offending.cast) {
+            return self.counters.icmp_suppressed.bump();
+        }
+        let to = meta.addrs.src();
         let class = error.class();
-        let allowed = self.limits.allow_to(class, meta.addrs.src(), self.now.0);
+        let allowed = self.limits.allow_to(class, to, self.now.0);
         self.show_limit(class);
         if !allowed {
-            self.counters.icmp_limited.bump();
-            return;
+            return self.counters.icmp_limited.bump();
         }
-        let Some(mut out) = self.pool.take() else {
-            self.counters.icmp_suppressed.bump();
-            return;
+        // RFC 1812 §4.3.2.4: from an address of the interface that the message leaves by.
+        let way = self.way_back(offending);
+        let port = way.map_or(offending.in_port, |hop| hop.attrs.port);
+        let (Some(source), Some(mut out)) =
+            (self.burst_ports.answer_from(port, &to), self.pool.take())
+        else {
+            return self.counters.icmp_suppressed.bump();
         };
         self.ident = self.ident.wrapping_add(1);
         if !icmp::build_error(error, offending.bytes(), meta, source, self.ident, &mut out) {
             self.counters.icmp_suppressed.bump();
-            self.pool.put(out);
-            return;
+            return self.pool.put(out);
         }
         self.counters.icmp_sent.bump();
-        self.begin_own(out, offending.in_port);
+        self.begin_own(out, offending.in_port, way);
+    }
+
+    /// The way of an answer to a packet's source.
+    fn way_back(&self, pkt: &Pkt) -> Option<Hop> {
+        let meta = &pkt.meta;
+        let to = Tuple {
+            addrs: meta.addrs.exchanged(),
+            sport: 0,
+            dport: 0,
+            proto: meta.proto,
+        };
+        match self.way_of_own(meta.fib, &to, pkt.in_port) {
+            Outcome::Via(hop) => Some(hop),
+            _ => None,
+        }
+    }
+
+    /// The way of a packet that begins here: to an address of one link by the port that it is about.
+    fn way_of_own(&self, fib: FibId, tuple: &Tuple, port: PortId) -> Outcome {
+        let one_link = is_link_local(&tuple.addrs.dst());
+        match self.burst_ports.get(port).filter(|_| one_link) {
+            Some(port) => Outcome::Via(Hop {
+                pin: Pin::NONE,
+                attrs: NhopAttrs {
+                    kind: NhopKind::Iface,
+                    port: port.id,
+                    neigh: NO_NEIGH,
+                    mtu: port.mtu,
+                },
+            }),
+            None => self.path.route_only(fib, tuple, self.now),
+        }
     }
 
     /// The echo request in `pkt` has been turned into its reply.
@@ -63,7 +94,7 @@ impl Worker {
         self.counters.consumed.bump();
         self.counters.consumed_echo.bump();
         let port = pkt.in_port;
-        self.begin_own(pkt, port);
+        self.begin_own(pkt, port, None);
     }
 
     fn show_limit(&self, class: Class) {
@@ -71,8 +102,8 @@ impl Worker {
         self.counters.set_icmp_full_at(class, full_at);
     }
 
-    /// A packet begins here: from now on the second book has it.
-    fn begin_own(&mut self, mut pkt: Pkt, port: route::PortId) {
+    /// A packet begins here, and goes by `way` if that is known: from now on the second book has it.
+    fn begin_own(&mut self, mut pkt: Pkt, port: PortId, way: Option<Hop>) {
         self.counters.originated.bump();
         pkt.origin = true;
         pkt.in_port = port;
@@ -81,13 +112,16 @@ impl Worker {
                 pkt.meta = meta;
                 pkt.meta.fib = self.burst_ports.fib_of(port);
                 // Its way is that of its own addresses, whatever it quotes.
-                pkt.meta.tuple = parse::Tuple {
+                pkt.meta.tuple = Tuple {
                     addrs: meta.addrs,
                     sport: 0,
                     dport: 0,
                     proto: meta.proto,
                 };
-                self.originate(pkt);
+                match way {
+                    Some(hop) => self.ip_output(pkt, hop),
+                    None => self.originate(pkt),
+                }
             }
             Err(reason) => self.drop_pkt(pkt, reason),
         }
@@ -96,7 +130,7 @@ impl Worker {
     /// Sends a packet of our own by the route to its destination, without a flow entry.
     pub(super) fn originate(&mut self, pkt: Pkt) {
         let fib = pkt.meta.fib;
-        match self.path.route_only(fib, &pkt.meta.tuple, self.now) {
+        match self.way_of_own(fib, &pkt.meta.tuple, pkt.in_port) {
             Outcome::Via(hop) => self.ip_output(pkt, hop),
             Outcome::Local => self.drop_pkt(pkt, DropReason::NoRoute),
             Outcome::Unroutable(reason) => self.drop_pkt(pkt, reason),

@@ -51,14 +51,27 @@ impl Worker {
     fn only_if_local(&mut self, pkt: Pkt) {
         let expired = pkt.meta.ttl <= 1;
         let source = martian::link_local_source(&pkt.meta.addrs);
-        let fib = pkt.meta.fib;
-        match self.path.route_only(fib, &pkt.meta.tuple, self.now) {
-            Outcome::Local => self.ip_local_deliver(pkt),
+        if self.is_for_us(&pkt) {
+            self.ip_local_deliver(pkt);
+        } else if source {
             // RFC 4007 §9, RFC 3927 §2.7: what is valid on one link only stays there.
-            _ if source => self.drop_with(pkt, DropReason::IpBadSource, Error::BeyondScope),
-            _ if expired => self.drop_with(pkt, DropReason::TtlExpired, Error::TimeExceeded),
-            _ => self.drop_pkt(pkt, DropReason::IpBadDest),
+            self.drop_with(pkt, DropReason::IpBadSource, Error::BeyondScope);
+        } else if expired {
+            self.drop_with(pkt, DropReason::TtlExpired, Error::TimeExceeded);
+        } else {
+            self.drop_pkt(pkt, DropReason::IpBadDest);
         }
+    }
+
+    /// Whether the destination is ours; an address of one link is so on that link alone.
+    fn is_for_us(&self, pkt: &Pkt) -> bool {
+        let meta = &pkt.meta;
+        if martian::bad_dest(&meta.addrs) == Dest::LinkLocal {
+            let dst = meta.addrs.dst();
+            return self.burst_ports.is_own_at(pkt.in_port, meta.fib, &dst);
+        }
+        let outcome = self.path.route_only(meta.fib, &meta.tuple, self.now);
+        outcome == Outcome::Local
     }
 
     /// No way to the destination: answered as RFC 1812 §5.2.7.1 and RFC 4443 §3.1 say, a blackhole not at all.

@@ -10,6 +10,7 @@ use crate::pkt::{LinkCast, Pkt};
 use crate::ports::Layer;
 use arp::{Kind, Mac};
 use flowtable::SlotNo;
+use route::FibId;
 
 const ETHER_HDR: usize = 14;
 
@@ -36,7 +37,7 @@ impl Worker {
             }
         };
         match read.and_then(|meta| check_addresses(&meta.addrs, pkt.cast).map(|()| meta)) {
-            Ok(meta) if self.burst_ports.is_own(fib, &meta.addrs.src()) => {
+            Ok(meta) if self.is_from_us(&pkt, fib, &meta.addrs) => {
                 self.drop_pkt(pkt, DropReason::IpOwnSource);
             }
             Ok(meta) => {
@@ -47,6 +48,11 @@ impl Worker {
             }
             Err(reason) => self.refuse(pkt, reason),
         }
+    }
+
+    /// RFC 1812 §5.3.8: nobody else sends from an address of ours.
+    fn is_from_us(&self, pkt: &Pkt, fib: FibId, addrs: &Addrs) -> bool {
+        self.burst_ports.is_own_at(pkt.in_port, fib, &addrs.src())
     }
 
     /// Counts an IP packet before anything is asked of it: the total includes the bad ones, as FreeBSD's does.

@@ -128,7 +128,7 @@ fn names(ports: &[Port], problems: &mut Problems) {
     }
 }
 
-/// No network on two ports of a FIB: nobody could say by which one its hosts are reached.
+/// No network on two ports of a FIB: nobody could say by which one its hosts are reached. Link-local ones are on every link.
 fn networks(ports: &[Port], problems: &mut Problems) {
     let mut seen = HashMap::new();
     for port in ports {
@@ -140,26 +140,35 @@ fn networks(ports: &[Port], problems: &mut Problems) {
         {
             let network = address.network().in_fib(FibId(port.fib.value));
             match seen.insert(network, name) {
-                Some(other) if other != name && !network.is_host() => problems.add(
-                    *line,
-                    format!(
-                        "{network} is on port {other} already: give port {name} another network"
-                    ),
-                ),
+                Some(other)
+                    if other != name && !network.is_host() && !is_link_local(network.addr()) =>
+                {
+                    problems.add(
+                        *line,
+                        format!(
+                            "{network} is on port {other} already: give port {name} another network"
+                        ),
+                    )
+                }
                 _ => {}
             }
         }
     }
 }
 
-/// No address twice in a FIB, wherever it stands; the kernel has one table for the addresses that it is given.
+/// No address twice in a FIB, wherever it stands; the kernel has one table for the addresses that it is given. A link-local one
+/// is its link's.
 fn own_addresses(ports: &[Port], problems: &mut Problems) {
     let mut seen = HashMap::new();
     let all = ports.iter().flat_map(|port| {
         let all = port.addresses.iter().chain(&port.host_addresses);
-        all.map(|address| (port.fib.value, address))
+        let place = |address: &Located<Address>| {
+            let one_link = is_link_local(address.value.address);
+            (port.fib.value, one_link.then_some(port.name.value.as_str()))
+        };
+        all.map(move |address| (place(address), address))
     });
-    for (fib, of_port) in all {
+    for (place, of_port) in all {
         let Located {
             value: Address { address, length },
             line,
@@ -173,7 +182,7 @@ fn own_addresses(ports: &[Port], problems: &mut Problems) {
         if let Some(network) = is_no_host(*address, *length) {
             problems.add(*line, format!("{address}/{length} is the {network} address of its network: write a host's, such as {}", first_host(*address, *length)));
         }
-        if let Some(first) = seen.insert((fib, *address), *line) {
+        if let Some(first) = seen.insert((place, *address), *line) {
             problems.add(
                 *line,
                 format!("{address} is an address already, in line {first}: write another"),

@@ -418,6 +418,22 @@ fn fibs_are_read_and_must_be_there() {
 }
 
 #[test]
+fn every_link_has_its_own_link_local_addresses() {
+    let port = |name: &str, address: &str| {
+        format!("[[port]]\nname = \"{name}\"\ntype = \"tap\"\naddresses = [\"{address}\"]\n")
+    };
+    let both = |address| format!("{}{}", port("a", address), port("b", address));
+    assert_eq!(good(&both("fe80::1/64")).ports.len(), 2);
+    let lines = wrong(&both("fd00::1/64"));
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let lines = wrong(&port("a", "fe80::1/64\", \"fe80::1/64"));
+    assert_eq!(
+        lines,
+        ["flowgate.toml:4: fe80::1 is an address already, in line 4: write another"]
+    );
+}
+
+#[test]
 fn routes_are_checked() {
     let cases = [
         (

@@ -1,0 +1,101 @@
+//! Every counter by name, so that a case can say of all of them what they must be.
+
+use crate::net::Net;
+use arp::ArpStats;
+use stack::fate::{DropReason, MoveReason};
+use stack::host::{HostCmd, HostLink, HostReply};
+use std::collections::BTreeMap;
+
+/// Counters that are not zero.
+pub(super) type Counts = BTreeMap<String, u64>;
+
+/// Work and sleep, bytes, and by which queue the host was asked: no case is about them.
+const NOT_ASKED: [&str; 10] = [
+    "rx_bytes",
+    "tx_bytes",
+    "bursts",
+    "sleeps",
+    "slept_ms",
+    "punted_ask",
+    "punted_confirm",
+    "pieces_waiting",
+    "datagrams",
+    "datagrams_forgotten",
+];
+
+/// What the counters are now.
+pub(super) fn counts(net: &mut Net) -> Counts {
+    let totals = net.totals();
+    let mut all: Vec<(String, u64)> = totals
+        .named()
+        .into_iter()
+        .filter(|(name, _)| !NOT_ASKED.contains(name))
+        .map(|(name, n)| (name.to_owned(), n))
+        .collect();
+    for &reason in DropReason::ALL {
+        for v6 in [false, true] {
+            all.push((drop_name(reason, v6), totals.dropped_in(reason, v6)));
+        }
+    }
+    let moves = MoveReason::ALL.into_iter();
+    all.extend(moves.map(|m| (format!("moved: {}", m.name()), totals.moved_for(m))));
+    all.extend(neighbours(&stats(net)));
+    let mut counts = Counts::new();
+    for (name, n) in all.into_iter().filter(|(_, n)| *n > 0) {
+        *counts.entry(name).or_default() += n;
+    }
+    counts
+}
+
+/// A drop's counter. One of a family alone is that of either.
+pub(super) fn drop_name(reason: DropReason, v6: bool) -> String {
+    reason.name_in(v6)
+}
+
+/// By how much counters grew.
+pub(super) fn growth(before: &Counts, after: &Counts) -> Counts {
+    let grown = after.iter().map(|(name, n)| {
+        let had = before.get(name).copied().unwrap_or(0);
+        (name.clone(), n - had)
+    });
+    grown.filter(|(_, n)| *n > 0).collect()
+}
+
+fn stats(net: &mut Net) -> ArpStats {
+    match net.sim.gateway.host.call(HostCmd::NeighStats) {
+        HostReply::NeighStats(stats, _) => *stats,
+        other => panic!("the host answers {other:?}"),
+    }
+}
+
+fn neighbours(stats: &ArpStats) -> Vec<(String, u64)> {
+    let plain = [
+        ("arp requests sent", stats.txrequests),
+        ("arp replies sent", stats.txreplies),
+        ("arp requests received", stats.rxrequests),
+        ("arp replies received", stats.rxreplies),
+        ("arp received", stats.received),
+        ("solicitations sent", stats.tx_neighbor_solicit),
+        ("advertisements sent", stats.tx_neighbor_advert),
+        ("solicitations received", stats.rx_neighbor_solicit),
+        ("advertisements received", stats.rx_neighbor_advert),
+        ("announcements", stats.announcements),
+        ("defences", stats.defences),
+        ("duplicate addresses", stats.dupips),
+        ("neighbours unanswered", stats.unanswered),
+        ("neighbours timed out", stats.timeouts),
+        ("neighbours moved", stats.moved),
+        ("neighbours evicted", stats.evicted),
+        ("neighbours refused: full", stats.refused_full),
+        ("neighbours refused: busy", stats.refused_busy),
+        ("neighbour events lost", stats.events_lost),
+    ];
+    let ignored = stats
+        .reasons()
+        .map(|(reason, n)| (format!("ignored: {}", reason.name()), n));
+    plain
+        .map(|(name, n)| (name.to_owned(), n))
+        .into_iter()
+        .chain(ignored)
+        .collect()
+}

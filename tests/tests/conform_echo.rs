@@ -1,0 +1,152 @@
+//! C50: echo. The gateway's addresses answer, whatever port the request comes by.
+
+use flowgate_tests::case;
+use flowgate_tests::conform::{from_rack, to_rack};
+use flowgate_tests::frames::ether;
+use flowgate_tests::net::BOTH;
+use flowgate_tests::net::craft::{echo_request, fix_header, is_v6, with_ttl};
+use flowgate_tests::net::zoo::with_options;
+use flowgate_tests::rack::{CLIENTS, Family, RACK, server_mac};
+use flowgate_tests::sim::ip;
+use smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, Ipv6Packet};
+use stack::fate::DropReason::{IcmpSum, IpLinkCast, IpMulticast};
+
+/// The reply to an echo request: ends exchanged, TTL 64, everything else as it was.
+fn reply_to(request: &[u8]) -> Vec<u8> {
+    let mut reply = with_ttl(request.to_vec(), 64);
+    if is_v6(request) {
+        reply[8..40].rotate_left(16);
+        let ends = Ipv6Packet::new_unchecked(&reply[..]);
+        let (src, dst) = (ends.src_addr(), ends.dst_addr());
+        reply[40] = 129;
+        Icmpv6Packet::new_unchecked(&mut reply[40..]).fill_checksum(&src, &dst);
+    } else {
+        let at = usize::from(reply[0] & 15) * 4;
+        reply[12..20].rotate_left(4);
+        reply[at] = 0;
+        Icmpv4Packet::new_unchecked(&mut reply[at..]).fill_checksum();
+        fix_header(&mut reply);
+    }
+    reply
+}
+
+#[test]
+fn c50_echo_is_answered_from_the_address_that_was_asked() {
+    for family in BOTH {
+        let (client, own) = match family {
+            Family::V4 => ("10.3.3.3", ["10.0.0.1", "192.0.2.1", "198.51.100.1"]),
+            Family::V6 => ("fd10::3", ["fd10::1", "fd00:2::1", "fd00:3::1"]),
+        };
+        let mut case = case!("RFC 1122 3.2.2.6, RFC 4443 4.2: source is the destination of the request; identifier, sequence and data intact").of(family);
+        for (n, own) in (0..).zip(own) {
+            for data in [&b""[..], b"x", &[0xff; 64], &[0x5a; 1400]] {
+                let request = echo_request(ip(client), ip(own), 0xbeef, n, data);
+                case = case
+                    .arrives(CLIENTS, &request)
+                    .echo(CLIENTS, &reply_to(&request));
+            }
+        }
+        let (server, own) = match family {
+            Family::V4 => ("192.0.2.11", "10.0.0.1"),
+            Family::V6 => ("fd00:2::11", "fd10::1"),
+        };
+        let request = echo_request(ip(server), ip(own), 7, 7, b"from the rack");
+        case.arrives(RACK, &from_rack(&request))
+            .echo(RACK, &to_rack(&reply_to(&request)))
+            .holds();
+    }
+}
+
+#[test]
+fn c50_echo_to_a_broadcast_or_group_is_ignored() {
+    let mut case =
+        case!("RFC 1122 3.2.2.6, FreeBSD's net.inet.icmp.bmcastecho=0: not answered").called("v4");
+    for dst in ["192.0.2.255", "255.255.255.255", "224.0.0.1"] {
+        let request = echo_request(ip("192.0.2.11"), ip(dst), 7, 7, b"all of you");
+        case = case
+            .arrives(RACK, &from_rack(&request))
+            .dropped(IpMulticast)
+            .arrives(RACK, &ether(arp::Mac::BROADCAST, server_mac(0), &request))
+            .dropped(if dst == "192.0.2.255" {
+                IpLinkCast
+            } else {
+                IpMulticast
+            });
+    }
+    case.holds();
+    let request = echo_request(ip("fd00:2::11"), ip("ff02::1"), 7, 7, b"all of you");
+    case!("RFC 4443 4.2 allows an answer; a router is no target of a scan by groups")
+        .called("v6")
+        .arrives(
+            RACK,
+            &ether(arp::Mac([0x33, 0x33, 0, 0, 0, 1]), server_mac(0), &request),
+        )
+        .dropped(IpMulticast)
+        .holds();
+}
+
+#[test]
+fn c50_echo_with_a_bad_checksum_is_dropped() {
+    for (family, client, own) in [
+        (Family::V4, "10.3.3.3", "10.0.0.1"),
+        (Family::V6, "fd10::3", "fd10::1"),
+    ] {
+        let mut request = echo_request(ip(client), ip(own), 7, 7, b"conformance");
+        let last = request.len() - 1;
+        request[last] ^= 1;
+        case!("RFC 1122 3.2.2: a message whose checksum is wrong is discarded")
+            .of(family)
+            .arrives(CLIENTS, &request)
+            .dropped(IcmpSum)
+            .holds();
+    }
+}
+
+#[test]
+fn c50_options_stay_in_the_reply() {
+    let request = with_options(
+        &echo_request(ip("10.3.3.3"), ip("10.0.0.1"), 7, 7, b"label"),
+        &[130, 4, 0xab, 0xcd],
+    );
+    case!("RFC 1122 3.2.2.6: options that need no work of the gateway come back")
+        .arrives(CLIENTS, &request)
+        .echo(CLIENTS, &reply_to(&request))
+        .holds();
+}
+
+#[test]
+fn c50_link_local_echo_is_answered_on_its_own_link() {
+    // Both Ethernet ports have fe80::1.
+    for (port, mac, host) in [
+        (RACK, flowgate_tests::rack::GATEWAY_MAC, 0),
+        (2, flowgate_tests::conform::WEST_MAC, 2),
+    ] {
+        let request = echo_request(ip("fe80::99"), ip("fe80::1"), 7, 7, b"neighbour");
+        let solicited = flowgate_tests::conform::Nd {
+            to: arp::Mac([0x33, 0x33, 0xff, 0, 0, 0x99]),
+            from: mac,
+            ends: ("fe80::1", "ff02::1:ff00:99"),
+            target: "fe80::99",
+            lladdr: Some(mac),
+            flags: 0,
+            hops: 255,
+        };
+        let answer = flowgate_tests::conform::Nd {
+            to: mac,
+            from: server_mac(host),
+            ends: ("fe80::99", "fe80::1"),
+            target: "fe80::99",
+            lladdr: Some(server_mac(host)),
+            flags: 0x60,
+            hops: 255,
+        };
+        case!("RFC 4007 6, 9: an address of one link is asked for, answered and looked for on that link")
+            .called(if port == RACK { "rack" } else { "west" })
+            .arrives(port, &ether(mac, server_mac(host), &request))
+            .says("solicitations sent", port, &solicited.solicit())
+            .arrives(port, &answer.advert())
+            .heard("advertisements received")
+            .echo(port, &ether(server_mac(host), mac, &reply_to(&request)))
+            .holds();
+    }
+}

@@ -7,11 +7,12 @@
 //! | 0 to 5 | 24 x 16 | tags of the places; 0 is a free place |
 //! | 6 | 63..32 | version: odd while the writer changes which flow is where |
 //! | 6 | 31..0 | tick of the last loss of a live pin whose first candidate this bucket was |
-//! | 7 | 63..48 | *strays*: flows whose first candidate this is and that live in their second |
+//! | 7 | 63..48 | 4 x 4: *strays*, flows whose first candidate this is and that live in their second, by two bits of the tag |
 //! | 7 | 47..0 | 24 x 2: [`Standing`] of the flow in each place, for who makes room |
 //!
 //! That is 2.7 bytes a place. A flow that is where it belongs costs one line here and its own; a flow that is
-//! nowhere costs one line, unless this bucket has strays.
+//! nowhere costs one line, unless this bucket has strays whose tags begin like its own: under a flood that has filled the
+//! table about one bucket in three of those looked at, where a single count would be above zero in four of five.
 //!
 //! # The two candidates
 //!
@@ -33,7 +34,7 @@
 use crate::hash::FlowHash;
 use crate::machine::{Pages, Touched, equal_lanes};
 use crate::memory::Words;
-use crate::state::Class;
+use crate::state::{Class, State};
 use crate::sync::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence};
 use crate::time::Tick;
 
@@ -54,8 +55,9 @@ const _: () = {
     assert!(TAG_WORDS * TAGS_A_WORD == PLACES && BUCKET_WORDS == crate::memory::LINE_WORDS);
     assert!(PLACES * CLASS_BITS <= STRAYS_SHIFT as usize);
 };
-/// A count of strays that has come this far stays there: the bucket is never again taken for one without.
-const STRAYS_MAX: u64 = u64::MAX >> STRAYS_SHIFT;
+const STRAY_BITS: u32 = 4;
+/// A count of strays that has come this far stays there: the bucket is never again taken for one without such.
+const STRAYS_MAX: u64 = (1 << STRAY_BITS) - 1;
 
 /// 16 bits of a flow's hash; never 0 for a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,12 @@ impl Tag {
     #[inline]
     pub(crate) fn of(hash: FlowHash) -> Self {
         Self((hash.0 as u16).max(1))
+    }
+
+    /// Where strays with this tag are counted in a bucket's last word.
+    #[inline]
+    fn stray_shift(self) -> u32 {
+        STRAYS_SHIFT + u32::from(self.0 >> (TAG_BITS as u32 - 2)) * STRAY_BITS
     }
 }
 
@@ -213,10 +221,13 @@ impl Standing {
     /// Who is looked at first.
     pub(crate) const ORDER: [Self; 4] = [Self::Probation, Self::InDebt, Self::OneWay, Self::TwoWay];
 
-    pub(crate) fn of(class: Class, debt: bool) -> Self {
+    /// That of a flow of this class, that has this state.
+    pub(crate) fn of(class: Class, state: State, debt: bool) -> Self {
         match class {
             Class::Probation if debt => Self::InDebt,
             Class::Probation => Self::Probation,
+            // Of a connection that is over its class is all that is left.
+            Class::TwoWay if state.is_over() => Self::OneWay,
             Class::OneWay => Self::OneWay,
             Class::TwoWay => Self::TwoWay,
         }
@@ -236,14 +247,21 @@ impl Classes {
         Places(squeeze(equal))
     }
 
-    /// Whether a flow whose first candidate this bucket is may live in its second.
+    /// Whether a flow with this tag whose first candidate this bucket is may live in its second.
     #[inline]
-    pub(crate) fn has_strays(self) -> bool {
-        self.0 >> STRAYS_SHIFT != 0
+    pub(crate) fn has_strays(self, tag: Tag) -> bool {
+        self.strays_like(tag) != 0
     }
 
+    /// How many live in their second in all.
     pub(crate) fn strays(self) -> u64 {
-        self.0 >> STRAYS_SHIFT
+        let count = |n: u32| self.0 >> (STRAYS_SHIFT + n * STRAY_BITS) & STRAYS_MAX;
+        (0..(64 - STRAYS_SHIFT) / STRAY_BITS).map(count).sum()
+    }
+
+    #[inline]
+    fn strays_like(self, tag: Tag) -> u64 {
+        self.0 >> tag.stray_shift() & STRAYS_MAX
     }
 
     fn with(self, place: usize, standing: Standing) -> Self {
@@ -251,8 +269,9 @@ impl Classes {
         Self(self.0 & !(3 << shift) | (standing as u64) << shift)
     }
 
-    fn with_strays(self, strays: u64) -> Self {
-        Self(self.0 << (64 - STRAYS_SHIFT) >> (64 - STRAYS_SHIFT) | strays << STRAYS_SHIFT)
+    fn with_strays(self, tag: Tag, strays: u64) -> Self {
+        let shift = tag.stray_shift();
+        Self(self.0 & !(STRAYS_MAX << shift) | strays << shift)
     }
 }
 
@@ -297,18 +316,19 @@ impl Buckets {
     }
 
     /// One more flow whose first candidate this is lives in its second. Before it can be found there.
-    pub(crate) fn stray(&self, bucket: BucketNo) {
+    pub(crate) fn stray(&self, bucket: BucketNo, tag: Tag) {
         let classes = self.classes(bucket);
-        let strays = (classes.strays() + 1).min(STRAYS_MAX);
-        self.0.line(bucket.0)[CLASS_WORD].store(classes.with_strays(strays).0, Relaxed);
+        let strays = (classes.strays_like(tag) + 1).min(STRAYS_MAX);
+        self.0.line(bucket.0)[CLASS_WORD].store(classes.with_strays(tag, strays).0, Relaxed);
     }
 
     /// One less. After it is there no more.
-    pub(crate) fn unstray(&self, bucket: BucketNo) {
+    pub(crate) fn unstray(&self, bucket: BucketNo, tag: Tag) {
         let classes = self.classes(bucket);
-        if classes.strays() < STRAYS_MAX {
-            let strays = classes.strays().saturating_sub(1);
-            self.0.line(bucket.0)[CLASS_WORD].store(classes.with_strays(strays).0, Relaxed);
+        let strays = classes.strays_like(tag);
+        if strays < STRAYS_MAX {
+            let strays = strays.saturating_sub(1);
+            self.0.line(bucket.0)[CLASS_WORD].store(classes.with_strays(tag, strays).0, Relaxed);
         }
     }
 
@@ -485,26 +505,28 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(8);
         let buckets = Buckets::new(1, Tick(1), &|_| {});
         let bucket = BucketNo(0);
-        let (mut all, mut strays) = ([Standing::Probation; PLACES], 0_u64);
+        let (mut all, mut strays) = ([Standing::Probation; PLACES], [0_u64; 4]);
         for _ in 0..20_000 {
-            let place = rng.usize(..PLACES);
+            let (place, tag) = (rng.usize(..PLACES), Tag(rng.u16(..)));
+            let like = &mut strays[usize::from(tag.0) / 0x4000];
             match rng.u8(..3) {
                 0 => {
                     all[place] = Standing::ORDER[rng.usize(..4)];
                     buckets.set_standing(bucket.place(place), all[place]);
                 }
-                1 => {
-                    buckets.stray(bucket);
-                    strays += 1;
+                1 if *like < STRAYS_MAX - 1 => {
+                    buckets.stray(bucket, tag);
+                    *like += 1;
                 }
-                _ if strays > 0 => {
-                    buckets.unstray(bucket);
-                    strays -= 1;
+                2 if *like > 0 => {
+                    buckets.unstray(bucket, tag);
+                    *like -= 1;
                 }
                 _ => {}
             }
             let now = buckets.classes(bucket);
-            assert_eq!((now.strays(), now.has_strays()), (strays, strays > 0));
+            assert_eq!(now.has_strays(tag), strays[usize::from(tag.0) / 0x4000] > 0);
+            assert_eq!(now.strays(), strays.iter().sum::<u64>());
             for one in Standing::ORDER {
                 let want: Vec<usize> = (0..PLACES).filter(|p| all[*p] == one).collect();
                 assert_eq!(now.of(one).collect::<Vec<_>>(), want);
@@ -515,9 +537,11 @@ mod tests {
     #[test]
     fn too_many_strays_are_strays_for_ever() {
         let buckets = Buckets::new(1, Tick(1), &|_| {});
-        (0..=STRAYS_MAX).for_each(|_| buckets.stray(BucketNo(0)));
-        (0..=STRAYS_MAX).for_each(|_| buckets.unstray(BucketNo(0)));
-        assert!(buckets.classes(BucketNo(0)).has_strays());
+        let (tag, other) = (Tag(0x8001), Tag(0x7fff));
+        (0..=STRAYS_MAX).for_each(|_| buckets.stray(BucketNo(0), tag));
+        (0..=STRAYS_MAX).for_each(|_| buckets.unstray(BucketNo(0), tag));
+        assert!(buckets.classes(BucketNo(0)).has_strays(tag));
+        assert!(!buckets.classes(BucketNo(0)).has_strays(other));
         assert_eq!(
             buckets.classes(BucketNo(0)).of(Standing::Probation).count(),
             PLACES

@@ -225,7 +225,7 @@ impl<K: Key> Writer<K> {
                         table.entries.prefetch(place);
                         place
                     }
-                    None if table.buckets.classes(first).has_strays() => {
+                    None if table.buckets.classes(first).has_strays(tag) => {
                         strays = true;
                         let other = table.range(group.ways[lane].0).other(first, tag);
                         table.buckets.prefetch(other);

@@ -6,7 +6,7 @@
 //! first bucket remembers that.
 //!
 //! *Who may be evicted* (design section 5): probation freely, the oldest of those looked at first; one-way only past
-//! its shrunk lifetime; two-way never. Within a class an entry in pin debt goes last, and in probation's first 3 s
+//! its shrunk lifetime; two-way never, unless its connection is over: then as one-way ones do. Within a class an entry in pin debt goes last, and in probation's first 3 s
 //! not at all. Under pressure a source network that holds its share of the places gets no new ones, and its flows on
 //! probation make room before those of others. The buckets know how their flows stand, so that those on probation are looked at first, without debt
 //! before those in debt; which of many, the new flow's hash decides.
@@ -83,9 +83,8 @@ impl<K: Key> Writer<K> {
         self.moved.set(None);
         let candidates = self.table.range(slot).candidates(hash);
         let fill = self.fill(slot);
-        if fill.presses() && !self.flood.lets_in(hash, now) && self.free_in(candidates[0]).is_none()
-        {
-            return Err(self.turn_away(slot, now));
+        if self.turns_away(slot, hash, now) {
+            return Err(Refused);
         }
         let track = Track::first(dir, seen);
         let network = key.network(track.opener);
@@ -118,12 +117,20 @@ impl<K: Key> Writer<K> {
         Refused
     }
 
-    /// In a flood most new flows are not worth a look at anything but their first bucket.
-    fn turn_away(&self, slot: SlotNo, now: Tick) -> Refused {
-        self.table.turn_away(slot, now);
-        self.counters.flooded.bump();
-        self.counters.refused.bump();
-        Refused
+    /// Whether a new flow gets no entry, as most do in a flood: nothing but its first bucket is looked at. Then it has been
+    /// counted and noted; else it is to be inserted.
+    #[inline]
+    pub fn turns_away(&mut self, slot: SlotNo, hash: FlowHash, now: Tick) -> bool {
+        let first = self.table.range(slot).first(hash);
+        let away = self.fill(slot).presses()
+            && !self.flood.lets_in(hash, now)
+            && self.free_in(first).is_none();
+        if away {
+            self.table.turn_away(slot, now);
+            self.counters.flooded.bump();
+            self.counters.refused.bump();
+        }
+        away
     }
 
     /// Whether a source network holds its share of this writer's places, or more.
@@ -143,11 +150,12 @@ impl<K: Key> Writer<K> {
     ) {
         let (buckets, at) = (&self.table.buckets, self.table.entries.at(place));
         // A reader who finds no strays in the first bucket looks no further.
-        stray.inspect(|first| buckets.stray(*first));
+        stray.inspect(|first| buckets.stray(*first, tag));
         buckets.begin(place.bucket());
         let class = write(&at);
         at.set_life(at.life().with_stray(stray.is_some()));
-        buckets.set_standing(place, Standing::of(class, false));
+        let state = at.life().state();
+        buckets.set_standing(place, Standing::of(class, state, false));
         buckets.set_tag(place, tag);
         buckets.end(place.bucket());
     }
@@ -304,12 +312,18 @@ impl<K: Key> Writer<K> {
             Class::Probation => {
                 !life.debt() || self.table.entries.at(place).age(life, now) >= DEBT_SAFE
             }
-            Class::OneWay => {
-                let full = self.timeout(&self.table.entries.at(place), life.state());
-                now.since(life.last_use()) >= fill.lifetime(full, Class::OneWay, life.debt())
+            Class::TwoWay if !life.state().is_over() => false,
+            Class::OneWay | Class::TwoWay => {
+                let at = self.table.entries.at(place);
+                now.since(life.last_use()) >= self.lifetime(&at, life, fill)
             }
-            Class::TwoWay => false,
         }
+    }
+
+    /// Ticks that an entry may be idle in a slot that is so full.
+    pub(crate) fn lifetime(&self, at: &At<'_, K>, life: Life, fill: Fill) -> u32 {
+        let full = self.timeout(at, life.state());
+        fill.lifetime(full, life.class(), life.state(), life.debt())
     }
 
     /// Moves one entry of two full buckets to its other candidate. Returns the place it left.
@@ -343,9 +357,9 @@ impl<K: Key> Writer<K> {
         buckets.begin(from.bucket());
         buckets.begin(to.bucket());
         if life.stray() {
-            buckets.unstray(to.bucket());
+            buckets.unstray(to.bucket(), tag);
         } else {
-            buckets.stray(from.bucket());
+            buckets.stray(from.bucket(), tag);
         }
         entries.copy(from, to);
         let stray = !life.stray();
@@ -354,7 +368,7 @@ impl<K: Key> Writer<K> {
         entries
             .at(to)
             .set_life(life.with_changed(now).with_stray(stray));
-        buckets.set_standing(to, Standing::of(life.class(), life.debt()));
+        buckets.set_standing(to, Standing::of(life.class(), life.state(), life.debt()));
         buckets.set_tag(to, tag);
         buckets.set_tag(from, Tag::FREE);
         entries.at(from).vacate();

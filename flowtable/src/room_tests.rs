@@ -177,6 +177,34 @@ fn two_way_flows_make_room_only_when_they_have_expired() {
 }
 
 #[test]
+fn connections_that_are_over_make_room_after_some_seconds() {
+    let mut rig = Rig::new(2);
+    let mut made = 0;
+    while let Ok(entry) = rig.insert(made, &tcp(L4::SYN), START) {
+        for (dir, flags) in [
+            (Rev, L4::SYN | L4::ACK),
+            (Fwd, L4::ACK),
+            (Fwd, L4::FIN | L4::ACK),
+            (Rev, L4::FIN | L4::ACK),
+        ] {
+            let _ = rig.writer.observe(entry, dir, &tcp(flags), START);
+        }
+        let state = rig.table.entries.at(entry.0).life().state();
+        assert_eq!(state, State::Closed);
+        made += 1;
+    }
+    assert!(made as usize > PLACES);
+    assert_eq!(rig.insert(made, &UDP, Tick(at(3).0 - 1)), Err(Refused));
+    assert!(rig.insert(made, &UDP, at(3)).is_ok(), "its 60 s are over");
+    assert_eq!(rig.table.stats().evicted, [0, 0, 1]);
+    // The hand takes others, as long as there is little room.
+    rig.writer.sweep(2, at(20));
+    let left = rig.writer.len();
+    assert!((PLACES..2 * PLACES - 3).contains(&left), "{left}");
+    rig.check_balance();
+}
+
+#[test]
 fn what_was_evicted_or_refused_is_not_proved_new_but_what_expired_or_was_removed_is() {
     let later = at(10_000);
     let (mut rig, n) = full_of(Class::Probation, false, later);

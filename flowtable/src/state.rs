@@ -136,6 +136,12 @@ impl State {
         Self::ALL.get(bits as usize).copied().unwrap_or(Self::Syn)
     }
 
+    /// Whether the connection has ended: only something late may come, or a new one on the same tuple.
+    #[inline]
+    pub(crate) fn is_over(self) -> bool {
+        matches!(self, Self::Closed | Self::Reset)
+    }
+
     /// The same flow once both directions were seen; TCP states stay.
     pub(crate) fn both_ways(self) -> Self {
         match self {

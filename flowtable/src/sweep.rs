@@ -115,7 +115,7 @@ impl<K: Key> Writer<K> {
         let at = self.table.entries.at(place);
         let life = at.life();
         let fill = self.fill(self.table.slot_of(place.bucket()));
-        let lifetime = fill.lifetime(self.timeout(&at, life.state()), life.class(), life.debt());
+        let lifetime = self.lifetime(&at, life, fill);
         if now.since(life.last_use()) < lifetime {
             self.table.leave_ended(&at);
             return false;

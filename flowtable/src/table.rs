@@ -336,7 +336,7 @@ impl<K: Key> Table<K> {
     pub(crate) fn locate(&self, range: Range, hash: FlowHash, key: &K) -> Option<PlaceNo> {
         let (first, tag) = (range.first(hash), Tag::of(hash));
         self.locate_in(first, tag, key).or_else(|| {
-            let strays = self.buckets.classes(first).has_strays();
+            let strays = self.buckets.classes(first).has_strays(tag);
             strays
                 .then(|| self.locate_in(range.other(first, tag), tag, key))
                 .flatten()

@@ -177,30 +177,43 @@ impl<K: Key> Writer<K> {
     /// A packet in the middle of a connection takes the short way here, past one look at the entry.
     #[inline]
     pub fn touch(&mut self, flow: &Flow<K>, seen: &Seen, now: Tick) -> Option<Hit> {
-        let Flow { probe, key, dir } = flow;
-        // Who leaves a place takes its key away from there, so the key alone says whose it is.
-        if probe.hint != NO_HINT {
-            let at = self.table.entries.at(probe.hint);
-            let life = at.life();
-            // No timeout is shorter than a second.
-            let live = now.since(life.last_use()) < Tick::PER_SECOND;
-            if at.is(key) && live && is_settled(life, *dir, seen) {
-                self.counters.hits.bump();
-                let own = self.pass(&at, life, *dir, seen, now);
-                return Some(Hit {
-                    entry: Entry(probe.hint),
-                    observed: Observed::Normal,
-                    pin: own.pin(),
-                    stamp: at.stamp(*dir),
-                });
-            }
-        }
-        self.touch_anew(flow, seen, now)
+        let settled = self.touch_settled(flow, seen, now);
+        settled.or_else(|| self.touch_anew(flow, seen, now))
     }
 
-    /// The long way: the flow is elsewhere or nowhere, or its packet changes more.
-    #[inline(never)]
-    fn touch_anew(&mut self, flow: &Flow<K>, seen: &Seen, now: Tick) -> Option<Hit> {
+    /// The short way of [`touch`](Self::touch) alone. `None` says nothing: it may be a packet that changes more, or a flow
+    /// that is elsewhere or nowhere. Nothing has been done then.
+    #[inline]
+    pub fn touch_settled(&mut self, flow: &Flow<K>, seen: &Seen, now: Tick) -> Option<Hit> {
+        let Flow { probe, key, dir } = flow;
+        if probe.hint == NO_HINT {
+            return None;
+        }
+        let at = self.table.entries.at(probe.hint);
+        let life = at.life();
+        // No timeout is shorter than a second.
+        let live = now.since(life.last_use()) < Tick::PER_SECOND;
+        // Who leaves a place takes its key away from there, so the key alone says whose it is.
+        if !(at.is(key) && live && is_settled(life, *dir, seen)) {
+            return None;
+        }
+        self.counters.hits.bump();
+        let own = self.pass(&at, life, *dir, seen, now);
+        Some(Hit {
+            entry: Entry(probe.hint),
+            observed: Observed::Normal,
+            pin: own.pin(),
+            stamp: at.stamp(*dir),
+        })
+    }
+
+    /// The long way alone: the flow is elsewhere or nowhere, or its packet changes more.
+    #[inline]
+    pub fn touch_anew(&mut self, flow: &Flow<K>, seen: &Seen, now: Tick) -> Option<Hit> {
+        if flow.probe.hint == NO_HINT && self.is_absent(&flow.probe) {
+            self.counters.misses.bump();
+            return None;
+        }
         let entry = self.lookup_probed(&flow.probe, &flow.key, now)?;
         let observed = self.observe(entry, flow.dir, seen, now);
         Some(Hit {
@@ -209,6 +222,15 @@ impl<K: Key> Writer<K> {
             pin: self.pin(entry, flow.dir),
             stamp: self.stamp(entry, flow.dir),
         })
+    }
+
+    /// Whether a flow is in neither of its buckets, as the first alone can say of most.
+    #[inline]
+    fn is_absent(&self, probe: &Probe) -> bool {
+        let (buckets, tag) = (&self.table.buckets, Tag::of(probe.hash));
+        let first = self.table.range(probe.slot).first(probe.hash);
+        !buckets.classes(first).has_strays(tag)
+            && buckets.tags(first).matching(tag).next().is_none()
     }
 
     /// Counts a packet of a flow and moves the flow's state, class and last use on. To be called for each
@@ -260,7 +282,7 @@ impl<K: Key> Writer<K> {
         let mut life = life.with_track(&track).with_last_use(now);
         if (track.state, track.class) != (before.state, before.class) {
             life = life.with_changed(now);
-            let standing = Standing::of(track.class, life.debt());
+            let standing = Standing::of(track.class, track.state, life.debt());
             self.table.buckets.set_standing(place, standing);
         }
         if track.opener != before.opener && self.counts(place) {
@@ -330,7 +352,7 @@ impl<K: Key> Writer<K> {
         let at = self.table.entries.at(e.0);
         let life = at.life().with_debt(debt);
         at.set_life(life);
-        let standing = Standing::of(life.class(), debt);
+        let standing = Standing::of(life.class(), life.state(), debt);
         self.table.buckets.set_standing(e.0, standing);
     }
 
@@ -414,7 +436,7 @@ impl<K: Key> Writer<K> {
         self.table.entries.at(place).vacate();
         buckets.end(bucket);
         if self.table.entries.at(place).life().stray() {
-            buckets.unstray(self.table.range(slot).other(bucket, tag));
+            buckets.unstray(self.table.range(slot).other(bucket, tag), tag);
         }
         self.table
             .set_used(slot, self.table.used(slot).saturating_sub(1));

@@ -50,11 +50,12 @@ pub use info::{
     RouteInfo, RouteMemory,
 };
 pub use nhgrp::{
-    Answer, Chosen, Failback, GroupRef, MAX_BUCKETS, MAX_MEMBERS, Options, OptionsAsked, Recall,
-    Selection, Sticky, StickyAsked, StickyOf, TimeoutClass, TimeoutClassError,
+    Answer, Chosen, Failback, GroupRef, MAX_BUCKETS, MAX_MEMBERS, NewChoice, Options, OptionsAsked,
+    Recall, Selection, Sticky, StickyAsked, StickyOf, TimeoutClass, TimeoutClassError,
 };
 pub use nhop::{
-    Admin, Health, NhopAttrs, NhopInfo, NhopKey, NhopKind, NhopWord, Path, PinState, Through,
+    Admin, Health, NhopAttrs, NhopInfo, NhopKey, NhopKind, NhopRef, NhopWord, Path, PinState,
+    Through,
 };
 pub use prefix::{Family, Prefix, PrefixError};
 pub use qsbr::{Qsbr, Reader};

@@ -7,7 +7,7 @@
 use crate::fib::Fib;
 use crate::ids::{FibId, GroupId, NhopIdx, Pin};
 use crate::nhgrp::{GroupRef, Groups};
-use crate::nhop::{NhopAttrs, NhopWord, PinState, Slots};
+use crate::nhop::{NhopAttrs, NhopRef, NhopWord, PinState, Slots};
 use crate::qsbr::Qsbr;
 use crate::stamp::Stamps;
 use std::sync::Arc;
@@ -173,6 +173,12 @@ impl View {
     #[inline]
     pub fn nhop_word(&self, idx: NhopIdx) -> NhopWord {
         self.nhops.word(idx)
+    }
+
+    /// A next hop's slot, to be asked more than one thing.
+    #[inline]
+    pub fn nhop(&self, idx: NhopIdx) -> NhopRef<'_> {
+        self.nhops.at(idx)
     }
 
     /// Where a next hop leads; valid if its pin was judged live in this burst.

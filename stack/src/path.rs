@@ -7,31 +7,29 @@
 //! *Order.* A stamp is always read before the lookup that it vouches for, and stored with the pin: a route
 //! that changes in between leaves an old stamp with a new route (one lookup too many), never the reverse.
 
+mod decide;
 mod missed;
 mod ready;
 mod sticky;
+mod told;
 
 pub use ready::Ready;
 
-use crate::affinity::{Affine, affine, told};
 use crate::counters::Counters;
-use crate::fate::{DropReason, MoveReason};
+use crate::fate::DropReason;
 use crate::marks::Marks;
 use crate::parse::{Addrs, IpMeta, Role, Tuple};
-use crate::routed::{Routed, UNKNOWN_IDLE_S, bucket_of};
 use crate::time::Now;
-use crate::vouch::Vouch;
+use decide::{Asked, Query, answer, of_burst, plain};
 use flowtable::{
-    Dir, Entry, Flow, GroupSecret, Hit, KeyV4, KeyV6, Observed, Pages, PinWord, Probe, Seen,
-    SlotNo, Table, TableSecret, TemplateWriter, TimeoutsNo, Touched, Writer,
+    Flow, GroupSecret, KeyV4, KeyV6, Pages, Probe, Seen, SlotNo, Table, TableSecret,
+    TemplateWriter, Touched, Writer,
 };
-use missed::Way;
 use ready::{Bursts, Named, name};
-use route::{
-    Answer, Chosen, FibId, GroupId, GroupRef, NhopAttrs, NhopKind, Pin, PinState, Recall, View,
-};
+use route::{FibId, NhopAttrs, Pin, View};
 use std::sync::Arc;
-use sticky::{renew_moved, visit};
+use sticky::visit;
+use told::Told;
 
 /// What the flow cache says of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,53 +51,6 @@ pub struct Hop {
     pub attrs: NhopAttrs,
 }
 
-/// What a packet is asked about, besides its flow.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
-    role: Role,
-    seen: &'a Seen,
-    now: Now,
-    counters: &'a Counters,
-}
-
-/// One packet's question.
-struct Query<'a, K: Routed> {
-    flow: &'a Flow<K>,
-    /// Its route, if it was looked up before its turn.
-    way: Option<Way>,
-    key: &'a K,
-    dir: Dir,
-    dst: K::Addr,
-    role: Role,
-    seen: &'a Seen,
-    now: Now,
-    counters: &'a Counters,
-}
-
-impl<'a, K: Routed> Query<'a, K> {
-    #[inline]
-    fn new(flow: &'a Flow<K>, way: Option<Way>, asked: Asked<'a>) -> Self {
-        let Flow { key, dir, .. } = flow;
-        let Asked {
-            role,
-            seen,
-            now,
-            counters,
-        } = asked;
-        Self {
-            flow,
-            way,
-            key,
-            dir: *dir,
-            dst: key.dst(*dir),
-            role,
-            seen,
-            now,
-            counters,
-        }
-    }
-}
-
 /// What a query needs besides the table.
 struct Shared {
     view: Arc<View>,
@@ -115,23 +66,6 @@ pub struct Path {
     flows4: Writer<KeyV4>,
     flows6: Writer<KeyV6>,
     bursts: Bursts,
-}
-
-/// What a lookup of the route found: the group, its bucket for this flow, and the stamp read before.
-struct Choice<'v> {
-    id: GroupId,
-    group: GroupRef<'v>,
-    bucket: u32,
-    stamp: u32,
-    /// The template that the flow's direction has, if the group is sticky.
-    affine: Option<Affine>,
-}
-
-impl Choice<'_> {
-    /// Which idle timeouts the route gives its flows.
-    fn timeouts(&self) -> TimeoutsNo {
-        TimeoutsNo::new(self.group.timeouts())
-    }
 }
 
 impl Path {
@@ -194,26 +128,20 @@ impl Path {
             now,
             counters,
         };
-        match name(meta) {
+        let s = &self.shared;
+        let told = match name(meta) {
             Named::V4((key, dir)) => {
                 let probe = Probe::alone(slot, self.flows4.hash(&key));
                 let flow = Flow { key, dir, probe };
-                answer(
-                    &mut self.flows4,
-                    &self.shared,
-                    &Query::new(&flow, None, asked),
-                )
+                answer(&mut self.flows4, s, &Query::new(&flow, None, asked))
             }
             Named::V6((key, dir)) => {
                 let probe = Probe::alone(slot, self.flows6.hash(&key));
                 let flow = Flow { key, dir, probe };
-                answer(
-                    &mut self.flows6,
-                    &self.shared,
-                    &Query::new(&flow, None, asked),
-                )
+                answer(&mut self.flows6, s, &Query::new(&flow, None, asked))
             }
-        }
+        };
+        told.outcome()
     }
 
     /// As [`resolve`](Self::resolve), of a packet of the burst whose lookups [`ready`](Self::ready) has started. `None`
@@ -233,19 +161,13 @@ impl Path {
             now,
             counters,
         };
-        match ready {
-            Ready::V4(which) => {
-                let flow = self.bursts.v4.get(which)?;
-                let query = Query::new(&flow, self.bursts.ways4.get(which), asked);
-                Some(answer(&mut self.flows4, &self.shared, &query))
-            }
-            Ready::V6(which) => {
-                let flow = self.bursts.v6.get(which)?;
-                let query = Query::new(&flow, self.bursts.ways6.get(which), asked);
-                Some(answer(&mut self.flows6, &self.shared, &query))
-            }
+        let (s, b) = (&self.shared, &self.bursts);
+        let told = match ready {
+            Ready::V4(which) => of_burst(&mut self.flows4, s, (&b.v4, &b.ways4), which, asked),
+            Ready::V6(which) => of_burst(&mut self.flows6, s, (&b.v6, &b.ways6), which, asked),
             Ready::Not => None,
-        }
+        };
+        told.map(Told::outcome)
     }
 
     /// The next hop of a packet that has no flow entry and gets none: ICMP errors and echo replies of
@@ -261,11 +183,11 @@ impl Path {
         match addrs {
             Addrs::V4 { src, dst } => {
                 let (key, dir) = KeyV4::new(fib, proto, src, sport, dst, dport);
-                plain(&self.shared, &key, dir, now)
+                plain(&self.shared, &key, dir, now).outcome()
             }
             Addrs::V6 { src, dst } => {
                 let (key, dir) = KeyV6::new(fib, proto, src, sport, dst, dport);
-                plain(&self.shared, &key, dir, now)
+                plain(&self.shared, &key, dir, now).outcome()
             }
         }
     }
@@ -366,315 +288,5 @@ impl FlowTables {
     /// On what pages they are.
     pub fn pages(&self) -> Pages {
         self.v4.pages().plus(self.v6.pages())
-    }
-}
-
-#[inline]
-fn answer<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outcome {
-    if q.role == Role::Quoting {
-        return quoted(flows, s, q);
-    }
-    match flows.touch(q.flow, q.seen, q.now.tick()) {
-        Some(touched) => hit(flows, s, q, touched),
-        None => miss(flows, s, q),
-    }
-}
-
-/// Steps 1 to 4 of design section 4.
-#[inline]
-fn hit<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>, hit: Hit) -> Outcome {
-    let Hit {
-        entry,
-        observed,
-        pin,
-        stamp,
-    } = hit;
-    let pin = Pin::from_raw(pin.0);
-    if pin == Pin::NONE {
-        return rechoose(flows, s, q, entry, None);
-    }
-    if observed == Observed::Reopened {
-        return rechoose(flows, s, q, entry, Some(MoveReason::Reopened));
-    }
-    match s.view.judge(pin) {
-        PinState::Gone => {
-            q.counters.stale_generation.bump();
-            rechoose(flows, s, q, entry, Some(MoveReason::Policy))
-        }
-        PinState::Dead => rechoose(flows, s, q, entry, Some(MoveReason::Dead)),
-        PinState::Drained => rechoose(flows, s, q, entry, Some(MoveReason::Deadline)),
-        PinState::Live => {
-            if !Vouch::from_word(stamp).holds(q.key.stamp(&s.view, q.dst)) {
-                return revalidate(flows, s, q, entry, pin);
-            }
-            q.counters.pinned.bump();
-            via(s, pin)
-        }
-    }
-}
-
-/// The stamp differs: the route is looked up again, and the pin kept if its group still has the member.
-#[inline(never)]
-fn revalidate<K: Routed>(
-    flows: &mut Writer<K>,
-    s: &Shared,
-    q: &Query<'_, K>,
-    entry: Entry,
-    pin: Pin,
-) -> Outcome {
-    q.counters.stale_stamp.bump();
-    let stamp = q.key.stamp(&s.view, q.dst);
-    let Some(id) = q.key.lookup(&s.view, q.dst) else {
-        return Outcome::Unroutable(DropReason::NoRoute);
-    };
-    let group = s.view.group(id);
-    if !group.has_member(pin) {
-        return rechoose(flows, s, q, entry, Some(why_left(&group, pin)));
-    }
-    let bucket = bucket_of(&group, &s.secret, q.key, q.dir);
-    let stands_in = Vouch::from_word(flows.stamp(entry, q.dir)).stands_in();
-    let recall = stands_in.then(|| group.recall(bucket, pin));
-    if recall == Some(Recall::Return) {
-        return rechoose(flows, s, q, entry, Some(MoveReason::Failback));
-    }
-    q.counters.revalidated.bump();
-    let vouch = Vouch::new(stamp, recall == Some(Recall::Wait));
-    flows.set_stamp(entry, q.dir, vouch.word());
-    if group.owner(bucket) != Some(pin) {
-        flows.set_debt(entry, true);
-    }
-    via(s, pin)
-}
-
-/// Why a flow leaves a next hop that its route's group does not have, and that is alive.
-#[cold]
-fn why_left(group: &GroupRef<'_>, pin: Pin) -> MoveReason {
-    if group.drained(pin) {
-        MoveReason::Deadline
-    } else {
-        MoveReason::Policy
-    }
-}
-
-/// An entry exists, and its pin in this direction must be chosen (again): what its client's template says, else the
-/// bucket's owner.
-/// With no member alive, or a route that forwards nothing, the old pin stays as it is.
-#[inline(never)]
-fn rechoose<K: Routed>(
-    flows: &mut Writer<K>,
-    s: &Shared,
-    q: &Query<'_, K>,
-    entry: Entry,
-    why: Option<MoveReason>,
-) -> Outcome {
-    let choice = match choose(s, q) {
-        Ok(choice) => choice,
-        Err(reason) => return Outcome::Unroutable(reason),
-    };
-    let Some(chosen) = choice.group.chosen(choice.bucket) else {
-        return Outcome::Unroutable(DropReason::NoNexthop);
-    };
-    let owner = chosen.pin;
-    let outcome = via(s, owner);
-    if !matches!(outcome, Outcome::Via(_)) {
-        return outcome;
-    }
-    let went = s
-        .take(&choice, chosen, flows.round_since(), q.now)
-        .unwrap_or(chosen);
-    if why == Some(MoveReason::Reopened) {
-        // A new connection, by the route as it is now.
-        flows.set_timeouts(entry, choice.timeouts());
-    }
-    if let Some(why) = why
-        && Pin::from_raw(flows.pin(entry, q.dir).0) != went.pin
-    {
-        let own = went.pin == owner;
-        q.counters
-            .moved(if own { why } else { MoveReason::Template });
-    }
-    store(flows, q, entry, &choice, went);
-    via(s, went.pin)
-}
-
-/// No entry: the route decides, and the flow is pinned if there is room (design section 4, *no pin, no break*).
-#[inline(never)]
-fn miss<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outcome {
-    let choice = match choose(s, q) {
-        Ok(choice) => choice,
-        Err(reason) => return Outcome::Unroutable(reason),
-    };
-    let Some(chosen) = choice.group.chosen(choice.bucket) else {
-        return Outcome::Unroutable(DropReason::NoNexthop);
-    };
-    let owner = chosen.pin;
-    let first = via(s, owner);
-    if !matches!(first, Outcome::Via(_)) {
-        return first;
-    }
-    let idle = flows.idle_timeout(&q.seen.l4, choice.timeouts());
-    let (slot, hash) = (q.flow.probe.slot(), q.flow.probe.hash());
-    let new = q.seen.l4.opens() || flows.proves_new(slot, hash, idle, q.now.tick());
-    let stored = if q.role == Role::Quoting {
-        None
-    } else {
-        flows
-            .insert_missed(slot, hash, q.key, q.dir, q.seen, q.now.tick())
-            .ok()
-            .inspect(|entry| {
-                flows.set_timeouts(*entry, choice.timeouts());
-                renew_moved(flows, s, q.now);
-            })
-    };
-    // Without an entry, or with one that may not be its first: what a packet without a pin gets.
-    let pinned_new = stored.is_some() && new;
-    let answer = (!pinned_new).then(|| stateless(q, &choice, idle)).flatten();
-    let by_group = match pinned_new {
-        true => chosen,
-        false => {
-            let pin = answer.map_or(owner, |answer| answer.pin);
-            let stands_in = chosen.stands_in && pin == owner;
-            Chosen { pin, stands_in }
-        }
-    };
-    let taken = match q.role {
-        Role::Quoting => s.told(&choice, q),
-        _ => s.take(&choice, by_group, flows.round_since(), q.now),
-    };
-    match (stored, taken) {
-        (Some(entry), _) => {
-            let went = taken.unwrap_or(by_group);
-            store(flows, q, entry, &choice, went);
-            via(s, went.pin)
-        }
-        (None, Some(went)) => {
-            if q.role != Role::Quoting {
-                q.counters.unpinned.bump();
-            }
-            via(s, went.pin)
-        }
-        (None, None) => unpinned(s, q, &choice, answer),
-    }
-}
-
-/// Forwards without a pin: the bucket's stateless answer, because the next packet will take that too.
-fn unpinned<K: Routed>(
-    s: &Shared,
-    q: &Query<'_, K>,
-    choice: &Choice<'_>,
-    answer: Option<Answer>,
-) -> Outcome {
-    let Some(answer) = answer else {
-        return Outcome::Unroutable(DropReason::NoNexthop);
-    };
-    if q.role != Role::Quoting {
-        q.counters.unpinned.bump();
-        if let Some(place) = answer.remembered {
-            s.marks.mark(choice.id, choice.bucket, place, q.now.secs());
-        }
-    }
-    via(s, answer.pin)
-}
-
-/// An ICMP error: about a flow we know it goes where the flow's own packets of that direction go, and leaves no trace in
-/// the entry.
-#[inline(never)]
-fn quoted<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Outcome {
-    let Some(entry) = flows.lookup_probed(&q.flow.probe, q.key, q.now.tick()) else {
-        return miss(flows, s, q);
-    };
-    let pin = Pin::from_raw(flows.pin(entry, q.dir).0);
-    let live = pin != Pin::NONE && s.view.judge(pin) == PinState::Live;
-    let vouch = Vouch::from_word(flows.stamp(entry, q.dir));
-    if live && vouch.holds(q.key.stamp(&s.view, q.dst)) {
-        return via(s, pin);
-    }
-    let choice = match choose(s, q) {
-        Ok(choice) => choice,
-        Err(reason) => return Outcome::Unroutable(reason),
-    };
-    let called_back =
-        || vouch.stands_in() && choice.group.recall(choice.bucket, pin) == Recall::Return;
-    if live && choice.group.has_member(pin) && !called_back() {
-        return via(s, pin);
-    }
-    let told = s.told(&choice, q).map(|told| told.pin);
-    told.or_else(|| choice.group.owner(choice.bucket))
-        .map_or(Outcome::Unroutable(DropReason::NoNexthop), |p| via(s, p))
-}
-
-/// Reads the stamp, then looks the route up, then finds the flow's bucket; unless that was done before its turn.
-#[inline(always)]
-fn choose<'v, K: Routed>(s: &'v Shared, q: &Query<'_, K>) -> Result<Choice<'v>, DropReason> {
-    let (stamp, id, group, bucket) = match q.way {
-        Some(way) => {
-            let id = way.group.ok_or(DropReason::NoRoute)?;
-            (way.stamp, id, s.view.group(id), way.bucket)
-        }
-        None => {
-            let stamp = q.key.stamp(&s.view, q.dst);
-            let id = q.key.lookup(&s.view, q.dst).ok_or(DropReason::NoRoute)?;
-            let group = s.view.group(id);
-            (stamp, id, group, bucket_of(&group, &s.secret, q.key, q.dir))
-        }
-    };
-    Ok(Choice {
-        id,
-        group,
-        bucket,
-        stamp,
-        affine: affine(&group, q.key, q.dir),
-    })
-}
-
-fn stateless<K: Routed>(q: &Query<'_, K>, choice: &Choice<'_>, idle: u32) -> Option<Answer> {
-    choice.group.stateless(choice.bucket, q.now.secs(), idle)
-}
-
-/// Stores a pin with the stamp read before its lookup, and marks pin debt (design section 4).
-fn store<K: Routed>(
-    flows: &mut Writer<K>,
-    q: &Query<'_, K>,
-    entry: Entry,
-    choice: &Choice<'_>,
-    chosen: Chosen,
-) {
-    let pin = chosen.pin;
-    let vouch = Vouch::new(choice.stamp, chosen.stands_in);
-    flows.set_pin(entry, q.dir, PinWord(pin.raw()), vouch.word());
-    let idle = flows.idle_timeout(&q.seen.l4, choice.timeouts());
-    let free_to_lose = choice.group.owner(choice.bucket) == Some(pin)
-        && stateless(q, choice, idle).is_some_and(|answer| answer.pin == pin);
-    if !free_to_lose {
-        flows.set_debt(entry, true);
-    }
-}
-
-/// What a next hop means for a packet.
-#[inline]
-fn via(s: &Shared, pin: Pin) -> Outcome {
-    let attrs = s.view.attrs(pin.idx());
-    match attrs.kind {
-        NhopKind::Gateway | NhopKind::Iface => Outcome::Via(Hop { pin, attrs }),
-        NhopKind::Local => Outcome::Local,
-        NhopKind::Blackhole => Outcome::Unroutable(DropReason::Blackhole),
-        NhopKind::Reject => Outcome::Unroutable(DropReason::Reject),
-    }
-}
-
-fn plain<K: Routed>(s: &Shared, key: &K, dir: Dir, now: Now) -> Outcome {
-    let Some(id) = key.lookup(&s.view, key.dst(dir)) else {
-        return Outcome::Unroutable(DropReason::NoRoute);
-    };
-    let group = s.view.group(id);
-    let bucket = bucket_of(&group, &s.secret, key, dir);
-    let templates = s.templates();
-    let told = templates.and_then(|t| told(t.table(), &s.view, (&group, bucket), key, dir));
-    if let Some(told) = told {
-        return via(s, told.pin);
-    }
-    match group.stateless(bucket, now.secs(), UNKNOWN_IDLE_S) {
-        Some(answer) => via(s, answer.pin),
-        None => Outcome::Unroutable(DropReason::NoNexthop),
     }
 }

@@ -41,20 +41,6 @@ pub(crate) fn bucket_of<K: Key>(
     }
 }
 
-/// The bucket of a flow whose [`bucket_hash`] is known.
-#[inline]
-pub(crate) fn bucket_hashed<K: Key>(
-    group: &GroupRef<'_>,
-    secret: &GroupSecret,
-    (key, dir): (&K, Dir),
-    hash: u64,
-) -> u32 {
-    if group.selection() == Selection::Tuple && group.sticky().is_none() {
-        return group.bucket(hash);
-    }
-    bucket_of(group, secret, key, dir)
-}
-
 impl Routed for KeyV4 {
     type Addr = u32;
     fn stamp(&self, view: &View, dst: u32) -> u32 {

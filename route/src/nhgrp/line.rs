@@ -125,6 +125,15 @@ impl Line {
         oldest
     }
 
+    /// Whether anything is remembered. The owner was loaded before.
+    #[inline]
+    pub(crate) fn remembers(&self) -> bool {
+        // From the last place to the first, as all readers do.
+        (0..PLACES)
+            .rev()
+            .any(|place| self.history(place) != Lost::NONE)
+    }
+
     /// What is remembered, oldest first. Control only.
     pub(crate) fn remembered(&self) -> impl Iterator<Item = Lost> {
         (0..PLACES)

@@ -45,7 +45,7 @@ pub(crate) use write::Died;
 
 use crate::chunks::Chunks;
 use crate::ids::{GroupId, Pin, Secs};
-use crate::nhop::{PinState, Slots};
+use crate::nhop::{NhopRef, PinState, Slots};
 use crate::sync::{AtomicU64, Ordering};
 use selection::Shape;
 
@@ -96,14 +96,13 @@ impl Groups {
     /// The group as it is now.
     #[inline]
     pub(crate) fn get<'a>(&'a self, nhops: &'a Slots, id: GroupId) -> GroupRef<'a> {
-        let word = self
-            .slots
-            .get(id.0)
-            .map_or(0, |slot| slot.buckets.load(Ordering::Acquire));
+        let slot = self.slots.get(id.0);
+        let word = slot.map_or(0, |slot| slot.buckets.load(Ordering::Acquire));
         GroupRef {
             groups: self,
             nhops,
             id,
+            slot,
             shape: Shape::from_word(word),
         }
     }
@@ -143,6 +142,7 @@ pub struct GroupRef<'a> {
     groups: &'a Groups,
     nhops: &'a Slots,
     id: GroupId,
+    slot: Option<&'a GroupSlot>,
     shape: Shape,
 }
 
@@ -164,6 +164,17 @@ pub struct Chosen {
     pub stands_in: bool,
 }
 
+/// A [`Chosen`], its slot, and whether its bucket remembers any earlier owner: if not, [`GroupRef::stateless`] gives the same.
+#[derive(Clone, Copy, Debug)]
+pub struct NewChoice<'a> {
+    /// The choice.
+    pub chosen: Chosen,
+    /// The slot of its next hop, judged live.
+    pub nhop: NhopRef<'a>,
+    /// Whether the bucket remembers anybody.
+    pub remembers: bool,
+}
+
 /// What becomes of a flow that is with a stand-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recall {
@@ -175,7 +186,7 @@ pub enum Recall {
     Never,
 }
 
-impl GroupRef<'_> {
+impl<'a> GroupRef<'a> {
     /// Which group.
     pub const fn id(&self) -> GroupId {
         self.id
@@ -200,7 +211,7 @@ impl GroupRef<'_> {
     /// Client affinity, if it has any: the id under which its clients have templates, and how it is done.
     #[inline]
     pub fn sticky(&self) -> Option<(u64, Sticky)> {
-        let slot = self.groups.slots.get(self.id.0)?;
+        let slot = self.slot?;
         let word = slot.sticky.load(Ordering::Acquire);
         let sticky = Sticky {
             len: (word >> 32) as u8,
@@ -248,16 +259,35 @@ impl GroupRef<'_> {
     /// As [`Self::owner`], and whether the flow is to be called back.
     #[inline]
     pub fn chosen(&self, bucket: u32) -> Option<Chosen> {
-        let own = self.line(bucket)?.owned();
-        if self.is_live(own.pin) {
-            return Some(Chosen {
+        self.choice(bucket).map(|choice| choice.chosen)
+    }
+
+    /// As [`Self::chosen`], with all that a new flow's packet needs to know besides.
+    #[inline]
+    pub fn choice(&self, bucket: u32) -> Option<NewChoice<'a>> {
+        let line = self.line(bucket)?;
+        let own = line.owned();
+        let nhop = self.nhops.at(own.pin.idx());
+        if nhop.judge(own.pin) == PinState::Live {
+            let chosen = Chosen {
                 pin: own.pin,
                 stands_in: self.shape.returns && own.stance == Stance::StandIn,
+            };
+            let remembers = line.remembers();
+            return Some(NewChoice {
+                chosen,
+                nhop,
+                remembers,
             });
         }
-        self.next_owner(bucket).map(|pin| Chosen {
-            pin,
-            stands_in: self.shape.returns,
+        let pin = self.next_owner(bucket)?;
+        Some(NewChoice {
+            chosen: Chosen {
+                pin,
+                stands_in: self.shape.returns,
+            },
+            nhop: self.nhops.at(pin.idx()),
+            remembers: line.remembers(),
         })
     }
 
@@ -281,7 +311,7 @@ impl GroupRef<'_> {
 
     #[cold]
     fn next_owner(&self, bucket: u32) -> Option<Pin> {
-        let slot = self.groups.slots.get(self.id.0)?;
+        let slot = self.slot?;
         if slot.members.load(Ordering::Acquire) & ALIVE == 0 {
             return None;
         }
@@ -329,7 +359,7 @@ impl GroupRef<'_> {
     }
 
     fn lists(&self, word: u64) -> bool {
-        let Some(slot) = self.groups.slots.get(self.id.0) else {
+        let Some(slot) = self.slot else {
             return false;
         };
         let members = slot.members.load(Ordering::Acquire);
@@ -349,7 +379,7 @@ impl GroupRef<'_> {
     }
 
     #[inline]
-    fn line(&self, bucket: u32) -> Option<&Line> {
+    fn line(&self, bucket: u32) -> Option<&'a Line> {
         self.groups
             .line(self.shape.base.checked_add(bucket & (self.buckets() - 1))?)
     }

@@ -12,8 +12,8 @@ mod slots;
 mod word;
 
 pub(crate) use ctl::{Nhop, NhopCtl};
-pub use slots::NhopAttrs;
 pub(crate) use slots::Slots;
+pub use slots::{NhopAttrs, NhopRef};
 pub use word::{NhopWord, PinState};
 
 use crate::ids::{FibId, NhopGen, NhopIdx, PortId};

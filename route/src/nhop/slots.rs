@@ -26,12 +26,14 @@ pub struct NhopAttrs {
 
 impl NhopAttrs {
     /// Port, neighbour and MTU in one word.
-    fn place(&self) -> u64 {
+    pub fn place(&self) -> u64 {
         let mtu = self.mtu.min(u32::from(u16::MAX));
         u64::from(self.neigh) << 32 | u64::from(self.port.0) << 16 | u64::from(mtu)
     }
 
-    const fn of(kind: NhopKind, place: u64) -> Self {
+    /// The attributes that [`place`](Self::place) gave, of a next hop of this kind.
+    #[inline]
+    pub const fn of(kind: NhopKind, place: u64) -> Self {
         Self {
             kind,
             port: PortId((place >> 16) as u16),
@@ -61,6 +63,34 @@ const CHUNK: u32 = if cfg!(loom) { 2 } else { 10 };
 #[derive(Debug)]
 pub(crate) struct Slots {
     slots: Chunks<Slot, CHUNK>,
+}
+
+/// A next hop's slot, as a worker asks it. Not to be kept beyond the burst.
+#[derive(Clone, Copy, Debug)]
+pub struct NhopRef<'a>(Option<&'a Slot>);
+
+impl NhopRef<'_> {
+    /// What the slot says of a pin that names it.
+    #[inline]
+    pub fn judge(self, pin: Pin) -> PinState {
+        let word = self.0.map_or(0, |slot| slot.word.load(Ordering::Acquire));
+        NhopWord(word).judge(pin)
+    }
+
+    /// What it does; a slot that never was is a blackhole's. Valid if its pin was judged live in this burst.
+    #[inline]
+    pub fn kind(self) -> NhopKind {
+        let kind = self
+            .0
+            .and_then(|slot| KINDS.get(slot.kind.load(Ordering::Relaxed) as usize));
+        kind.copied().unwrap_or(NhopKind::Blackhole)
+    }
+
+    /// Where it is, see [`NhopAttrs::of`]. Valid as its kind is.
+    #[inline]
+    pub fn place(self) -> u64 {
+        self.0.map_or(0, |slot| slot.place.load(Ordering::Acquire))
+    }
 }
 
 const KINDS: [NhopKind; 5] = [
@@ -95,17 +125,17 @@ impl Slots {
         self.word(pin.idx()).judge(pin)
     }
 
+    /// A slot, to be asked more than one thing.
+    #[inline]
+    pub(crate) fn at(&self, idx: NhopIdx) -> NhopRef<'_> {
+        NhopRef(self.slots.get(idx.0))
+    }
+
     /// The attributes of a slot; of a slot that never was, a blackhole's.
     #[inline]
     pub(crate) fn attrs(&self, idx: NhopIdx) -> NhopAttrs {
-        let Some(slot) = self.slots.get(idx.0) else {
-            return NhopAttrs::of(NhopKind::Blackhole, 0);
-        };
-        let kind = KINDS
-            .get(slot.kind.load(Ordering::Relaxed) as usize)
-            .copied()
-            .unwrap_or(NhopKind::Blackhole);
-        NhopAttrs::of(kind, slot.place.load(Ordering::Acquire))
+        let slot = self.at(idx);
+        NhopAttrs::of(slot.kind(), slot.place())
     }
 
     /// Makes slots up to `idx` present. Returns whether the limit allows it.

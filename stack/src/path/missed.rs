@@ -4,9 +4,9 @@
 //! Each stamp is read before the lookup that it vouches for, as for a flow alone (see the head of [`path`](super)).
 
 use super::Shared;
-use crate::routed::{Routed, bucket_hashed};
-use flowtable::{Burst, Flow};
-use route::GroupId;
+use crate::routed::{Routed, bucket_of};
+use flowtable::Burst;
+use route::{GroupId, GroupRef, Selection};
 
 /// What was looked up for a packet before its turn.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +23,8 @@ const FEW: usize = 4;
 pub(super) struct Ways<K: Routed> {
     /// By the flow's place in the burst.
     ways: Vec<Option<Way>>,
-    flows: Vec<(u32, Flow<K>, u64)>,
-    stamps: Vec<u32>,
+    /// Of the flows that were not found: which, the hash that groups choose by, and the stamp of where its packet goes.
+    missed: Vec<(u32, u64, u32)>,
     dsts: Vec<K::Addr>,
     groups: Vec<Option<GroupId>>,
 }
@@ -34,8 +34,7 @@ impl<K: Routed> Ways<K> {
     pub(super) fn new(most: usize) -> Self {
         Self {
             ways: Vec::with_capacity(most),
-            flows: Vec::with_capacity(most),
-            stamps: Vec::with_capacity(most),
+            missed: Vec::with_capacity(most),
             dsts: Vec::with_capacity(most),
             groups: Vec::with_capacity(most),
         }
@@ -58,43 +57,75 @@ impl<K: Routed> Ways<K> {
 
     #[inline(never)]
     fn find_all(&mut self, burst: &mut Burst<K>, s: &Shared) {
-        self.flows.clear();
+        self.missed.clear();
         self.dsts.clear();
-        self.stamps.clear();
         self.ways.resize(burst.len(), None);
-        let mut fib = None;
+        let mut of = None;
         burst.missed(&s.secret, |which, flow, hash| {
             // Those of another FIB than the first are left to themselves.
-            if *fib.get_or_insert_with(|| flow.key.fib()) == flow.key.fib() {
+            let first = *of.get_or_insert(flow.key);
+            if first.fib() == flow.key.fib() {
                 let dst = flow.key.dst(flow.dir);
-                self.stamps.push(flow.key.stamp(&s.view, dst));
+                let stamp = flow.key.stamp(&s.view, dst);
+                self.missed.push((which, hash, stamp));
                 self.dsts.push(dst);
-                self.flows.push((which, *flow, hash));
             }
         });
-        let Some((_, first, _)) = self.flows.first() else {
-            return;
-        };
-        self.groups.resize(self.dsts.len(), None);
-        first
-            .key
-            .lookup_burst(&s.view, &self.dsts, &mut self.groups);
-        let found = self.flows.iter().zip(&self.stamps).zip(&self.groups);
-        for (((which, flow, hash), stamp), id) in found {
+        if let Some(of) = of {
+            self.groups.resize(self.dsts.len(), None);
+            of.lookup_burst(&s.view, &self.dsts, &mut self.groups);
+            self.choose(burst, s);
+        }
+    }
+
+    /// Finds the buckets of the flows whose groups are known.
+    fn choose(&mut self, burst: &Burst<K>, s: &Shared) {
+        let mut last = None;
+        for (&(which, hash, stamp), &id) in self.missed.iter().zip(&self.groups) {
             let mut bucket = 0;
             if let Some(id) = id {
-                let group = s.view.group(*id);
-                bucket = bucket_hashed(&group, &s.secret, (&flow.key, flow.dir), *hash);
-                group.prefetch(bucket);
+                // Most have the same.
+                let group: Named<'_> = last
+                    .filter(|l: &Named<'_>| l.group.id() == id)
+                    .unwrap_or_else(|| Named::new(s, id));
+                last = Some(group);
+                bucket = group.bucket(burst, which, hash, s);
+                group.group.prefetch(bucket);
             }
-            if let Some(way) = self.ways.get_mut(*which as usize) {
+            if let Some(way) = self.ways.get_mut(which as usize) {
                 *way = Some(Way {
-                    stamp: *stamp,
-                    group: *id,
+                    stamp,
+                    group: id,
                     bucket,
                 });
             }
         }
+    }
+}
+
+/// A group, and whether it chooses by the whole tuple.
+#[derive(Clone, Copy)]
+struct Named<'v> {
+    group: GroupRef<'v>,
+    plain: bool,
+}
+
+impl<'v> Named<'v> {
+    fn new(s: &'v Shared, id: GroupId) -> Self {
+        let group = s.view.group(id);
+        let plain = group.selection() == Selection::Tuple && group.sticky().is_none();
+        Self { group, plain }
+    }
+
+    /// The bucket of a flow that has this hash.
+    #[inline]
+    fn bucket<K: Routed>(&self, burst: &Burst<K>, which: u32, hash: u64, s: &Shared) -> u32 {
+        if self.plain {
+            return self.group.bucket(hash);
+        }
+        burst.get(which).map_or(0, |flow| {
+            bucket_of(&self.group, &s.secret, &flow.key, flow.dir)
+        })
     }
 }
 

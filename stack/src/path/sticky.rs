@@ -1,6 +1,7 @@
 //! Templates on the path of a packet, and the hand that keeps those of living flows.
 
-use super::{Choice, Query, Shared};
+use super::Shared;
+use super::decide::{Choice, Query};
 use crate::affinity::{affine, chosen_of, holds, told, word_of};
 use crate::flows::pins_of;
 use crate::routed::{PathView, Routed, debts};

@@ -1,0 +1,120 @@
+//! An [`Outcome`] in two words: functions give those back in registers, where a whole one goes through memory, and who
+//! reads it there waits for it.
+
+use super::{Hop, Outcome};
+use crate::fate::DropReason;
+use route::{NhopAttrs, NhopKind, Pin, View};
+
+/// The pin, and above it what kind of answer this is; beside it where the next hop is, or why there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    head: u64,
+    place: u64,
+}
+
+const KIND: u32 = 60;
+const GATEWAY: u64 = 0;
+const IFACE: u64 = 1;
+const LOCAL: u64 = 2;
+const NOWHERE: u64 = 3;
+
+const _: () = assert!(Pin::BITS <= KIND);
+
+impl Told {
+    /// It goes nowhere.
+    pub(super) const fn nowhere(reason: DropReason) -> Self {
+        Self {
+            head: NOWHERE << KIND,
+            place: reason as u64,
+        }
+    }
+
+    /// What a next hop means for a packet.
+    #[inline]
+    pub(super) fn via(view: &View, pin: Pin) -> Self {
+        let nhop = view.nhop(pin.idx());
+        Self::over(pin, nhop.kind(), nhop.place())
+    }
+
+    /// The same, of a next hop that is known to be there: what it does, and where it is.
+    #[inline]
+    pub(super) fn over(pin: Pin, kind: NhopKind, place: u64) -> Self {
+        let kind = match kind {
+            NhopKind::Gateway => GATEWAY,
+            NhopKind::Iface => IFACE,
+            NhopKind::Local => LOCAL,
+            NhopKind::Blackhole => return Self::nowhere(DropReason::Blackhole),
+            NhopKind::Reject => return Self::nowhere(DropReason::Reject),
+        };
+        Self {
+            head: pin.raw() | kind << KIND,
+            place,
+        }
+    }
+
+    /// Whether it goes to a next hop.
+    #[inline]
+    pub(super) const fn is_via(self) -> bool {
+        self.head >> KIND < LOCAL
+    }
+
+    /// Unpacked.
+    #[inline]
+    pub(super) fn outcome(self) -> Outcome {
+        let kind = match self.head >> KIND {
+            GATEWAY => NhopKind::Gateway,
+            IFACE => NhopKind::Iface,
+            LOCAL => return Outcome::Local,
+            _ => return Outcome::Unroutable(reason(self.place)),
+        };
+        Outcome::Via(Hop {
+            pin: Pin::from_raw(self.head),
+            attrs: NhopAttrs::of(kind, self.place),
+        })
+    }
+}
+
+#[cold]
+fn reason(number: u64) -> DropReason {
+    let reason = DropReason::ALL.get(number as usize).copied();
+    reason.unwrap_or(DropReason::NoRoute)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use route::{NhopGen, NhopIdx, PortId};
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        for reason in DropReason::ALL {
+            let told = Told::nowhere(*reason);
+            assert!(!told.is_via());
+            assert_eq!(told.outcome(), Outcome::Unroutable(*reason));
+        }
+        let pin = Pin::new(NhopIdx(0xf_ffff), NhopGen::MAX);
+        for kind in [NhopKind::Gateway, NhopKind::Iface] {
+            let attrs = NhopAttrs {
+                kind,
+                port: PortId(u16::MAX),
+                neigh: u32::MAX,
+                mtu: 9000,
+            };
+            let told = Told::over(pin, kind, attrs.place());
+            assert!(told.is_via());
+            assert_eq!(told.outcome(), Outcome::Via(Hop { pin, attrs }));
+        }
+        for (kind, outcome) in [
+            (NhopKind::Local, Outcome::Local),
+            (
+                NhopKind::Blackhole,
+                Outcome::Unroutable(DropReason::Blackhole),
+            ),
+            (NhopKind::Reject, Outcome::Unroutable(DropReason::Reject)),
+        ] {
+            let told = Told::over(pin, kind, 7);
+            assert!(!told.is_via());
+            assert_eq!(told.outcome(), outcome);
+        }
+    }
+}

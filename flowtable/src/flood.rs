@@ -61,6 +61,12 @@ impl Flood {
         }
     }
 
+    /// Whether some new flows may not push another out.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.one_in.get() > 1
+    }
+
     /// Whether a new flow may push another out.
     #[inline]
     pub(crate) fn lets_in(&self, hash: FlowHash, now: Tick) -> bool {

@@ -12,6 +12,7 @@
 //! before those in debt; which of many, the new flow's hash decides.
 
 use crate::bucket::{BucketNo, PLACES, PlaceNo, Standing, Tag};
+use crate::burst::{NO_HINT, Probe};
 use crate::entry::{At, Life};
 use crate::hash::{FlowHash, SlotNo};
 use crate::key::{Dir, Key};
@@ -131,6 +132,25 @@ impl<K: Key> Writer<K> {
             self.counters.refused.bump();
         }
         away
+    }
+
+    /// As [`turns_away`](Self::turns_away), of a burst's flow that may have an entry: `true` only if its first bucket alone
+    /// says that it has none.
+    #[inline]
+    pub fn turns_away_absent(&mut self, probe: &Probe, now: Tick) -> bool {
+        let away = probe.hint == NO_HINT
+            && self.is_absent(probe)
+            && self.turns_away(probe.slot, probe.hash, now);
+        if away {
+            self.counters.misses.bump();
+        }
+        away
+    }
+
+    /// Whether a slot's new flows are turned away, most of them: an answer for some packets to come, and no promise.
+    #[inline]
+    pub fn floods(&self, slot: SlotNo) -> bool {
+        self.flood.is_on() && self.fill(slot).presses()
     }
 
     /// Whether a source network holds its share of this writer's places, or more.

@@ -130,9 +130,10 @@ pub struct Stats {
     pub removed: u64,
     /// Entries freed at their idle timeout, by class.
     pub expired: [u64; 3],
-    /// Live entries replaced by a new flow, by class; two-way never.
+    /// Live entries replaced by a new flow, by class; two-way only once their connection is over.
     pub evicted: [u64; 3],
-    /// Live entries freed by the hand because lifetimes shrink under pressure, by class; two-way never.
+    /// Live entries freed by the hand because lifetimes shrink under pressure, by class; two-way only once their connection
+    /// is over.
     pub shrunk: [u64; 3],
 }
 

@@ -226,7 +226,7 @@ impl<K: Key> Writer<K> {
 
     /// Whether a flow is in neither of its buckets, as the first alone can say of most.
     #[inline]
-    fn is_absent(&self, probe: &Probe) -> bool {
+    pub(crate) fn is_absent(&self, probe: &Probe) -> bool {
         let (buckets, tag) = (&self.table.buckets, Tag::of(probe.hash));
         let first = self.table.range(probe.slot).first(probe.hash);
         !buckets.classes(first).has_strays(tag)

@@ -128,10 +128,9 @@ impl Line {
     /// Whether anything is remembered. The owner was loaded before.
     #[inline]
     pub(crate) fn remembers(&self) -> bool {
-        // From the last place to the first, as all readers do.
-        (0..PLACES)
-            .rev()
-            .any(|place| self.history(place) != Lost::NONE)
+        // From the last place to the first, as all readers do; all of them, as that is cheaper than to ask each.
+        let words = self.0[1..=PLACES].iter().rev();
+        words.fold(0, |all, word| all | word.load(Ordering::Acquire)) != 0
     }
 
     /// What is remembered, oldest first. Control only.

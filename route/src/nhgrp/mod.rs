@@ -263,30 +263,22 @@ impl<'a> GroupRef<'a> {
     }
 
     /// As [`Self::chosen`], with all that a new flow's packet needs to know besides.
-    #[inline]
+    #[inline(always)]
     pub fn choice(&self, bucket: u32) -> Option<NewChoice<'a>> {
         let line = self.line(bucket)?;
         let own = line.owned();
-        let nhop = self.nhops.at(own.pin.idx());
-        if nhop.judge(own.pin) == PinState::Live {
-            let chosen = Chosen {
-                pin: own.pin,
-                stands_in: self.shape.returns && own.stance == Stance::StandIn,
-            };
-            let remembers = line.remembers();
-            return Some(NewChoice {
-                chosen,
-                nhop,
-                remembers,
-            });
+        let (mut pin, mut nhop) = (own.pin, self.nhops.at(own.pin.idx()));
+        let mut stands_in = own.stance == Stance::StandIn;
+        if nhop.judge(pin) != PinState::Live {
+            pin = self.next_owner(bucket)?;
+            (nhop, stands_in) = (self.nhops.at(pin.idx()), true);
         }
-        let pin = self.next_owner(bucket)?;
         Some(NewChoice {
             chosen: Chosen {
                 pin,
-                stands_in: self.shape.returns,
+                stands_in: self.shape.returns && stands_in,
             },
-            nhop: self.nhops.at(pin.idx()),
+            nhop,
             remembers: line.remembers(),
         })
     }

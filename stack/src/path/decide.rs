@@ -98,7 +98,35 @@ pub(super) fn of_burst<K: Routed>(
         asked.counters.pinned.bump();
         return Some(told);
     }
-    at_length(flows, s, (burst, ways), which, asked)
+    let away = flows
+        .floods(flow.probe.slot())
+        .then(|| turned_away(flows, s, (burst, ways), which, asked));
+    away.flatten()
+        .or_else(|| at_length(flows, s, (burst, ways), which, asked))
+}
+
+/// In a flood: a packet whose flow is new and gets no entry, over a group that needs nothing but the bucket to answer, which
+/// remembers nobody. As [`miss`] would do it; `None`: that has to.
+#[inline(never)]
+fn turned_away<K: Routed>(
+    flows: &mut Writer<K>,
+    s: &Shared,
+    (burst, ways): (&Burst<K>, &Ways<K>),
+    which: u32,
+    asked: Asked<'_>,
+) -> Option<Told> {
+    let way = ways.get(which).filter(|way| way.plain)?;
+    let new = s.view.group(way.group?).choice(way.bucket)?;
+    let told = Told::over(new.chosen.pin, new.nhop.kind(), new.nhop.place());
+    let probe = burst.get(which)?.probe;
+    let away = asked.role != Role::Quoting
+        && told.is_via()
+        && !new.remembers
+        && flows.turns_away_absent(&probe, asked.now.tick());
+    if away {
+        asked.counters.unpinned.bump();
+    }
+    away.then_some(told)
 }
 
 /// A packet in the middle of its connection, whose pin has to be looked at again.

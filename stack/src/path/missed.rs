@@ -14,6 +14,8 @@ pub(super) struct Way {
     pub(super) stamp: u32,
     pub(super) group: Option<GroupId>,
     pub(super) bucket: u32,
+    /// Its group chooses by the whole tuple, and has no templates.
+    pub(super) plain: bool,
 }
 
 /// Fewer flows are looked up one by one, each when it is its turn.
@@ -82,14 +84,14 @@ impl<K: Routed> Ways<K> {
     fn choose(&mut self, burst: &Burst<K>, s: &Shared) {
         let mut last = None;
         for (&(which, hash, stamp), &id) in self.missed.iter().zip(&self.groups) {
-            let mut bucket = 0;
+            let (mut bucket, mut plain) = (0, false);
             if let Some(id) = id {
                 // Most have the same.
                 let group: Named<'_> = last
                     .filter(|l: &Named<'_>| l.group.id() == id)
                     .unwrap_or_else(|| Named::new(s, id));
                 last = Some(group);
-                bucket = group.bucket(burst, which, hash, s);
+                (bucket, plain) = (group.bucket(burst, which, hash, s), group.plain);
                 group.group.prefetch(bucket);
             }
             if let Some(way) = self.ways.get_mut(which as usize) {
@@ -97,6 +99,7 @@ impl<K: Routed> Ways<K> {
                     stamp,
                     group: id,
                     bucket,
+                    plain,
                 });
             }
         }

@@ -36,11 +36,18 @@ fn all_up(routes: &mut route::Control) {
     }
 }
 
+fn tables() -> FlowTables {
+    FlowTables::new(1000, 1000, TableSecret([3; 16]), NOW, &|_| {})
+}
+
 fn path(view: &Arc<route::View>) -> Path {
-    let tables = FlowTables::new(1000, 1000, TableSecret([3; 16]), NOW, &|_| {});
+    over(view, &tables())
+}
+
+fn over(view: &Arc<route::View>, tables: &FlowTables) -> Path {
     let slots: Vec<SlotNo> = (0..256).map(SlotNo).collect();
     let (secret, marks) = (GroupSecret([9; 16]), Arc::new(Marks::default()));
-    Path::new(Arc::clone(view), &tables, &slots, secret, marks).with_bursts(32)
+    Path::new(Arc::clone(view), tables, &slots, secret, marks).with_bursts(32)
 }
 
 /// A packet of one of some hundred flows, of either family and either of two FIBs.
@@ -147,4 +154,66 @@ fn a_burst_is_routed_as_its_packets_would_be_one_by_one() {
         }
     }
     assert!(nowhere > 100 && inserted > 10_000, "{nowhere} {inserted}");
+}
+
+/// A packet of a flow that mostly never was before.
+fn flooding(rng: &mut fastrand::Rng) -> IpMeta {
+    let src = if rng.u8(..4) == 0 {
+        0x0a00_0000 | u32::from(rng.u16(..))
+    } else {
+        rng.u32(..)
+    };
+    let addrs = Addrs::V4 {
+        src,
+        dst: 0x1407_0001,
+    };
+    let tuple = Tuple {
+        addrs,
+        ..packet(rng).tuple
+    };
+    IpMeta {
+        addrs,
+        tuple,
+        fib: FibId(0),
+        ..packet(rng)
+    }
+}
+
+#[test]
+fn a_burst_of_a_flood_fares_as_its_packets_would_one_by_one() {
+    let mut rng = fastrand::Rng::with_seed(72);
+    let config = route::Config {
+        readers: 1,
+        fibs: 2,
+        ..route::Config::default()
+    };
+    let (mut routes, view) = route::new(config);
+    let (together, alone) = (tables(), tables());
+    let [mut bursts, mut singly] = [&together, &alone].map(|tables| over(&view, tables));
+    let counters = [Counters::new(1), Counters::new(1)];
+    let mut ready = Vec::new();
+    for n in 0..4_000 {
+        let now = Now(5_000 + 2 * n);
+        if n % 100 == 0 {
+            change(&mut routes, &mut rng);
+        }
+        let burst: Vec<IpMeta> = (0..32).map(|_| flooding(&mut rng)).collect();
+        let slots: Vec<SlotNo> = burst.iter().map(|m| bursts.slot(&m.tuple)).collect();
+        let asked = slots.iter().zip(&burst);
+        ready.clear();
+        bursts.ready(asked.map(|(slot, meta)| Some((*slot, meta))), &mut ready);
+        for ((meta, slot), ready) in burst.iter().zip(&slots).zip(&ready) {
+            let got = bursts.resolve_ready(*ready, meta.role, &seen(), now, &counters[0]);
+            let want = singly.resolve(*slot, meta, &seen(), now, &counters[1]);
+            assert_eq!(got, Some(want), "{meta:?}");
+        }
+    }
+    let [got, want] = [&together, &alone].map(|tables| tables.v4.stats());
+    assert_eq!(
+        got.named().collect::<Vec<_>>(),
+        want.named().collect::<Vec<_>>()
+    );
+    assert!(got.flooded > 10_000, "{got:?}");
+    let unpinned = counters.each_ref().map(|of| of.unpinned.get());
+    assert_eq!(unpinned[0], unpinned[1]);
 }

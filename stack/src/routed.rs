@@ -29,6 +29,9 @@ pub(crate) fn bucket_of<K: Key>(
     key: &K,
     dir: Dir,
 ) -> u32 {
+    if group.buckets() == 1 {
+        return 0;
+    }
     if let Some((_, sticky)) = group.sticky() {
         // All flows of a client: they agree even without a template.
         return group.bucket(bucket_hash(secret, &key.source_net(dir, sticky.len)));

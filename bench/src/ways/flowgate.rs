@@ -1,6 +1,7 @@
 //! `flowgate`: the very code that the gateway runs, not a copy of it.
 //!
-//! [`stack::path::Path::ready`] looks the flows of a burst up side by side, and [`stack::path::Path::resolve_ready`] finds the flow in the thread's own slots, follows its TCP state, and checks
+//! [`stack::path::Path::ready`] looks the flows of a burst up side by side, and
+//! [`stack::path::Path::resolve_ready`] finds the flow in the thread's own slots, follows its TCP state, and checks
 //! its pin by generation, state and stamp; [`stack::link::arpresolve`] reads the neighbour's word and makes
 //! the link header. That is what `ip_forward` and `ip_output` of a worker do to know where a packet goes,
 //! with what a worker does once a burst (its quiescent point, its view of the ports) included. One routing

@@ -12,6 +12,7 @@ mod missed;
 mod ready;
 mod sticky;
 mod told;
+mod turn;
 
 pub use ready::Ready;
 
@@ -20,7 +21,7 @@ use crate::fate::DropReason;
 use crate::marks::Marks;
 use crate::parse::{Addrs, IpMeta, Role, Tuple};
 use crate::time::Now;
-use decide::{Asked, Query, answer, of_burst, plain};
+use decide::{Asked, Query, answer, plain};
 use flowtable::{
     Flow, GroupSecret, KeyV4, KeyV6, Pages, Probe, Seen, SlotNo, Table, TableSecret,
     TemplateWriter, Touched, Writer,
@@ -30,6 +31,7 @@ use route::{FibId, NhopAttrs, Pin, View};
 use std::sync::Arc;
 use sticky::visit;
 use told::Told;
+use turn::{Turn, of_burst};
 
 /// What the flow cache says of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,10 +163,31 @@ impl Path {
             now,
             counters,
         };
-        let (s, b) = (&self.shared, &self.bursts);
+        let Bursts {
+            v4,
+            v6,
+            ways4,
+            ways6,
+        } = &self.bursts;
         let told = match ready {
-            Ready::V4(which) => of_burst(&mut self.flows4, s, (&b.v4, &b.ways4), which, asked),
-            Ready::V6(which) => of_burst(&mut self.flows6, s, (&b.v6, &b.ways6), which, asked),
+            Ready::V4(which) => {
+                let turn = Turn {
+                    burst: v4,
+                    ways: ways4,
+                    which,
+                    asked,
+                };
+                of_burst(&mut self.flows4, &self.shared, turn)
+            }
+            Ready::V6(which) => {
+                let turn = Turn {
+                    burst: v6,
+                    ways: ways6,
+                    which,
+                    asked,
+                };
+                of_burst(&mut self.flows6, &self.shared, turn)
+            }
             Ready::Not => None,
         };
         told.map(Told::outcome)

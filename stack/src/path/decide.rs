@@ -1,7 +1,7 @@
 //! What becomes of a packet: steps 1 to 4 of design section 4, and *no pin, no break*.
 
 use super::Shared;
-use super::missed::{Way, Ways};
+use super::missed::Way;
 use super::sticky::renew_moved;
 use super::told::Told;
 use crate::affinity::{Affine, affine, told};
@@ -11,7 +11,7 @@ use crate::parse::Role;
 use crate::routed::{Routed, UNKNOWN_IDLE_S, bucket_of};
 use crate::time::Now;
 use crate::vouch::Vouch;
-use flowtable::{Burst, Dir, Entry, Flow, Hit, Observed, PinWord, Seen, Tick, TimeoutsNo, Writer};
+use flowtable::{Dir, Entry, Flow, Hit, Observed, PinWord, Seen, Tick, TimeoutsNo, Writer};
 use route::{Answer, Chosen, GroupId, GroupRef, Pin, PinState, Recall};
 
 /// What a packet is asked about, besides its flow.
@@ -78,87 +78,6 @@ impl Choice<'_> {
     }
 }
 
-/// The way of a packet whose lookup has begun with its burst's. One whose pin holds takes the short way; what the long one
-/// needs is put together only there.
-#[inline]
-pub(super) fn of_burst<K: Routed>(
-    flows: &mut Writer<K>,
-    s: &Shared,
-    (burst, ways): (&Burst<K>, &Ways<K>),
-    which: u32,
-    asked: Asked<'_>,
-) -> Option<Told> {
-    let flow = burst.get(which)?;
-    if asked.role != Role::Quoting
-        && let Some(hit) = flows.touch_settled(&flow, asked.seen, asked.now.tick())
-    {
-        let Some(told) = still(s, &flow, &hit) else {
-            return changed(flows, s, burst.get(which)?, hit, asked);
-        };
-        asked.counters.pinned.bump();
-        return Some(told);
-    }
-    let away = flows
-        .floods(flow.probe.slot())
-        .then(|| turned_away(flows, s, (burst, ways), which, asked));
-    away.flatten()
-        .or_else(|| at_length(flows, s, (burst, ways), which, asked))
-}
-
-/// In a flood: a packet whose flow is new and gets no entry, over a group that needs nothing but the bucket to answer, which
-/// remembers nobody. As [`miss`] would do it; `None`: that has to.
-#[inline(never)]
-fn turned_away<K: Routed>(
-    flows: &mut Writer<K>,
-    s: &Shared,
-    (burst, ways): (&Burst<K>, &Ways<K>),
-    which: u32,
-    asked: Asked<'_>,
-) -> Option<Told> {
-    let way = ways.get(which).filter(|way| way.plain)?;
-    let new = s.view.group(way.group?).choice(way.bucket)?;
-    let told = Told::over(new.chosen.pin, new.nhop.kind(), new.nhop.place());
-    let probe = burst.get(which)?.probe;
-    let away = asked.role != Role::Quoting
-        && told.is_via()
-        && !new.remembers
-        && flows.turns_away_absent(&probe, asked.now.tick());
-    if away {
-        asked.counters.unpinned.bump();
-    }
-    away.then_some(told)
-}
-
-/// A packet in the middle of its connection, whose pin has to be looked at again.
-#[inline(never)]
-fn changed<K: Routed>(
-    flows: &mut Writer<K>,
-    s: &Shared,
-    flow: Flow<K>,
-    found: Hit,
-    asked: Asked<'_>,
-) -> Option<Told> {
-    Some(hit(flows, s, &Query::new(&flow, None, asked), found))
-}
-
-/// Any other packet.
-#[inline(never)]
-fn at_length<K: Routed>(
-    flows: &mut Writer<K>,
-    s: &Shared,
-    (burst, ways): (&Burst<K>, &Ways<K>),
-    which: u32,
-    asked: Asked<'_>,
-) -> Option<Told> {
-    let flow = burst.get(which)?;
-    let q = Query::new(&flow, ways.get(which), asked);
-    Some(match q.role {
-        Role::Quoting => quoted(flows, s, &q),
-        // The short way was tried.
-        _ => found(flows, s, &q, Writer::touch_anew),
-    })
-}
-
 /// The way of a packet, whose flow gets an entry if it has none.
 pub(super) fn answer<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Told {
     match q.role {
@@ -168,7 +87,7 @@ pub(super) fn answer<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_,
 }
 
 #[inline]
-fn found<K: Routed>(
+pub(super) fn found<K: Routed>(
     flows: &mut Writer<K>,
     s: &Shared,
     q: &Query<'_, K>,
@@ -180,20 +99,14 @@ fn found<K: Routed>(
     }
 }
 
-/// Steps 1 to 4 of design section 4, for a packet in the middle of its connection: most end here. `None`: something has
-/// changed.
-#[inline]
-fn still<K: Routed>(s: &Shared, flow: &Flow<K>, hit: &Hit) -> Option<Told> {
-    let pin = Pin::from_raw(hit.pin.0);
-    let nhop = s.view.nhop(pin.idx());
-    let stamp = flow.key.stamp(&s.view, flow.key.dst(flow.dir));
-    let holds = nhop.judge(pin) == PinState::Live && Vouch::from_word(hit.stamp).holds(stamp);
-    holds.then(|| Told::over(pin, nhop.kind(), nhop.place()))
-}
-
-/// The same for any packet whose flow has an entry.
+/// Steps 1 to 4 of design section 4.
 #[inline(never)]
-fn hit<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>, hit: Hit) -> Told {
+pub(super) fn hit<K: Routed>(
+    flows: &mut Writer<K>,
+    s: &Shared,
+    q: &Query<'_, K>,
+    hit: Hit,
+) -> Told {
     let Hit {
         entry,
         observed,
@@ -415,7 +328,7 @@ fn unpinned<K: Routed>(
 /// An ICMP error: about a flow we know it goes where the flow's own packets of that direction go, and leaves no trace in
 /// the entry.
 #[inline(never)]
-fn quoted<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Told {
+pub(super) fn quoted<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_, K>) -> Told {
     let Some(entry) = flows.lookup_probed(&q.flow.probe, q.key, q.now.tick()) else {
         return miss(flows, s, q);
     };

@@ -2,7 +2,8 @@
 //!
 //! Segments of established packets and of the attack's take turns on one thread, four of the attack's packets for each
 //! other one, and are timed apart; the hand sweeps after each burst, and counts to the segment that it follows.
-//! The uncached path beside it looks the route up and lets the group choose, and keeps nothing.
+//! The uncached path beside it looks the route up and lets the group choose, and keeps nothing: for the attack's packets
+//! alone, and in the same turns with the established ones, which shows what any work between their segments costs them.
 
 use super::args::Section;
 use super::job::Job;
@@ -71,16 +72,18 @@ pub(super) fn measure(job: &Job, attack: Attack, heap: Heap) -> Result<Vec<Sampl
     let quiet = victim.quiet(&mut traffic, job.least());
     let uncached = victim.uncached(&mut traffic, job.least());
     // The buffers of the packets are there before memory is looked at.
-    victim.turn(&mut traffic, &mut Default::default());
+    victim.turn(&mut traffic, Decide::Cached, &mut Default::default());
     let memory = heap.now();
+    let (beside, _) = victim.flooded(&mut traffic, Decide::Uncached, job.least());
     victim.fill(&mut traffic, 2 * job.flows as u64);
-    let flooded = victim.flooded(&mut traffic, job.least());
+    let flooded = victim.flooded(&mut traffic, Decide::Cached, job.least());
     let grown = heap.now().since(memory).resident;
     let after = victim.pins(established);
     let lost = before.iter().zip(&after).filter(|(a, b)| a != b).count();
     let times = Times {
         quiet,
         uncached,
+        beside,
         flooded,
     };
     let mut samples = times.samples(job, attack);
@@ -110,6 +113,8 @@ struct Times {
     quiet: Spent,
     /// The attack's by the route alone.
     uncached: Spent,
+    /// Established ones beside the attack's by the route alone.
+    beside: Spent,
     /// In the flood: established ones, and the attack's.
     flooded: (Spent, Spent),
 }
@@ -124,6 +129,7 @@ impl Times {
         let Self {
             quiet,
             uncached,
+            beside,
             flooded: (known, new),
         } = self;
         vec![
@@ -133,6 +139,12 @@ impl Times {
                 "established packet, in the flood against none (aim: 1.10)",
                 known,
                 quiet,
+            ),
+            series("an established packet, beside the same packets uncached").took(beside),
+            ratio(
+                "established packet, in the flood against beside it uncached",
+                known,
+                beside,
             ),
             series("a new flow's packet, uncached path").took(uncached),
             series("a new flow's packet, in the flood").took(new),
@@ -205,22 +217,22 @@ impl Victim {
     fn fill(&mut self, traffic: &mut Traffic, packets: u64) {
         let mut spent = (Spent::default(), Spent::default());
         while spent.1.pieces < packets {
-            self.turn(traffic, &mut spent);
+            self.turn(traffic, Decide::Cached, &mut spent);
         }
     }
 
-    /// Both in turns, until the established ones have had `least`.
-    fn flooded(&mut self, traffic: &mut Traffic, least: Duration) -> (Spent, Spent) {
+    /// Both in turns, until the established ones have had `least`; the attack's go this way.
+    fn flooded(&mut self, traffic: &mut Traffic, how: Decide, least: Duration) -> (Spent, Spent) {
         let mut spent = (Spent::default(), Spent::default());
         while spent.0.wall < least {
-            self.turn(traffic, &mut spent);
+            self.turn(traffic, how, &mut spent);
         }
         spent
     }
 
-    fn turn(&mut self, traffic: &mut Traffic, spent: &mut (Spent, Spent)) {
+    fn turn(&mut self, traffic: &mut Traffic, how: Decide, spent: &mut (Spent, Spent)) {
         let (metas, seen) = traffic.new_flows();
-        self.decide(&metas, &seen, Decide::Cached, &mut spent.1);
+        self.decide(&metas, &seen, how, &mut spent.1);
         self.decide(&traffic.known(), &DATA, Decide::Cached, &mut spent.0);
     }
 }

@@ -1,9 +1,10 @@
 //! Prefixes: an address and how many of its leading bits count. Never with host bits set.
 
+mod text;
+
 use crate::ids::FibId;
 use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 
 /// Address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -180,37 +181,6 @@ pub(crate) const fn mask6(len: u8) -> u128 {
         0 => 0,
         1..=127 => u128::MAX << (128 - len),
         _ => u128::MAX,
-    }
-}
-
-impl FromStr for Prefix {
-    type Err = PrefixError;
-
-    /// `10.0.0.0/8`, `2001:db8::/32`, or an address alone for the host.
-    fn from_str(text: &str) -> Result<Self, PrefixError> {
-        let (addr, len) = match text.split_once('/') {
-            Some((addr, len)) => (addr, Some(len)),
-            None => (text, None),
-        };
-        let addr: IpAddr = addr
-            .parse()
-            .map_err(|_| PrefixError::NotAnAddress(addr.to_owned()))?;
-        let Some(len) = len else {
-            return Ok(Self::host(addr));
-        };
-        let digits = !len.is_empty() && len.bytes().all(|b| b.is_ascii_digit());
-        let not_a_length = || PrefixError::NotALength {
-            text: text.to_owned(),
-            max: Family::of(&addr).bits(),
-        };
-        let len = if digits { len.parse::<u8>().ok() } else { None };
-        Self::new(addr, len.ok_or_else(not_a_length)?)
-    }
-}
-
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.addr, self.len)
     }
 }
 

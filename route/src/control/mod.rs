@@ -27,11 +27,11 @@ pub use recursive::{MAX_CHAIN, Resolved};
 
 use crate::config::Config;
 use crate::error::{Full, RouteError};
-use crate::fib::{FibFull, FibWriter};
+use crate::fib::{FibFull, FibWriter, Turn};
 use crate::ids::{FibId, GroupId, NhopIdx, Secs};
 use crate::nhgrp::{GroupCtl, Groups, Shared};
 use crate::nhop::{NhopCtl, NhopKey, Slots};
-use crate::prefix::Prefix;
+use crate::prefix::{Family, Prefix};
 use crate::qsbr::Qsbr;
 use crate::rib::Rib;
 use crate::saved::Kept;
@@ -188,6 +188,40 @@ impl Control {
         })
     }
 
+    /// Changes the first of some prefixes of one FIB, and those next to it that end in the same node: readers see one
+    /// store. Returns how many.
+    fn change_in_fib(
+        &mut self,
+        turns: impl Iterator<Item = (Prefix, Option<GroupId>)> + Clone,
+    ) -> Result<usize, Full> {
+        let Some((first, _)) = turns.clone().next() else {
+            return Ok(0);
+        };
+        let mut changed = 0;
+        let v4 = turns
+            .clone()
+            .map_while(|(prefix, group)| match prefix.addr() {
+                IpAddr::V4(addr) => Some(turn(addr.to_bits(), &prefix, group)),
+                IpAddr::V6(_) => None,
+            });
+        let v6 = turns
+            .clone()
+            .map_while(|(prefix, group)| match prefix.addr() {
+                IpAddr::V6(addr) => Some(turn(addr.to_bits(), &prefix, group)),
+                IpAddr::V4(_) => None,
+            });
+        self.in_fib(&first, |fib| {
+            changed = match first.family() {
+                Family::V4 => fib.v4.change_some(v4)?,
+                Family::V6 => fib.v6.change_some(v6)?,
+            };
+            Ok(())
+        })?;
+        let others = turns.take(changed).skip(1);
+        others.for_each(|(prefix, _)| self.unsettle_within(&prefix));
+        Ok(changed)
+    }
+
     /// Works on a prefix's FIB, which was checked.
     fn in_fib(
         &mut self,
@@ -220,6 +254,11 @@ impl Control {
             .filter_map(|idx| self.nhops.end_unnamed(nhops, qsbr, *idx))
             .collect()
     }
+}
+
+const fn turn<A>(addr: A, prefix: &Prefix, group: Option<GroupId>) -> Turn<A> {
+    let len = prefix.len();
+    Turn { addr, len, group }
 }
 
 const fn fib_full(limit: u64) -> Full {

@@ -21,8 +21,11 @@ mod shadow;
 pub(crate) mod simd;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod turn;
+mod way;
 mod writer;
 
+pub(crate) use turn::Turn;
 pub(crate) use writer::{FibFull, FibWriter};
 
 use crate::ids::GroupId;

@@ -70,6 +70,29 @@ impl Shadow {
             + self.children.capacity() * size_of::<(u8, NodeNo)>()
     }
 
+    /// Prefixes that end in it.
+    pub(super) const fn count(&self) -> usize {
+        self.prefixes.len()
+    }
+
+    /// Copies its prefixes, for [`Self::restore`].
+    pub(super) fn copy_prefixes(&self, to: &mut Vec<(u16, u32)>) {
+        to.clone_from(&self.prefixes);
+    }
+
+    /// Gives it the prefixes that it had.
+    pub(super) fn restore(&mut self, prefixes: &[(u16, u32)]) {
+        self.prefixes.clear();
+        self.prefixes.extend_from_slice(prefixes);
+    }
+
+    /// Makes room for the first prefixes of an empty node.
+    pub(super) fn reserve(&mut self, count: usize) {
+        if self.prefixes.is_empty() && count > 1 {
+            self.prefixes.reserve_exact(count);
+        }
+    }
+
     /// Inserts, replaces (`Some`) or removes (`None`) a prefix of `bits` bits.
     pub(super) fn set(&mut self, bits: u32, value: u32, group: Option<u32>) {
         let number = ((1 << bits) + value) as u16;

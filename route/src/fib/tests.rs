@@ -1,6 +1,8 @@
 //! The FIB against a linear oracle.
 #![allow(clippy::unwrap_used, clippy::use_self)]
 
+mod runs;
+
 use super::{Addr, Fib, FibWriter};
 use crate::ids::GroupId;
 use crate::qsbr::Qsbr;

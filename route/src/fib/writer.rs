@@ -2,6 +2,8 @@
 
 use super::arena::Blocks;
 use super::shadow::{NodeNo, Shadow};
+use super::turn::Turn;
+use super::way::{Way, way};
 use super::{Addr, Fib, NODE, STRIDE};
 use crate::ids::GroupId;
 use crate::qsbr::Qsbr;
@@ -26,21 +28,14 @@ pub(crate) struct FibWriter<A: Addr> {
     short: Box<[u32]>,
     /// The node or page below each slot of the direct table, if there is one (number plus one; 0 is none).
     below: Box<[u32]>,
+    /// The turns of one run, and what its node held before: their memory is used again.
+    run: Vec<Turn<A>>,
+    before: Vec<(u16, u32)>,
 }
 
 /// Children of a node, and of a page.
 const CHILDREN: usize = 1 << STRIDE;
 const PAGE_CHILDREN: usize = 256;
-
-/// A prefix's way through the nodes: slot, then (node, child) down to the node it ends in.
-struct Way {
-    slot: usize,
-    /// Child taken at each level but the last.
-    turns: Vec<u8>,
-    /// Bits and value of the prefix within its last node.
-    bits: u32,
-    value: u32,
-}
 
 impl<A: Addr> FibWriter<A> {
     /// An empty FIB whose nodes may take `limit_bytes`.
@@ -54,43 +49,79 @@ impl<A: Addr> FibWriter<A> {
             lists: 0,
             short: vec![0; 2 << A::ROOT].into_boxed_slice(),
             below: vec![0; 1 << A::ROOT].into_boxed_slice(),
+            run: Vec::new(),
+            before: Vec::new(),
         };
         (writer, fib)
     }
 
     /// Inserts a prefix, or gives it another group. On [`FibFull`] all is as before.
     pub(crate) fn set(&mut self, addr: A, len: u8, group: GroupId) -> Result<(), FibFull> {
-        debug_assert!(group.0 != 0 && group.0 & NODE == 0);
-        let known = self.get(addr, len);
-        if known.is_none() && self.blocks.used_words() >= self.fib.arena.limit() {
-            return Err(FibFull);
-        }
-        self.change_or_undo(addr, len, known, Some(group.0))
+        let group = Some(group);
+        self.change(&[Turn { addr, len, group }])
     }
 
     /// Removes a prefix. [`FibFull`], with the prefix still there, only while readers hold on to so many old
     /// nodes that the room kept for removals is used up.
     pub(crate) fn remove(&mut self, addr: A, len: u8) -> Result<(), FibFull> {
-        let known = self.get(addr, len);
-        if known.is_none() {
+        if self.get(addr, len).is_none() {
             return Ok(());
         }
-        self.change_or_undo(addr, len, known, None)
+        let group = None;
+        self.change(&[Turn { addr, len, group }])
     }
 
-    fn change_or_undo(
+    /// Changes the first prefix, and those next to it that end in the same node: its layout is changed once for
+    /// all. Those that go are there. Returns how many; on [`FibFull`] none is changed.
+    pub(crate) fn change_some(
         &mut self,
-        addr: A,
-        len: u8,
-        known: Option<u32>,
-        group: Option<u32>,
-    ) -> Result<(), FibFull> {
-        self.change(addr, len, group).inspect_err(|FibFull| {
-            // What could not be laid out was not published, and what was is laid out in place.
-            if self.get(addr, len) != known {
-                let _ = self.change(addr, len, known);
+        turns: impl Iterator<Item = Turn<A>>,
+    ) -> Result<usize, FibFull> {
+        let mut run = std::mem::take(&mut self.run);
+        run.clear();
+        for turn in turns {
+            if run.first().is_some_and(|first| !first.meets(&turn)) {
+                break;
             }
+            run.push(turn);
+        }
+        let changed = self.change(&run).map(|()| run.len());
+        self.run = run;
+        changed
+    }
+
+    /// Changes prefixes that end in one node, or one that ends in the direct table.
+    fn change(&mut self, run: &[Turn<A>]) -> Result<(), FibFull> {
+        debug_assert!(
+            run.iter()
+                .all(|turn| turn.group.is_none_or(|g| g.0 & NODE == 0))
+        );
+        match run.first() {
+            None => Ok(()),
+            Some(first) => match first.above() {
+                None => self.change_or_undo(first),
+                Some(above) => self.change_long(first, above, run),
+            },
+        }
+    }
+
+    /// Changes a prefix that ends in the direct table.
+    fn change_or_undo(&mut self, turn: &Turn<A>) -> Result<(), FibFull> {
+        let Turn { addr, len, group } = *turn;
+        let known = self.get(addr, len);
+        if known.is_none() && self.is_full() {
+            return Err(FibFull);
+        }
+        let group = group.map(|group| group.0);
+        self.change_direct(addr, len, group).inspect_err(|FibFull| {
+            // What could not be laid out was not published, and what was is laid out in place.
+            let _ = self.change_direct(addr, len, known);
         })
+    }
+
+    /// Whether no new prefix is taken.
+    fn is_full(&self) -> bool {
+        self.blocks.used_words() >= self.fib.arena.limit()
     }
 
     /// Makes memory usable again that every reader has left.
@@ -135,31 +166,29 @@ impl<A: Addr> FibWriter<A> {
     }
 
     fn get(&self, addr: A, len: u8) -> Option<u32> {
-        let len = u32::from(len);
-        if len <= A::ROOT {
-            return Some(self.short[heap_number(addr.aligned(), len)]).filter(|g| *g != 0);
-        }
-        let way = way(addr, len);
+        let group = None;
+        let turn = Turn { addr, len, group };
+        let Some(above) = turn.above() else {
+            let group = self.short[heap_number(addr.aligned(), len.into())];
+            return Some(group).filter(|group| *group != 0);
+        };
+        let way = way(addr, len.into());
         let mut node = self.below[way.slot].checked_sub(1)?;
         for turn in &way.turns {
             node = self.nodes[node as usize].child(*turn)?;
         }
-        self.nodes[node as usize].get(way.bits, way.value)
+        let (bits, value) = turn.within(above);
+        self.nodes[node as usize].get(bits, value)
     }
 
-    fn change(&mut self, addr: A, len: u8, group: Option<u32>) -> Result<(), FibFull> {
-        let len = u32::from(len);
-        match len {
-            0 => {
-                self.short[1] = group.unwrap_or(0);
-                self.fib
-                    .default
-                    .store(group.unwrap_or(0), Ordering::Release);
-                Ok(())
-            }
-            _ if len <= A::ROOT => self.change_short(addr, len, group),
-            _ => self.change_long(addr, len, group),
+    fn change_direct(&mut self, addr: A, len: u8, group: Option<u32>) -> Result<(), FibFull> {
+        if len > 0 {
+            return self.change_short(addr, len.into(), group);
         }
+        self.short[1] = group.unwrap_or(0);
+        let default = &self.fib.default;
+        default.store(group.unwrap_or(0), Ordering::Release);
+        Ok(())
     }
 
     /// A prefix that ends in the direct table: slot by slot.
@@ -196,22 +225,53 @@ impl<A: Addr> FibWriter<A> {
         }
     }
 
-    /// A prefix that ends in a node: nodes are made on its way as needed, then laid out from the last up.
-    fn change_long(&mut self, addr: A, len: u32, group: Option<u32>) -> Result<(), FibFull> {
-        let way = way(addr, len);
+    /// Prefixes that end in one node: nodes are made on its way as needed, then laid out from the last up.
+    fn change_long(&mut self, first: &Turn<A>, above: u32, run: &[Turn<A>]) -> Result<(), FibFull> {
+        let way = way(first.addr, first.len.into());
         let path = self.walk(&way);
         let last = path[path.len() - 1];
-        self.edit(last, |node| node.set(way.bits, way.value, group));
-        if self.lay_path(&way, &path).is_err() {
-            self.drop_new(&way, &path);
+        self.nodes[last as usize].copy_prefixes(&mut self.before);
+        self.edit(last, |node| {
+            node.reserve(run.len());
+            for turn in run {
+                let (bits, value) = turn.within(above);
+                node.set(bits, value, turn.group.map(|group| group.0));
+            }
+        });
+        let grows = self.nodes[last as usize].count() > self.before.len();
+        if grows && self.is_full() || self.lay_changed(&way, &path).is_err() {
+            self.undo_long(&way, &path);
             return Err(FibFull);
         }
         self.prune(&way, &path);
         Ok(())
     }
 
-    /// Forgets the nodes of a way that could not be laid out: those from the first that no reader can reach.
-    fn drop_new(&mut self, way: &Way, path: &[NodeNo]) {
+    /// Lays out a way of which the last node is changed. One that holds nothing any more, right below the direct
+    /// table, is only pruned.
+    fn lay_changed(&mut self, way: &Way, path: &[NodeNo]) -> Result<(), FibFull> {
+        match path {
+            [only] if self.nodes[*only as usize].is_empty() => Ok(()),
+            _ => self.lay_path(way, path),
+        }
+    }
+
+    /// Gives the last node of a way that could not be laid out what it held before, if it was there before.
+    fn undo_long(&mut self, way: &Way, path: &[NodeNo]) {
+        if self.drop_new(way, path) {
+            return;
+        }
+        let before = std::mem::take(&mut self.before);
+        let last = path[path.len() - 1];
+        self.edit(last, |node| node.restore(&before));
+        self.before = before;
+        // What could not be laid out was not published, and what was is laid out in place.
+        let _ = self.lay_path(way, path);
+    }
+
+    /// Forgets the nodes of a way that could not be laid out: those from the first that no reader can reach. Returns
+    /// whether there were such.
+    fn drop_new(&mut self, way: &Way, path: &[NodeNo]) -> bool {
         let reached = |level: &usize| match level.checked_sub(1) {
             None => self.fib.root[way.slot].load(Ordering::Relaxed) & NODE != 0,
             Some(above) => self.leading_to(path[above], way.turns[above]).is_some(),
@@ -225,6 +285,7 @@ impl<A: Addr> FibWriter<A> {
             None => self.below[way.slot] = 0,
             Some(above) => self.edit(path[above], |node| node.remove_child(way.turns[above])),
         }
+        first < path.len()
     }
 
     /// The nodes on the way, made where there are none.
@@ -314,7 +375,9 @@ impl<A: Addr> FibWriter<A> {
     /// Lays out a node after its children, which may inherit something else now. Returns whether its block moved.
     fn lay(&mut self, node: NodeNo) -> Result<bool, FibFull> {
         let shadow = &self.nodes[node as usize];
-        if shadow.is_page {
+        if shadow.children().is_empty() {
+            // Nobody inherits.
+        } else if shadow.is_page {
             self.pass_on(node, &shadow.painted::<PAGE_CHILDREN>())?;
         } else {
             self.pass_on(node, &shadow.painted::<CHILDREN>())?;
@@ -428,23 +491,4 @@ const fn heap_number(bits: u128, len: u32) -> usize {
 fn slots<A: Addr>(bits: u128, len: u32) -> Range<usize> {
     let first = (bits >> (128 - A::ROOT)) as usize;
     first..first + (1 << (A::ROOT - len))
-}
-
-fn way<A: Addr>(addr: A, len: u32) -> Way {
-    let bits = addr.aligned();
-    let (mut rest, mut left) = (bits << A::ROOT, len - A::ROOT);
-    let mut turns = Vec::new();
-    let mut stride = if A::PAGE > 0 { A::PAGE } else { STRIDE };
-    while left > stride {
-        turns.push((rest >> (128 - stride)) as u8);
-        rest <<= stride;
-        left -= stride;
-        stride = STRIDE;
-    }
-    Way {
-        slot: (bits >> (128 - A::ROOT)) as usize,
-        turns,
-        bits: left,
-        value: (rest >> (128 - left)) as u32,
-    }
 }

@@ -295,6 +295,8 @@ pub struct Control {
     checks: HashMap<crate::host::CheckId, (IpAddr, Option<bool>)>,
     told: Vec<ControlEvent>,
     marks_at: Secs,
+    /// When templates are swept next.
+    sweep_at: Now,
     /// Neighbours that recursive next hops had, and since when no worker is told of them any more.
     let_go: Vec<(u64, arp::NeighIdx)>,
     bounds: Bounds,
@@ -335,6 +337,7 @@ impl Control {
             checks: HashMap::new(),
             told: Vec::new(),
             marks_at: now.secs(),
+            sweep_at: now,
             let_go: Vec::new(),
             bounds: parts.bounds,
             started: now,

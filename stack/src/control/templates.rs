@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// Buckets that control visits in a turn: well below a millisecond.
 const SWEEP: usize = 2048;
 
+/// Milliseconds between two such visits at least: a batch of routes has a turn each millisecond.
+const SWEEP_MS: u64 = 20;
+
 /// An affinity template, as `template list` shows it.
 #[derive(Clone, Debug)]
 pub struct TemplateRow {
@@ -58,6 +61,10 @@ impl TemplateFilter {
 impl Control {
     /// Some templates' clocks are started or looked at.
     pub(super) fn sweep_templates(&mut self, now: Now) {
+        if now < self.sweep_at {
+            return;
+        }
+        self.sweep_at = Now(now.0 + SWEEP_MS);
         let tables = &self.tables;
         let rounds = [tables.v4.visited_since(), tables.v6.visited_since()];
         let oldest = rounds.into_iter().flatten().min();

@@ -11,7 +11,6 @@ use crate::wire::frame::write_message;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
 use crate::wire::message::Reply;
-use crate::wire::message::Request;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -56,6 +55,15 @@ pub enum Error {
         /// What was wrong.
         what: String,
     },
+}
+
+/// A [`crate::wire::message::Request`], written from what is asked as that is.
+#[derive(Serialize)]
+struct Asked<'a, P> {
+    method: String,
+    parameters: &'a P,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
 }
 
 /// A connection to a flowgate.
@@ -162,13 +170,10 @@ impl Client {
     }
 
     fn send(&mut self, name: &str, parameters: &impl Serialize, more: bool) -> Result<(), Error> {
-        let parameters = serde_json::to_value(parameters).map_err(|e| self.protocol(e))?;
-        let method = format!("{INTERFACE}.{name}");
-        let request = Request {
-            method,
+        let request = Asked {
+            method: format!("{INTERFACE}.{name}"),
             parameters,
             more,
-            oneway: false,
         };
         let mut stream = self.reader.stream();
         match write_message(&mut stream, &request) {

@@ -123,11 +123,11 @@ impl RouteFile {
     /// # Errors
     /// If a prefix stands twice.
     fn sort(&mut self) -> Result<(), Wrong> {
-        let sorted = self.routes.is_sorted_by(|a, b| a.prefix < b.prefix);
-        if !sorted {
-            self.routes
-                .sort_unstable_by_key(|entry| (entry.prefix, entry.place));
+        if self.routes.is_sorted_by(|a, b| a.prefix < b.prefix) {
+            return Ok(());
         }
+        self.routes
+            .sort_unstable_by_key(|entry| (entry.prefix, entry.place));
         let mut pairs = self.routes.windows(2);
         match pairs.find(|pair| pair[0].prefix == pair[1].prefix) {
             Some([first, again]) => {

@@ -26,6 +26,7 @@ use route::MAX_MEMBERS;
 use route::Prefix;
 use std::collections::HashMap;
 use std::io::BufRead;
+use std::io::ErrorKind;
 use std::io::Read;
 
 /// The longest line.
@@ -43,21 +44,27 @@ pub(super) fn read(
     let mut reader = Reader::new(options);
     let (mut line, mut number) = (Vec::new(), 0);
     loop {
-        line.clear();
         number += 1;
-        if input.by_ref().take(LINE).read_until(b'\n', &mut line)? == 0 {
-            return Ok(reader.file);
-        }
         let place = Place::Line(number);
-        let wrong = |what: String| Wrong::At(place, what);
-        if line.len() as u64 == LINE && !line.ends_with(b"\n") {
-            return Err(wrong(format!(
-                "longer than {LINE} bytes: this is no line of a route"
-            )));
+        // As a rule all of the line is there, and is read where it is.
+        let here = match input.fill_buf() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => &[],
+            here => here?,
+        };
+        if let Some(end) = here.iter().position(|byte| *byte == b'\n') {
+            reader.bytes(&here[..end], place)?;
+            input.consume(end + 1);
+        } else {
+            line.clear();
+            if input.by_ref().take(LINE).read_until(b'\n', &mut line)? == 0 {
+                return Ok(reader.file);
+            }
+            if line.len() as u64 == LINE && !line.ends_with(b"\n") {
+                let what = format!("longer than {LINE} bytes: this is no line of a route");
+                return Err(Wrong::At(place, what));
+            }
+            reader.bytes(&line, place)?;
         }
-        let text = std::str::from_utf8(&line);
-        let text = text.map_err(|_| wrong("this is not text".into()))?;
-        reader.line(text, place).map_err(wrong)?;
         if number % TELL == 0 {
             each(reader.file.routes.len());
         }
@@ -84,6 +91,12 @@ impl<'a> Reader<'a> {
             last: (String::new(), 0),
             given: [None; 2],
         }
+    }
+
+    fn bytes(&mut self, line: &[u8], place: Place) -> Result<(), Wrong> {
+        let text = std::str::from_utf8(line).map_err(|_| "this is not text".into());
+        let read = text.and_then(|text| self.line(text, place));
+        read.map_err(|what| Wrong::At(place, what))
     }
 
     fn line(&mut self, line: &str, place: Place) -> Result<(), String> {

@@ -225,9 +225,9 @@ impl Batch {
     fn whole(mut self) -> Result<Self, CallError> {
         if !self.routes.is_sorted_by(|a, b| a.0 < b.0) {
             self.routes.sort_unstable();
-        }
-        if let Some(twice) = self.routes.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(invalid(format!("{}: the batch names it twice", twice[0].0)));
+            if let Some(twice) = self.routes.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                return Err(invalid(format!("{}: the batch names it twice", twice[0].0)));
+            }
         }
         self.firsts = vec![[None; 2]; self.sets.len()];
         for (prefix, set) in &self.routes {

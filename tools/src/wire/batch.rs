@@ -114,9 +114,9 @@ pub fn write_route(routes: &mut String, prefix: Prefix, set: u32, last: &mut Opt
     if !routes.is_empty() {
         routes.push(' ');
     }
-    // A string takes whatever it is given.
-    let _ = write!(routes, "{prefix}");
+    prefix.append(routes);
     if last.replace(set) != Some(set) {
+        // A string takes whatever it is given.
         let _ = write!(routes, "={set}");
     }
 }

@@ -5,6 +5,7 @@
 //! closed. Concurrency: one reader, one owner.
 
 use super::MESSAGE_LIMIT;
+use std::ffi::CStr;
 use std::io;
 use std::io::Read;
 use std::io::Write;
@@ -88,7 +89,8 @@ impl<R: Read> FrameReader<R> {
     /// Claims the bytes up to the next NUL, if one is here.
     fn find_nul(&mut self) -> Result<Option<std::ops::Range<usize>>, FrameError> {
         let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
-        let Some(offset) = unsearched.iter().position(|&byte| byte == 0) else {
+        let ended = CStr::from_bytes_until_nul(unsearched);
+        let Ok(offset) = ended.map(CStr::count_bytes) else {
             self.searched = self.buffer.len();
             let too_long = self.buffer.len() - self.start > MESSAGE_LIMIT;
             return if too_long {

@@ -12,25 +12,25 @@ impl Batch {
     pub(super) fn apply(&mut self, control: &mut Control, units: usize) {
         control.reclaim_fib();
         let end = self.ops.len().min(self.next + units);
-        for at in self.next..end {
-            let op = self.ops[at];
-            match control.turn(op.prefix, op.new) {
-                Ok(()) => {
-                    control.groups.use_group(op.new);
-                    self.count(&op);
+        while self.next < end {
+            let left = &self.ops[self.next..end];
+            match control.turn_some(left) {
+                Ok(turned) => {
+                    for at in self.next..self.next + turned {
+                        let op = self.ops[at];
+                        control.groups.use_group(op.new);
+                        self.count(&op);
+                    }
+                    self.next += turned;
                 }
                 // Readers hold on to old nodes for now: tried again in the next step.
-                Err(_) if op.new == NONE => {
-                    self.next = at;
-                    return;
-                }
+                Err(_) if left[0].new == NONE => return,
                 Err(full) => {
                     self.refused = Some(full.into());
-                    return self.go_on(Phase::Undo, at);
+                    return self.go_on(Phase::Undo, self.next);
                 }
             }
         }
-        self.next = end;
         if end == self.ops.len() {
             self.told = (end <= TOLD_ONE_BY_ONE).then(|| self.changes(control));
             self.go_on(Phase::Settle, 0);
@@ -113,5 +113,19 @@ impl Control {
         }
         self.view.stamps.bump(&prefix);
         Ok(())
+    }
+
+    /// Turns the first prefix to its new group, and those behind it that the FIB changes along with it. Returns how
+    /// many; if there is no room for the first, none.
+    fn turn_some(&mut self, ops: &[Op]) -> Result<usize, Full> {
+        let goes = ops.first().is_some_and(|first| first.new == NONE);
+        let alike = ops.iter().take_while(|op| (op.new == NONE) == goes);
+        let group = |op: &Op| Some(op.new).filter(|new| *new != NONE);
+        let turned = self.change_in_fib(alike.map(|op| (op.prefix, group(op))))?;
+        for op in ops.iter().take(turned) {
+            self.point(op.prefix, group(op));
+            self.view.stamps.bump(&op.prefix);
+        }
+        Ok(turned)
     }
 }

@@ -943,6 +943,24 @@ impl Theatre {
     }
 }
 
+impl Theatre {
+    /// What a drain of a server's IPv4 address everywhere would move.
+    fn drain_plan(&mut self, server: usize, seconds: u32) -> MovePlan {
+        let now = self.scene.net.sim.now;
+        let control = &mut self.scene.net.sim.gateway.control;
+        let (addr, at) = (server_addr(server, Family::V4), now.deadline(seconds));
+        let foresight = control.foresee_drain(addr, Some(at), now);
+        let mut foresight = foresight.expect("a next hop");
+        while let Some(group) = foresight.wants() {
+            let copy = control.group_sketch(group);
+            copy.into_iter().for_each(|copy| foresight.include(copy));
+        }
+        let mut forecast = foresight.try_out().expect("a drain");
+        forecast.look(now);
+        forecast.plan()
+    }
+}
+
 const DEADLINE: MoveWhy = MoveWhy::Moved(MoveReason::Deadline);
 
 #[test]
@@ -991,5 +1009,60 @@ fn the_deadline_of_a_drain_in_a_group_moves_the_flows_of_all_its_routes() {
     let plan = t.end(Subject::Group(number), 5, "of a group");
     assert_eq!((plan.flows, why(&plan)), (due, vec![DEADLINE]));
     assert!(due > 10);
+    t.scene.finish();
+}
+
+#[test]
+fn a_plan_says_what_the_deadline_moves_of_a_drain_that_ends_a_route_and_of_one_that_ends_now() {
+    let mut t = theatre(783, &[0, 1, 2]);
+    let host = host(Family::V4);
+    let drain = |members: &[(usize, u32)], seconds| RouteSpec {
+        deadline_s: Some(seconds),
+        ..via(&host, members)
+    };
+    let plan = |t: &mut Theatre, members: &[(usize, u32)], seconds| {
+        t.plan(&RouteOrder::Change(drain(members, seconds)))
+    };
+    let v4 = t.pins[..150].iter();
+    let with_1 = v4.filter(|pin| **pin == Some(1)).count() as u64;
+    let later = |plan: &MovePlan| -> (Vec<MoveWhy>, u64) {
+        let mut whys: Vec<_> = plan.at_deadline_rows.iter().map(|row| row.why).collect();
+        whys.dedup();
+        (
+            whys,
+            plan.at_deadline_rows.iter().map(|row| row.flows).sum(),
+        )
+    };
+    let one = plan(&mut t, &[(1, 0)], 5);
+    assert_eq!((one.flows, one.staying, one.at_deadline), (0, 150, with_1));
+    assert_eq!(later(&one), (vec![DEADLINE], with_1));
+    let now = plan(&mut t, &[(1, 0)], 0);
+    assert_eq!((now.flows, now.clients), (with_1, with_1));
+    assert_eq!((now.staying, now.at_deadline), (150 - with_1, 0));
+    assert_eq!((why(&now), later(&now)), (vec![DEADLINE], (vec![], 0)));
+
+    let everywhere = t.drain_plan(1, 5);
+    assert_eq!((everywhere.flows, everywhere.staying), (0, 150));
+    assert_eq!(later(&everywhere), (vec![DEADLINE], with_1));
+    let everywhere = t.drain_plan(1, 0);
+    assert_eq!(
+        (everywhere.flows, why(&everywhere)),
+        (with_1, vec![DEADLINE])
+    );
+
+    let all = [(0, 0), (1, 0), (2, 0)];
+    let nowhere = MoveWhy::Lost(DropReason::NoRoute);
+    let now = plan(&mut t, &all, 0);
+    assert_eq!((now.flows, now.staying), (150, 0));
+    assert_eq!(why(&now), [nowhere]);
+    let whole = plan(&mut t, &all, 5);
+    assert_eq!((whole.flows, whole.at_deadline), (0, 150));
+    assert_eq!(later(&whole), (vec![nowhere], 150));
+    // And that is what happens.
+    t.change(drain(&all, 5));
+    t.scene.net.run_for(7000);
+    let prefix = host.parse().expect("a prefix");
+    let control = &t.scene.net.sim.gateway.control;
+    assert!(control.route_exact(prefix).is_none());
     t.scene.finish();
 }

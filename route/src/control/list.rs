@@ -4,8 +4,9 @@ use super::{Control, FibWriters};
 use crate::ids::{FibId, GroupId, GroupNo, NhopIdx, Pin};
 use crate::info::{Fill, GroupInfo, MemberInfo, PathInfo, RouteInfo, RouteMemory};
 use crate::nhgrp::{Group, Member, Options, StickyOf, apportion};
-use crate::nhop::{NhopInfo, NhopKey, NhopKind};
+use crate::nhop::{Nhop, NhopInfo, NhopKey, NhopKind};
 use crate::prefix::{Family, Prefix};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 impl Control {
@@ -207,6 +208,23 @@ impl Control {
     /// The paths of a group's members: as [`Self::group_info`], without looking into every bucket's history.
     pub fn group_paths(&self, id: GroupId) -> Vec<PathInfo> {
         self.paths(id)
+    }
+
+    /// Routes by these next hops that have none that takes new flows; `without`: if these do not.
+    pub fn idle_routes(&self, idxs: &[NhopIdx], without: bool) -> u64 {
+        let all = idxs.iter().filter_map(|idx| self.nhops.get(*idx));
+        let groups: BTreeSet<GroupId> = all.flat_map(|nhop| nhop.groups.iter().copied()).collect();
+        let takes = |member: &Member| {
+            let idx = member.is.idx;
+            let nhop = self
+                .nhops
+                .get(idx)
+                .filter(|_| !without || !idxs.contains(&idx));
+            member.is.weight > 0 && nhop.is_some_and(Nhop::takes_buckets)
+        };
+        let groups = groups.iter().filter_map(|id| self.groups.get(*id));
+        let idle = groups.filter(|group| !group.members.iter().any(takes));
+        idle.map(|group| u64::from(group.users())).sum()
     }
 
     /// What the routes take of memory, all FIBs together: RIB, what workers look up, and control's books of that. Nodes

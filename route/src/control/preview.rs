@@ -263,6 +263,11 @@ impl Sketch {
         self.prefix
     }
 
+    /// When it was taken.
+    pub const fn now(&self) -> Secs {
+        self.now
+    }
+
     /// Copies what a change of a next hop's state concerns but for the groups that name it.
     pub fn include(&mut self, more: GroupSketch) {
         let GroupSketch { copy, nhops, users } = more;
@@ -287,7 +292,7 @@ impl Sketch {
     /// # Errors
     /// As the change itself would be refused.
     pub fn try_out(
-        self,
+        &self,
         change: impl FnOnce(&mut Control, Secs) -> Result<Changed, RouteError>,
     ) -> Result<Preview, RouteError> {
         let ((before, was), (mut after, is)) = (self.tables()?, self.tables()?);

@@ -91,6 +91,36 @@ impl Control {
         spec
     }
 
+    /// The same where the FIB was said: a gateway that this FIB's ports reach is that one, and a recursive member of
+    /// another FIB is not meant.
+    ///
+    /// # Errors
+    /// As of a gateway that no port reaches.
+    pub fn in_said_fib(
+        &self,
+        number: GroupNo,
+        spec: &RouteSpec,
+    ) -> Result<RouteSpec, ControlError> {
+        let mut spec = spec.clone();
+        let fib = spec.prefix.fib();
+        let group = self.routes.group_numbered(number);
+        let paths = group.map_or_else(Vec::new, |group| self.routes.group_paths(group));
+        let PathKind::Gateways(gateways) = &mut spec.kind else {
+            return Ok(spec);
+        };
+        for gateway in gateways.iter_mut().filter(|gateway| gateway.port.is_none()) {
+            let resolved = paths.iter().filter_map(|path| path.key.resolved());
+            let mut fibs = resolved.filter(|of| of.1 == gateway.addr).map(|of| of.0);
+            let elsewhere = fibs.clone().next().is_some() && !fibs.any(|of| of == fib);
+            match self.port_of(spec.prefix, gateway) {
+                Ok(port) => gateway.port = Some(port.name.clone()),
+                Err(error) if elsewhere && !gateway.recursive => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(spec)
+    }
+
     fn member_paths(
         &mut self,
         spec: &RouteSpec,

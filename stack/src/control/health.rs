@@ -268,7 +268,28 @@ impl Control {
         std::mem::take(&mut self.ended)
     }
 
-    fn named_nhops(&self, gateway: IpAddr) -> Result<Vec<NhopIdx>, ControlError> {
+    /// One line if routes by a gateway have no next hop that takes new flows, without this one if `without` is true; `ends`:
+    /// a deadline ends its drain.
+    pub fn idle_warning(&self, gateway: IpAddr, ends: bool, without: bool) -> Option<String> {
+        let idxs = self.nhops_of(gateway);
+        let routes = match self.routes.idle_routes(&idxs, without) {
+            0 => return None,
+            1 => "1 route has".into(),
+            many => format!("{many} routes have"),
+        };
+        let then = match ends {
+            true => "; when the deadline comes, flows that are left go nowhere",
+            false => "",
+        };
+        Some(format!(
+            "{routes} no next hop that takes new flows: all are drained or dead{then}"
+        ))
+    }
+
+    pub(in crate::control) fn named_nhops(
+        &self,
+        gateway: IpAddr,
+    ) -> Result<Vec<NhopIdx>, ControlError> {
         let hit = self.nhops_of(gateway);
         if hit.is_empty() {
             return Err(ControlError::NoSuchNhop(gateway.to_string()));

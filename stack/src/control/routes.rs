@@ -452,7 +452,11 @@ impl Control {
     }
 
     /// The port by which a gateway is reached.
-    fn port_of(&self, prefix: Prefix, gateway: &GatewaySpec) -> Result<&Port, ControlError> {
+    pub(super) fn port_of(
+        &self,
+        prefix: Prefix,
+        gateway: &GatewaySpec,
+    ) -> Result<&Port, ControlError> {
         let addr = gateway.addr;
         // RFC 8950: an IPv6 next hop carries IPv4; the other way round nobody has defined anything.
         if prefix.addr().is_ipv6() && addr.is_ipv4() {

@@ -88,6 +88,7 @@ exit status: 0 done; 1 refused: no such next hop; 64 usage; 69 no flowgate at th
 const NEXTHOP_EXAMPLES: &str = "\
 examples:
   flowgate nexthop show
+  flowgate nexthop drain 192.0.2.11 --deadline 600 --plan
   flowgate nexthop drain 192.0.2.11 --deadline 600
   flowgate nexthop in 192.0.2.11
   flowgate nexthop down 192.0.2.12
@@ -283,6 +284,9 @@ pub(super) enum NexthopCommand {
         /// After so many seconds the flows that are left move
         #[arg(long, value_name = "SECONDS")]
         deadline: Option<u32>,
+        /// Only say which flows that would move
+        #[arg(long)]
+        plan: bool,
     },
     /// Give it new flows again
     #[command(after_help = NEXTHOP_EXAMPLES)]

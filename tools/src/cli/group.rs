@@ -61,7 +61,8 @@ modifiers:
                          how flows are treated, as of a route (route --help)
   -ifp PORT, -mtu N      the port, the MTU of the gateway before it
   -recursive             gateways may be on no network of ours: other routes lead to them
-  -fib N                 on whose ports gateways are looked for (0)
+  -fib N                 on whose ports gateways are looked for (0; with change, without it members
+                         are known by their address alone)
 
 options:
   --plan         say what add, change or delete would do, and do nothing
@@ -125,7 +126,7 @@ fn number(word: &str) -> Result<u32, Failure> {
 #[derive(Debug, Default)]
 struct Said {
     group: u32,
-    fib: u8,
+    fib: Option<u8>,
     defaults: PathSpec,
     paths: Vec<PathSpec>,
     options: Options,
@@ -172,7 +173,7 @@ impl Said {
             "recursive" => self.recursive = true,
             "ifp" => self.path().port = Some(words.value("-ifp")?),
             "deadline" => self.deadline = Some(words.parse("-deadline", SECONDS)?),
-            "fib" => self.fib = fib(words)?,
+            "fib" => self.fib = Some(fib(words)?),
             "n" => {}
             "q" => self.quiet = true,
             "plan" | "-plan" => self.plan = true,
@@ -220,7 +221,7 @@ fn add(said: Said, session: &mut Session<'_>) -> Result<(), Failure> {
     let told = said.told();
     let ask = GroupAdd {
         group: said.group,
-        fib: said.fib,
+        fib: said.fib.unwrap_or(0),
         paths: said.paths,
         options: said.options,
     };

@@ -88,7 +88,7 @@ fn fibs(config: &Config, problems: &mut Problems) {
     let of_groups = config.groups.iter().map(|group| &group.fib);
     let of_groups = of_groups.map(|fib| (fib.value, fib.line));
     for (fib, line) in of_ports.chain(of_groups).chain(of_routes) {
-        if fib >= count {
+        if !has_fib(config, FibId(fib)) {
             problems.add(
                 line,
                 format!(
@@ -98,6 +98,11 @@ fn fibs(config: &Config, problems: &mut Problems) {
             );
         }
     }
+}
+
+/// Whether there is such a FIB.
+fn has_fib(config: &Config, fib: FibId) -> bool {
+    fib.0 < config.gateway.fibs.unwrap_or(1)
 }
 
 /// The ports of a FIB.
@@ -426,7 +431,8 @@ fn gateway(
         None if is_link_local(*address) => {
             problems.add(*line, format!("{address} is link-local: say on which port: \"{address}%PORT\""));
         }
-        None if recursive || reaches(config, fib, *address) => {}
+        // Of a FIB that there is not is said that there is none.
+        None if recursive || !has_fib(config, fib) || reaches(config, fib, *address) => {}
         None => problems.add(
             *line,
             format!("no port has an address in the network of gateway {address}: give one such an address; ports: {}; or write recursive = true to have other routes lead to it", port_list(config)),

@@ -683,4 +683,9 @@ fn what_is_wrong_with_a_group_is_told_with_its_line() {
             .any(|w| w.starts_with(&begins) && w.contains(told));
         assert!(found, "{lines}\n{told}: {wrong:?}");
     }
+    // What follows from a FIB that is not there is not told too.
+    let routes = "[[route]]\ndestination = \"10.0.0.0/8\"\nfib = 3\ngateways = [\"192.0.2.11\"]\n";
+    for lines in [format!("{group}fib = 3\n"), routes.into()] {
+        assert_eq!(wrong_after_ports(&lines).len(), 1, "{lines}");
+    }
 }

@@ -20,6 +20,7 @@ mod log;
 mod memory;
 mod plan;
 mod preflight;
+mod rehearsal;
 mod secrets;
 mod signals;
 mod state;
@@ -83,6 +84,7 @@ fn perform(args: &RunArgs, socket: Option<PathBuf>) -> Result<(), Stop> {
     let checked = preflight::check(&plan, &config, socket.clone());
     checked.map_err(|(exit, line)| Stop::new(exit, line))?;
     if args.check {
+        rehearsal::check(&plan).map_err(|(exit, line)| Stop::new(exit, line))?;
         // A reader that went away misses nothing.
         let _ = writeln!(
             std::io::stdout(),

@@ -210,6 +210,13 @@ impl<'a> Plan<'a> {
         (queues, Ports(ports))
     }
 
+    /// The ports as they would be, without devices.
+    pub(super) fn ports_alone(&self, secrets: &Secrets) -> Ports {
+        let named = (0..).map(PortId).zip(&self.config.ports);
+        let ports = named.map(|(id, of)| port(id, of, of.name.value.clone(), secrets));
+        Ports(ports.collect())
+    }
+
     /// What the core is built from.
     pub(super) fn setup(&self, ports: Ports, secrets: &Secrets) -> Setup {
         let tables = &self.config.tables;
@@ -556,12 +563,8 @@ mod tests {
         let config = config(text);
         let plan = Plan::new(Path::new(FILE), &config);
         plan.check().unwrap();
-        let ports: Vec<Port> = (0..)
-            .map(PortId)
-            .zip(&config.ports)
-            .map(|(id, of)| port(id, of, of.name.value.clone(), &secrets(1)))
-            .collect();
-        let setup = plan.setup(Ports(ports), &secrets(1));
+        let ports = plan.ports_alone(&secrets(1));
+        let setup = plan.setup(ports, &secrets(1));
         assert_eq!(setup.workers, 2);
         assert_eq!(setup.flows_v4, config.tables.flows_v4);
         let wakers = stack::Wakers::null(2);

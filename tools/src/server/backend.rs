@@ -99,6 +99,9 @@ pub trait Backend: Send {
     /// What a change of a route or a group is foreseen by; it is not made.
     fn foresee(&mut self, order: Order) -> Answer<Foreseeing>;
 
+    /// What a drain of a next hop everywhere is foreseen by; it is not made.
+    fn foresee_drain(&mut self, ask: NexthopSet) -> Answer<Foreseeing>;
+
     /// A copy of a group, for what a change is foreseen by.
     fn group_sketch(&mut self, id: GroupId) -> Option<GroupSketch>;
 
@@ -177,7 +180,7 @@ pub trait Backend: Send {
     /// The next hops and groups.
     fn nexthops(&mut self) -> Nexthops;
 
-    /// Carries out an order about a next hop.
+    /// Carries out an order about a next hop, or, if only its plan is asked for, says what is known of it.
     fn nexthop_set(&mut self, ask: NexthopSet) -> Answer<NexthopsSet>;
 
     /// Makes a group that has a number, or adds members to it.

@@ -291,6 +291,17 @@ impl Backend for Fake {
         moves::foresee(self, order)
     }
 
+    fn foresee_drain(&mut self, _: NexthopSet) -> Answer<Foreseeing> {
+        let add = self.routes.first().map(|route| route.destination);
+        let delete = RouteDelete {
+            destination: add.unwrap_or_else(|| prefix("203.0.113.0/24")),
+            fib: 0,
+            gateway: None,
+            port: None,
+        };
+        moves::foresee(self, Order::Delete(delete))
+    }
+
     fn group_sketch(&mut self, _: route::GroupId) -> Option<route::GroupSketch> {
         None
     }
@@ -614,7 +625,10 @@ impl Backend for Fake {
                 NexthopOrder::In => nexthop.admin = Admin::In,
             }
         }
-        Ok(NexthopsSet { nexthops })
+        Ok(NexthopsSet {
+            nexthops,
+            ..NexthopsSet::default()
+        })
     }
 
     fn group_add(&mut self, ask: GroupAdd) -> Answer<GroupDone> {

@@ -163,7 +163,7 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
         _ if name.starts_with("Group") => groups::answer(name, given, control, out),
         "NexthopSet" => {
             let ask = parameters::<NexthopSet>(given)?.checked()?;
-            out.last(&control.call(|backend| backend.nexthop_set(ask))??)
+            truth::nexthop(ask, control, out)
         }
         "Ping" => ping(parameters(given)?, control, out),
         "Workers" => {

@@ -15,7 +15,9 @@ use crate::wire::group::GroupDelete;
 use crate::wire::message::parameters;
 use crate::wire::moves::Changed;
 use crate::wire::moves::How;
+use crate::wire::moves::MovePlan;
 use crate::wire::moves::RouteMoves;
+use crate::wire::nexthop::NexthopSet;
 use crate::wire::route::RouteAdd;
 use crate::wire::route::RouteChange;
 use crate::wire::route::RouteDelete;
@@ -93,11 +95,17 @@ pub trait Foreseen: Send {
     /// Flows that it would move.
     fn due(&self) -> u64;
 
+    /// Flows that the end of the drain would move that it begins.
+    fn due_at_end(&self) -> u64;
+
     /// Looks at their bytes once more.
     fn measure(&mut self);
 
     /// What it would do.
     fn plan(&self) -> Changed;
+
+    /// Which flows it would move.
+    fn moves(&self) -> MovePlan;
 
     /// The change was made at `time`: the flows are followed from now on.
     fn follow(self: Box<Self>, obeyed: Obeyed, time: u64) -> RouteMoves;
@@ -128,12 +136,35 @@ pub(super) fn change(
 
 fn plan(order: Order, control: &Handle) -> Answer<Changed> {
     let mut foreseen = foresee(order, control)?;
-    look(&mut *foreseen, control)?;
-    if foreseen.due() > 0 {
+    look_twice(&mut *foreseen, control)?;
+    Ok(foreseen.plan())
+}
+
+fn look_twice(foreseen: &mut dyn Foreseen, control: &Handle) -> Answer<()> {
+    look(foreseen, control)?;
+    if foreseen.due() > 0 || foreseen.due_at_end() > 0 {
         wait(BETWEEN);
         foreseen.measure();
     }
-    Ok(foreseen.plan())
+    Ok(())
+}
+
+/// `NexthopSet`: an order, or what a drain would move.
+pub(super) fn nexthop(ask: NexthopSet, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
+    let foreseeing = match ask.plan {
+        true => {
+            let ask = ask.clone();
+            Some(control.call(|backend| backend.foresee_drain(ask))??)
+        }
+        false => None,
+    };
+    let mut set = control.call(|backend| backend.nexthop_set(ask))??;
+    if let Some(foreseeing) = foreseeing {
+        let mut foreseen = tried(foreseeing, control)?;
+        look_twice(&mut *foreseen, control)?;
+        set.plan = Some(foreseen.moves());
+    }
+    out.last(&set)
 }
 
 fn make(order: Order, truth: bool, control: &Handle) -> Answer<Changed> {
@@ -157,9 +188,13 @@ fn movers(order: Order, control: &Handle) -> Answer<Option<Box<dyn Foreseen>>> {
     Ok(Some(foreseen).filter(|foreseen| foreseen.due() > 0))
 }
 
-/// Groups are copied one by one: each is a slice of control's time.
 fn foresee(order: Order, control: &Handle) -> Answer<Box<dyn Foreseen>> {
     let foreseeing = control.call(|backend| backend.foresee(order))??;
+    tried(foreseeing, control)
+}
+
+/// Groups are copied one by one: each is a slice of control's time.
+fn tried(foreseeing: Foreseeing, control: &Handle) -> Answer<Box<dyn Foreseen>> {
     foreseeing(&mut |group| control.call(move |backend| backend.group_sketch(group)))
 }
 

@@ -52,9 +52,10 @@ pub struct GroupAdd {
 pub struct GroupChange {
     /// Its number.
     pub group: u32,
-    /// On which FIB's ports gateways are looked for; 0 when left out.
-    #[serde(default, skip_serializing_if = "is_first_fib")]
-    pub fib: u8,
+    /// On which FIB's ports gateways are looked for. When left out, members are known by their address, and others looked
+    /// for in FIB 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fib: Option<u8>,
     /// Present members only: their weights change. Others: the whole new set. None: its options change alone.
     #[serde(default, deserialize_with = "text::object::list")]
     pub paths: Vec<PathSpec>,

@@ -142,7 +142,8 @@ fn plan() -> MovePlan {
         at_deadline: 1,
         already_due: 1,
         unlisted: 1,
-        moves: vec![of],
+        moves: vec![of.clone()],
+        deadline_moves: vec![of],
     }
 }
 
@@ -535,7 +536,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     asks("GroupAdd", keys(&Asked { ask: &add, how }));
     let change = GroupChange {
         group,
-        fib: 1,
+        fib: Some(1),
         paths,
         deadline: Some(1),
         options,
@@ -605,6 +606,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
         gateway: std::net::IpAddr::from([192, 0, 2, 11]),
         order: NexthopOrder::Drain,
         deadline: Some(1),
+        plan: true,
     };
     asks("NexthopSet", keys(&drain));
     asks("Ping", keys(&serde_json::from_value::<Ping>(ping).unwrap()));
@@ -662,7 +664,12 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     }
     answers("GroupList", keys(&Groups::default()));
     answers("GroupExport", keys(&group_layout()));
-    answers("NexthopSet", keys(&NexthopsSet::default()));
+    let all = NexthopsSet {
+        warning: Some(String::new()),
+        plan: Some(plan()),
+        ..NexthopsSet::default()
+    };
+    answers("NexthopSet", keys(&all));
     let ended = json!({
         "address": "10.0.0.1", "sequence": 0, "outcome": "reply", "bytes": 64, "rtt": 1, "ttl": 64, "reason": "r"
     });

@@ -132,6 +132,9 @@ pub struct MovePlan {
     pub unlisted: u64,
     /// By next hops and reason, the most flows first.
     pub moves: Vec<Move>,
+    /// The flows of `at_deadline` likewise, as if the deadline were now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deadline_moves: Vec<Move>,
 }
 
 /// Flows that were due alike, and what has become of them.

@@ -2,6 +2,7 @@
 
 use super::message::CallError;
 use super::message::Reason;
+use super::moves::MovePlan;
 use super::stats::Nexthop;
 use serde::Deserialize;
 use serde::Serialize;
@@ -32,16 +33,23 @@ pub struct NexthopSet {
     /// With `drain`: seconds until the flows that are left must move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<u32>,
+    /// With `drain`: not at all, only say what it would do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plan: bool,
 }
 
 impl NexthopSet {
     /// The order, if its parts fit together.
     ///
     /// # Errors
-    /// A deadline without a drain.
+    /// A deadline or a plan without a drain.
     pub fn checked(self) -> Result<Self, CallError> {
         if self.deadline.is_some() && self.order != NexthopOrder::Drain {
             let message = "a deadline goes with drain: it ends one";
+            return Err(CallError::refused(Reason::Invalid, message));
+        }
+        if self.plan && self.order != NexthopOrder::Drain {
+            let message = "plan goes with drain: what the other orders do is not foreseen";
             return Err(CallError::refused(Reason::Invalid, message));
         }
         Ok(self)
@@ -53,4 +61,10 @@ impl NexthopSet {
 pub struct NexthopsSet {
     /// The next hops.
     pub nexthops: Vec<Nexthop>,
+    /// What the caller should know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+    /// What it would move, if that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<MovePlan>,
 }

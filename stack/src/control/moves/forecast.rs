@@ -1,10 +1,14 @@
 //! Going over the flow tables: which flows' next packets a change sends elsewhere.
 
+mod plan;
+
+pub use plan::MovePlan;
+
 use super::super::Reader;
 use super::due::{Due, DueList};
 use super::follow::{Follow, Obeyed};
 use super::scope::Scope;
-use super::{DUE_LIMIT, MoveRow, MoveWhy, ROWS_LIMIT, Subject};
+use super::{DUE_LIMIT, MoveWhy, ROWS_LIMIT, Subject};
 use crate::fate::{DropReason, MoveReason};
 use crate::flows::pins_of;
 use crate::routed::{Routed, bucket_of};
@@ -12,7 +16,7 @@ use crate::time::Now;
 use crate::vouch::Vouch;
 use flowtable::{Dir, EntryView, GroupSecret, Key, Table};
 use hashbrown::HashMap;
-use route::{Changed, GroupRef, NhopKind, PathInfo, Pin, PinState, Prefix, Preview, Recall};
+use route::{Changed, GroupRef, NhopKind, Pin, PinState, Prefix, Preview, Recall};
 
 /// What a flow's next packet does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +50,33 @@ struct Pinned<'a, K> {
 /// A change that was tried out, and what it does to the flows.
 pub struct Forecast {
     preview: Preview,
+    /// If it begins a drain that has a deadline.
+    ending: Option<Ending>,
     subject: Subject,
     scope: Scope,
     reader: Reader,
     secret: GroupSecret,
     found: Found,
+}
+
+/// A change and the end of the drain that it begins, tried out.
+pub(super) struct Ending {
+    preview: Preview,
+    /// It comes with the change.
+    at_once: bool,
+    /// Flows that the change leaves alone.
+    found: Found,
+}
+
+impl Ending {
+    pub(super) fn new(preview: Preview, at_once: bool) -> Self {
+        let found = Found::default();
+        Self {
+            preview,
+            at_once,
+            found,
+        }
+    }
 }
 
 /// What was found in the tables.
@@ -62,7 +88,6 @@ struct Found {
     due: u64,
     unlisted: u64,
     staying: u64,
-    at_deadline: u64,
     already_due: u64,
 }
 
@@ -77,38 +102,16 @@ struct Row {
     rate: Option<u64>,
 }
 
-/// What a change would move.
-#[derive(Clone, Debug)]
-pub struct MovePlan {
-    /// Flows whose next packet it sends elsewhere.
-    pub flows: u64,
-    /// Addresses that opened them.
-    pub clients: u64,
-    /// Their bytes per second, once they were measured.
-    pub bytes_per_s: Option<u64>,
-    /// Flows of which clients and bytes were taken; if fewer than `flows`, clients are a lower bound.
-    pub sampled: u64,
-    /// Flows to the same destinations that stay where they are.
-    pub staying: u64,
-    /// Those of them that the deadline of the drain would move, were it now.
-    pub at_deadline: u64,
-    /// Flows that do not go on by their pins with or without the change: their next hop is dead, or was taken away before.
-    pub already_due: u64,
-    /// Flows of `flows` that no row counts, since there are too many rows.
-    pub unlisted: u64,
-    /// By next hops and reason, the most flows first.
-    pub rows: Vec<MoveRow>,
-}
-
 impl Forecast {
     pub(super) fn new(
-        preview: Preview,
+        (preview, ending): (Preview, Option<Ending>),
         (subject, scope): (Subject, Scope),
         reader: Reader,
         secret: GroupSecret,
     ) -> Self {
         Self {
             preview,
+            ending,
             subject,
             scope,
             reader,
@@ -153,22 +156,32 @@ impl Forecast {
         self.found.due
     }
 
+    /// How many more the end of the drain would move that it begins.
+    pub fn due_at_end(&self) -> u64 {
+        self.ending.as_ref().map_or(0, |ending| ending.found.due)
+    }
+
     /// Goes over all flows. Takes some ten nanoseconds a place of the tables, on the caller's thread.
     pub fn look(&mut self, now: Now) {
-        let mut found = Found::default();
+        let mut found = [Found::default(), Found::default()];
         let reader = self.reader.clone();
         for (tables, at) in [&reader.tables, &reader.host_tables].into_iter().zip(0..) {
             self.look_into(&tables.v4, now, &mut found, |list| &mut list.v4[at]);
             self.look_into(&tables.v6, now, &mut found, |list| &mut list.v6[at]);
         }
-        self.found = found;
+        let [at_once, at_end] = found;
+        self.found = at_once;
+        if let Some(ending) = &mut self.ending {
+            ending.found = at_end;
+        }
     }
 
+    /// `found`: by the change, and of the others by the end of the drain that it begins.
     fn look_into<K: Routed>(
         &self,
         table: &Table<K>,
         now: Now,
-        found: &mut Found,
+        [found, at_end]: &mut [Found; 2],
         list: impl Fn(&mut DueList) -> &mut Vec<Due<K>>,
     ) {
         let more = self.preview.has_more();
@@ -177,19 +190,6 @@ impl Forecast {
         }
         let within = |key: &K, dir| self.scope.has(&self.reader.view, key, dir);
         let concerned = |key: &K| more || within(key, Dir::Fwd) || within(key, Dir::Rev);
-        let sides = Sides {
-            before: self.preview.before(),
-            after: self.preview.after(),
-            bumps: self.preview.bumps(),
-        };
-        let sides_of = |key: &K, dir| match within(key, dir) {
-            true => Some(sides),
-            false if more => self.other_sides(key, dir),
-            false => None,
-        };
-        let drains = |path: &&PathInfo| path.weight == 0 && path.deadline.is_some();
-        let paths = self.preview.change.paths().iter().filter(drains);
-        let leaving: Vec<Pin> = paths.map(PathInfo::pin).collect();
         let entries = table.entries_of(concerned);
         for entry in entries.filter(|entry| !entry.expired(now.tick())) {
             for dir in [Dir::Fwd, Dir::Rev] {
@@ -197,30 +197,63 @@ impl Forecast {
                 if pin == Pin::NONE {
                     continue;
                 }
-                let Some(sides) = sides_of(&entry.key, dir) else {
+                let of = (&entry, dir, within(&entry.key, dir));
+                let Some(verdict) = self.judge(&self.preview, of, pin) else {
                     continue;
                 };
-                match self.verdict(&sides, &entry, dir, pin) {
+                let ending = self.ending.as_ref();
+                let at_the_end = || self.judge(&ending?.preview, of, pin);
+                let (found, to, why) = match verdict {
+                    Verdict::AlreadyDue => {
+                        found.already_due += 1;
+                        continue;
+                    }
+                    Verdict::Due(to, why) => (&mut *found, to, why),
                     Verdict::Stays => {
                         found.staying += 1;
-                        found.at_deadline += u64::from(leaving.contains(&pin));
+                        let Some(Verdict::Due(to, why)) = at_the_end() else {
+                            continue;
+                        };
+                        (&mut *at_end, to, why)
                     }
-                    Verdict::AlreadyDue => found.already_due += 1,
-                    Verdict::Due(to, why) => {
-                        if let Some(row) = found.count(pin, to, why) {
-                            list(&mut found.list).push(Due::new(&entry, dir, pin, row));
-                        }
-                    }
+                };
+                if let Some(row) = found.count(pin, to, why) {
+                    list(&mut found.list).push(Due::new(&entry, dir, pin, row));
                 }
             }
         }
     }
 
+    /// What a trial means for a direction of a flow, which goes to the destination that is changed or to another; `None`:
+    /// it does not concern that.
+    fn judge<K: Routed>(
+        &self,
+        trial: &Preview,
+        (entry, dir, within): (&EntryView<K>, Dir, bool),
+        pin: Pin,
+    ) -> Option<Verdict> {
+        let sides = match within {
+            true => Sides {
+                before: trial.before(),
+                after: trial.after(),
+                bumps: trial.bumps(),
+            },
+            false if trial.has_more() => self.other_sides(trial, &entry.key, dir)?,
+            false => return None,
+        };
+        Some(self.verdict(trial, &sides, entry, dir, pin))
+    }
+
     /// The group of another destination, if the change concerns that through a next hop.
-    fn other_sides<K: Routed>(&self, key: &K, dir: Dir) -> Option<Sides<'_>> {
+    fn other_sides<'a, K: Routed>(
+        &self,
+        trial: &'a Preview,
+        key: &K,
+        dir: Dir,
+    ) -> Option<Sides<'a>> {
         let dst = key.dst(dir);
-        let (before, after) = self.preview.sides_of(key.lookup(&self.reader.view, dst)?)?;
-        let (old, new) = self.preview.views();
+        let (before, after) = trial.sides_of(key.lookup(&self.reader.view, dst)?)?;
+        let (old, new) = trial.views();
         Some(Sides {
             before: Some(before),
             after: Some(after),
@@ -231,6 +264,7 @@ impl Forecast {
     /// What the change means for a pin.
     fn verdict<K: Routed>(
         &self,
+        trial: &Preview,
         sides: &Sides<'_>,
         entry: &EntryView<K>,
         dir: Dir,
@@ -245,10 +279,10 @@ impl Forecast {
             holds: vouch.holds(entry.key.stamp(&self.reader.view, entry.key.dst(dir))),
             stands_in: vouch.stands_in(),
         };
-        let before = self.next(sides.before, &flow);
+        let before = self.next(trial, sides.before, &flow);
         flow.holds &= !sides.bumps;
-        flow.state = self.preview.judges(pin).unwrap_or(flow.state);
-        match (before, self.next(sides.after, &flow)) {
+        flow.state = trial.judges(pin).unwrap_or(flow.state);
+        match (before, self.next(trial, sides.after, &flow)) {
             (Next::Stays, Next::Stays) => Verdict::Stays,
             (Next::Stays, Next::Goes(to, why)) => Verdict::Due(to, why),
             // What went nowhere finds a way.
@@ -260,7 +294,12 @@ impl Forecast {
     }
 
     /// What a worker does with the next packet (`stack::path`, `hit`), were `group` the route's.
-    fn next<K: Key>(&self, group: Option<GroupRef<'_>>, flow: &Pinned<'_, K>) -> Next {
+    fn next<K: Key>(
+        &self,
+        trial: &Preview,
+        group: Option<GroupRef<'_>>,
+        flow: &Pinned<'_, K>,
+    ) -> Next {
         let nowhere = |why| Next::Goes(Pin::NONE, MoveWhy::Lost(why));
         let is_live = flow.state == PinState::Live;
         if is_live && flow.holds {
@@ -291,7 +330,7 @@ impl Forecast {
             Some(pin) => (pin, MoveReason::Template),
             None => (owner, why),
         };
-        match self.preview.nhop(owner).map(|key| key.kind) {
+        match trial.nhop(owner).map(|key| key.kind) {
             Some(NhopKind::Blackhole) => nowhere(DropReason::Blackhole),
             Some(NhopKind::Reject) => nowhere(DropReason::Reject),
             Some(NhopKind::Local) => Next::Goes(Pin::NONE, MoveWhy::Local),
@@ -302,61 +341,16 @@ impl Forecast {
 
     /// Looks at the flows that would move once more, `ms` after [`Self::look`]: how many bytes came.
     pub fn measure(&mut self, ms: u64, now: Now) {
-        let mut bytes = vec![0_u64; self.found.rows.len()];
-        let count = |row: u32, more: u64| {
-            if let Some(sum) = bytes.get_mut(row as usize) {
-                *sum += more;
-            }
-        };
-        self.found.list.measure(&self.reader, now, count);
-        for (row, bytes) in self.found.rows.iter_mut().zip(bytes) {
-            row.rate = Some(bytes.saturating_mul(1000) / ms.max(1));
-        }
-    }
-
-    /// What would move.
-    pub fn plan(&self) -> MovePlan {
-        let found = &self.found;
-        let mut clients = found.list.clients();
-        let by_row = distinct(&mut clients, found.rows.len());
-        clients.sort_unstable_by_key(|(_, client)| *client);
-        clients.dedup_by_key(|(_, client)| *client);
-        let mut rows: Vec<MoveRow> = found
-            .rows
-            .iter()
-            .zip(by_row)
-            .map(|(row, clients)| self.row(row, clients))
-            .collect();
-        let rates = rows.iter().map(|row| row.bytes_per_s);
-        let bytes_per_s = rates.sum::<Option<u64>>();
-        rows.sort_by_key(|row| (std::cmp::Reverse(row.flows), row.from, row.to));
-        MovePlan {
-            flows: found.due,
-            clients: clients.len() as u64,
-            bytes_per_s: bytes_per_s.map(|sum| scaled(sum, found.due, found.due - found.unlisted)),
-            sampled: found.list.len() as u64,
-            staying: found.staying,
-            at_deadline: found.at_deadline,
-            already_due: found.already_due,
-            unlisted: found.unlisted,
-            rows,
-        }
-    }
-
-    fn row(&self, row: &Row, clients: u64) -> MoveRow {
-        MoveRow {
-            from: self.reader.nhop(row.from),
-            to: self.preview.nhop(row.to),
-            why: row.why,
-            flows: row.flows,
-            clients,
-            bytes_per_s: row.rate.map(|rate| scaled(rate, row.flows, row.listed)),
+        self.found.measure(&self.reader, ms, now);
+        if let Some(ending) = &mut self.ending {
+            ending.found.measure(&self.reader, ms, now);
         }
     }
 
     /// From now on the flows that were found due are followed. `obeyed` says whether every worker obeys the change.
     pub fn follow(self, obeyed: Obeyed) -> Follow {
-        let rows = self.found.rows.iter().map(|row| self.row(row, 0)).collect();
+        let rows = self.found.rows.iter();
+        let rows = rows.map(|row| self.row(row, &self.preview, 0)).collect();
         Follow::new(self.reader, rows, self.found.list, self.found.due, obeyed)
     }
 }
@@ -369,6 +363,20 @@ enum Verdict {
 }
 
 impl Found {
+    /// Bytes of each row in the last `ms`.
+    fn measure(&mut self, reader: &Reader, ms: u64, now: Now) {
+        let mut bytes = vec![0_u64; self.rows.len()];
+        let count = |row: u32, more: u64| {
+            if let Some(sum) = bytes.get_mut(row as usize) {
+                *sum += more;
+            }
+        };
+        self.list.measure(reader, now, count);
+        for (row, bytes) in self.rows.iter_mut().zip(bytes) {
+            row.rate = Some(bytes.saturating_mul(1000) / ms.max(1));
+        }
+    }
+
     /// Counts a flow that is due. Returns the row under which it is to be remembered, if there is room.
     fn count(&mut self, from: Pin, to: Pin, why: MoveWhy) -> Option<u32> {
         self.due += 1;
@@ -398,23 +406,4 @@ impl Found {
         row.listed += u64::from(!many);
         (!many).then_some(place)
     }
-}
-
-/// How many different clients each row has. Sorts them by row.
-fn distinct(clients: &mut Vec<(u32, std::net::IpAddr)>, rows: usize) -> Vec<u64> {
-    clients.sort_unstable();
-    clients.dedup();
-    let mut counts = vec![0; rows];
-    for (row, _) in clients {
-        if let Some(count) = counts.get_mut(*row as usize) {
-            *count += 1;
-        }
-    }
-    counts
-}
-
-/// What all have, if some of them have so much.
-fn scaled(sum: u64, all: u64, some: u64) -> u64 {
-    let scaled = u128::from(sum) * u128::from(all) / u128::from(some.max(1));
-    u64::try_from(scaled).unwrap_or(u64::MAX)
 }

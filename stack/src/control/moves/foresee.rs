@@ -4,15 +4,15 @@ use super::super::routes::RouteSpec;
 use super::super::{Control, ControlError, Reader};
 use super::Subject;
 use super::follow::Obeyed;
-use super::forecast::Forecast;
+use super::forecast::{Ending, Forecast};
 use super::scope::{Holed, Scope};
 use crate::link::NO_NEIGH;
 use crate::time::Now;
 use flowtable::GroupSecret;
 use route::{
     Admin, Change, ChangeKind, Changed, GroupChange, GroupError, GroupId, GroupNo, GroupSketch,
-    Health, NhopIdx, NhopKey, NhopKeyMatch, OptionsAsked, Path, PortId, Prefix, RouteError, Secs,
-    Sketch, Through, Way,
+    Health, NhopIdx, NhopKey, NhopKeyMatch, OptionsAsked, Path, PathInfo, PortId, Prefix, Preview,
+    RouteError, Secs, Sketch, Through, Way,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -77,6 +77,8 @@ enum Step {
     Expire(Secs),
     /// The same of a next hop's drain everywhere.
     Drained(NhopIdx),
+    /// Next hops begin to drain everywhere, until then if that is said.
+    Drain(Vec<NhopIdx>, Option<Secs>),
 }
 
 impl Step {
@@ -84,7 +86,36 @@ impl Step {
     fn names(&self) -> (&[Path], OptionsAsked) {
         match self {
             Self::Add(paths, options) | Self::Change(paths, options, _) => (paths, *options),
-            Self::Delete(_) | Self::Expire(_) | Self::Drained(_) => (&[], OptionsAsked::default()),
+            Self::Delete(_) | Self::Expire(_) | Self::Drained(_) | Self::Drain(..) => {
+                (&[], OptionsAsked::default())
+            }
+        }
+    }
+
+    /// When the drain ends that it begins.
+    const fn ends(&self) -> Option<Secs> {
+        match self {
+            Self::Change(_, _, at) | Self::Drain(_, at) => *at,
+            _ => None,
+        }
+    }
+
+    /// The drain that it begins ends. Where no line is left for fewer members it goes on.
+    fn end(&self, routes: &mut route::Control, subject: Subject, at: Secs) {
+        match subject {
+            Subject::Route(prefix) => drop(routes.expire_route(prefix, at)),
+            Subject::Group(number) => drop(routes.expire_one_group(number, at)),
+            Subject::Nexthop(_) => self.admit(routes, Admin::Drained, at),
+        }
+    }
+
+    /// The next hops of a drain everywhere get another state.
+    fn admit(&self, routes: &mut route::Control, admin: Admin, now: Secs) {
+        let Self::Drain(idxs, _) = self else {
+            return;
+        };
+        for idx in idxs {
+            routes.set_admin(*idx, admin, now);
         }
     }
 
@@ -117,7 +148,7 @@ impl Step {
                 let expired = routes.expire_route(prefix, *at);
                 expired.ok_or(RouteError::NotFound { prefix })
             }
-            Self::Drained(_) => Err(RouteError::NotFound { prefix }),
+            Self::Drained(_) | Self::Drain(..) => Err(RouteError::NotFound { prefix }),
         }
     }
 
@@ -137,17 +168,18 @@ impl Step {
                 let expired = routes.expire_one_group(number, *at);
                 expired.ok_or(RouteError::Group(number, GroupError::None))
             }
-            Self::Drained(_) => Err(RouteError::Group(number, GroupError::None)),
+            Self::Drained(_) | Self::Drain(..) => Err(RouteError::Group(number, GroupError::None)),
         }
     }
 
-    /// A next hop has drained everywhere: that is no change of a route, and told as one of no paths.
+    /// A next hop drains, or has drained, everywhere: that is no change of a route, and told as one of no paths.
     fn of_nexthop(&self, routes: &mut route::Control, now: Secs) -> Result<Change, RouteError> {
         let prefix = anywhere();
-        let Self::Drained(idx) = self else {
-            return Err(RouteError::NotFound { prefix });
-        };
-        routes.set_admin(*idx, Admin::Drained, now);
+        match self {
+            Self::Drained(idx) => drop(routes.set_admin(*idx, Admin::Drained, now)),
+            Self::Drain(..) => self.admit(routes, Admin::Draining, now),
+            _ => return Err(RouteError::NotFound { prefix }),
+        }
         Ok(Change {
             kind: ChangeKind::Changed,
             prefix,
@@ -259,11 +291,7 @@ impl Control {
             way.passable = self.may_pass(way.idx);
         }
         let groups = ways.iter().flat_map(|way| self.routes.groups_of(way.idx));
-        let mut more: Vec<GroupId> = groups.collect();
-        more.sort_unstable();
-        more.dedup();
-        let beyond = more.len().saturating_sub(MOST_GROUPS);
-        more.truncate(MOST_GROUPS);
+        let more: Vec<GroupId> = groups.collect();
         let failed = match ways.is_empty() {
             true => Vec::new(),
             false => self.failed_places(),
@@ -274,19 +302,21 @@ impl Control {
         };
         let (paths, _) = step.names();
         let dead = paths.iter().map(|path| path.key).filter(is_dead).collect();
-        Foresight {
+        let mut foresight = Foresight {
             sketch,
             step,
             dead,
             ways,
             failed,
-            more,
-            beyond,
+            more: Vec::new(),
+            beyond: 0,
             subject,
             scope,
             reader: self.reader(),
             secret: self.group_secret,
-        }
+        };
+        foresight.want(more);
+        foresight
     }
 
     /// Takes what is needed to foresee what a drain moves whose deadline comes at `at`.
@@ -315,14 +345,37 @@ impl Control {
 
     fn foresee_drained(&mut self, key: NhopKey, now: Secs) -> Option<Foresight> {
         let idx = self.routes.nhop(&key)?;
+        Some(self.foresight_of(key, &[idx], Step::Drained(idx), now))
+    }
+
+    /// Takes what is needed to foresee what a drain of a gateway everywhere moves, at its deadline if there is one. What
+    /// it means for recursive next hops beyond it is not foreseen.
+    ///
+    /// # Errors
+    /// No route names the gateway.
+    pub fn foresee_drain(
+        &mut self,
+        gateway: IpAddr,
+        deadline: Option<Secs>,
+        now: Now,
+    ) -> Result<Foresight, ControlError> {
+        let idxs = self.named_nhops(gateway)?;
+        let first = idxs.first().and_then(|idx| self.routes.nhop_info(*idx));
+        let none = || ControlError::NoSuchNhop(gateway.to_string());
+        let key = first.ok_or_else(none)?.key;
+        let step = Step::Drain(idxs.clone(), deadline);
+        Ok(self.foresight_of(key, &idxs, step, now.secs()))
+    }
+
+    /// Of a change of next hops in all groups that name them.
+    fn foresight_of(&mut self, key: NhopKey, idxs: &[NhopIdx], step: Step, now: Secs) -> Foresight {
         let none = OptionsAsked::default();
         let sketch = self.routes.sketch(anywhere(), &[], none, now);
         let subject = (Subject::Nexthop(key), Scope::Group(None));
-        let mut foresight = self.foresight(subject, sketch, Step::Drained(idx), Vec::new());
-        foresight.more = self.routes.groups_of(idx);
-        foresight.beyond = foresight.more.len().saturating_sub(MOST_GROUPS);
-        foresight.more.truncate(MOST_GROUPS);
-        Some(foresight)
+        let mut foresight = self.foresight(subject, sketch, step, Vec::new());
+        let groups = idxs.iter().flat_map(|idx| self.routes.groups_of(*idx));
+        foresight.want(groups.collect());
+        foresight
     }
 
     /// A copy of a group that a foresight wants.
@@ -359,34 +412,52 @@ impl Foresight {
     /// # Errors
     /// As the change would be refused.
     pub fn try_out(self) -> Result<Forecast, ControlError> {
+        let (mut preview, lost) = self.tried(None)?;
+        let warning = without_way(&preview.change).or_else(|| Control::way_warning(&lost));
+        let warning = warning.or_else(|| beyond_warning(self.beyond));
+        let of_change = preview.change.warning_mut();
+        *of_change = of_change.take().or(warning);
+        let ending = self.step.ends().and_then(|at| {
+            let (preview, _) = self.tried(Some(at)).ok()?;
+            Some(Ending::new(preview, at <= self.sketch.now()))
+        });
         let Self {
-            sketch,
-            step,
-            dead,
-            ways,
-            failed,
-            beyond,
             subject,
             scope,
             reader,
             secret,
             ..
         } = self;
-        let mut preview = sketch.try_out(|routes, now| {
-            let change = step.make(routes, subject, now)?;
-            let doomed = change.paths().iter().filter(|p| dead.contains(&p.key));
+        let previews = (preview, ending);
+        Ok(Forecast::new(previews, (subject, scope), reader, secret))
+    }
+
+    /// The change, and the end of the drain that it begins, if that is to come too; and who has no way after it.
+    fn tried(&self, ends: Option<Secs>) -> Result<(Preview, Vec<NhopKey>), RouteError> {
+        let mut preview = self.sketch.try_out(|routes, now| {
+            let change = self.step.make(routes, self.subject, now)?;
+            let dead = |path: &&PathInfo| self.dead.contains(&path.key);
+            let doomed = change.paths().iter().filter(dead);
             for path in doomed.filter(|p| p.health != Health::Dead) {
                 routes.set_health(path.idx, Health::Dead, now);
             }
+            if let Some(at) = ends {
+                self.step.end(routes, self.subject, at);
+            }
             Ok(change)
         })?;
-        let fails = |to: &Through| to.on_link && failed.contains(&(to.port, to.gateway));
-        let lost = preview.settle(&ways, fails);
-        let warning = without_way(&preview.change).or_else(|| Control::way_warning(&lost));
-        let warning = warning.or_else(|| beyond_warning(beyond));
-        let of_change = preview.change.warning_mut();
-        *of_change = of_change.take().or(warning);
-        Ok(Forecast::new(preview, (subject, scope), reader, secret))
+        let fails = |to: &Through| to.on_link && self.failed.contains(&(to.port, to.gateway));
+        let lost = preview.settle(&self.ways, fails);
+        Ok((preview, lost))
+    }
+
+    /// Copies of these groups are wanted, as many as there may be.
+    fn want(&mut self, mut groups: Vec<GroupId>) {
+        groups.sort_unstable();
+        groups.dedup();
+        self.beyond = groups.len().saturating_sub(MOST_GROUPS);
+        groups.truncate(MOST_GROUPS);
+        self.more = groups;
     }
 
     /// A group of which a copy is wanted, before the change is tried out.

@@ -49,13 +49,6 @@ fn print_plan(out: &mut dyn Write, plan: &MovePlan) -> io::Result<()> {
             counted(*clients, "client"),
         )?;
     }
-    if plan.at_deadline > 0 {
-        writeln!(
-            out,
-            "plan: the deadline would move {} of these, those that live until then",
-            plan.at_deadline
-        )?;
-    }
     if plan.already_due > 0 {
         let due = plan.already_due;
         let flows = counted(due, "flow");
@@ -76,10 +69,25 @@ fn print_plan(out: &mut dyn Write, plan: &MovePlan) -> io::Result<()> {
             "plan: clients and bytes are of {sampled} of these flows, bytes extrapolated"
         )?;
     }
-    if !plan.moves.is_empty() {
+    plan_rows(out, &plan.moves)?;
+    if plan.unlisted > 0 {
+        writeln!(out, "and {} more", counted(plan.unlisted, "flow"))?;
+    }
+    if plan.at_deadline > 0 {
+        writeln!(
+            out,
+            "plan: the deadline would move {} of those that stay, if they live until then:",
+            plan.at_deadline
+        )?;
+    }
+    plan_rows(out, &plan.deadline_moves)
+}
+
+fn plan_rows(out: &mut dyn Write, moves: &[Move]) -> io::Result<()> {
+    if !moves.is_empty() {
         plan_line(out, ["From", "To", "Reason", "Flows", "Clients", "Bytes/s"])?;
     }
-    for of in &plan.moves {
+    for of in moves {
         let Move {
             from, to, reason, ..
         } = of;
@@ -89,9 +97,6 @@ fn print_plan(out: &mut dyn Write, plan: &MovePlan) -> io::Result<()> {
             out,
             [&left(from), &taken(to), reason, flows, clients, bytes],
         )?;
-    }
-    if plan.unlisted > 0 {
-        writeln!(out, "and {} more", counted(plan.unlisted, "flow"))?;
     }
     Ok(())
 }

@@ -37,7 +37,7 @@ impl Live {
 
     pub(super) fn change_group(&mut self, ask: &wire::GroupChange) -> Answer<wire::GroupDone> {
         let now = self.now();
-        let (number, spec) = spec_to_change(ask)?;
+        let (number, spec) = self.asked_change(ask)?;
         let done = self
             .control
             .group_change(number, &spec, &mut self.host, now);
@@ -73,6 +73,16 @@ impl Live {
             GroupNo(ask.group),
             named.then_some(NhopKeyMatch { gateway, port }),
         ))
+    }
+
+    /// What a change asks for, as control takes it.
+    pub(super) fn asked_change(&self, ask: &wire::GroupChange) -> Answer<(GroupNo, RouteSpec)> {
+        let (number, spec) = spec_to_change(ask)?;
+        let spec = match ask.fib {
+            Some(_) => self.control.in_said_fib(number, &spec),
+            None => Ok(spec),
+        };
+        Ok((number, spec.map_err(|error| refused(&error))?))
     }
 
     fn group_done(&self, change: GroupChange) -> wire::GroupDone {
@@ -226,10 +236,10 @@ pub(in crate::daemon) fn spec_to_add(ask: &wire::GroupAdd) -> Answer<(GroupNo, R
     Ok((GroupNo(ask.group), spec))
 }
 
-/// What a change asks for, as control takes it.
-pub(super) fn spec_to_change(ask: &wire::GroupChange) -> Answer<(GroupNo, RouteSpec)> {
+fn spec_to_change(ask: &wire::GroupChange) -> Answer<(GroupNo, RouteSpec)> {
     check_change(ask).map_err(|line| CallError::Refused(Reason::Invalid, line))?;
-    let spec = spec(ask.group, ask.fib, &ask.paths, ask.deadline, &ask.options)?;
+    let fib = ask.fib.unwrap_or(0);
+    let spec = spec(ask.group, fib, &ask.paths, ask.deadline, &ask.options)?;
     Ok((GroupNo(ask.group), spec))
 }
 

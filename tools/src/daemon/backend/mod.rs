@@ -264,6 +264,10 @@ impl Backend for Live {
         self.foresee_order(&order)
     }
 
+    fn foresee_drain(&mut self, ask: wire::nexthop::NexthopSet) -> Answer<Foreseeing> {
+        self.foresee_drain_of(&ask)
+    }
+
     fn group_sketch(&mut self, id: GroupId) -> Option<GroupSketch> {
         self.control.group_sketch(id)
     }

@@ -16,6 +16,7 @@ use crate::server::Order;
 use crate::server::Reading;
 use crate::wire::group::GroupDone;
 use crate::wire::moves as wire;
+use crate::wire::nexthop::NexthopSet;
 use crate::wire::route::Path;
 use crate::wire::route::RouteDone;
 use route::Changed;
@@ -27,6 +28,7 @@ use route::Prefix;
 use stack::Now;
 use stack::control;
 use stack::control::Forecast;
+use stack::control::Foresight;
 use stack::control::LoggedMoves;
 use stack::control::MoveLog;
 use stack::control::Reader;
@@ -50,15 +52,26 @@ impl Moves {
 
 impl Live {
     pub(super) fn foresee_order(&mut self, order: &Order) -> Answer<Foreseeing> {
-        let (now, clock, log) = (self.now(), self.clock, self.moves.clone());
+        let now = self.now();
         let (name, order) = self.order_of(order)?;
         let foresight = match &order {
             Ordered::Route(order) => self.control.foresee(order, now),
             Ordered::Group(order) => self.control.foresee_group(order, now),
         };
         let foresight = foresight.map_err(|error| refused(&error))?;
-        let mut foresight = foresight;
-        Ok(Box::new(move |copying| {
+        Ok(self.foreseeing(name, foresight))
+    }
+
+    pub(super) fn foresee_drain_of(&mut self, ask: &NexthopSet) -> Answer<Foreseeing> {
+        let (now, deadline) = (self.now(), ask.deadline);
+        let deadline = deadline.map(|seconds| now.deadline(seconds));
+        let foresight = self.control.foresee_drain(ask.gateway, deadline, now);
+        Ok(self.foreseeing("drain", foresight.map_err(|error| refused(&error))?))
+    }
+
+    fn foreseeing(&self, name: &'static str, mut foresight: Foresight) -> Foreseeing {
+        let (now, clock, log) = (self.now(), self.clock, self.moves.clone());
+        Box::new(move |copying| {
             while let Some(group) = foresight.wants() {
                 if let Some(copy) = copying(group)? {
                     foresight.include(copy);
@@ -72,7 +85,7 @@ impl Live {
                 clock,
                 log,
             }))
-        }))
+        })
     }
 
     /// An order as control takes it, with its name.
@@ -96,7 +109,7 @@ impl Live {
                 group("add", GroupOrder::Add(number, spec))
             }
             Order::GroupChange(ask) => {
-                let (number, spec) = groups::spec_to_change(ask)?;
+                let (number, spec) = self.asked_change(ask)?;
                 group("change", GroupOrder::Change(number, spec))
             }
             Order::GroupDelete(ask) => {
@@ -196,6 +209,10 @@ impl Foreseen for Foretold {
         self.forecast.due()
     }
 
+    fn due_at_end(&self) -> u64 {
+        self.forecast.due_at_end()
+    }
+
     fn measure(&mut self) {
         let now = self.now();
         self.forecast
@@ -203,6 +220,10 @@ impl Foreseen for Foretold {
     }
 
     fn plan(&self) -> wire::Changed {
+        self.done().with_plan(self.moves())
+    }
+
+    fn moves(&self) -> wire::MovePlan {
         let (plan, reader) = (self.forecast.plan(), self.forecast.reader());
         let row = |row: &control::MoveRow| wire::Move {
             from: nexthop(row.from, reader),
@@ -212,7 +233,7 @@ impl Foreseen for Foretold {
             clients: row.clients,
             bytes_per_second: row.bytes_per_s.unwrap_or(0),
         };
-        let plan = wire::MovePlan {
+        wire::MovePlan {
             flows: plan.flows,
             clients: plan.clients,
             bytes_per_second: plan.bytes_per_s.unwrap_or(0),
@@ -222,8 +243,8 @@ impl Foreseen for Foretold {
             already_due: plan.already_due,
             unlisted: plan.unlisted,
             moves: plan.rows.iter().map(row).collect(),
-        };
-        self.done().with_plan(plan)
+            deadline_moves: plan.at_deadline_rows.iter().map(row).collect(),
+        }
     }
 
     fn follow(self: Box<Self>, obeyed: Obeyed, time: u64) -> wire::RouteMoves {

@@ -37,6 +37,9 @@ impl Live {
     /// Carries out what is wanted of a next hop, in every route that has it.
     pub(super) fn order_nexthop(&mut self, ask: &NexthopSet) -> Answer<NexthopsSet> {
         let (now, gateway) = (self.now(), ask.gateway);
+        if ask.plan {
+            return Ok(self.nexthops_set(ask));
+        }
         let deadline = ask.deadline.map(|s| now.deadline(s));
         let done = match ask.order {
             NexthopOrder::Down => self.control.set_gateway_down(gateway, true, now),
@@ -46,11 +49,26 @@ impl Live {
         };
         done.map_err(|error| refused(&error))?;
         self.control.settle(&mut self.host, now);
+        let set = self.nexthops_set(ask);
+        if let Some(warning) = &set.warning {
+            tracing::warn!(%gateway, warning);
+        }
+        Ok(set)
+    }
+
+    /// The next hops as they are, and what the caller should know of what was ordered, or is planned.
+    fn nexthops_set(&self, ask: &NexthopSet) -> NexthopsSet {
+        let gateway = ask.gateway;
         let hit = self.control.nhops().into_iter();
         let hit = hit.filter(|n| n.key.gateway == Some(gateway));
-        Ok(NexthopsSet {
+        let takes = matches!(ask.order, NexthopOrder::Up | NexthopOrder::In);
+        let ends = ask.deadline.is_some();
+        let idle = || self.control.idle_warning(gateway, ends, ask.plan);
+        NexthopsSet {
             nexthops: hit.map(|n| self.nexthop(n)).collect(),
-        })
+            warning: if takes { None } else { idle() },
+            plan: None,
+        }
     }
 
     fn nexthop(&self, n: NhopInfo) -> Nexthop {

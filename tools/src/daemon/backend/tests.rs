@@ -102,6 +102,11 @@ fn with_fibs(fibs: u8) -> Rig {
         ),
         port(1, "rack", Layer::L2(Mac([2, 0, 0, 0, 0, 1])), &rack),
     ]);
+    with_ports(fibs, ports)
+}
+
+/// Two ports, uplink and rack.
+fn with_ports(fibs: u8, ports: Ports) -> Rig {
     let setup = Setup {
         route: route::Config {
             fibs,
@@ -526,19 +531,36 @@ fn flows_of_a_next_hop_that_drains_are_counted_as_left() {
 #[test]
 fn orders_about_a_next_hop_hold_everywhere_and_unknown_ones_are_refused() {
     let (mut rig, _) = rig_with_a_flow();
+    let planned = rig.live.nexthop_set(NexthopSet {
+        gateway: "192.0.2.11".parse().unwrap(),
+        order: NexthopOrder::Drain,
+        deadline: Some(60),
+        plan: true,
+    });
+    let planned = planned.unwrap();
+    assert_eq!(planned.nexthops[0].admin, Admin::In);
     let mut order = |gateway: &str, order, deadline| {
         let gateway = gateway.parse().unwrap();
         let ask = NexthopSet {
             gateway,
             order,
             deadline,
+            plan: false,
         };
         rig.live.nexthop_set(ask)
     };
     let drained = order("192.0.2.11", NexthopOrder::Drain, Some(60)).unwrap();
     assert_eq!(drained.nexthops[0].admin, Admin::Draining);
+    let only = "1 route has no next hop that takes new flows: all are drained or dead";
+    let ends = format!("{only}; when the deadline comes, flows that are left go nowhere");
+    assert_eq!(
+        (drained.warning, planned.warning),
+        (Some(ends.clone()), Some(ends))
+    );
+    let drained = order("192.0.2.11", NexthopOrder::Drain, None).unwrap();
+    assert_eq!(drained.warning.as_deref(), Some(only));
     let back = order("192.0.2.11", NexthopOrder::In, None).unwrap();
-    assert_eq!(back.nexthops[0].admin, Admin::In);
+    assert_eq!((back.nexthops[0].admin, back.warning), (Admin::In, None));
     let dead = order("192.0.2.11", NexthopOrder::Down, None).unwrap();
     assert_eq!(
         (dead.nexthops.len(), dead.nexthops[0].health),

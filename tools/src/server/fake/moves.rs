@@ -59,11 +59,19 @@ impl Foreseen for Told {
         if self.moves { 3 } else { 0 }
     }
 
+    fn due_at_end(&self) -> u64 {
+        0
+    }
+
     fn measure(&mut self) {
         self.measured = true;
     }
 
     fn plan(&self) -> Changed {
+        self.done.clone().with_plan(self.moves())
+    }
+
+    fn moves(&self) -> MovePlan {
         let moves = Move {
             from: nexthop("192.0.2.11"),
             to: nexthop("192.0.2.12"),
@@ -72,7 +80,7 @@ impl Foreseen for Told {
             clients: 2,
             bytes_per_second: if self.measured { 4500 } else { 0 },
         };
-        let plan = MovePlan {
+        MovePlan {
             flows: self.due(),
             clients: self.due().min(2),
             bytes_per_second: moves.bytes_per_second,
@@ -82,8 +90,8 @@ impl Foreseen for Told {
             already_due: 0,
             unlisted: 0,
             moves: if self.moves { vec![moves] } else { vec![] },
-        };
-        self.done.clone().with_plan(plan)
+            deadline_moves: vec![],
+        }
     }
 
     fn follow(self: Box<Self>, obeyed: Obeyed, time: u64) -> RouteMoves {

@@ -156,13 +156,62 @@ fn members_of_a_group_are_known_without_their_fib() {
         deadline: None,
         options: Default::default(),
     };
-    for (fib, gateway) in [(1, "192.0.2.11"), (0, "192.0.2.11"), (0, "172.16.0.1")] {
+    for (fib, gateway) in [
+        (Some(1), "192.0.2.11"),
+        (None, "192.0.2.11"),
+        (None, "172.16.0.1"),
+        (Some(1), "172.16.0.1"),
+    ] {
         let done = rig.live.group_change(change(gateway, fib)).unwrap();
         let of_old = [done.paths[0].weight, done.paths.len() as u32];
-        assert_eq!(of_old, [5, 1], "{gateway} of FIB {fib}");
+        assert_eq!(of_old, [5, 1], "{gateway} of FIB {fib:?}");
         let shown = rig.live.groups(GroupsOf::default()).unwrap();
         assert_eq!(rig.live.group(shown[0]).unwrap().members.len(), 2);
     }
-    let (reason, _) = refusal(rig.live.group_change(change("172.16.0.2", 0)));
-    assert_eq!(reason, Reason::Unreachable);
+    // FIB 0 has no such gateway, and was said.
+    for (fib, gateway) in [(None, "172.16.0.2"), (Some(0), "172.16.0.1")] {
+        let (reason, _) = refusal(rig.live.group_change(change(gateway, fib)));
+        assert_eq!(reason, Reason::Unreachable, "{gateway} of FIB {fib:?}");
+    }
+}
+
+#[test]
+fn fib_0_can_be_said_where_a_member_of_another_has_the_same_address() {
+    use crate::wire::group::*;
+    let net = [("192.0.2.1", 24)];
+    let uplink = Port {
+        fib: route::FibId(1),
+        ..port(0, "uplink", Layer::L3, &net)
+    };
+    let rack = port(1, "rack", Layer::L2(Mac([2, 0, 0, 0, 0, 1])), &net);
+    let mut rig = with_ports(2, Ports(vec![uplink, rack]));
+    let ask = GroupAdd {
+        group: 7,
+        fib: 1,
+        paths: vec![via("192.0.2.11", None)],
+        options: Default::default(),
+    };
+    rig.live.group_add(ask).unwrap();
+    let mut change = |fib| {
+        let ask = GroupChange {
+            group: 7,
+            fib,
+            paths: vec![via("192.0.2.11", Some(5))],
+            deadline: None,
+            options: Default::default(),
+        };
+        let done = rig.live.group_change(ask).unwrap();
+        let shown = rig.live.groups(GroupsOf::default()).unwrap();
+        let members = rig.live.group(shown[0]).unwrap().members;
+        assert_eq!((members.len(), done.paths.len()), (1, 1));
+        members[0].path.port.clone().unwrap()
+    };
+    for (fib, port) in [
+        (None, "uplink"),
+        (Some(1), "uplink"),
+        (Some(0), "rack"),
+        (None, "rack"),
+    ] {
+        assert_eq!(change(fib), port, "{fib:?}");
+    }
 }

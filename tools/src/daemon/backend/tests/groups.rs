@@ -30,7 +30,7 @@ fn join(destination: &str, group: u32) -> RouteAdd {
 fn change(group: u32, paths: Vec<PathSpec>) -> GroupChange {
     GroupChange {
         group,
-        fib: 0,
+        fib: None,
         paths,
         deadline: None,
         options: Options::default(),

@@ -62,6 +62,7 @@ fn a_far_gateway_is_shown_with_its_way_and_without_one_as_unresolved() {
         gateway: [172, 16, 0, 1].into(),
         order: NexthopOrder::Down,
         deadline: None,
+        plan: false,
     };
     assert_eq!(
         live.nexthop_set(down).unwrap().nexthops[0].causes,

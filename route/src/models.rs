@@ -6,6 +6,7 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p flowgate-route --release loom`
 
+mod fallback;
 mod group;
 mod history;
 mod quiescence;

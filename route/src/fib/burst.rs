@@ -8,7 +8,6 @@
 
 use super::{Addr, Fib, NODE, STRIDE, direct, levels};
 use crate::ids::GroupId;
-use crate::sync::Ordering;
 use std::hint::select_unpredictable;
 
 /// Lanes of the blocks that a burst is cut into, the widest first.
@@ -77,7 +76,7 @@ impl<A: Addr> Fib<A> {
         let (whole, addrs) = addrs[..lanes].as_chunks::<WIDE>();
         let (whole_groups, groups) = groups[..lanes].as_chunks_mut::<WIDE>();
         for (addrs, groups) in whole.iter().zip(whole_groups) {
-            way.block(self, addrs, groups);
+            self.block(way, addrs, groups);
         }
         match addrs.len() {
             0 => {}
@@ -90,15 +89,37 @@ impl<A: Addr> Fib<A> {
     /// Looks at most `N` addresses up; lanes too many look the zero address up.
     fn part<const N: usize>(&self, way: impl Way, addrs: &[A], groups: &mut [Option<GroupId>]) {
         if let (Some(addrs), Some(groups)) = (addrs.first_chunk(), groups.first_chunk_mut()) {
-            return way.block::<A, N>(self, addrs, groups);
+            return self.block::<N>(way, addrs, groups);
         }
         let (mut padded, mut found) = ([A::default(); N], [None; N]);
         for (lane, addr) in padded.iter_mut().zip(addrs) {
             *lane = *addr;
         }
-        way.block(self, &padded, &mut found);
+        self.block(way, &padded, &mut found);
         for (group, found) in groups.iter_mut().zip(found) {
             *group = found;
+        }
+    }
+
+    /// Looks a block up; one by one, if the default route changed meanwhile.
+    #[inline]
+    fn block<const N: usize>(
+        &self,
+        way: impl Way,
+        addrs: &[A; N],
+        groups: &mut [Option<GroupId>; N],
+    ) {
+        let default = self.default.before();
+        way.block(self, addrs, groups);
+        if self.default.after() != default {
+            self.one_by_one(addrs, groups);
+        }
+    }
+
+    #[cold]
+    fn one_by_one(&self, addrs: &[A], groups: &mut [Option<GroupId>]) {
+        for (group, addr) in groups.iter_mut().zip(addrs) {
+            *group = self.lookup(*addr);
         }
     }
 
@@ -110,8 +131,8 @@ impl<A: Addr> Fib<A> {
         entries: &[u32; N],
         groups: &mut [Option<GroupId>; N],
     ) {
-        // After the entries, as a single lookup does.
-        let default = self.default.load(Ordering::Acquire);
+        // `block` sees to it that this is what it was, and is.
+        let default = self.default.before();
         for (group, entry) in groups.iter_mut().zip(entries) {
             let leaf = if *entry == 0 { default } else { *entry };
             *group = (leaf != 0).then_some(GroupId(leaf));
@@ -126,7 +147,7 @@ impl<A: Addr> Fib<A> {
     fn finish_long(&self, addrs: &[A], entries: &[u32], groups: &mut [Option<GroupId>]) {
         for ((addr, entry), group) in addrs.iter().zip(entries).zip(groups) {
             if entry & NODE != 0 {
-                *group = self.group(self.walk_on(*addr, *entry));
+                *group = self.group(self.default.under(|| self.walk_on(*addr, *entry)));
             }
         }
     }

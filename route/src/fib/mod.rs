@@ -10,13 +10,14 @@
 //! entry by entry in place; else a copy is made and one store of the entry that leads to it publishes it. The
 //! old block is used again after every reader has passed a quiescent point. A reader therefore sees, for each
 //! address, the route before or the route after a change, never a third. The default route is one word of its
-//! own (an empty leaf means "see there"), so that it changes in one store.
+//! own (an empty leaf means "see there", `fallback`), so that it changes in one store.
 //!
 //! *Concurrency.* [`Fib`] is read by anyone; [`FibWriter`] is control's. All words are atomics: following a
 //! stale index could at worst read a wrong word, never memory that is not there, and grace periods exclude it.
 
 mod arena;
 mod burst;
+mod fallback;
 mod shadow;
 pub(crate) mod simd;
 #[cfg(all(test, not(loom)))]
@@ -25,6 +26,7 @@ mod turn;
 mod way;
 mod writer;
 
+pub(crate) use fallback::Fallback;
 pub(crate) use turn::Turn;
 pub(crate) use writer::{FibFull, FibWriter};
 
@@ -109,7 +111,7 @@ const fn levels<A: Addr>() -> u32 {
 pub(crate) struct Fib<A: Addr> {
     root: Box<[AtomicU32]>,
     arena: Arena,
-    default: AtomicU32,
+    default: Fallback,
     _family: std::marker::PhantomData<fn(A)>,
 }
 
@@ -118,7 +120,7 @@ impl<A: Addr> Fib<A> {
         Self {
             root: (0..1 << A::ROOT).map(|_| AtomicU32::new(0)).collect(),
             arena: Arena::new(limit_words),
-            default: AtomicU32::new(0),
+            default: Fallback::new(),
             _family: std::marker::PhantomData,
         }
     }
@@ -126,7 +128,7 @@ impl<A: Addr> Fib<A> {
     /// The group of the longest prefix that covers `addr`.
     #[inline]
     pub(crate) fn lookup(&self, addr: A) -> Option<GroupId> {
-        self.group(self.walk(addr))
+        self.group(self.default.under(|| self.walk(addr)))
     }
 
     /// The entry that an address ends at.
@@ -173,14 +175,9 @@ impl<A: Addr> Fib<A> {
         select_unpredictable(entry & NODE != 0, below, entry)
     }
 
-    /// What a leaf means.
+    /// What a leaf, or the default, means.
     #[inline]
     fn group(&self, leaf: u32) -> Option<GroupId> {
-        let group = if leaf == 0 {
-            self.default.load(Ordering::Acquire)
-        } else {
-            leaf
-        };
-        (group != 0).then_some(GroupId(group))
+        (leaf != 0).then_some(GroupId(leaf))
     }
 }

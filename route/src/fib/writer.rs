@@ -186,8 +186,7 @@ impl<A: Addr> FibWriter<A> {
             return self.change_short(addr, len.into(), group);
         }
         self.short[1] = group.unwrap_or(0);
-        let default = &self.fib.default;
-        default.store(group.unwrap_or(0), Ordering::Release);
+        self.fib.default.set(group.unwrap_or(0));
         Ok(())
     }
 

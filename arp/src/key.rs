@@ -1,6 +1,6 @@
 //! What names a neighbour: the port it lives on and its address.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::PortId;
 
@@ -17,6 +17,18 @@ const V6: u64 = 1 << 16;
 impl Key {
     pub(crate) const fn new(port: PortId, addr: IpAddr) -> Self {
         Self { port, addr }
+    }
+
+    /// The address in the words of [`Key::words`].
+    pub(crate) fn addr_of(words: &[u64; 3]) -> Option<IpAddr> {
+        let [high, low, port] = *words;
+        if port & V6 != 0 {
+            let bits = u128::from(high) << 64 | u128::from(low);
+            return Some(Ipv6Addr::from_bits(bits).into());
+        }
+        u32::try_from(low)
+            .ok()
+            .map(|bits| Ipv4Addr::from_bits(bits).into())
     }
 
     /// The key as the three words that the view stores and compares.

@@ -22,7 +22,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::key::Key;
 use crate::sync::{AtomicU64, Ordering, fence, spin_loop};
-use crate::{NeighIdx, NeighWord, PortId};
+use crate::{NeighIdx, NeighState, NeighWord, PortId};
 
 const WAYS: usize = 8;
 /// Reads of a slot that keep being overtaken by its owner's change. The writer changes one slot
@@ -109,6 +109,12 @@ impl View {
             }
         }
         None
+    }
+
+    /// The address of the neighbour in a slot; `None` if it is free.
+    #[must_use]
+    pub fn addr(&self, idx: NeighIdx) -> Option<IpAddr> {
+        Key::addr_of(&self.slot(idx)?.key_now()?)
     }
 
     /// Slots in all.
@@ -205,6 +211,23 @@ impl Slot {
                 fence(Ordering::Acquire);
                 if self.version.load(Ordering::Relaxed) == before {
                     return same.then_some(NeighWord::from_bits(word));
+                }
+            }
+            spin_loop();
+        }
+        None
+    }
+
+    /// Whose the slot is at this moment; nobody's while its word says so.
+    fn key_now(&self) -> Option<[u64; 3]> {
+        for _ in 0..TORN_READS {
+            let before = self.version.load(Ordering::Acquire);
+            if before & 1 == 0 {
+                let key = [0, 1, 2].map(|word: usize| self.key[word].load(Ordering::Relaxed));
+                let word = NeighWord::from_bits(self.word.load(Ordering::Acquire));
+                fence(Ordering::Acquire);
+                if self.version.load(Ordering::Relaxed) == before {
+                    return (word.state() != NeighState::Free).then_some(key);
                 }
             }
             spin_loop();

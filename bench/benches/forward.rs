@@ -96,6 +96,7 @@ fn port(id: u16, name: &str, mac: Mac, addr: &str, len: u8) -> Port {
         mtu: 1500,
         up: true,
         addrs: vec![PortAddr { addr, len }],
+        rules: Default::default(),
     }
 }
 

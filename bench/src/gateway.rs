@@ -146,6 +146,7 @@ fn port(mac: Mac) -> Port {
         layer: Layer::L2(mac),
         mtu: MTU,
         up: true,
+        rules: Default::default(),
         addrs: vec![PortAddr { addr: OWN, len: 24 }],
     }
 }

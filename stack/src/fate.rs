@@ -92,6 +92,10 @@ drop_reasons! {
     IpMulticast = (Inet, "ips_cantforward", "multicast and broadcast packets not forwardable");
     /// Came in a link broadcast or multicast, yet has a unicast destination (RFC 1812 §5.3.4).
     IpLinkCast = (Inet, "ips_linkcast", "unicast packets in a link broadcast");
+    /// No route leads back to its source, or none by the port that it came by (RFC 3704).
+    ReversePath = (Inet, "ips_rpf", "packets whose source is not reached by the port that they came by");
+    /// IPv4 options, which the operator does not let through.
+    IpOptionsRefused = (Ip, "ips_options", "packets with options refused by the operator");
     /// Source route option (RFC 7126: refused).
     IpSourceRoute = (Ip, "ips_sourceroute", "packets with a source route option refused");
     /// Malformed IPv4 options.

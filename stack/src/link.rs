@@ -13,6 +13,8 @@ pub const NO_NEIGH: u32 = u32::MAX;
 pub enum Link {
     /// This header goes in front.
     Header(NeighIdx, [u8; 14]),
+    /// This header goes in front: to all stations.
+    All([u8; 14]),
     /// The port takes bare IP packets.
     Bare,
     /// The neighbour has not answered yet (or died, and control has not said so yet).

@@ -78,6 +78,20 @@ pub fn link_local_source(addrs: &Addrs) -> bool {
     matches!(bad_dest(&addrs.exchanged()), Dest::LinkLocal)
 }
 
+/// Whether the source is of 240/4, "reserved" (RFC 1112 §4), which an operator may let through.
+pub fn class_e_source(addrs: &Addrs) -> bool {
+    matches!(*addrs, Addrs::V4 { src, .. } if is_class_e(src))
+}
+
+/// As [`class_e_source`], of the destination.
+pub fn class_e_dest(addrs: &Addrs) -> bool {
+    matches!(*addrs, Addrs::V4 { dst, .. } if is_class_e(dst))
+}
+
+const fn is_class_e(addr: u32) -> bool {
+    addr >= 0xf000_0000 && addr != u32::MAX
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

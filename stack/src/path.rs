@@ -10,6 +10,7 @@
 mod decide;
 mod missed;
 mod ready;
+mod reverse;
 mod sticky;
 mod told;
 mod turn;

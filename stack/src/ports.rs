@@ -1,5 +1,6 @@
 //! Ports as everyone sees them: published by control as one object, loaded by a worker once a burst.
 
+use crate::rules::Rules;
 use arp::Mac;
 use route::{FibId, PortId, Prefix};
 use std::net::IpAddr;
@@ -63,6 +64,8 @@ pub struct Port {
     pub up: bool,
     /// Our own addresses there.
     pub addrs: Vec<PortAddr>,
+    /// What it lets through.
+    pub rules: Rules,
 }
 
 impl Port {
@@ -91,6 +94,12 @@ impl Port {
             .any(|a| a.network().is_some_and(|net| net.contains(*addr)))
     }
 
+    /// Whether one of the networks there has both of these.
+    pub fn joins(&self, one: &IpAddr, other: &IpAddr) -> bool {
+        let mut networks = self.addrs.iter().filter_map(PortAddr::network);
+        networks.any(|net| net.contains(*one) && net.contains(*other))
+    }
+
     /// Whether `addr` is the broadcast address of a network there, or that network's zero address.
     pub fn is_broadcast(&self, addr: &IpAddr) -> bool {
         let IpAddr::V4(addr) = addr else { return false };
@@ -99,6 +108,18 @@ impl Port {
                 let host = u32::MAX >> a.len;
                 let same = (own.to_bits() ^ addr.to_bits()) & !host == 0;
                 same && matches!(addr.to_bits() & host, h if h == 0 || h == host)
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether `addr` means all stations of a network there: its last address, if it has more than two.
+    pub fn is_to_all(&self, addr: &IpAddr) -> bool {
+        let IpAddr::V4(addr) = addr else { return false };
+        self.addrs.iter().any(|own| match own.addr {
+            IpAddr::V4(net) if own.len < 31 => {
+                let host = u32::MAX >> own.len;
+                net.to_bits() | host == addr.to_bits()
             }
             _ => false,
         })
@@ -194,6 +215,11 @@ impl Ports {
         } else {
             self.is_own(fib, addr)
         }
+    }
+
+    /// Whether `addr` is the broadcast or zero address of a network of a port in that FIB.
+    pub fn is_broadcast(&self, fib: FibId, addr: &IpAddr) -> bool {
+        self.of_fib(fib).any(|port| port.is_broadcast(addr))
     }
 
     /// By which FIB packets of our own sockets go: by that of the port whose address they are from, the lowest if

@@ -45,6 +45,7 @@ pub fn port(id: u16, name: &str, layer: Layer, addrs: &[(&str, u8)]) -> Port {
         mtu: 1500,
         up: true,
         addrs,
+        rules: Default::default(),
     }
 }
 

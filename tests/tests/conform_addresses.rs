@@ -1,11 +1,15 @@
 //! C07 to C17: addresses that no packet in transit may have, and who may not be sent to.
 
 use flowgate_tests::case;
-use flowgate_tests::conform::{Case, datagram, datagram_of, from_rack, hop, to_rack};
+use flowgate_tests::conform::{
+    Case, Error, GATEWAY, datagram, datagram_of, error, from_rack, hop, to_rack,
+};
 use flowgate_tests::frames::ether;
 use flowgate_tests::net::BOTH;
 use flowgate_tests::rack::{CLIENTS, Family, GATEWAY_MAC, RACK, server_mac};
-use stack::fate::DropReason::{self, IpBadDest, IpBadSource, IpLinkCast, IpMulticast, IpOwnSource};
+use stack::fate::DropReason::{
+    self, IpBadDest, IpBadSource, IpLinkCast, IpMulticast, IpOwnSource, NoRoute,
+};
 
 /// A packet from a good source to each of these, by both kinds of port: dropped, nobody is told.
 fn refuses_to(case: Case, src: &str, dsts: &[&str], reason: DropReason) -> Case {
@@ -239,4 +243,54 @@ fn c17_own_address_as_a_source_from_outside_is_dropped() {
     )
     .dropped(IpOwnSource)
     .holds();
+}
+
+#[test]
+fn c10_class_e_is_forwarded_where_the_operator_lets_it() {
+    let (from, to) = (
+        datagram_of("240.0.0.9", "203.0.113.10"),
+        datagram_of("10.3.3.3", "240.0.0.9"),
+    );
+    let told = Error {
+        from: GATEWAY,
+        kind: (3, 0),
+        rest: 0,
+        no: 1,
+    };
+    let case = case!("RFC 1112 4 reserved it, some use it: with the switch 240/4 is routed, answered, and dropped for want of a route")
+        .set("class-e clients")
+        .arrives(CLIENTS, &from)
+        .goes_on(RACK, &to_rack(&hop(&from)))
+        .arrives(CLIENTS, &to)
+        .dropped(NoRoute)
+        .error(CLIENTS, &error(told, &to))
+        .told("route add 240.0.0.0/8 192.0.2.11")
+        .arrives(CLIENTS, &to)
+        .goes_on(RACK, &to_rack(&hop(&to)));
+    // What is no address of one host stays so, and so does what comes by another port.
+    case.arrives(CLIENTS, &datagram_of("255.255.255.255", "203.0.113.10"))
+        .dropped(IpBadSource)
+        .arrives(CLIENTS, &datagram_of("10.3.3.3", "255.255.255.255"))
+        .dropped(IpMulticast)
+        .arrives(RACK, &from_rack(&from))
+        .dropped(IpBadSource)
+        .arrives(RACK, &from_rack(&to))
+        .dropped(IpBadDest)
+        .holds();
+}
+
+#[test]
+fn c14_directed_broadcast_is_sent_to_all_where_the_operator_wants_it() {
+    let packet = datagram_of("10.3.3.3", "192.0.2.255");
+    case!("RFC 2644, RFC 1812 5.3.5.2: out by that port, to all stations; not to the network's zero address, not by other ports, not twice by one")
+        .set("directed-broadcast rack")
+        .arrives(CLIENTS, &packet)
+        .goes_on(RACK, &ether(arp::Mac::BROADCAST, GATEWAY_MAC, &hop(&packet)))
+        .arrives(CLIENTS, &datagram_of("10.3.3.3", "192.0.2.0"))
+        .dropped(IpMulticast)
+        .arrives(CLIENTS, &datagram_of("10.3.3.3", "198.51.100.255"))
+        .dropped(IpMulticast)
+        .arrives(RACK, &ether(arp::Mac::BROADCAST, server_mac(0), &datagram_of("192.0.2.11", "192.0.2.255")))
+        .dropped(IpLinkCast)
+        .holds();
 }

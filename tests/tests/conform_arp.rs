@@ -281,7 +281,7 @@ fn c61_proxy_answers_for_published_addresses_alone() {
     let mut reply = reply;
     reply[6..12].copy_from_slice(&GATEWAY_MAC.0);
     case!("RFC 1027, FreeBSD's arp -s ... pub: answered with the hardware address that was published; nothing is learned of who asks")
-        .set("publish rack 192.0.2.77 02:00:00:00:01:07")
+        .told("publish rack 192.0.2.77 02:00:00:00:01:07")
         .arrives(RACK, &asks(host_mac(), HOST, published))
         .heard("arp requests received")
         .says("arp replies sent", RACK, &reply)

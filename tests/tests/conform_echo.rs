@@ -4,7 +4,7 @@ use flowgate_tests::case;
 use flowgate_tests::conform::{from_rack, to_rack};
 use flowgate_tests::frames::ether;
 use flowgate_tests::net::BOTH;
-use flowgate_tests::net::craft::{echo_request, fix_header, is_v6, with_ttl};
+use flowgate_tests::net::craft::{echo_request, fix_header, is_v6, pieces, with_ttl};
 use flowgate_tests::net::zoo::with_options;
 use flowgate_tests::rack::{CLIENTS, Family, RACK, server_mac};
 use flowgate_tests::sim::ip;
@@ -148,5 +148,34 @@ fn c50_link_local_echo_is_answered_on_its_own_link() {
             .heard("advertisements received")
             .echo(port, &ether(server_mac(host), mac, &reply_to(&request)))
             .holds();
+    }
+}
+
+#[test]
+fn c51_an_echo_request_in_pieces_is_put_together_and_answered_in_pieces() {
+    for (family, own) in [(Family::V4, "192.0.2.1"), (Family::V6, "fd00:2::1")] {
+        let src = flowgate_tests::conform::client(family).ip();
+        let data: Vec<u8> = (0..4000).map(|i| i as u8).collect();
+        let whole = echo_request(src, ip(own), 7, 7, &data);
+        let reply = reply_to(&whole);
+        // In order, then the last first: the first piece that comes is what the others wait for.
+        for (order, name) in [([0, 1, 2], "in_order"), ([2, 1, 0], "backwards")] {
+            let id = 0x1234;
+            let parts = pieces(&whole, id, 1448);
+            let mut case = case!("RFC 1122 3.3.2, RFC 8200 4.5: whole again, whatever the order; the reply is cut to the MTU")
+                .called(name)
+                .of(family);
+            for (n, at) in order.into_iter().enumerate() {
+                case = case.arrives(CLIENTS, &parts[at]).delivered();
+                if n == 2 {
+                    // Room for 1480 or 1448 bytes in a piece of 1500.
+                    let (id, room) = if is_v6(&whole) { (1, 1448) } else { (id, 1480) };
+                    for piece in pieces(&reply, id, room) {
+                        case = case.counts("originated", 1).leaves(CLIENTS, &piece);
+                    }
+                }
+            }
+            case.holds();
+        }
     }
 }

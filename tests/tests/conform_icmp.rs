@@ -129,6 +129,12 @@ fn c41_not_about_broadcast_and_multicast_of_link_or_ip() {
         .dropped(IpMulticast)
         .arrives(RACK, &from_rack(&to("255.255.255.255")))
         .dropped(IpMulticast)
+        .arrives(
+            CLIENTS,
+            &with_ttl(datagram_of("10.3.3.3", "192.0.2.255"), 1),
+        )
+        .dropped(TtlExpired)
+        .unanswered()
         .arrives(CLIENTS, &datagram_of("10.3.3.3", "192.0.2.255"))
         .dropped(IpMulticast)
         .holds();

@@ -96,6 +96,7 @@ fn gateway() -> Result<Gateway, String> {
         layer: Layer::L2(mac),
         mtu: 1500,
         up: true,
+        rules: Default::default(),
         addrs: vec![PortAddr {
             addr: addr.into(),
             len: 16,

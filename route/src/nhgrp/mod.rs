@@ -344,6 +344,19 @@ impl<'a> GroupRef<'a> {
         self.lists(pin.raw())
     }
 
+    /// Its members, dead ones and those of weight 0 too.
+    pub fn members(&self) -> impl Iterator<Item = Pin> + '_ {
+        let slot = self.groups.slots.get(self.id.0);
+        let members = slot.map_or(0, |slot| slot.members.load(Ordering::Acquire));
+        let (base, count) = (members as u32, (members >> 32) as u32 & 0xffff);
+        let word = move |at: u32| {
+            let line = self.groups.line(base + at / 8);
+            line.map_or(LEFT, |line| line.0[at as usize % 8].load(Ordering::Relaxed))
+        };
+        let members = (0..count).map(word).filter(|word| word & LEFT == 0);
+        members.map(Pin::from_raw)
+    }
+
     /// Whether it was a member until its drain came to its deadline, lately.
     #[cold]
     pub fn drained(&self, pin: Pin) -> bool {

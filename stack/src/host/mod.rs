@@ -9,19 +9,22 @@ mod checks;
 mod commands;
 mod device;
 mod echo;
+mod pieces;
 mod ping;
 mod sockets;
 
 pub use checks::{Check, CheckId, CheckState};
 pub use commands::{HostCmd, HostLink, HostReply};
 pub use echo::EchoError;
+pub use pieces::DATAGRAMS;
 pub use ping::{PINGS, PingEnd, PingOutcome, PingRefusal, PingSpec, largest_ping};
 
 use crate::counters::Counters;
+use crate::icmp::{self, RateLimit};
 use crate::io::wake::Waker;
 use crate::link::{Link, arpresolve};
 use crate::links::HostLinks;
-use crate::parse;
+use crate::parse::{self, IpMeta};
 use crate::path::{Outcome, Path};
 use crate::pkt::{Pkt, Pool};
 use crate::ports::{DeviceState, Ports};
@@ -30,6 +33,7 @@ use crate::worker::NeighUse;
 use arc_swap::{ArcSwap, Cache};
 use arp::{HoldQueue, NeighIdx};
 use flowtable::Seen;
+use pieces::Pieces;
 use ping::Moment;
 use route::{PortId, Secs};
 use sockets::Sockets;
@@ -130,10 +134,18 @@ pub struct Host {
     used_at: Secs,
     now: Now,
     us: u64,
+    pieces: Pieces,
+    /// Replies to echo requests that came in pieces.
+    echoes: RateLimit,
+    /// Identification of our own IPv6 pieces.
+    ident: u32,
 }
 
 /// Own packets that wait for a neighbour: for one, in all.
 const HOLD: (usize, usize) = (16, 64);
+
+/// Replies to echo requests in pieces: a second, and at once.
+const ECHOES: (u32, u32) = (100, 50);
 
 /// Punted packets taken from one worker in one turn.
 const PUNT_BURST: usize = 64;
@@ -162,6 +174,9 @@ impl Host {
             used_at: Secs(0),
             now: Now(0),
             us: 0,
+            pieces: Pieces::default(),
+            echoes: RateLimit::new(ECHOES.0, ECHOES.1, parts.seed),
+            ident: parts.seed as u32,
         }
     }
 
@@ -276,6 +291,9 @@ impl Host {
 
     /// A frame about neighbours, or a packet for our own sockets (which `ip_input` has read).
     fn punted(&mut self, pkt: &Pkt) {
+        if pkt.meta.fragment.is_some() {
+            return self.piece(pkt);
+        }
         if pkt.meta.len == 0 {
             self.table.input(
                 arp::PortId(pkt.in_port.0),
@@ -284,7 +302,48 @@ impl Host {
                 &mut self.frames,
             );
         } else {
-            self.sockets.input(pkt, self.us);
+            self.sockets.input(&pkt.meta, pkt.bytes(), self.us);
+        }
+    }
+
+    /// A piece of a datagram for us.
+    fn piece(&mut self, pkt: &Pkt) {
+        let whole = self.pieces.take(&pkt.meta, pkt.bytes(), self.now.0);
+        let (waiting, displaced) = self.pieces.fill();
+        self.counters.datagrams.set(waiting as u64);
+        self.counters.datagrams_forgotten.set(displaced);
+        let Some(mut whole) = whole else {
+            return;
+        };
+        let Ok(meta) = parse::read(&whole) else {
+            return;
+        };
+        match icmp::echo_reply(&mut whole, &meta) {
+            Ok(true) if self.echoes.allow(self.now.0) => {
+                self.send_in_pieces(&whole, &meta, pkt.in_port)
+            }
+            Ok(true) | Err(_) => {}
+            Ok(false) => self.sockets.input(&meta, &whole, self.us),
+        }
+    }
+
+    /// A packet of our own that may be larger than its way takes. One with options or extension headers is left out.
+    fn send_in_pieces(&mut self, packet: &[u8], meta: &IpMeta, port: PortId) {
+        let plain = if meta.addrs.is_v6() { 40 } else { 20 };
+        let mtu = self.ports.load().get(port).map(|port| port.mtu as usize);
+        let Some(mtu) = mtu.filter(|_| meta.l4_off == plain) else {
+            return;
+        };
+        self.ident = self.ident.wrapping_add(1);
+        for piece in pieces::cut(packet, mtu, self.ident) {
+            let Some(mut pkt) = self.pool.take() else {
+                return;
+            };
+            if pkt.copy_from(&piece) {
+                self.ip_output(pkt);
+            } else {
+                self.pool.put(pkt);
+            }
         }
     }
 
@@ -409,7 +468,7 @@ impl Host {
                     }
                     Link::Wait(idx) => self.hold_own(idx, pkt),
                     Link::Unknown => self.ask_own(pkt, hop.attrs.port),
-                    Link::Failed | Link::Down => self.lost(pkt),
+                    Link::Failed | Link::Down | Link::All(_) => self.lost(pkt),
                 }
             }
             Outcome::Local | Outcome::Unroutable(_) => self.lost(pkt),

@@ -6,6 +6,7 @@
 use super::checks::{Check, CheckId, CheckState, Checks};
 use super::device::LocalDevice;
 use super::ping::{Moment, PingOutcome, PingRefusal, PingSpec, Pings};
+use crate::parse::IpMeta;
 use crate::pkt::{Pkt, Pool};
 use crate::ports::Ports;
 use smoltcp::iface::{Config, Interface, SocketSet};
@@ -43,9 +44,9 @@ impl Sockets {
     }
 
     /// A packet for us, which `ip_input` has read; `us` as in [`Moment`].
-    pub(super) fn input(&mut self, pkt: &Pkt, us: u64) {
-        if !self.pings.input(&pkt.meta, pkt.bytes(), us) {
-            self.device.input(pkt.bytes());
+    pub(super) fn input(&mut self, meta: &IpMeta, packet: &[u8], us: u64) {
+        if !self.pings.input(meta, packet, us) {
+            self.device.input(packet);
         }
     }
 

@@ -38,6 +38,12 @@ pub enum Error {
     },
     /// A link-local source would leave its link: 1/2 (RFC 4443 §3.1). IPv4 has no such message.
     BeyondScope,
+    /// A host on the sender's own network is the better next hop for this destination: 5/1 (RFC 1812 §5.2.7.2). In IPv6
+    /// none is sent.
+    Redirect {
+        /// That host.
+        gateway: Ipv4Addr,
+    },
     /// A header field makes no sense: 12/0, 4/0.
     ParamProblem {
         /// Offset of the first bad byte from the start of the IP header.
@@ -52,6 +58,7 @@ impl Error {
             Self::TimeExceeded => Class::TimeExceeded,
             Self::FragNeeded { .. } => Class::TooBig,
             Self::ParamProblem { .. } => Class::Param,
+            Self::Redirect { .. } => Class::Redirect,
             Self::NetUnreachable | Self::HostUnreachable | Self::Rejected | Self::BeyondScope => {
                 Class::Unreachable
             }
@@ -66,13 +73,15 @@ impl Error {
             Self::HostUnreachable | Self::Rejected => (3, 1, 0),
             Self::FragNeeded { mtu } => (3, 4, mtu.min(0xffff)),
             Self::BeyondScope => return None,
+            Self::Redirect { gateway } => (5, 1, gateway.to_bits()),
             Self::ParamProblem { pointer } => (12, 0, u32::from(u8::try_from(pointer).ok()?) << 24),
         })
     }
 
     /// Type, code, and the 32 bits behind the checksum, in ICMPv6 (RFC 4443 §3).
-    fn wire6(self) -> (u8, u8, u32) {
-        match self {
+    fn wire6(self) -> Option<(u8, u8, u32)> {
+        Some(match self {
+            Self::Redirect { .. } => return None,
             Self::TimeExceeded => (3, 0, 0),
             Self::NetUnreachable => (1, 0, 0),
             Self::HostUnreachable => (1, 3, 0),
@@ -81,7 +90,7 @@ impl Error {
             Self::FragNeeded { mtu } => (2, 0, mtu.max(MAX_V6 as u32)),
             Self::BeyondScope => (1, 2, 0),
             Self::ParamProblem { pointer } => (4, 0, pointer),
-        }
+        })
     }
 }
 
@@ -183,6 +192,7 @@ fn write6(
     if datagram.len() < 40 {
         return None;
     }
+    let wire = error.wire6()?;
     let quote = &datagram[..datagram.len().min(MAX_V6 - FRONT_V6)];
     let packet = space.get_mut(..FRONT_V6 + quote.len())?;
     let len = packet.len();
@@ -197,7 +207,7 @@ fn write6(
         src: from.to_bits(),
         dst: to.to_bits(),
     };
-    write_message(message, error.wire6(), quote, &addrs, proto::ICMP6);
+    write_message(message, wire, quote, &addrs, proto::ICMP6);
     Some(len)
 }
 
@@ -228,7 +238,8 @@ pub fn may_answer(error: &Error, meta: &IpMeta, packet: &[u8], cast: LinkCast) -
     let v6 = meta.addrs.is_v6();
     if parse::is_icmp_error(meta, packet)
         || meta.fragment.is_some_and(|f| f.offset != 0)
-        || martian::bad_source(&meta.addrs)
+        // 240/4 has come this far only where the operator lets it.
+        || (martian::bad_source(&meta.addrs) && !martian::class_e_source(&meta.addrs))
         || (!v6 && *error == Error::BeyondScope)
     {
         return false;

@@ -119,16 +119,19 @@ pub enum Class {
     Param,
     /// Echo replies.
     Echo,
+    /// Redirects.
+    Redirect,
 }
 
 impl Class {
     /// Every class, in the order of their counters.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Unreachable,
         Self::TimeExceeded,
         Self::TooBig,
         Self::Param,
         Self::Echo,
+        Self::Redirect,
     ];
 
     /// The word that listings use.
@@ -139,6 +142,7 @@ impl Class {
             Self::TooBig => "too big",
             Self::Param => "parameter problem",
             Self::Echo => "echo reply",
+            Self::Redirect => "redirect",
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::path::{Hop, Outcome};
 use crate::pkt::Pkt;
 use crate::ports::is_link_local;
 use route::{FibId, NhopAttrs, NhopKind, Pin, PortId};
+use std::net::IpAddr;
 
 impl Worker {
     /// Drops a packet for `reason` and tells its sender, if that is allowed and not too often.
@@ -21,7 +22,9 @@ impl Worker {
 
     fn answer_error(&mut self, offending: &Pkt, error: Error) {
         let meta = &offending.meta;
-        if !icmp::may_answer(&error, meta, offending.bytes(), offending.cast) {
+        let may = icmp::may_answer(&error, meta, offending.bytes(), offending.cast);
+        // RFC 1122 §3.2.2: nor about a broadcast to a network that is ours to know.
+        if !may || self.burst_ports.is_broadcast(meta.fib, &meta.addrs.dst()) {
             return self.counters.icmp_suppressed.bump();
         }
         let to = meta.addrs.src();
@@ -46,6 +49,24 @@ impl Worker {
         }
         self.counters.icmp_sent.bump();
         self.begin_own(out, offending.in_port, way);
+    }
+
+    /// Tells the sender of a packet that leaves by the port that it came by who is the better next hop, if both are on one
+    /// network and the operator wants that (RFC 1812 §5.2.7.2). The packet goes on.
+    pub(super) fn redirect(&mut self, pkt: &Pkt, hop: Hop) {
+        let port = self.burst_ports.get(pkt.in_port);
+        let Some(port) = port.filter(|port| port.rules.redirects) else {
+            return;
+        };
+        let better = match hop.attrs.kind {
+            NhopKind::Iface => Some(pkt.meta.addrs.dst()),
+            _ => self.neigh.addr(arp::NeighIdx(hop.attrs.neigh)),
+        };
+        if let (IpAddr::V4(_), Some(better @ IpAddr::V4(gateway))) = (pkt.meta.addrs.src(), better)
+            && port.joins(&pkt.meta.addrs.src(), &better)
+        {
+            self.answer_error(pkt, Error::Redirect { gateway });
+        }
     }
 
     /// The way of an answer to a packet's source.

@@ -3,11 +3,13 @@
 use super::Worker;
 use crate::collector::{collector_slot, datagram_hash};
 use crate::fate::DropReason;
-use crate::icmp;
+use crate::icmp::{self, Error};
 use crate::martian::{self, Dest};
+use crate::options;
 use crate::parse::{self, Addrs, IpMeta};
 use crate::pkt::{LinkCast, Pkt};
 use crate::ports::Layer;
+use crate::rules::{OptionRule, Rpf, Rules};
 use arp::{Kind, Mac};
 use flowtable::SlotNo;
 use route::FibId;
@@ -18,8 +20,8 @@ impl Worker {
     /// A frame was received on one of our own queues.
     pub(super) fn arrive(&mut self, mut pkt: Pkt) {
         self.count_rx(pkt.in_port, pkt.len() as u64);
-        let (layer, fib) = match self.burst_ports.get(pkt.in_port) {
-            Some(port) if port.up => (port.layer, port.fib),
+        let (layer, fib, rules) = match self.burst_ports.get(pkt.in_port) {
+            Some(port) if port.up => (port.layer, port.fib, port.rules),
             _ => return self.drop_pkt(pkt, DropReason::PortDown),
         };
         let read = match layer {
@@ -36,17 +38,52 @@ impl Worker {
                 parse::read(pkt.bytes())
             }
         };
-        match read.and_then(|meta| check_addresses(&meta.addrs, pkt.cast).map(|()| meta)) {
-            Ok(meta) if self.is_from_us(&pkt, fib, &meta.addrs) => {
-                self.drop_pkt(pkt, DropReason::IpOwnSource);
-            }
+        let checked = read.and_then(|meta| {
+            let meta = IpMeta { fib, ..meta };
+            self.check_source(&meta, &pkt, rules).map(|()| meta)
+        });
+        match checked {
             Ok(meta) => {
-                pkt.meta = IpMeta { fib, ..meta };
+                pkt.meta = meta;
                 // The link may have padded the frame; beyond the datagram nothing is ours (RFC 1812 §5.2.2).
                 pkt.truncate(usize::from(meta.len));
+                if has_options(&meta) {
+                    return self.check_options(pkt, rules.options);
+                }
                 self.hand_over(pkt);
             }
-            Err(reason) => self.refuse(pkt, reason),
+            Err(reason) => self.refuse(pkt, reason, fib, rules),
+        }
+    }
+
+    /// Whether a packet with these addresses may come by its port.
+    fn check_source(&self, meta: &IpMeta, pkt: &Pkt, rules: Rules) -> Result<(), DropReason> {
+        check_addresses(&meta.addrs, pkt.cast, rules.class_e)?;
+        if self.is_from_us(pkt, meta.fib, &meta.addrs) {
+            return Err(DropReason::IpOwnSource);
+        }
+        // What is of one link only has come by it.
+        let asked = rules.rpf != Rpf::Off && !martian::link_local_source(&meta.addrs);
+        if asked && !self.path.leads_back(rules.rpf, meta, pkt.in_port) {
+            return Err(DropReason::ReversePath);
+        }
+        Ok(())
+    }
+
+    /// A packet with IPv4 options: what cannot be worked on is answered before anything is done.
+    #[cold]
+    fn check_options(&mut self, pkt: Pkt, rule: OptionRule) {
+        let header = pkt.bytes().get(..usize::from(pkt.meta.l4_off));
+        let fault = header
+            .filter(|_| rule == OptionRule::Process)
+            .and_then(options::fault);
+        match fault {
+            _ if rule == OptionRule::Drop => self.drop_pkt(pkt, DropReason::IpOptionsRefused),
+            Some(at) => {
+                let pointer = at as u32;
+                self.drop_with(pkt, DropReason::IpOptions, Error::ParamProblem { pointer });
+            }
+            None => self.hand_over(pkt),
         }
     }
 
@@ -62,9 +99,11 @@ impl Worker {
     }
 
     /// Drops what `ip_input` refused; some refusals are owed an answer (RFC 1812 §5.3.13, RFC 5095).
-    fn refuse(&mut self, mut pkt: Pkt, reason: DropReason) {
-        match icmp::param_problem(pkt.bytes(), reason) {
-            Some((error, meta)) if check_addresses(&meta.addrs, pkt.cast).is_ok() => {
+    fn refuse(&mut self, mut pkt: Pkt, reason: DropReason, fib: FibId, rules: Rules) {
+        let owed = icmp::param_problem(pkt.bytes(), reason)
+            .map(|(error, meta)| (error, IpMeta { fib, ..meta }));
+        match owed {
+            Some((error, meta)) if self.check_source(&meta, &pkt, rules).is_ok() => {
                 pkt.meta = meta;
                 self.drop_with(pkt, reason, error);
             }
@@ -158,14 +197,27 @@ impl Worker {
 }
 
 /// RFC 1812 §5.3.4, §5.3.7 and RFC 6890: addresses that no packet may carry through a router.
-fn check_addresses(addrs: &Addrs, cast: LinkCast) -> Result<(), DropReason> {
-    if martian::bad_source(addrs) {
+fn check_addresses(addrs: &Addrs, cast: LinkCast, class_e: bool) -> Result<(), DropReason> {
+    if martian::bad_source(addrs) && !(class_e && martian::class_e_source(addrs)) {
         return Err(DropReason::IpBadSource);
     }
     match martian::bad_dest(addrs) {
+        Dest::Bad if class_e && martian::class_e_dest(addrs) => check_cast(cast),
         Dest::Bad => Err(DropReason::IpBadDest),
         Dest::Multicast => Err(DropReason::IpMulticast),
-        Dest::Ok | Dest::LinkLocal if cast != LinkCast::Unicast => Err(DropReason::IpLinkCast),
-        Dest::Ok | Dest::LinkLocal => Ok(()),
+        Dest::Ok | Dest::LinkLocal => check_cast(cast),
     }
+}
+
+/// A unicast packet comes in a unicast frame.
+fn check_cast(cast: LinkCast) -> Result<(), DropReason> {
+    match cast {
+        LinkCast::Unicast => Ok(()),
+        LinkCast::Broadcast | LinkCast::Multicast => Err(DropReason::IpLinkCast),
+    }
+}
+
+/// Whether there is anything between the fixed part of an IPv4 header and its end.
+fn has_options(meta: &IpMeta) -> bool {
+    meta.l4_off != 20 && !meta.addrs.is_v6()
 }

@@ -1,19 +1,25 @@
 //! `ip_output` and `ether_output`: TTL, size, link header, device.
 
 use super::Worker;
-use crate::checksum::ip_ttl_dec;
+use crate::checksum::{fill_header, ip_ttl_dec};
 use crate::fate::DropReason;
 use crate::frag;
 use crate::icmp::Error;
 use crate::link::{Link, arpresolve};
+use crate::options;
 use crate::path::Hop;
 use crate::pkt::Pkt;
+use crate::rules::OptionRule;
+use arp::Mac;
 use route::{NhopKind, PortId};
+use std::net::IpAddr;
 
 impl Worker {
     /// Sends a packet on to its next hop: everything that can refuse it is asked before it is changed.
     pub(super) fn ip_output(&mut self, mut pkt: Pkt, hop: Hop) {
-        if hop.attrs.kind == NhopKind::Iface && self.is_net_broadcast(&pkt, hop.attrs.port) {
+        let broadcast =
+            hop.attrs.kind == NhopKind::Iface && self.is_net_broadcast(&pkt, hop.attrs.port);
+        if broadcast && !self.may_broadcast(&pkt, hop.attrs.port) {
             return self.drop_pkt(pkt, DropReason::IpMulticast);
         }
         let mtu = hop.attrs.mtu;
@@ -21,12 +27,21 @@ impl Worker {
         if too_big && pkt.meta.dont_fragment {
             return self.drop_with(pkt, DropReason::TooBig, Error::FragNeeded { mtu });
         }
-        let link = self.link(&pkt, hop);
+        let link = match broadcast {
+            true => self.broadcast_link(hop.attrs.port),
+            false => self.link(&pkt, hop),
+        };
         let Some((pkt_ready, header)) = self.linked(pkt, hop, link) else {
             return;
         };
         pkt = pkt_ready;
+        if hop.attrs.port == pkt.in_port && !pkt.origin {
+            self.redirect(&pkt, hop);
+        }
         let v6 = pkt.meta.addrs.is_v6();
+        if pkt.meta.l4_off != 20 && !v6 {
+            self.work_on_options(&mut pkt, hop.attrs.port);
+        }
         if !pkt.origin {
             ip_ttl_dec(pkt.bytes_mut(), v6);
             for forwarded in self.counters.forwarded_in(v6) {
@@ -39,7 +54,7 @@ impl Worker {
         self.ether_output(pkt, hop.attrs.port, header);
     }
 
-    /// RFC 2644: a broadcast to a network of ours is not sent on.
+    /// RFC 2644: a broadcast to a network of ours is not sent on, unless the operator wants it.
     fn is_net_broadcast(&self, pkt: &Pkt, port: PortId) -> bool {
         let dst = pkt.meta.addrs.dst();
         self.burst_ports
@@ -47,10 +62,54 @@ impl Worker {
             .is_some_and(|p| p.is_broadcast(&dst))
     }
 
+    /// Whether the operator wants it. A network's zero address is nobody's in any case (RFC 1122 §3.3.6).
+    #[cold]
+    fn may_broadcast(&self, pkt: &Pkt, port: PortId) -> bool {
+        let dst = pkt.meta.addrs.dst();
+        let port = self.burst_ports.get(port);
+        port.is_some_and(|port| port.rules.directed_broadcast && port.is_to_all(&dst))
+    }
+
+    /// To all stations.
+    #[cold]
+    fn broadcast_link(&self, port: PortId) -> Link {
+        match self.burst_ports.get(port).filter(|port| port.up) {
+            None => Link::Down,
+            Some(port) => port.mac().map_or(Link::Bare, |mac| {
+                Link::All(arp::ether_header(Mac::BROADCAST, mac, 0x0800))
+            }),
+        }
+    }
+
+    /// Record Route and Timestamp name the address that the packet leaves by (RFC 1812 §5.3.13.5).
+    #[cold]
+    fn work_on_options(&self, pkt: &mut Pkt, out: PortId) {
+        let ports = &self.burst_ports;
+        let rule = ports.get(pkt.in_port).map(|port| port.rules.options);
+        let Some(IpAddr::V4(own)) = ports.answer_from(out, &pkt.meta.addrs.src()) else {
+            return;
+        };
+        let (fib, end, now) = (pkt.meta.fib, usize::from(pkt.meta.l4_off), self.now.0);
+        if let Some(header) = pkt
+            .bytes_mut()
+            .get_mut(..end)
+            .filter(|_| rule == Some(OptionRule::Process))
+            && options::work(
+                header,
+                own,
+                |addr| ports.is_own(fib, &IpAddr::V4(addr)),
+                now,
+            )
+        {
+            fill_header(header, end);
+        }
+    }
+
     /// Acts on what `arpresolve` said: the packet and its header, or `None` if it waits or is gone.
     fn linked(&mut self, mut pkt: Pkt, hop: Hop, link: Link) -> Option<(Pkt, Option<[u8; 14]>)> {
         match link {
             Link::Header(_, header) => return Some((pkt, Some(header))),
+            Link::All(header) => return Some((pkt, Some(header))),
             Link::Bare => return Some((pkt, None)),
             Link::Wait(idx) => {
                 if hop.attrs.kind == NhopKind::Iface {

@@ -59,6 +59,12 @@ impl Case {
         self
     }
 
+    /// The running gateway is told something.
+    pub fn told(mut self, words: &str) -> Self {
+        self.vector.steps.push(Step::Do(words.to_owned()));
+        self
+    }
+
     /// A frame arrives.
     pub fn arrives(mut self, port: usize, bytes: &[u8]) -> Self {
         let name = PORTS[port];

@@ -14,6 +14,7 @@ use stack::Setup;
 use stack::control::{GatewaySpec, PathKind, RouteSpec};
 use stack::host::{HostCmd, HostLink};
 use stack::ports::{Layer, Ports};
+use stack::rules::{OptionRule, Rpf};
 
 /// The ports, in the order of their numbers.
 pub const PORTS: [&str; 3] = ["clients", "rack", "west"];
@@ -64,6 +65,10 @@ pub fn play(vector: &Vector) {
         let at = format!("{}, step {} of {}", vector.name, no + 1, vector.steps.len());
         match step {
             Step::Set(_) => {}
+            Step::Do(words) => {
+                nothing_more(&at, &mut left);
+                command(&mut net, words);
+            }
             Step::In(port, bytes) => {
                 nothing_more(&at, &mut left);
                 net.inject(number(port), 0, bytes);
@@ -126,11 +131,11 @@ fn network(vector: &Vector) -> Net {
         ports: ports(),
         ..Setup::default()
     };
-    let set = vector.steps.iter().filter_map(|step| match step {
-        Step::Set(words) => Some(&words[..]),
-        _ => None,
-    });
-    let later: Vec<&str> = set.filter(|words| !configure(&mut setup, words)).collect();
+    for step in &vector.steps {
+        if let Step::Set(words) = step {
+            configure(&mut setup, words);
+        }
+    }
     let mut net = Net::new(setup, 1);
     // Payloads are passed on as they are, whole or not.
     net.transport = crate::net::Transport::Ignored;
@@ -143,7 +148,6 @@ fn network(vector: &Vector) -> Net {
         });
     }
     ROUTES.iter().for_each(|route| add(&mut net, route));
-    later.into_iter().for_each(|words| publish(&mut net, words));
     net.run_for(100);
     net.take_caught();
     net
@@ -184,25 +188,44 @@ fn add(net: &mut Net, (prefix, way, mtu): &(&str, &str, Option<u32>)) {
         .unwrap_or_else(|e| panic!("{prefix}: {e}"));
 }
 
-/// What a case configures before the gateway starts: `false` if these words are for later.
-fn configure(_: &mut Setup, words: &str) -> bool {
+/// What a case configures before the gateway starts: a port's switches.
+fn configure(setup: &mut Setup, words: &str) {
     let parts: Vec<&str> = words.split(' ').collect();
+    let port = parts.get(1).map_or(0, |port| number(port));
+    let rules = &mut setup.ports.0[port].rules;
     match parts[..] {
-        ["publish", ..] => false,
+        ["rpf", _, "strict"] => rules.rpf = Rpf::Strict,
+        ["rpf", _, "loose"] => rules.rpf = Rpf::Loose,
+        ["directed-broadcast", _] => rules.directed_broadcast = true,
+        ["class-e", _] => rules.class_e = true,
+        ["redirects", _] => rules.redirects = true,
+        ["ip-options", _, "ignore"] => rules.options = OptionRule::Ignore,
+        ["ip-options", _, "drop"] => rules.options = OptionRule::Drop,
         _ => panic!("nothing is configured by {words}"),
     }
 }
 
-/// What a case configures in the running gateway.
-fn publish(net: &mut Net, words: &str) {
+/// What a case tells the running gateway.
+fn command(net: &mut Net, words: &str) {
     let parts: Vec<&str> = words.split(' ').collect();
-    let ["publish", port, addr, mac] = parts[..] else {
-        panic!("{words}: publish PORT ADDRESS MAC");
-    };
-    net.sim.gateway.host.call(HostCmd::SetStatic {
-        port: PortId(number(port) as u16),
-        addr: ip(addr),
-        mac: mac.parse().expect("a hardware address"),
-        published: true,
-    });
+    match parts[..] {
+        ["publish", port, addr, mac] => {
+            net.sim.gateway.host.call(HostCmd::SetStatic {
+                port: PortId(number(port) as u16),
+                addr: ip(addr),
+                mac: mac.parse().expect("a hardware address"),
+                published: true,
+            });
+        }
+        ["route", "add", prefix, gateway] => add(net, &(prefix, gateway, None)),
+        ["route", "delete", prefix, gateway] => {
+            let (now, gw) = (net.sim.now, &mut net.sim.gateway);
+            let prefix = prefix.parse().expect("a prefix");
+            gw.control
+                .route_delete(prefix, Some(ip(gateway)), None, &mut gw.host, now)
+                .unwrap_or_else(|e| panic!("{words}: {e}"));
+        }
+        _ => panic!("{words}: nobody knows that"),
+    }
+    net.settle();
 }

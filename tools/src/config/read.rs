@@ -34,6 +34,9 @@ use flowtable::State;
 use route::FibId;
 use route::MAX_BUCKETS;
 use route::Prefix;
+use stack::rules::OptionRule;
+use stack::rules::Rpf;
+use stack::rules::Rules;
 use std::net::IpAddr;
 use std::path::Path;
 use std::path::PathBuf;
@@ -276,6 +279,7 @@ fn port(mut section: Section<'_>) -> Option<Port> {
         "mac",
         "six hexadecimal bytes, such as \"02:00:00:00:00:0a\"",
     );
+    let rules = rules(&mut section);
     if name.is_none() {
         section.problem(line, "a port without a name: write name = \"rack\", say");
     }
@@ -296,7 +300,34 @@ fn port(mut section: Section<'_>) -> Option<Port> {
         mtu: mtu.unwrap_or(Located { value: 1500, line }),
         up,
         mac,
+        rules,
     })
+}
+
+/// What a port lets through.
+fn rules(section: &mut Section<'_>) -> Rules {
+    let rpf = [
+        ("off", Rpf::Off),
+        ("strict", Rpf::Strict),
+        ("loose", Rpf::Loose),
+    ];
+    let options = [
+        ("process", OptionRule::Process),
+        ("ignore", OptionRule::Ignore),
+        ("drop", OptionRule::Drop),
+    ];
+    let default = Rules::default();
+    Rules {
+        rpf: section
+            .choice("rpf", &rpf)
+            .map_or(default.rpf, |rpf| rpf.value),
+        directed_broadcast: section.bool("directed-broadcast", default.directed_broadcast),
+        class_e: section.bool("class-e", default.class_e),
+        redirects: section.bool("redirects", default.redirects),
+        options: section
+            .choice("ip-options", &options)
+            .map_or(default.options, |options| options.value),
+    }
 }
 
 /// A FIB; 0 when left out.

@@ -83,6 +83,7 @@ fn what_the_example_shows_in_comments_is_the_default() {
     assert_eq!(all.tables, config.tables);
     assert_eq!(all.neighbour, config.neighbour);
     assert_eq!(all.icmp, config.icmp);
+    assert_eq!(all.ports[0].rules, config.ports[0].rules);
     assert_eq!(all.health, config.health);
     assert_eq!(all.group_secret_file, config.group_secret_file);
     assert_eq!(all.state_file, config.state_file);
@@ -323,6 +324,14 @@ fn ports_are_checked() {
             "flowgate.toml:8: mtu = 1279: port a has an IPv6 address: write at least 1280",
         ),
         (
+            "name = \"a\"\ntype = \"tun\"\nrpf = \"on\"\n",
+            "flowgate.toml:8: rpf = \"on\": write rpf = \"off\" or rpf = \"strict\" or rpf = \"loose\"",
+        ),
+        (
+            "name = \"a\"\ntype = \"tun\"\nclass-e = 1\n",
+            "flowgate.toml:8: class-e = 1: write class-e = true or class-e = false",
+        ),
+        (
             "name = \"a\"\ntype = \"tun\"\nmtu = 67\n",
             "flowgate.toml:8: mtu = 67: write a number from 68 to 65535",
         ),
@@ -415,6 +424,21 @@ fn fibs_are_read_and_must_be_there() {
         lines,
         ["flowgate.toml:6: fib = 2: there are 2, from 0: write fibs = 3 under [gateway]"]
     );
+}
+
+#[test]
+fn a_port_has_its_switches_and_all_are_off_else() {
+    let port = "[[port]]\nname = \"a\"\ntype = \"tap\"\n";
+    let switches = "rpf = \"strict\"\nclass-e = true\ndirected-broadcast = true\nredirects = true\nip-options = \"drop\"\n";
+    assert_eq!(good(port).ports[0].rules, Rules::default());
+    let all = Rules {
+        rpf: stack::rules::Rpf::Strict,
+        class_e: true,
+        directed_broadcast: true,
+        redirects: true,
+        options: stack::rules::OptionRule::Drop,
+    };
+    assert_eq!(good(&format!("{port}{switches}")).ports[0].rules, all);
 }
 
 #[test]

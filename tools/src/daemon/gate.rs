@@ -206,6 +206,7 @@ mod tests {
             mtu: 1500,
             up: true,
             addrs: Vec::new(),
+            rules: Default::default(),
         };
         Parts {
             setup: Setup {

@@ -448,6 +448,7 @@ fn port(id: PortId, config: &config::Port, device: String, secrets: &Secrets) ->
         mtu: config.mtu.value,
         up: config.up,
         addrs: addrs.collect(),
+        rules: config.rules,
     }
 }
 

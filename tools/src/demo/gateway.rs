@@ -109,6 +109,7 @@ fn ports(device: &str, has_v6: bool, mtu: u32) -> Ports {
         mtu,
         up: true,
         addrs,
+        rules: Default::default(),
     };
     let clients = addrs(
         (CLIENT_GATEWAY4, CLIENT_LEN4),

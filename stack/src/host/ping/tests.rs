@@ -18,6 +18,7 @@ fn ports() -> Ports {
         mtu: 1500,
         up: true,
         addrs: vec![own("192.0.2.1", 24)],
+        rules: Default::default(),
     }])
 }
 

@@ -120,6 +120,7 @@ impl Seen {
         tables.push(unknown(totals, self.bounds, workers));
         tables.push(fragments(totals, self.bounds, workers));
         tables.push(datagrams(totals, self.bounds, workers));
+        tables.push(own_datagrams(&self.reader.host_totals()));
         tables.extend(self.punts(totals, workers));
         tables.extend(self.icmp(totals));
         tables.push(rings(totals, self.bounds, workers));
@@ -277,6 +278,19 @@ fn datagrams(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
         limit,
         policy,
         totals.datagrams_forgotten,
+    )
+}
+
+/// Datagrams for the gateway itself that wait for pieces.
+fn own_datagrams(host: &Totals) -> Table {
+    let limit = stack::host::DATAGRAMS as u64;
+    let policy = "the oldest is forgotten; any after 60 s";
+    table(
+        "own-datagrams",
+        host.datagrams,
+        limit,
+        policy,
+        host.datagrams_forgotten,
     )
 }
 

@@ -84,6 +84,7 @@ fn port(id: u16, name: &str, layer: Layer, addrs: &[(&str, u8)]) -> Port {
         mtu: 1500,
         up: true,
         addrs: addrs.iter().map(addr).collect(),
+        rules: Default::default(),
     }
 }
 
@@ -513,6 +514,7 @@ fn flows_of_a_next_hop_that_drains_are_counted_as_left() {
         "punt-ask",
         "fragments",
         "datagrams",
+        "own-datagrams",
         "held",
     ] {
         let table = status.tables.iter().find(|table| table.name == row);

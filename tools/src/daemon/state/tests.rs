@@ -19,6 +19,7 @@ fn ports(names: &[&str]) -> Ports {
         up: true,
         fib: route::FibId(0),
         addrs: Vec::new(),
+        rules: Default::default(),
     };
     Ports((0..).zip(names).map(port).collect())
 }

@@ -80,6 +80,7 @@ fn port(id: u16, name: &str, mac: Mac, addrs: &[(&str, u8)]) -> Port {
         layer: Layer::L2(mac),
         mtu: 1500,
         up: true,
+        rules: Default::default(),
         addrs: addrs.iter().filter_map(addr).collect(),
     }
 }

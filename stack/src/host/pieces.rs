@@ -1,0 +1,332 @@
+//! Pieces of datagrams for the gateway itself, put together (RFC 791 §3.2, RFC 1122 §3.3.2, RFC 8200 §4.5), and a datagram
+//! of its own cut into pieces.
+//!
+//! Bounded: so many datagrams, each of so many pieces; a new one takes the place of the oldest. Datagrams whose pieces
+//! overlap are forgotten whole (RFC 5722, for IPv4 too: nobody honest sends them).
+
+use crate::checksum;
+use crate::parse::{Fragment, IpMeta};
+use std::net::IpAddr;
+
+/// Datagrams that wait for their pieces.
+pub const DATAGRAMS: usize = 16;
+
+/// Pieces of one datagram: 65,535 bytes in pieces of 576.
+const PIECES: usize = 128;
+
+/// How long a datagram waits, ms (RFC 1122 §3.3.2, RFC 8200 §4.5).
+const WAIT_MS: u64 = 60_000;
+
+/// Longest datagram.
+const LONGEST: usize = 65_535;
+
+/// Bytes of a fragment header, and its number.
+const FRAGMENT_HEADER: usize = 8;
+const FRAGMENT: u8 = 44;
+
+/// What pieces of one datagram have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key {
+    src: IpAddr,
+    dst: IpAddr,
+    /// IPv4 alone: in IPv6 the first piece says it for all.
+    proto: u8,
+    id: u32,
+}
+
+/// A datagram that waits.
+#[derive(Debug)]
+struct Datagram {
+    key: Key,
+    until_ms: u64,
+    /// The header in front of the payload, as that of the whole, once the first piece is there.
+    front: Option<Vec<u8>>,
+    parts: Vec<(usize, Vec<u8>)>,
+    /// Length of the payload, once the last piece is there.
+    end: Option<usize>,
+}
+
+/// Datagrams on their way to being whole.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    waiting: Vec<Datagram>,
+    /// Datagrams that had to go for newer ones.
+    displaced: u64,
+}
+
+impl Pieces {
+    /// Takes a piece that `ip_input` has read. Gives the datagram when it is whole.
+    pub(super) fn take(&mut self, meta: &IpMeta, packet: &[u8], now_ms: u64) -> Option<Vec<u8>> {
+        let fragment = meta.fragment?;
+        self.waiting.retain(|datagram| datagram.until_ms > now_ms);
+        let v6 = meta.addrs.is_v6();
+        let key = Key {
+            src: meta.addrs.src(),
+            dst: meta.addrs.dst(),
+            proto: if v6 { 0 } else { meta.proto },
+            id: fragment.id,
+        };
+        let at = self.find_or_make(key, now_ms);
+        let datagram = self.waiting.get_mut(at)?;
+        let packet = packet.get(..usize::from(meta.len))?;
+        if datagram.add(v6, &fragment, packet).is_none() {
+            self.waiting.remove(at);
+            return None;
+        }
+        datagram
+            .is_whole()
+            .then(|| self.waiting.remove(at))?
+            .whole(v6)
+    }
+
+    /// Datagrams that wait, and those that had to go for newer ones.
+    pub(super) fn fill(&self) -> (usize, u64) {
+        (self.waiting.len(), self.displaced)
+    }
+
+    fn find_or_make(&mut self, key: Key, now_ms: u64) -> usize {
+        if let Some(at) = self.waiting.iter().position(|datagram| datagram.key == key) {
+            return at;
+        }
+        if self.waiting.len() >= DATAGRAMS {
+            self.waiting.remove(0);
+            self.displaced += 1;
+        }
+        self.waiting.push(Datagram {
+            key,
+            until_ms: now_ms + WAIT_MS,
+            front: None,
+            parts: Vec::new(),
+            end: None,
+        });
+        self.waiting.len() - 1
+    }
+}
+
+impl Datagram {
+    /// `None`: the datagram makes no sense any more.
+    fn add(&mut self, v6: bool, fragment: &Fragment, packet: &[u8]) -> Option<()> {
+        let (front, part) = split(v6, packet)?;
+        let from = usize::from(fragment.offset);
+        let to = from + part.len();
+        let same = |(at, bytes): &(usize, Vec<u8>)| *at == from && bytes.len() == part.len();
+        if self.parts.iter().any(same) {
+            return Some(());
+        }
+        let apart = |(at, bytes): &(usize, Vec<u8>)| to <= *at || at + bytes.len() <= from;
+        if !self.parts.iter().all(apart) || self.parts.len() >= PIECES || to > LONGEST {
+            return None;
+        }
+        if !fragment.more && self.end.replace(to).is_some() {
+            return None;
+        }
+        if from == 0 {
+            self.front = Some(front);
+        }
+        self.parts.push((from, part.to_vec()));
+        let beyond = |end: usize| self.parts.iter().any(|(at, bytes)| at + bytes.len() > end);
+        (!self.end.is_some_and(beyond)).then_some(())
+    }
+
+    fn is_whole(&self) -> bool {
+        let got: usize = self.parts.iter().map(|(_, bytes)| bytes.len()).sum();
+        self.front.is_some() && self.end == Some(got)
+    }
+
+    fn whole(mut self, v6: bool) -> Option<Vec<u8>> {
+        self.parts.sort_unstable_by_key(|(at, _)| *at);
+        let mut whole = self.front?;
+        let header = whole.len();
+        for (_, part) in &self.parts {
+            whole.extend_from_slice(part);
+        }
+        set_length(&mut whole, v6, header).then_some(whole)
+    }
+}
+
+/// A piece's header, as it is in front of the whole datagram, and its payload.
+fn split(v6: bool, packet: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    if !v6 {
+        let (front, part) = packet.split_at_checked(usize::from(packet.first()? & 15) * 4)?;
+        let mut front = front.to_vec();
+        front.get_mut(6..8)?.fill(0);
+        return Some((front, part));
+    }
+    let (mut named_at, mut at) = (6, 40);
+    while *packet.get(named_at)? != FRAGMENT {
+        if !matches!(packet.get(named_at)?, 0 | 43 | 60) {
+            return None;
+        }
+        (named_at, at) = (at, at + 8 + usize::from(*packet.get(at + 1)?) * 8);
+    }
+    let (front, rest) = packet.split_at_checked(at)?;
+    let (fragment, part) = rest.split_at_checked(FRAGMENT_HEADER)?;
+    let mut front = front.to_vec();
+    *front.get_mut(named_at)? = *fragment.first()?;
+    Some((front, part))
+}
+
+/// Writes a packet's length into its header; `false` if it does not fit.
+fn set_length(packet: &mut [u8], v6: bool, header: usize) -> bool {
+    let len = packet.len();
+    let (at, counted) = if v6 {
+        (4, len.saturating_sub(40))
+    } else {
+        (2, len)
+    };
+    let (Ok(counted), true) = (u16::try_from(counted), len <= LONGEST) else {
+        return false;
+    };
+    if let Some(field) = packet.get_mut(at..at + 2) {
+        field.copy_from_slice(&counted.to_be_bytes());
+    }
+    if !v6 {
+        checksum::fill_header(packet, header);
+    }
+    true
+}
+
+/// A packet without options or extension headers, in pieces of at most `mtu` bytes; `id` is that of its IPv6 pieces.
+pub(super) fn cut(packet: &[u8], mtu: usize, id: u32) -> Vec<Vec<u8>> {
+    let v6 = packet.first().is_some_and(|b| b >> 4 == 6);
+    let front = if v6 { 40 } else { 20 };
+    let heads = if v6 { front + FRAGMENT_HEADER } else { front };
+    let room = mtu.saturating_sub(heads) / 8 * 8;
+    let Some((header, payload)) = packet.split_at_checked(front).filter(|_| room > 0) else {
+        return Vec::new();
+    };
+    if packet.len() <= mtu {
+        return vec![packet.to_vec()];
+    }
+    let count = payload.len().div_ceil(room);
+    let piece = |(n, part): (usize, &[u8])| {
+        let word = (n * room) as u16;
+        let more = n + 1 < count;
+        if v6 {
+            piece6(header, part, word | u16::from(more), id)
+        } else {
+            piece4(header, part, (word / 8) | u16::from(more) << 13)
+        }
+    };
+    payload.chunks(room).enumerate().map(piece).collect()
+}
+
+fn piece4(header: &[u8], part: &[u8], word: u16) -> Vec<u8> {
+    let mut piece = [header, part].concat();
+    piece[6..8].copy_from_slice(&word.to_be_bytes());
+    set_length(&mut piece, false, header.len());
+    piece
+}
+
+fn piece6(header: &[u8], part: &[u8], word: u16, id: u32) -> Vec<u8> {
+    let mut fragment = [header[6], 0, 0, 0, 0, 0, 0, 0];
+    fragment[2..4].copy_from_slice(&word.to_be_bytes());
+    fragment[4..].copy_from_slice(&id.to_be_bytes());
+    let mut piece = [header, &fragment, part].concat();
+    piece[6] = FRAGMENT;
+    set_length(&mut piece, true, header.len());
+    piece
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse;
+
+    /// An IPv4 or IPv6 packet of a protocol without header, of `len` bytes of payload.
+    fn packet(v6: bool, len: usize) -> Vec<u8> {
+        let mut packet = vec![0; if v6 { 40 } else { 20 }];
+        let header = packet.len();
+        if v6 {
+            (packet[0], packet[6], packet[7]) = (0x60, 253, 64);
+            (packet[8], packet[24]) = (0xfd, 0xfd);
+        } else {
+            (packet[0], packet[8], packet[9]) = (0x45, 64, 253);
+            (packet[4], packet[12], packet[16]) = (7, 10, 10);
+        }
+        packet.extend((0..len).map(|i| (i * 7) as u8));
+        assert!(set_length(&mut packet, v6, header));
+        packet
+    }
+
+    fn take(pieces: &mut Pieces, piece: &[u8], now: u64) -> Option<Vec<u8>> {
+        let meta = parse::read(piece).unwrap();
+        pieces.take(&meta, piece, now)
+    }
+
+    #[test]
+    fn what_is_cut_is_put_together_in_any_order() {
+        let mut random = fastrand::Rng::with_seed(51);
+        for round in 0..400 {
+            let (v6, len) = (round % 2 == 1, random.usize(1500..20_000));
+            let whole = packet(v6, len);
+            let mut parts = cut(&whole, random.usize(576..1500), 9);
+            assert!(parts.len() > 1);
+            random.shuffle(&mut parts);
+            let mut pieces = Pieces::default();
+            let last = parts.pop().unwrap();
+            for part in &parts {
+                assert_eq!(take(&mut pieces, part, 0), None);
+                assert_eq!(take(&mut pieces, part, 0), None, "twice is once");
+            }
+            assert_eq!(take(&mut pieces, &last, 0), Some(whole));
+            assert!(pieces.waiting.is_empty());
+        }
+    }
+
+    #[test]
+    fn overlapping_pieces_end_their_datagram() {
+        for v6 in [false, true] {
+            let (wide, narrow) = (
+                cut(&packet(v6, 3000), 1400, 9),
+                cut(&packet(v6, 3000), 1000, 9),
+            );
+            let mut pieces = Pieces::default();
+            assert_eq!(take(&mut pieces, &wide[0], 0), None);
+            assert_eq!(take(&mut pieces, &narrow[1], 0), None);
+            assert!(pieces.waiting.is_empty());
+        }
+    }
+
+    #[test]
+    fn datagrams_wait_a_minute_and_no_more_than_there_is_room_for() {
+        let mut pieces = Pieces::default();
+        let parts = cut(&packet(false, 3000), 1400, 9);
+        take(&mut pieces, &parts[0], 0);
+        take(&mut pieces, &parts[1], 59_999);
+        assert_eq!(take(&mut pieces, &parts[2], 60_000), None);
+        for n in 0..100u8 {
+            let mut other = parts[0].clone();
+            other[5] = n;
+            checksum::fill_header(&mut other, 20);
+            take(&mut pieces, &other, 60_000);
+            assert!(pieces.waiting.len() <= DATAGRAMS);
+        }
+        assert_eq!(pieces.waiting.len(), DATAGRAMS);
+    }
+
+    #[test]
+    fn any_pieces_are_taken_without_harm() {
+        let mut random = fastrand::Rng::with_seed(52);
+        let mut pieces = Pieces::default();
+        for round in 0..100_000u64 {
+            let v6 = random.bool();
+            let mut parts = cut(
+                &packet(v6, random.usize(600..4000)),
+                random.usize(200..1500),
+                random.u32(..3),
+            );
+            let mut part = parts.swap_remove(random.usize(..parts.len()));
+            let at = random.usize(..part.len().min(60));
+            part[at] = random.u8(..);
+            if !v6 {
+                checksum::fill_header(&mut part, 20);
+            }
+            if let Ok(meta) = parse::read(&part)
+                && let Some(whole) = pieces.take(&meta, &part, round)
+            {
+                assert!(whole.len() <= LONGEST);
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Reverse path forwarding: whether the routes lead back to who sent a packet (RFC 3704).
+//!
+//! A lookup of its own for each packet that comes by a port with the switch on. No result is kept, so none can outlive a
+//! change of a route, and the flow's entry and pins have no part in it.
+
+use super::Path;
+use crate::parse::{Addrs, IpMeta};
+use crate::rules::Rpf;
+use route::{NhopAttrs, NhopKind, PortId};
+
+impl Path {
+    /// Whether a packet that came by `port` may be from its source.
+    pub fn leads_back(&self, rpf: Rpf, meta: &IpMeta, port: PortId) -> bool {
+        if rpf == Rpf::Off {
+            return true;
+        }
+        let view = self.view();
+        let fib = view.fib(meta.fib);
+        let group = match meta.addrs {
+            Addrs::V4 { src, .. } => fib.lookup4(src),
+            Addrs::V6 { src, .. } => fib.lookup6(src),
+        };
+        let Some(group) = group.map(|id| view.group(id)) else {
+            return false;
+        };
+        // A dead member counts: who sends has not died with the way to him.
+        let mut ways = group.members().map(|pin| view.attrs(pin.idx()));
+        ways.any(|way| is_way(rpf, &way, port))
+    }
+}
+
+fn is_way(rpf: Rpf, way: &NhopAttrs, port: PortId) -> bool {
+    let forwards = matches!(way.kind, NhopKind::Gateway | NhopKind::Iface);
+    forwards && (rpf == Rpf::Loose || way.port == port)
+}

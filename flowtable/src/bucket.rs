@@ -58,6 +58,17 @@ const _: () = {
 const STRAY_BITS: u32 = 4;
 /// A count of strays that has come this far stays there: the bucket is never again taken for one without such.
 const STRAYS_MAX: u64 = (1 << STRAY_BITS) - 1;
+/// What tells this layout of a bucket from others, for a table in shared memory.
+pub(crate) const LAYOUT: u64 = crate::shared::hash(&[
+    TAG_WORDS as u64,
+    VERSION_WORD as u64,
+    CLASS_WORD as u64,
+    VERSION_SHIFT as u64,
+    STRAYS_SHIFT as u64,
+    STRAY_BITS as u64,
+    CLASS_BITS as u64,
+    TAG_BITS as u64,
+]);
 
 /// 16 bits of a flow's hash; never 0 for a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -290,9 +301,19 @@ pub(crate) struct Buckets(Words);
 impl Buckets {
     /// `buckets` empty buckets that have all lost pins at `start`: nothing is known of the time before.
     pub(crate) fn new(buckets: usize, start: Tick, touched: Touched<'_>) -> Self {
-        let all = Self(Words::new(buckets * BUCKET_WORDS, touched));
+        Self::fresh(Words::new(buckets * BUCKET_WORDS, touched), buckets, start)
+    }
+
+    /// The same in words that are all zero.
+    pub(crate) fn fresh(words: Words, buckets: usize, start: Tick) -> Self {
+        let all = Self(words);
         (0..buckets).for_each(|b| all.set_loss(BucketNo(b), start));
         all
+    }
+
+    /// Buckets that others have written.
+    pub(crate) fn of(words: Words) -> Self {
+        Self(words)
     }
 
     /// The tags of a bucket.

@@ -8,7 +8,8 @@
 //! | K-1 | 15..12 | in the key's last word: which set of idle timeouts, see [`Table::timeouts_of`](crate::Table::timeouts_of) |
 //! | | 11..0 | tick of birth |
 //! | K | 63..32 | *life*: tick of the last use |
-//! | | 31..16 | change mark: tick at which state, class, pin or place last changed |
+//! | | 31..18 | change mark: tick at which state, class, pin, kind or place last changed |
+//! | | 17..16 | kind, see [`kind`](crate::kind) |
 //! | | 15..12, 11..10 | state, class |
 //! | | 9 | pin debt |
 //! | | 8 | direction of the opener |
@@ -21,14 +22,22 @@
 //! | K+3 | 63..32, 31..0 | stamps, reverse and forward |
 //! | K+4, K+5 | 63..34 | *count*, forward and reverse: packets |
 //! | | 33..0 | bytes, in units of 16 |
+//! | K+6 | 31..0 | aux index, of IPv6 entries of a kind; spare in plain ones |
 //!
-//! K is 2 for IPv4 and 5 for IPv6; the last IPv6 word is spare.
+//! K is 2 for IPv4 and 5 for IPv6. The counts of an IPv4 entry of a kind are narrower, and hold the index:
+//!
+//! | word | bits | what |
+//! |---|---|---|
+//! | K+4, K+5 | 63..48 | aux index, low and high half |
+//! | | 47..24 | packets |
+//! | | 23..0 | bytes, in units of 1 KiB |
 //!
 //! # What was traded
 //!
 //! Counters saturate, at 1.07 G packets and 256 GiB a direction. Bytes are counted in units of 16, rounded
 //! with a step that goes round with the packets: 16 packets of one size are counted exactly. The marks are
-//! coarse (see `tcp`). Ages from the change mark are good for 109 minutes: an exporter must scan more often than that.
+//! coarse (see `tcp`). Ages from the change mark are good for 27 minutes, because two of its bits went to the kind: an
+//! exporter must scan more often than that. What an aux index costs an IPv4 entry is said in [`kind`](crate::kind).
 //! Ages from the birth are good for 6.8 minutes, because four of its bits went to the set of timeouts. It is asked only
 //! whether an entry is at least 0.1, 1 or 3 seconds old, to prove a flow or to let it be evicted; one that is older but
 //! on probation still, and was used just now, may be told so wrongly for as long, each 6.8 minutes: it waits that much longer.
@@ -40,6 +49,7 @@
 
 use crate::bucket::PlaceNo;
 use crate::key::{BOTH, Dir, KEY_MASK, Key, NOBODY};
+use crate::kind::Kind;
 use crate::machine::{Pages, Touched};
 use crate::memory::{LINE_WORDS, Words};
 use crate::pin::PinWord;
@@ -73,7 +83,40 @@ const _: () = {
     assert!(COUNTS + 2 == BODY_WORDS);
     assert!(Class::Probation as u64 == 0);
     assert!(State::COUNT <= 1 << 4 && Class::ALL.len() <= 1 << 2);
+    // IPv6 entries have a word for the aux index; IPv4 ones keep it in their counts.
+    assert!(At::<KeyV6>::HAS_SPARE && !At::<KeyV4>::HAS_SPARE);
+    assert!(KeyV6::WORDS + BODY_WORDS < KeyV6::ENTRY_WORDS);
+    assert!(Kind::COUNT == 1 << (Life::CHANGED - Life::KIND) && Life::KIND == 16);
 };
+
+/// What tells this layout of an entry from others, for a table in shared memory.
+pub(crate) const LAYOUT: u64 = crate::shared::hash(&[
+    LIFE as u64,
+    SIDES as u64,
+    STAMPS as u64,
+    COUNTS as u64,
+    BODY_WORDS as u64,
+    BIRTH_MASK,
+    TIMEOUTS_SHIFT as u64,
+    Life::LAST_USE as u64,
+    Life::CHANGED as u64,
+    Life::KIND as u64,
+    Life::STATE as u64,
+    Life::CLASS as u64,
+    Life::DEBT as u64,
+    Life::OPENER as u64,
+    Life::HEARD as u64,
+    Life::KNOWN as u64,
+    Life::FIN as u64,
+    Life::RST_BY as u64,
+    Life::STRAY as u64,
+    State::COUNT as u64,
+    Side::PIN as u64,
+    Side::IN_PORT as u64,
+    Count::PACKETS as u64,
+    Count::UNIT_SHIFT as u64,
+    crate::kind::LAYOUT,
+]);
 
 /// The word of last use, change mark, state, class and flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +124,8 @@ pub(crate) struct Life(u64);
 
 impl Life {
     const LAST_USE: u32 = 32;
-    const CHANGED: u32 = 16;
+    const CHANGED: u32 = 18;
+    const KIND: u32 = 16;
     const STATE: u32 = 12;
     const CLASS: u32 = 10;
     const DEBT: u32 = 9;
@@ -95,8 +139,12 @@ impl Life {
     const TRACK: u64 = 0xffff & !(1 << Self::DEBT) & !(1 << Self::STRAY);
     /// The bits of the class; all clear on probation.
     const PROVED: u64 = 3 << Self::CLASS;
+    /// The bits of the kind; all clear of a plain entry, which alone is ever settled.
+    const KINDS: u64 = (Kind::COUNT as u64 - 1) << Self::KIND;
+    /// The change mark's.
+    const MARK: u64 = u32::MAX as u64 & !(u64::MAX >> (64 - Self::CHANGED));
     /// The bits that say that a TCP segment in the middle changes no state,
-    const MIDDLE: u64 = 3 << Self::FIN | 3 << Self::KNOWN | 0xf << Self::STATE;
+    const MIDDLE: u64 = Self::KINDS | 3 << Self::FIN | 3 << Self::KNOWN | 0xf << Self::STATE;
     /// and what they are then: established, no FIN seen, the marks of both sides known.
     const IN_THE_MIDDLE: u64 = 3 << Self::KNOWN | (State::Established as u64) << Self::STATE;
 
@@ -113,7 +161,22 @@ impl Life {
     }
 
     pub(crate) fn changed(self) -> u16 {
-        (self.0 >> Self::CHANGED) as u16
+        ((self.0 & Self::MARK) >> Self::CHANGED) as u16
+    }
+
+    #[inline]
+    pub(crate) fn kind(self) -> Kind {
+        Kind::new((self.0 >> Self::KIND) as u8)
+    }
+
+    pub(crate) fn with_kind(self, kind: Kind) -> Self {
+        Self(self.0 & !Self::KINDS | u64::from(kind.get()) << Self::KIND)
+    }
+
+    /// The same of a plain entry.
+    #[inline]
+    pub(crate) fn as_plain(self) -> Self {
+        Self(self.0 & !Self::KINDS)
     }
 
     #[inline]
@@ -126,14 +189,16 @@ impl Life {
         Class::from_bits(self.0 >> Self::CLASS & 3)
     }
 
-    /// Whether one more packet that comes this way cannot change the class: this side was heard, and what it alone, or
+    /// Whether one more packet that comes this way cannot change the class of a plain entry: this side was heard, and what it alone, or
     /// both, can prove is proved. Of protocols other than TCP it then changes no more than the last use.
     #[inline]
     pub(crate) fn proved(self, dir: Dir) -> bool {
-        self.bit(Self::HEARD + dir as u32) && self.0 & Self::PROVED != 0
+        let heard = 1 << (Self::HEARD + dir as u32);
+        self.0 & (Self::KINDS | heard) == heard && self.0 & Self::PROVED != 0
     }
 
-    /// Whether a TCP segment without SYN, FIN and RST that comes this way can change no more than marks and last use.
+    /// Whether a TCP segment without SYN, FIN and RST that comes this way can change no more of a plain entry than marks and
+    /// last use.
     #[inline]
     pub(crate) fn settled(self, dir: Dir) -> bool {
         let heard = 1 << (Self::HEARD + dir as u32);
@@ -163,7 +228,7 @@ impl Life {
     }
 
     pub(crate) fn with_changed(self, now: Tick) -> Self {
-        Self(self.0 & !(0xffff << Self::CHANGED) | u64::from(now.low()) << Self::CHANGED)
+        Self(self.0 & !Self::MARK | u64::from(now.low()) << Self::CHANGED)
     }
 
     pub(crate) fn with_debt(self, debt: bool) -> Self {
@@ -274,6 +339,22 @@ impl Count {
         steps
     };
 
+    /// So many packets and bytes, as far as it can count.
+    pub(crate) fn new(packets: u64, bytes: u64) -> Self {
+        let units = (bytes >> Self::UNIT_SHIFT).min(Self::UNITS_MAX);
+        Self(packets.min(Self::PACKETS_MAX) << Self::PACKETS | units)
+    }
+
+    /// The word of a count of any kind.
+    pub(crate) const fn of_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    /// The same.
+    pub(crate) const fn word(self) -> u64 {
+        self.0
+    }
+
     #[inline]
     pub(crate) fn packets(self) -> u64 {
         self.0 >> Self::PACKETS
@@ -315,10 +396,13 @@ pub(crate) struct Entries<K> {
 
 impl<K: Key> Entries<K> {
     pub(crate) fn new(entries: usize, touched: Touched<'_>) -> Self {
-        Self {
-            words: Words::new(entries * K::ENTRY_WORDS, touched),
-            key: PhantomData,
-        }
+        Self::of(Words::new(entries * K::ENTRY_WORDS, touched))
+    }
+
+    /// Entries in these words.
+    pub(crate) fn of(words: Words) -> Self {
+        let key = PhantomData;
+        Self { words, key }
     }
 
     /// On what pages they are.
@@ -361,6 +445,18 @@ pub(crate) struct At<'a, K> {
 }
 
 impl<K: Key> At<'_, K> {
+    /// Whether there is a word behind the others.
+    pub(crate) const HAS_SPARE: bool = K::ENTRY_WORDS > K::WORDS + BODY_WORDS;
+
+    /// That word. Only where there is one.
+    pub(crate) fn spare(&self) -> u64 {
+        self.load(K::WORDS + BODY_WORDS)
+    }
+
+    pub(crate) fn set_spare(&self, word: u64) {
+        self.store(K::WORDS + BODY_WORDS, word);
+    }
+
     #[inline]
     fn load(&self, word: usize) -> u64 {
         self.words[word].load(Relaxed)

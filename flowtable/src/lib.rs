@@ -7,7 +7,8 @@
 //! key ─ KeyV4, KeyV6, Dir          hash ─ place, bucket, owner slot; secrets
 //! table ─ Table, its readers       writer ─ Writer: lookup, observe, pins; room ─ insert; sweep ─ hand, flush
 //! template ─ Templates: which clients share a next hop          round ─ when a hand has been everywhere
-//! entry, bucket, memory ─ layout   state, track, tcp, timeouts, pressure ─ rules
+//! shared ─ a table in a file's memory, which another process can open
+//! entry, kind, bucket, memory ─ layout     state, track, tcp, timeouts, pressure ─ rules
 //! ```
 //!
 //! The rules are those of the design's sections 3 (one flow, one owner, one entry), 4 (the pin) and 5
@@ -25,6 +26,7 @@ mod flood;
 mod handover;
 mod hash;
 mod key;
+mod kind;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod machine;
@@ -34,6 +36,7 @@ mod pressure;
 mod room;
 mod round;
 mod share;
+mod shared;
 mod sip;
 mod state;
 mod stats;
@@ -54,9 +57,11 @@ pub use hash::{
     owner_slot4, owner_slot6,
 };
 pub use key::{Dir, Key, KeyV4, KeyV6};
+pub use kind::{Cause, Freed, Kind};
 pub use machine::{Pages, Touched};
 pub use pin::PinWord;
 pub use room::Refused;
+pub use shared::{OpenError, Origin};
 pub use state::{Class, L4, Observed, Seen, State};
 pub use stats::Stats;
 pub use sweep::FlushCursor;

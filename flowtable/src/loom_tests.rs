@@ -3,6 +3,7 @@
 use crate::bucket::{PLACES, Tag};
 use crate::hash::{FlowHash, SlotNo, TableSecret, flow_hash};
 use crate::key::{Dir, KeyV4};
+use crate::kind::Kind;
 use crate::pin::PinWord;
 use crate::state::{L4, Seen};
 use crate::table::Table;
@@ -87,6 +88,23 @@ fn loom_a_pin_and_its_stamp_are_read_together() {
             assert_eq!(view.pins[0].0, u64::from(view.stamps[0]));
         });
         writer.set_pin(entry, Dir::Fwd, PinWord(6), 6);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_a_kind_its_index_and_the_counts_are_read_together() {
+    loom::model(|| {
+        let (table, mut writer, key, hash, entry) = one_flow();
+        let reader = thread::spawn(move || {
+            let view = table
+                .find(SLOT, hash, &key)
+                .expect("the flow was there all the time");
+            let kind = (view.kind.get(), view.aux);
+            assert!(kind == (0, 0) || kind == (1, 0x0001_0001), "{kind:?}");
+            assert_eq!(view.packets, [1, 0]);
+        });
+        assert!(writer.set_kind(entry, Kind::new(1), 0x0001_0001));
         reader.join().unwrap();
     });
 }

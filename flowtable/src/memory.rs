@@ -4,8 +4,10 @@
 //! line with anyone else; that is how two slots' sub-tables stay apart. Indexing is checked, and every
 //! index is made from a masked or reduced hash, so no packet can reach the check's panic.
 
-use crate::machine::{Pages, Region, Touched, prefetch};
+use crate::machine::{HUGE, Pages, Region, Touched, prefetch};
 use crate::sync::{AtomicU64, Ordering::Relaxed};
+use std::fs::File;
+use std::io;
 
 /// Words in a cache line.
 pub(crate) const LINE_WORDS: usize = 8;
@@ -17,6 +19,22 @@ impl Words {
     /// Maps `words` (rounded up to whole lines) and touches every page of them.
     pub(crate) fn new(words: usize, touched: Touched<'_>) -> Self {
         Self(Region::new(words.next_multiple_of(LINE_WORDS), touched))
+    }
+
+    /// Words of a file from `offset` on, as they are there. How many bytes of the file they take is
+    /// [`in_file`](Self::in_file).
+    pub(crate) fn of_file(file: &File, offset: u64, words: usize) -> io::Result<Self> {
+        Region::of_file(file, offset, words.next_multiple_of(LINE_WORDS)).map(Self)
+    }
+
+    /// Bytes of a file that so many words take: whole huge pages.
+    pub(crate) const fn in_file(words: usize) -> u64 {
+        (words * 8).next_multiple_of(HUGE) as u64
+    }
+
+    /// Writes 0 to every page.
+    pub(crate) fn touch(&self, touched: Touched<'_>) {
+        self.0.touch(touched);
     }
 
     /// On what pages they are.

@@ -16,6 +16,7 @@ use crate::burst::{NO_HINT, Probe};
 use crate::entry::{At, Life};
 use crate::hash::{FlowHash, SlotNo};
 use crate::key::{Dir, Key};
+use crate::kind::Cause;
 use crate::pressure::{DEBT_SAFE, Fill};
 use crate::state::{Class, Seen};
 use crate::time::Tick;
@@ -253,7 +254,7 @@ impl<K: Key> Writer<K> {
         }
         self.note_loss(place, now);
         self.counters.evicted.bump(class);
-        self.free(place);
+        self.free(place, Cause::Evicted);
     }
 
     /// Of the first `most` entries of full buckets, in the order of their standing: one that has expired, freed; else who
@@ -328,6 +329,9 @@ impl<K: Key> Writer<K> {
     }
 
     fn evictable(&self, place: PlaceNo, life: Life, fill: Fill, now: Tick) -> bool {
+        if !self.may_go(life) {
+            return false;
+        }
         match life.class() {
             Class::Probation => {
                 !life.debt() || self.table.entries.at(place).age(life, now) >= DEBT_SAFE

@@ -53,6 +53,7 @@ pub(crate) struct Counters {
     pub(crate) displaced: Tally,
     pub(crate) reopened: Tally,
     pub(crate) removed: Tally,
+    pub(crate) kept: Tally,
     pub(crate) high_water: Tally,
     pub(crate) expired: ByClass,
     pub(crate) evicted: ByClass,
@@ -83,6 +84,7 @@ impl Counters {
             displaced: Tally::new(),
             reopened: Tally::new(),
             removed: Tally::new(),
+            kept: Tally::new(),
             high_water: Tally::new(),
             expired: ByClass::new(),
             evicted: ByClass::new(),
@@ -128,6 +130,8 @@ pub struct Stats {
     pub reopened: u64,
     /// Entries removed on request (flush).
     pub removed: u64,
+    /// How often an entry that is not plain stayed because its aux index could not be given back yet.
+    pub kept: u64,
     /// Entries freed at their idle timeout, by class.
     pub expired: [u64; 3],
     /// Live entries replaced by a new flow, by class; two-way only once their connection is over.
@@ -152,6 +156,7 @@ impl Stats {
             ("displaced", self.displaced),
             ("reopened", self.reopened),
             ("removed", self.removed),
+            ("kept", self.kept),
             ("expired_probation", probation),
             ("expired_one_way", one_way),
             ("expired_two_way", two_way),
@@ -176,6 +181,7 @@ impl Stats {
         self.displaced += counters.displaced.get();
         self.reopened += counters.reopened.get();
         self.removed += counters.removed.get();
+        self.kept += counters.kept.get();
         let add = |to: &mut [u64; 3], from: &ByClass| {
             to.iter_mut()
                 .zip(&from.0)

@@ -4,8 +4,9 @@
 //! waits for them. There is no timer and no list: an entry that no packet meets is freed when the hand comes
 //! by.
 
-use crate::bucket::{BucketNo, PlaceNo};
+use crate::bucket::{BucketNo, PLACES, PlaceNo};
 use crate::key::Key;
+use crate::kind::Cause;
 use crate::time::Tick;
 use crate::view::EntryView;
 use crate::writer::{Entry, Position, Writer};
@@ -116,19 +117,20 @@ impl<K: Key> Writer<K> {
         let life = at.life();
         let fill = self.fill(self.table.slot_of(place.bucket()));
         let lifetime = self.lifetime(&at, life, fill);
-        if now.since(life.last_use()) < lifetime {
+        if now.since(life.last_use()) < lifetime || !self.may_go(life) {
             self.table.leave_ended(&at);
             return false;
         }
         self.note_loss(place, now);
         self.counters.shrunk.bump(life.class());
-        self.free(place);
+        self.free(place, Cause::Shrunk);
         true
     }
 
     /// Removes the entries that `pred` chooses, in slices of `buckets` buckets; `removed` is told of each.
-    /// Returns whether the flush is complete. Until it is, nothing is displaced, so an entry that was there
-    /// at the start is visited exactly once unless it goes before.
+    /// Returns whether the flush is complete; it goes no further while what was freed is not taken
+    /// ([`take_freed`](Self::take_freed)). Until it is, nothing is displaced, so an entry that was there at the start is
+    /// visited exactly once unless it goes before.
     pub fn drain_matching(
         &mut self,
         at: &mut FlushCursor,
@@ -139,7 +141,7 @@ impl<K: Key> Writer<K> {
     ) -> bool {
         let all = self.bucket_count();
         let end = at.0.0.saturating_add(buckets).min(all);
-        while at.0.0 < end {
+        while at.0.0 < end && self.freed.room() >= PLACES {
             let bucket = self.bucket_at(at.0);
             for place in self
                 .table
@@ -158,7 +160,7 @@ impl<K: Key> Writer<K> {
             }
             at.0.0 += 1;
         }
-        self.flushing = end < all;
+        self.flushing = at.0.0 < all;
         !self.flushing
     }
 

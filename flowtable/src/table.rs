@@ -10,6 +10,7 @@ use crate::entry::{At, Entries};
 use crate::hash::{FlowHash, OwnerHash, SLOTS, SlotNo, TableSecret};
 use crate::key::Key;
 use crate::machine::{Pages, Touched};
+use crate::shared::Shared;
 use crate::stats::{Counters, Stats};
 use crate::sync::wait_a_moment;
 use crate::sync::{AtomicBool, AtomicU32, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release};
@@ -65,6 +66,8 @@ pub struct Table<K: Key> {
     counters: Mutex<Vec<Arc<CachePadded<Counters>>>>,
     pub(crate) buckets: Buckets,
     pub(crate) entries: Entries<K>,
+    /// The file that its memory is, if it is one.
+    pub(crate) shared: Option<Shared>,
 }
 
 impl<K: Key> Table<K> {
@@ -83,7 +86,9 @@ impl<K: Key> Table<K> {
 
     /// On what pages its memory is.
     pub fn pages(&self) -> Pages {
-        self.buckets.pages().plus(self.entries.pages())
+        let both = self.buckets.pages().plus(self.entries.pages());
+        let head = self.shared.as_ref().map(Shared::pages);
+        both.plus(head.unwrap_or_default())
     }
 
     /// A table of at least `capacity` entries in all (rounded up to whole buckets in every slot: a multiple of
@@ -111,6 +116,20 @@ impl<K: Key> Table<K> {
         secret: TableSecret,
         (start, touched): (Tick, Touched<'_>),
     ) -> Arc<Self> {
+        let memory = (
+            Buckets::new(slots * slot_buckets, start, touched),
+            Entries::new(slots * slot_buckets * PLACES, touched),
+        );
+        Arc::new(Self::made_of(slots, slot_buckets, secret, memory))
+    }
+
+    /// A table of memory that was made for it.
+    pub(crate) fn made_of(
+        slots: usize,
+        slot_buckets: usize,
+        secret: TableSecret,
+        (buckets, entries): (Buckets, Entries<K>),
+    ) -> Self {
         let slot = || {
             CachePadded::new(Slot {
                 claimed: false.into(),
@@ -118,7 +137,7 @@ impl<K: Key> Table<K> {
                 turned_away: AtomicU32::new(0),
             })
         };
-        Arc::new(Self {
+        Self {
             secret,
             owner: OwnerHash::new(&secret),
             timeouts: std::array::from_fn(|_| Timeouts::default()),
@@ -127,9 +146,10 @@ impl<K: Key> Table<K> {
             slot_buckets,
             slots: (0..slots).map(|_| slot()).collect(),
             counters: Mutex::default(),
-            buckets: Buckets::new(slots * slot_buckets, start, touched),
-            entries: Entries::new(slots * slot_buckets * PLACES, touched),
-        })
+            buckets,
+            entries,
+            shared: None,
+        }
     }
 
     /// Claims slots for a new writer. They are free again when it is dropped.

@@ -16,9 +16,9 @@ impl Tick {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The low half, as an entry keeps its change mark. Ages are good for 109 minutes.
+    /// The low 14 bits, as an entry keeps its change mark. Ages are good for 27 minutes.
     #[inline]
     pub(crate) fn low(self) -> u16 {
-        self.0 as u16
+        self.0 as u16 & 0x3fff
     }
 }

@@ -7,11 +7,12 @@
 
 use crate::bucket::{PlaceNo, Standing, Tag};
 use crate::burst::{Flow, NO_HINT, Probe};
-use crate::entry::{At, Count, Life, Side};
+use crate::entry::{At, Life, Side};
 use crate::flood::Flood;
 use crate::handover::Counted;
 use crate::hash::{FlowHash, SlotNo, flow_hash};
 use crate::key::{BOTH, Dir, Key};
+use crate::kind::{Cause, Freed, FreedList, Kind};
 use crate::pin::PinWord;
 use crate::pressure::Fill;
 use crate::round::{NOBODY, Round};
@@ -75,6 +76,8 @@ pub struct Writer<K: Key> {
     /// Until when a source network may still hold more than its share.
     pub(crate) crowded_until: Cell<Tick>,
     pub(crate) flood: Flood,
+    /// Aux indexes of entries that went.
+    pub(crate) freed: FreedList,
     /// A flush is under way: nothing is displaced, so that no entry slips behind it.
     pub(crate) flushing: bool,
 }
@@ -104,6 +107,7 @@ impl<K: Key> Writer<K> {
             counted: Counted::all(&table),
             crowded_until: Cell::new(Tick(0)),
             flood: Flood::default(),
+            freed: FreedList::new(),
             table,
             slots,
             counters,
@@ -198,6 +202,7 @@ impl<K: Key> Writer<K> {
             return None;
         }
         self.counters.hits.bump();
+        at.set_count(*dir, at.count(*dir).plus(seen.bytes));
         let own = self.pass(&at, life, *dir, seen, now);
         Some(Hit {
             entry: Entry(probe.hint),
@@ -239,17 +244,17 @@ impl<K: Key> Writer<K> {
     pub fn observe(&mut self, e: Entry, dir: Dir, seen: &Seen, now: Tick) -> Observed {
         let at = self.table.entries.at(e.0);
         let life = at.life();
-        if !is_settled(life, dir, seen) {
+        if !is_settled(life.as_plain(), dir, seen) {
             return self.track(e.0, dir, seen, now);
         }
+        at.count_packet(dir, life, seen.bytes);
         self.pass(&at, life, dir, seen, now);
         Observed::Normal
     }
 
-    /// A packet that can change no more than counters, marks and last use; gives its side as it was.
+    /// A packet, counted already, that can change no more than marks and last use; gives its side as it was.
     #[inline]
     fn pass(&self, at: &At<'_, K>, life: Life, dir: Dir, seen: &Seen, now: Tick) -> Side {
-        at.set_count(dir, at.count(dir).plus(seen.bytes));
         let own = at.side(dir);
         let moves = own.in_port() != seen.in_port
             || moves_marks(&seen.l4, own.mark(), at.side(dir.flip()).mark());
@@ -272,9 +277,9 @@ impl<K: Key> Writer<K> {
         let mut track = before;
         let touch = track.step(dir, seen, when(&at, life, now));
         if touch == Touch::Reopened {
-            self.start_anew(&at, now);
+            self.start_anew(&at, life, now);
         }
-        at.set_count(dir, at.count(dir).plus(seen.bytes));
+        at.count_packet(dir, life, seen.bytes);
         if touch == Touch::Counted {
             return Observed::Normal;
         }
@@ -298,12 +303,11 @@ impl<K: Key> Writer<K> {
         }
     }
 
-    /// The entry becomes a new connection's: its age and counters start again.
-    fn start_anew(&self, at: &At<'_, K>, now: Tick) {
+    /// The entry becomes a new connection's: its age and counters start again. What it is besides it stays.
+    fn start_anew(&self, at: &At<'_, K>, life: Life, now: Tick) {
         self.counters.reopened.bump();
         at.set_birth(now);
-        BOTH.into_iter()
-            .for_each(|way| at.set_count(way, Count::default()));
+        at.count_anew(life);
     }
 
     /// Whether a flow without an entry is proved to be new (design section 4): its pin cannot have been lost
@@ -371,10 +375,72 @@ impl<K: Key> Writer<K> {
         }
     }
 
-    /// Removes an entry on request. This is not a loss: its flow will be taken for new.
-    pub fn remove(&mut self, e: Entry) {
+    /// What an entry is, and its aux index.
+    pub fn kind(&self, e: Entry) -> (Kind, u32) {
+        let at = self.table.entries.at(e.0);
+        let life = at.life();
+        (life.kind(), at.aux(life))
+    }
+
+    /// Makes an entry one of this kind with this aux index. Of another kind or index that it had its owner is told
+    /// ([`take_freed`](Self::take_freed)). Returns whether it did: not while nobody takes what was freed before.
+    #[must_use]
+    pub fn set_kind(&mut self, e: Entry, kind: Kind, aux: u32) -> bool {
+        let aux = if kind.is_plain() { 0 } else { aux };
+        if self.kind(e) == (kind, aux) {
+            return true;
+        }
+        let at = self.table.entries.at(e.0);
+        if !self.may_go(at.life()) {
+            return false;
+        }
+        self.give_back(&at, Cause::Removed);
+        self.table.buckets.begin(e.0.bucket());
+        let life = at.life();
+        at.set_kind(kind, aux, life.with_changed(life.last_use()));
+        self.table.buckets.end(e.0.bucket());
+        true
+    }
+
+    /// The next aux index that no entry has any more, for the owner of the side table: to be asked until there is none,
+    /// after each burst. While nobody asks, entries that are not plain stay (`kept` in [`Stats`](crate::Stats)).
+    pub fn take_freed(&mut self) -> Option<Freed> {
+        self.freed.pop()
+    }
+
+    /// Whether an entry can go now, if it has to: its aux index must find room among those that were freed.
+    #[inline]
+    pub(crate) fn may_go(&self, life: Life) -> bool {
+        life.kind().is_plain() || self.can_give_back()
+    }
+
+    #[cold]
+    fn can_give_back(&self) -> bool {
+        let room = self.freed.room() > 0;
+        if !room {
+            self.counters.kept.bump();
+        }
+        room
+    }
+
+    /// The entry's aux index is its owner's again.
+    fn give_back(&self, at: &At<'_, K>, cause: Cause) {
+        let life = at.life();
+        if !life.kind().is_plain() {
+            let (kind, aux) = (life.kind(), at.aux(life));
+            self.freed.push(Freed { kind, aux, cause });
+        }
+    }
+
+    /// Removes an entry on request. This is not a loss: its flow will be taken for new. One that is not plain stays while
+    /// nobody takes what was freed before. Returns whether it went.
+    pub fn remove(&mut self, e: Entry) -> bool {
+        if !self.may_go(self.table.entries.at(e.0).life()) {
+            return false;
+        }
         self.counters.removed.bump();
-        self.free(e.0);
+        self.free(e.0, Cause::Removed);
+        true
     }
 
     /// Frees an entry whose idle timeout has passed. Returns whether it did.
@@ -385,20 +451,21 @@ impl<K: Key> Writer<K> {
         let idle = now.since(life.last_use());
         // No timeout is shorter than a second, and most packets follow another within one.
         let live = idle < Tick::PER_SECOND || idle < self.timeout(&at, life.state());
-        if !live {
-            self.expire(place, life, now);
-        }
-        !live
+        !live && self.expire(place, life, now)
     }
 
     #[cold]
-    fn expire(&self, place: PlaceNo, life: Life, now: Tick) {
+    fn expire(&self, place: PlaceNo, life: Life, now: Tick) -> bool {
+        if !self.may_go(life) {
+            return false;
+        }
         // A flow picked up midstream may be older and idle for longer than we give it.
         if life.state() == State::Midstream {
             self.note_loss(place, now);
         }
         self.counters.expired.bump(life.class());
-        self.free(place);
+        self.free(place, Cause::Expired);
+        true
     }
 
     /// The idle timeout of an entry in this state, in ticks.
@@ -423,8 +490,9 @@ impl<K: Key> Writer<K> {
         self.table.buckets.set_loss(first, now);
     }
 
-    /// Makes a place free.
-    pub(crate) fn free(&self, place: PlaceNo) {
+    /// Makes a place free. Who lives there may go, see [`may_go`](Self::may_go).
+    pub(crate) fn free(&self, place: PlaceNo, cause: Cause) {
+        self.give_back(&self.table.entries.at(place), cause);
         let (bucket, buckets) = (place.bucket(), &self.table.buckets);
         let slot = self.table.slot_of(bucket);
         let tag = buckets.tag(place);
@@ -469,7 +537,7 @@ impl<K: Key> Writer<K> {
     }
 }
 
-/// Whether a packet can change no more of its flow than counters, marks and last use.
+/// Whether a packet can change no more of its flow, a plain one, than counters, marks and last use.
 #[inline]
 fn is_settled(life: Life, dir: Dir, seen: &Seen) -> bool {
     match &seen.l4 {
@@ -496,7 +564,10 @@ fn when<K: Key>(at: &At<'_, K>, life: Life, now: Tick) -> When {
     When {
         age: at.age(life, now),
         idle: now.since(life.last_use()),
-        packets: BOTH.map(|way| at.count(way).packets()).into_iter().sum(),
+        packets: BOTH
+            .map(|way| at.counted(way, life).packets)
+            .into_iter()
+            .sum(),
     }
 }
 

@@ -3,7 +3,7 @@ use crate::burst::Burst;
 use crate::fixture::{Rig, SLOT, START, UDP, at, key, pin_of, syn, tcp};
 use crate::key::Dir::{Fwd, Rev};
 use crate::state::Class;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What an unbounded table would know of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,7 @@ struct Golden {
     stamps: [u32; 2],
     packets: [u64; 2],
     last_use: Tick,
+    kind: (Kind, u32),
 }
 
 /// Idle timeout of the oracle's flows: UDP, both states.
@@ -24,6 +25,9 @@ struct Run {
     now: Tick,
     /// Live flows that the table did not know when they were asked for.
     lost: u64,
+    /// Aux indexes: how many were given out, and which have come back.
+    given: u32,
+    back: HashSet<u32>,
 }
 
 impl Run {
@@ -35,6 +39,8 @@ impl Run {
             rng,
             now: at(1000),
             lost: 0,
+            given: 0,
+            back: HashSet::new(),
         }
     }
 
@@ -48,8 +54,36 @@ impl Run {
             }
             21..=40 => self.remove(n),
             41..=200 => self.pin(n),
+            201..=260 => self.kind(n),
             _ => self.packet(n),
         }
+        while let Some(freed) = self.rig.writer.take_freed() {
+            assert!(self.back.insert(freed.aux), "{freed:?} twice");
+        }
+    }
+
+    /// A flow gets a kind and an index that no other has, or is plain again.
+    fn kind(&mut self, n: u32) {
+        let Some(entry) = self.find(n) else { return };
+        self.given += 1;
+        let kind = Kind::new(self.rng.u8(..));
+        let aux = if kind.is_plain() { 0 } else { self.given };
+        if kind.is_plain() {
+            self.back.insert(self.given);
+        }
+        assert!(self.rig.writer.set_kind(entry, kind, self.given));
+        let golden = self.golden.get_mut(&n).expect("compared just now");
+        golden.kind = (kind, aux);
+        assert_eq!(self.rig.writer.kind(entry), (kind, aux));
+    }
+
+    /// Every index that was given out is with an entry or has come back, once.
+    fn check_indexes(&self) {
+        let with_a_kind = self.rig.table.entries().filter(|e| !e.kind.is_plain());
+        let mut all: Vec<u32> = with_a_kind.map(|e| e.aux).collect();
+        all.extend(&self.back);
+        all.sort_unstable();
+        assert_eq!(all, (1..=self.given).collect::<Vec<_>>());
     }
 
     fn live(&self, n: u32) -> Option<Golden> {
@@ -75,7 +109,9 @@ impl Run {
                     stamps,
                     packets,
                     last_use,
+                    kind,
                 } = golden;
+                assert_eq!((view.kind, view.aux), kind);
                 assert_eq!((view.pins, view.stamps), (pins, stamps));
                 assert_eq!((view.packets, view.last_use), (packets, last_use));
             }
@@ -112,6 +148,7 @@ impl Run {
                     stamps,
                     packets: [1, 0],
                     last_use: self.now,
+                    kind: (Kind::PLAIN, 0),
                 },
             );
         }
@@ -151,6 +188,7 @@ fn with_room_for_all_the_table_equals_an_unbounded_one() {
         (0..20_000).for_each(|_| run.step(300));
         assert_eq!(run.lost, 0, "seed {seed}");
         run.rig.check_books();
+        run.check_indexes();
     }
 }
 
@@ -162,6 +200,7 @@ fn without_room_for_all_what_is_found_is_right_and_what_is_lost_is_never_proved_
         let mut run = Run::new(3, seed);
         (0..20_000).for_each(|_| run.step(120));
         run.rig.check_books();
+        run.check_indexes();
         lost += run.lost;
     }
     assert!(
@@ -391,7 +430,7 @@ fn a_probe_finds_what_a_lookup_finds_whatever_happened_in_between() {
             // Entries come, go and are displaced between the steps.
             let other = rng.u32(0..100);
             match rig.lookup(other, START) {
-                Some(entry) => rig.writer.remove(entry),
+                Some(entry) => drop(rig.writer.remove(entry)),
                 None => drop(rig.insert_as(other, Class::TwoWay, START)),
             }
             let found = rig.writer.lookup_probed(&probe, &key, START);

@@ -24,11 +24,13 @@ use crate::parse::{Addrs, IpMeta, Role, Tuple};
 use crate::time::Now;
 use decide::{Asked, Query, answer, plain};
 use flowtable::{
-    Flow, GroupSecret, KeyV4, KeyV6, Pages, Probe, Seen, SlotNo, Table, TableSecret,
+    Flow, GroupSecret, KeyV4, KeyV6, Origin, Pages, Probe, Seen, SlotNo, Table, TableSecret,
     TemplateWriter, Touched, Writer,
 };
 use ready::{Bursts, Named, name};
 use route::{FibId, NhopAttrs, Pin, View};
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use sticky::visit;
 use told::Told;
@@ -302,6 +304,30 @@ impl FlowTables {
             v4: Table::new_touched(v4, secret, now.tick(), touched),
             v6: Table::new_touched(v6, secret, now.tick(), touched),
         }
+    }
+
+    /// The same in the memory of two files, see [`Table::new_in`].
+    ///
+    /// # Errors
+    /// The system cannot map one of them.
+    pub fn new_in(
+        [v4_in, v6_in]: &[File; 2],
+        (v4, v6): (usize, usize),
+        origin: &Origin,
+        touched: Touched<'_>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            v4: Table::new_in(v4_in, v4, origin, touched)?,
+            v6: Table::new_in(v6_in, v6, origin, touched)?,
+        })
+    }
+
+    /// Bytes of these files.
+    pub const fn file_bytes(v4: usize, v6: usize) -> [u64; 2] {
+        [
+            Table::<KeyV4>::file_bytes(v4),
+            Table::<KeyV6>::file_bytes(v6),
+        ]
     }
 
     /// Bytes that such tables take.

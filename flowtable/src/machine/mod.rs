@@ -8,6 +8,6 @@ mod pages;
 mod wide;
 
 pub(crate) use lanes::equal_lanes;
+pub(crate) use pages::{HUGE, Region, prefetch};
 pub use pages::{Pages, Touched};
-pub(crate) use pages::{Region, prefetch};
 pub(crate) use wide::{LANES, widest};

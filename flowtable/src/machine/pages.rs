@@ -1,4 +1,5 @@
-//! Where the table's memory comes from: anonymous pages, huge ones where the system has them, all touched at start.
+//! Where the table's memory comes from: anonymous pages or a file's, huge ones where the system has them, all touched at
+//! start.
 //!
 //! A table of millions of flows is read at random. On 4 KiB pages nearly every read also misses the TLB and walks
 //! page tables that are themselves out of the cache; on 2 MiB pages it does not. So a region of 2 MiB or more asks
@@ -44,22 +45,24 @@ pub(crate) fn prefetch(word: &AtomicU64) {
 }
 
 #[cfg(not(loom))]
-pub(crate) use mapped::Region;
+pub(crate) use mapped::{HUGE, Region};
 #[cfg(loom)]
-pub(crate) use modelled::Region;
+pub(crate) use modelled::{HUGE, Region};
 
 #[cfg(not(loom))]
 mod mapped {
     use super::{Pages, Touched};
     use crate::sync::{AtomicU64, Ordering::Relaxed};
     use memmap2::{MmapMut, MmapOptions, MmapRaw};
+    use std::fs::File;
+    use std::io;
     use std::num::NonZero;
     use std::thread;
 
     const WORD: usize = size_of::<AtomicU64>();
     const PAGE: usize = 4096;
     /// The size of a huge page, and the alignment that one needs.
-    const HUGE: usize = 2 << 20;
+    pub(crate) const HUGE: usize = 2 << 20;
     /// What one thread touches at least; less is not worth a thread.
     const SHARE: usize = 64 << 20;
     /// More threads than this only wait for each other in the system.
@@ -87,18 +90,52 @@ mod mapped {
                 #[cfg(target_os = "linux")]
                 let _ = map.advise(memmap2::Advice::HugePage);
             }
+            let skip = map.as_mut_ptr().align_offset(align);
+            let region = Self::of(map, skip, words);
+            region.touch(touched);
+            region
+        }
+
+        /// `words` words of a file from `offset` on, a multiple of a huge page, as they are: shared with everyone who
+        /// maps the same. Nothing is touched.
+        ///
+        /// # Errors
+        /// The file is shorter, or the system cannot map it: it has not so many huge pages, say.
+        pub(crate) fn of_file(file: &File, offset: u64, words: usize) -> io::Result<Self> {
+            let bytes = words * WORD;
+            let whole = bytes.next_multiple_of(HUGE);
+            // Beyond a file's end there is no memory, only a signal.
+            if file.metadata()?.len() < offset.saturating_add(whole as u64) {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let map = MmapOptions::new().offset(offset).len(whole).map_raw(file)?;
+            #[cfg(target_os = "linux")]
+            let _ = map.advise(memmap2::Advice::HugePage);
+            Ok(Self::of(map, 0, words))
+        }
+
+        /// `words` words of a mapping, `skip` bytes behind its start.
+        fn of(map: MmapRaw, skip: usize, words: usize) -> Self {
             let start = map.as_mut_ptr();
-            let skip = start.align_offset(align);
-            debug_assert!(skip <= align);
-            // SAFETY: `skip + bytes` lies within the mapping of `bytes + align`, is aligned to a page and so to a
-            // word, is zeroed by the system, and is only ever reached through these atomics. The mapping is
-            // dropped with `self`, and `words` is handed out only for as long as `self` is borrowed.
-            // `a_region_is_aligned_zero_and_all_there` fails on a wrong start or length.
+            let fits = words
+                .checked_mul(WORD)
+                .and_then(|bytes| bytes.checked_add(skip));
+            assert!(fits.is_some_and(|end| end <= map.len()) && skip.is_multiple_of(PAGE));
+            // SAFETY: `skip` and the words lie within the mapping, as was just asserted; its start and `skip` are aligned
+            // to a page and so to a word. The memory is the system's, zero or what another mapping of the same file has
+            // stored, and only ever reached through these atomics. The mapping is dropped with `self`, and `words` is
+            // handed out only for as long as `self` is borrowed. A file does not become shorter: whoever made it sealed
+            // it. `a_region_is_aligned_zero_and_all_there` and `two_mappings_of_a_file_are_one_memory` fail on a wrong
+            // start or length.
             let words = unsafe {
                 std::slice::from_raw_parts(start.add(skip).cast::<AtomicU64>().cast_const(), words)
             };
-            touch(words, touched);
             Self { words, map }
+        }
+
+        /// Writes 0 to every page, so that no worker is the first to write there.
+        pub(crate) fn touch(&self, touched: Touched<'_>) {
+            touch(self.words, touched);
         }
 
         /// The words.
@@ -110,11 +147,7 @@ mod mapped {
         /// On what pages they are, as the system says it now.
         pub(crate) fn pages(&self) -> Pages {
             let bytes = size_of_val(self.words) as u64;
-            let huge = if bytes < HUGE as u64 {
-                0
-            } else {
-                huge_at(self.map.as_ptr() as usize)
-            };
+            let huge = huge_at(self.map.as_ptr() as usize);
             Pages {
                 bytes,
                 huge: huge.min(bytes),
@@ -159,16 +192,31 @@ mod mapped {
         let Ok(maps) = std::fs::read_to_string("/proc/self/smaps") else {
             return 0;
         };
-        let mut inside = false;
+        let (mut inside, mut huge) = (false, 0);
         for line in maps.lines() {
             if let Some((start, end)) = bounds(line) {
                 inside = (start..end).contains(&address);
-            } else if inside && let Some(rest) = line.strip_prefix("AnonHugePages:") {
-                let kib = rest.trim().trim_end_matches("kB").trim();
-                return kib.parse::<u64>().unwrap_or(0) * 1024;
+            } else if inside {
+                huge += huge_of(line);
             }
         }
-        0
+        huge
+    }
+
+    /// Bytes on huge pages by a line of a mapping's account: transparent ones, of no file and of a memfd, and those of
+    /// the system's pool, which stand apart from all others.
+    fn huge_of(line: &str) -> u64 {
+        const KINDS: [&str; 4] = [
+            "AnonHugePages",
+            "ShmemPmdMapped",
+            "Shared_Hugetlb",
+            "Private_Hugetlb",
+        ];
+        let kib = line
+            .split_once(':')
+            .filter(|(kind, _)| KINDS.contains(kind));
+        let kib = kib.map(|(_, kib)| kib.trim().trim_end_matches("kB").trim());
+        kib.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
     /// The bounds of a mapping, of the line that begins its account.
@@ -206,6 +254,40 @@ mod mapped {
                 let pages = region.pages();
                 assert!(pages.bytes == (words * WORD) as u64 && pages.huge <= pages.bytes);
             }
+        }
+
+        /// A file without a name that is as long as `bytes`.
+        fn file(bytes: u64) -> File {
+            let dir = std::env::temp_dir();
+            let name = format!("flowtable-{}-{bytes}", std::process::id());
+            let path = dir.join(name);
+            let mut options = File::options();
+            let file = options.read(true).write(true).create_new(true).open(&path);
+            let file = file.expect("a directory for temporary files");
+            std::fs::remove_file(&path).expect("it was made just now");
+            file.set_len(bytes).expect("room");
+            file
+        }
+
+        #[test]
+        fn two_mappings_of_a_file_are_one_memory() {
+            let file = file(3 * HUGE as u64);
+            let words = HUGE / WORD + 8;
+            let map = |offset| Region::of_file(&file, offset, words);
+            let (one, other) = (map(HUGE as u64).unwrap(), map(HUGE as u64).unwrap());
+            assert_eq!((one.words().len(), other.words().len()), (words, words));
+            assert!(one.words().iter().all(|word| word.load(Relaxed) == 0));
+            let mut all = one.words().iter().enumerate();
+            all.by_ref()
+                .for_each(|(i, word)| word.store(i as u64 + 1, Relaxed));
+            let mut seen = other.words().iter().enumerate();
+            assert!(seen.all(|(i, word)| word.load(Relaxed) == i as u64 + 1));
+            // What lies before it is another's.
+            let head = Region::of_file(&file, 0, HUGE / WORD).unwrap();
+            assert!(head.words().iter().all(|word| word.load(Relaxed) == 0));
+            // Beyond the end there is nothing to map.
+            let beyond = map(2 * HUGE as u64).map(drop);
+            assert_eq!(beyond.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         }
 
         #[test]
@@ -249,6 +331,9 @@ mod mapped {
                 Some((0x7f00, 0x7fff))
             );
             assert_eq!(bounds("AnonHugePages:      2048 kB"), None);
+            assert_eq!(huge_of("AnonHugePages:      2048 kB"), 2 << 20);
+            assert_eq!(huge_of("Private_Hugetlb:     4096 kB"), 4 << 20);
+            assert_eq!(huge_of("Rss:      2048 kB"), 0);
             assert_eq!(bounds("VmFlags: rd wr"), None);
         }
     }
@@ -259,6 +344,9 @@ mod modelled {
     use super::{Pages, Touched};
     use crate::sync::AtomicU64;
 
+    /// As the system's.
+    pub(crate) const HUGE: usize = 2 << 20;
+
     /// Words of a model.
     pub(crate) struct Region(Box<[AtomicU64]>);
 
@@ -266,6 +354,12 @@ mod modelled {
         pub(crate) fn new(words: usize, _: Touched<'_>) -> Self {
             Self((0..words).map(|_| AtomicU64::new(0)).collect())
         }
+
+        pub(crate) fn of_file(_: &std::fs::File, _: u64, words: usize) -> std::io::Result<Self> {
+            Ok(Self::new(words, &|_| {}))
+        }
+
+        pub(crate) fn touch(&self, _: Touched<'_>) {}
 
         pub(crate) fn words(&self) -> &[AtomicU64] {
             &self.0

@@ -42,6 +42,8 @@ pub struct FlowRow {
     pub class: Class,
     /// Which timeouts it has; `None`: the default, or of a class that is no more.
     pub timeouts: Option<TimeoutClass>,
+    /// What it is besides, and its index in the side table of that; `None`: nothing.
+    pub kind: Option<(u8, u32)>,
     /// Since its last packet, ms.
     pub idle_ms: u64,
     /// Until it expires, ms.

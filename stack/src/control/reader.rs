@@ -78,6 +78,7 @@ impl Reader {
             state: entry.state,
             class: entry.class,
             timeouts: self.classes[usize::from(entry.timeouts.get())],
+            kind: (!entry.kind.is_plain()).then(|| (entry.kind.get(), entry.aux)),
             idle_ms: idle,
             expires_ms: lives.saturating_sub(idle),
             sides: [Dir::Fwd, Dir::Rev].map(|dir| self.side(entry, dir)),

@@ -11,6 +11,7 @@
 //! | [`mem`] | a port in memory: two ends joined by lock-free rings |
 //! | [`wake`] | how a sleeping thread is woken without a system call while it is awake |
 //! | [`poll`] | sleeping, the clock, CPUs |
+//! | [`memfd`] | the flow tables' memory |
 //! | [`netlink`] | addresses, links and routes of the kernel |
 //! | [`netns`] | private network namespaces, for the demo and for tests |
 //! | `sys` | every `unsafe` block of this module |
@@ -18,6 +19,7 @@
 //! What is received, sent, truncated and refused per packet allocates nothing and logs nothing.
 
 pub mod mem;
+pub mod memfd;
 pub mod netlink;
 pub mod netns;
 pub mod poll;

@@ -49,6 +49,9 @@ fn print(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
         .iter()
         .try_for_each(|worker| print_worker(out, worker))?;
     writeln!(out, "steering {}", status.steering)?;
+    if !status.flow_memory.is_empty() {
+        writeln!(out, "flow tables {}", status.flow_memory)?;
+    }
     print_tables(out, style, &status.tables)?;
     print_memory(out, style, status)?;
     print_moved(out, style, status)?;
@@ -205,6 +208,7 @@ worker  cpu          packets      handed off  asleep    flows
      0    0             1000            2.5%   98.7%        3
      1    1             1000            2.5%   98.7%        3
 steering off: not asked for
+flow tables memfd on transparent huge pages
 
 table                used       limit  fill  overflows  when full
 flows-v4                3       65536  0.0%          0  evicts unconfirmed flows, then forwards without a pin

@@ -18,6 +18,7 @@ use crate::wire::route::PathKind;
 use flowtable::State;
 use route::Prefix;
 use route::TimeoutClass;
+use stack::io::memfd::Memory;
 use stack::rules::Rules;
 use std::net::IpAddr;
 use std::path::Path;
@@ -107,6 +108,8 @@ pub struct Tables {
     pub flows_v6: usize,
     /// Percent of a worker's flows that one source network may hold when the table fills up.
     pub source_share: u32,
+    /// On what memory the flows are.
+    pub memory: Memory,
     /// Affinity templates: client networks of sticky routes.
     pub templates: usize,
     /// Neighbours of both families.
@@ -142,6 +145,7 @@ impl Default for Tables {
             flows_v4: setup.flows_v4,
             flows_v6: setup.flows_v6,
             source_share: flowtable::Table::<flowtable::KeyV4>::SOURCE_SHARE,
+            memory: Memory::Auto,
             templates: setup.templates,
             neighbours: neigh.limit,
             held_packets: setup.hold.1,

@@ -34,6 +34,7 @@ use flowtable::State;
 use route::FibId;
 use route::MAX_BUCKETS;
 use route::Prefix;
+use stack::io::memfd::Memory;
 use stack::rules::OptionRule;
 use stack::rules::Rpf;
 use stack::rules::Rules;
@@ -172,6 +173,7 @@ fn tables(mut section: Section<'_>) -> Tables {
         flows_v4: section.number_or("flows-v4", flows.clone(), default.flows_v4),
         flows_v6: section.number_or("flows-v6", flows, default.flows_v6),
         source_share: section.number_or("source-share", 1..=100, default.source_share),
+        memory: memory(&mut section),
         templates: section.number_or("templates", 64..=1 << 26, default.templates),
         neighbours: section.number_or("neighbours", 16..=1 << 24, default.neighbours),
         held_packets: section.number_or("held-packets", 16..=65_536, default.held_packets),
@@ -186,6 +188,16 @@ fn tables(mut section: Section<'_>) -> Tables {
     };
     section.finish();
     read
+}
+
+fn memory(section: &mut Section<'_>) -> Memory {
+    let words = [
+        ("auto", Memory::Auto),
+        ("memfd", Memory::Memfd),
+        ("anonymous", Memory::Anonymous),
+    ];
+    let chosen = section.choice("memory", &words);
+    chosen.map_or(Memory::Auto, |chosen| chosen.value)
 }
 
 fn buckets(section: &mut Section<'_>) -> Option<u32> {

@@ -51,6 +51,8 @@ pub(crate) struct Parts {
     pub(crate) state_file: Option<PathBuf>,
     /// The program by which devices are steered, or why they are not.
     pub(crate) steering: Result<Steering, String>,
+    /// On what memory the flow tables are, and why.
+    pub(crate) flow_memory: String,
 }
 
 /// Why a gateway does not start: one line.
@@ -89,6 +91,7 @@ pub(crate) fn start(
         clock,
         state_file,
         steering,
+        flow_memory,
     } = parts;
     let wakers = Wakers::new(setup.all_workers())?;
     let now = Now(clock.ms());
@@ -112,6 +115,7 @@ pub(crate) fn start(
             Ok(_) => "on: devices deliver packets to their flows' workers (eBPF)".into(),
             Err(why) => format!("off: {why}"),
         },
+        flow_memory,
     };
     tracing::info!("steering {}", about.steering);
     let mut live = Live::new(control, running.host.clone(), clock, about);
@@ -227,6 +231,7 @@ mod tests {
             clock: Clock::start(),
             state_file: None,
             steering: Err("a test".into()),
+            flow_memory: "a test's".into(),
         }
     }
 

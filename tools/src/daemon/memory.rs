@@ -2,7 +2,9 @@
 
 use crate::config::Tables;
 use flowtable::TableSecret;
-use stack::Now;
+use stack::io::memfd;
+use stack::io::memfd::Asked;
+use stack::io::memfd::Taken;
 use stack::io::poll::Clock;
 use stack::path::FlowTables;
 use std::sync::Mutex;
@@ -31,9 +33,22 @@ impl Progress {
     }
 }
 
-/// Makes the flow tables. Says how large they are, how long it took, and whether they are on huge pages.
-pub(super) fn take(tables: &Tables, secret: TableSecret, clock: &Clock) -> FlowTables {
-    let (v4, v6) = (tables.flows_v4, tables.flows_v6);
+/// What the configuration asks for.
+pub(super) fn asked(tables: &Tables, secret: TableSecret) -> Asked {
+    Asked {
+        flows: (tables.flows_v4, tables.flows_v6),
+        secret,
+        memory: tables.memory,
+    }
+}
+
+/// Makes the flow tables. Says how large they are, how long it took, on what memory they are, and whether on huge pages.
+///
+/// # Errors
+/// The line that says that the system refuses a memfd.
+pub(super) fn take(tables: &Tables, secret: TableSecret, clock: &Clock) -> Result<Taken, String> {
+    let asked = asked(tables, secret);
+    let (v4, v6) = asked.flows;
     let start = clock.ms();
     let all = FlowTables::bytes(v4, v6);
     let progress = Progress {
@@ -45,12 +60,18 @@ pub(super) fn take(tables: &Tables, secret: TableSecret, clock: &Clock) -> FlowT
             tracing::info!("flow tables: {percent} % of {all} bytes touched");
         }
     };
-    let made = FlowTables::new(v4, v6, secret, Now(start), &tell);
-    let (pages, ms) = (made.pages(), clock.ms() - start);
+    let taken = memfd::flow_tables(&asked, clock, &tell).map_err(|error| {
+        format!("memory = \"memfd\" in [tables]: {error}: write memory = \"auto\"")
+    })?;
+    let (pages, ms) = (taken.tables.pages(), clock.ms() - start);
     if pages.huge == 0 {
+        // Of a memfd the next line says what would help.
+        let remedy = match taken.tables.v4.file() {
+            Some(_) => "",
+            None => "; write madvise into /sys/kernel/mm/transparent_hugepage/enabled",
+        };
         tracing::info!(
-            "flow tables: {} bytes in {ms} ms, none on huge pages: large ones are slower so; write madvise into \
-             /sys/kernel/mm/transparent_hugepage/enabled",
+            "flow tables: {} bytes in {ms} ms, none on huge pages: large ones are slower so{remedy}",
             pages.bytes
         );
     } else {
@@ -60,7 +81,8 @@ pub(super) fn take(tables: &Tables, secret: TableSecret, clock: &Clock) -> FlowT
             pages.huge
         );
     }
-    made
+    tracing::info!("flow tables' memory: {}", taken.how);
+    Ok(taken)
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ use plan::Plan;
 use secrets::Secrets;
 use signals::Signals;
 use stack::Setup;
+use stack::io::memfd::Taken;
 use stack::io::poll::Clock;
 use stack::io::tun::DeviceError;
 use std::io::Write;
@@ -111,7 +112,9 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
     let clock = Clock::start();
     let secrets = Secrets::load(plan.secret_file())
         .map_err(|line| Stop::new(Exit::CantCreate, format!("flowgate: {line}")))?;
-    let tables = plan.flow_tables(&secrets, &clock);
+    let taken = plan.flow_tables(&secrets, &clock);
+    let Taken { tables, how } =
+        taken.map_err(|line| Stop::new(Exit::System, format!("flowgate: {line}")))?;
     let devices = plan.open().map_err(|error| refused_device(&error))?;
     let watch = plan.watch(&devices);
     let steering = plan.steer(&devices, &tables);
@@ -131,6 +134,7 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
         clock,
         state_file: state_file.map(ToOwned::to_owned),
         steering,
+        flow_memory: how,
     };
     plan.say();
     let gate = gate::start(parts, |control, host, now| {

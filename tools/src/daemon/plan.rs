@@ -24,6 +24,7 @@ use stack::host::Check;
 use stack::host::CheckId;
 use stack::icmp::Rates;
 use stack::io::Queue;
+use stack::io::memfd::Taken;
 use stack::io::netlink::DeviceWatch;
 use stack::io::poll;
 use stack::io::poll::Clock;
@@ -246,7 +247,10 @@ impl<'a> Plan<'a> {
     }
 
     /// The flow tables, their memory touched.
-    pub(super) fn flow_tables(&self, secrets: &Secrets, clock: &Clock) -> FlowTables {
+    ///
+    /// # Errors
+    /// The line that says why they cannot be made as the configuration says.
+    pub(super) fn flow_tables(&self, secrets: &Secrets, clock: &Clock) -> Result<Taken, String> {
         memory::take(&self.config.tables, secrets.table, clock)
     }
 

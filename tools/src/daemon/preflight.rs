@@ -2,6 +2,7 @@
 //!
 //! Nothing here changes anything. Each answer is one line that names the key and says what to write.
 
+use super::memory;
 use super::plan::Plan;
 use super::secrets;
 use super::state;
@@ -9,6 +10,8 @@ use crate::cli::exit::Exit;
 use crate::config::Config;
 use crate::config::Tables;
 use crate::server::SocketSpec;
+use flowtable::TableSecret;
+use stack::io::memfd;
 use stack::io::poll;
 use std::fs;
 use std::path::PathBuf;
@@ -36,11 +39,11 @@ pub(super) fn check(
     known_cpus(&config.gateway.cpus, &poll::cpus()).map_err(wrong)?;
     let available = fs::read_to_string("/proc/meminfo").ok();
     if let Some(available) = available.as_deref().and_then(available_bytes) {
-        fits(
-            &wants(&config.tables, plan.most_workers(), plan.packet_size()),
-            available,
-        )
-        .map_err(wrong)?;
+        // What is in the pool of huge pages is not among what is available.
+        let asked = memory::asked(&config.tables, TableSecret([0; 16]));
+        let available = available.saturating_add(memfd::of_pool(&asked));
+        let wants = wants(&config.tables, plan.most_workers(), plan.packet_size());
+        fits(&wants, available).map_err(wrong)?;
     }
     let spec = SocketSpec {
         path: told

@@ -66,6 +66,7 @@ pub(crate) fn start(wires: Wires, program: &Path) -> Result<(Running, SocketOper
         clock,
         state_file: None,
         steering: Err("the demo's workers learn".into()),
+        flow_memory: "anonymous: the demo's tables are small".into(),
     };
     let gate = gate::start(parts, |_, _, _| Ok(())).map_err(|error| error.to_string())?;
     let operator = SocketOperator::connect(program, &socket)?;

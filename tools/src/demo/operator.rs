@@ -168,6 +168,8 @@ mod tests {
     fn flow(client: &str, server: &str, forward: Option<&str>, reverse: Option<&str>) -> Flow {
         Flow {
             timeouts: None,
+            kind: None,
+            aux: None,
             protocol: "tcp".into(),
             client: client.parse().unwrap(),
             server: server.parse().unwrap(),

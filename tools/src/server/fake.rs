@@ -704,6 +704,7 @@ impl Backend for Fake {
             uptime: 3_723_000,
             workers: vec![worker(0), worker(1)],
             steering: "off: not asked for".into(),
+            flow_memory: "memfd on transparent huge pages".into(),
             tables: vec![table],
             moved: BTreeMap::from([("dead".into(), 2), ("policy".into(), 0)]),
             collateral: 0,
@@ -739,6 +740,8 @@ fn flow(protocol: &str, at: u32) -> Flow {
     };
     Flow {
         timeouts: None,
+        kind: None,
+        aux: None,
         fib: 0,
         protocol: protocol.into(),
         client: ([10, 99, 0, 2], 40_000 + u16::try_from(at % 20_000).unwrap()).into(),

@@ -134,6 +134,12 @@ pub struct Flow {
     /// Whose idle timeouts it has; absent: the default's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<String>,
+    /// What it is besides, 1 to 3; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<u8>,
+    /// Its index in the side table of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aux: Option<u32>,
 }
 
 /// A page of `FlowList`.

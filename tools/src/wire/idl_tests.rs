@@ -318,7 +318,8 @@ fn assert_types(description: &Description) {
     check("FlowDirection", keys(&direction));
     let flow = json!({
         "protocol": "tcp", "client": "10.0.0.1:1", "server": "10.0.0.2:2", "state": "s", "class": "c", "idle": 1,
-        "expires": 1, "forward": direction, "reverse": direction, "worker": 0, "slot": 0, "fib": 1, "timeouts": "web"
+        "expires": 1, "forward": direction, "reverse": direction, "worker": 0, "slot": 0, "fib": 1, "timeouts": "web",
+        "kind": 1, "aux": 7
     });
     check("Flow", keys(&serde_json::from_value::<Flow>(flow).unwrap()));
     let debt = GroupDebt {
@@ -678,7 +679,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
         keys(&serde_json::from_value::<PingResult>(ended).unwrap()),
     );
     let status = json!({
-        "version": "v", "pid": 1, "uptime": 1, "workers": [], "steering": "s", "tables": [], "memory": [], "moved": {}, "collateral": 0,
+        "version": "v", "pid": 1, "uptime": 1, "workers": [], "steering": "s", "flow_memory": "m", "tables": [], "memory": [], "moved": {}, "collateral": 0,
         "unpinned_packets": 0, "leaving": []
     });
     answers(

@@ -238,6 +238,9 @@ pub struct Status {
     /// Whether a program has devices deliver packets to their flows' workers, and if not, why.
     #[serde(default)]
     pub steering: String,
+    /// On what memory the flow tables are; if not on a memfd's huge pages, why, and what would help.
+    #[serde(default)]
+    pub flow_memory: String,
     /// Every bounded table.
     pub tables: Vec<Table>,
     /// What routes take of memory.

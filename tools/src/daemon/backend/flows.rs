@@ -197,6 +197,8 @@ fn flow(row: &FlowRow, reader: &Reader) -> wire::Flow {
         slot: row.slot,
         fib: row.fib.0,
         timeouts: row.timeouts.map(|class| class.to_string()),
+        kind: row.kind.map(|(kind, _)| kind),
+        aux: row.kind.map(|(_, aux)| aux),
     }
 }
 

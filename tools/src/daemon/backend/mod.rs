@@ -101,6 +101,8 @@ pub(crate) struct About {
     pub(crate) cpus: Vec<usize>,
     /// Whether devices are steered, and if not, why.
     pub(crate) steering: String,
+    /// On what memory the flow tables are, and why.
+    pub(crate) flow_memory: String,
 }
 
 impl About {

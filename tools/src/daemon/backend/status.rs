@@ -75,6 +75,7 @@ impl Seen {
             uptime: self.uptime_ms,
             workers: self.workers(),
             steering: self.about.steering.clone(),
+            flow_memory: self.about.flow_memory.clone(),
             tables: self.tables(&totals),
             memory: self.memory.iter().map(memory).collect(),
             moved: moved(&totals),

@@ -132,6 +132,7 @@ fn with_ports(fibs: u8, ports: Ports) -> Rig {
         kinds: vec!["mem", "mem"],
         cpus: vec![],
         steering: String::new(),
+        flow_memory: "anonymous: asked for".into(),
     };
     Rig {
         live: Live::new(gateway.control, running.host.clone(), clock, about),

@@ -100,7 +100,15 @@ fn c10_class_e_is_not_forwarded_by_default() {
 #[test]
 fn c11_source_multicast_or_broadcast_is_dropped() {
     let case = case!("RFC 1812 5.3.7, RFC 1122 3.2.1.3: many hosts are no source").called("v4");
-    let sources = ["224.0.0.1", "239.255.255.255", "255.255.255.255"];
+    // The last three are broadcasts to the networks of both ports.
+    let sources = [
+        "224.0.0.1",
+        "239.255.255.255",
+        "255.255.255.255",
+        "10.255.255.255",
+        "10.0.0.0",
+        "192.0.2.255",
+    ];
     refuses_from(case, &sources, "203.0.113.10", IpBadSource).holds();
     let case = case!("RFC 4291 2.7: a multicast address is no source").called("v6");
     refuses_from(

@@ -62,6 +62,10 @@ impl Worker {
         if self.is_from_us(pkt, meta.fib, &meta.addrs) {
             return Err(DropReason::IpOwnSource);
         }
+        // RFC 1122 §3.2.1.3: a broadcast to a network that is ours to know comes from nobody, and would be answered to all.
+        if self.burst_ports.is_broadcast(meta.fib, &meta.addrs.src()) {
+            return Err(DropReason::IpBadSource);
+        }
         // What is of one link only has come by it.
         let asked = rules.rpf != Rpf::Off && !martian::link_local_source(&meta.addrs);
         if asked && !self.path.leads_back(rules.rpf, meta, pkt.in_port) {

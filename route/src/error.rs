@@ -106,6 +106,14 @@ pub enum RouteError {
         /// Buckets asked for.
         asked: u32,
     },
+    /// How long clients are remembered was changed, where none are.
+    #[error(
+        "{what} is not sticky: write -sticky src, or -sticky src/LENGTH, beside -sticky-timeout"
+    )]
+    NotSticky {
+        /// Which route or group.
+        what: String,
+    },
     /// About a group that has a number.
     #[error("group {0} {1}")]
     Group(GroupNo, GroupError),

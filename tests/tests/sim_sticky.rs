@@ -53,7 +53,7 @@ fn scene(servers: usize, members: usize, setup: Setup) -> Scene {
     for family in BOTH {
         scene.route(family, &first);
     }
-    scene.options_of(&first, sticky(None, TIMEOUT_S));
+    scene.options_of(&first, sticky(Some(128), TIMEOUT_S));
     scene.net.run_for(2000);
     // Templates are what is tested, not what a bucket remembers.
     pass(&mut scene, 320);
@@ -301,7 +301,7 @@ fn a_flow_that_must_move_joins_its_client_s_others() {
     // Before the route is sticky, flows of a client are spread.
     let old: Vec<FlowId> = (2000..2006).flat_map(|port| flows(0..20, port)).collect();
     let first = scene.ask_all(&old);
-    scene.options_of(&[0, 1, 2], sticky(None, TIMEOUT_S));
+    scene.options_of(&[0, 1, 2], sticky(Some(128), TIMEOUT_S));
     assert_eq!(scene.ask_all(&old), first, "pinned flows stay");
     let home = scene.ask_all(&flows(0..20, 3000));
     // A fourth of the weight goes elsewhere, so that templates and buckets differ.
@@ -330,7 +330,7 @@ fn flows_and_clients_that_a_death_sent_away_return_if_asked() {
     let mut scene = scene(4, 4, Scene::setup(2));
     let options = OptionsAsked {
         failback: Some(Failback::Return),
-        ..sticky(None, TIMEOUT_S)
+        ..sticky(Some(128), TIMEOUT_S)
     };
     scene.options(options);
     let old: Vec<FlowId> = (2000..2003).flat_map(|port| flows(0..40, port)).collect();

@@ -12,7 +12,7 @@ use super::{Control, Ended, shared};
 use crate::error::{GroupError, RouteError};
 use crate::ids::{GroupId, GroupNo, NhopIdx, Secs};
 use crate::info::{Change, ChangeKind, GroupChange, NhopKeyMatch};
-use crate::nhgrp::{Options, OptionsAsked, Wanted};
+use crate::nhgrp::{Options, OptionsAsked, StickyAsked, Wanted};
 use crate::nhop::{NhopKey, Path};
 use crate::prefix::Prefix;
 use crate::stamp::Stamps;
@@ -556,7 +556,8 @@ impl Control {
                 .all(|path| weight(&path.key) == Some(path.weight))
     }
 
-    /// Refuses another number of buckets than a group has. What is left of the options asked for may change.
+    /// Refuses another number of buckets than a group has, and a time for clients that it does not tell apart. What is left
+    /// of the options asked for may change.
     pub(super) fn check_fixed(
         &self,
         what: &str,
@@ -564,6 +565,11 @@ impl Control {
         asked: OptionsAsked,
     ) -> Result<OptionsAsked, RouteError> {
         check_buckets(&asked)?;
+        let is_sticky = self.options_of(group).sticky.is_some();
+        if !is_sticky && asked.sticky.is_some_and(StickyAsked::is_time_alone) {
+            let what = what.to_owned();
+            return Err(RouteError::NotSticky { what });
+        }
         let has = self.groups.size_of(group);
         match asked.buckets.filter(|asked| *asked != has) {
             Some(asked) => Err(RouteError::FixedBuckets {

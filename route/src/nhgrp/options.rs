@@ -46,6 +46,11 @@ impl StickyAsked {
     /// Every bit of an address of either family.
     const LEN: u8 = 128;
 
+    /// Whether it says nothing of the clients, and does not end anything.
+    pub(crate) fn is_time_alone(self) -> bool {
+        self.len.is_none() && self.timeout.is_some_and(|timeout| timeout > 0)
+    }
+
     fn over(self, is: Option<Sticky>) -> Option<Sticky> {
         let timeout = self.timeout.or_else(|| is.map(|is| is.timeout));
         let len = self.len.or_else(|| is.map(|is| is.len));

@@ -285,7 +285,10 @@ fn port(mut section: Section<'_>) -> Option<Port> {
     let queues = section.number("queues", 1..=256);
     let addresses = addresses(&mut section, "addresses");
     let host_addresses = self::addresses(&mut section, "host-addresses");
-    let mtu = section.number("mtu", 68..=65_535);
+    // A TAP's frames have a link header, and end where a TUN's packets do (the kernel's limits).
+    let is_tap = matches!(&kind, Some(kind) if kind.value == PortType::Tap);
+    let most = if is_tap { 65_521 } else { 65_535 };
+    let mtu = section.number("mtu", 68..=most);
     let up = section.bool("up", true);
     let mac = section.parsed(
         "mac",

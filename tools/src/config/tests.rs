@@ -332,6 +332,10 @@ fn ports_are_checked() {
             "flowgate.toml:8: class-e = 1: write class-e = true or class-e = false",
         ),
         (
+            "name = \"a\"\ntype = \"tap\"\nmtu = 65535\n",
+            "flowgate.toml:8: mtu = 65535: write a number from 68 to 65521",
+        ),
+        (
             "name = \"a\"\ntype = \"tun\"\nmtu = 67\n",
             "flowgate.toml:8: mtu = 67: write a number from 68 to 65535",
         ),

@@ -29,6 +29,43 @@ fn seen(lab: &Lab, addr: &str) -> Option<(u64, Sticky)> {
 }
 
 #[test]
+fn a_time_alone_makes_no_route_sticky() {
+    let mut lab = Lab::new();
+    let paths = [via(1), via(2)];
+    let prefix = net("10.0.0.0/8");
+    lab.control.add(prefix, &paths, lab.now).unwrap();
+    let time = |timeout| OptionsAsked {
+        sticky: Some(StickyAsked {
+            len: None,
+            timeout: Some(timeout),
+        }),
+        ..OptionsAsked::default()
+    };
+    let refused = lab
+        .control
+        .change_with(prefix, &[], time(60), None, lab.now);
+    let error = refused.unwrap_err().to_string();
+    assert!(
+        error.starts_with("10.0.0.0/8 is not sticky: write"),
+        "{error}"
+    );
+    assert_eq!(seen(&lab, "10.1.1.1"), None);
+    // To end what is not there is no mistake; where it is there, the time may change alone.
+    let ended = lab.control.change_with(prefix, &[], time(0), None, lab.now);
+    ended.unwrap();
+    let made = lab
+        .control
+        .change_with(prefix, &[], sticky(24, 60), None, lab.now);
+    made.unwrap();
+    let longer = lab
+        .control
+        .change_with(prefix, &[], time(90), None, lab.now);
+    longer.unwrap();
+    let (_, is) = seen(&lab, "10.1.1.1").unwrap();
+    assert_eq!((is.len, is.timeout), (24, 90));
+}
+
+#[test]
 fn sticky_routes_have_groups_and_ids_of_their_own() {
     let mut lab = Lab::new();
     let paths = [via(1), via(2)];

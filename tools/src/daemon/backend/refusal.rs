@@ -67,6 +67,7 @@ fn of_route(error: &RouteError) -> (Reason, String) {
         RouteError::NoFib { .. }
         | RouteError::BadBuckets(_)
         | RouteError::FixedBuckets { .. }
+        | RouteError::NotSticky { .. }
         | RouteError::BadWeight { .. }
         | RouteError::TooManyMembers { .. }
         | RouteError::Options { .. }

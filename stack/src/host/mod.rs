@@ -261,7 +261,7 @@ impl Host {
     }
 
     fn take_punts(&mut self) -> usize {
-        let mut n = 0;
+        let (mut n, heard) = (0, self.neighbours_heard());
         for worker in 0..self.links.len() {
             for _ in 0..PUNT_BURST {
                 // Answers first: a flood of questions must not look like dead neighbours.
@@ -286,7 +286,17 @@ impl Host {
                 n += 1;
             }
         }
+        if self.neighbours_heard() > heard {
+            // What they held for who has answered may go, and not only when they look the next time.
+            self.wake_workers();
+        }
         n
+    }
+
+    /// Answers of neighbours so far.
+    fn neighbours_heard(&self) -> u64 {
+        let stats = self.table.stats();
+        stats.rxreplies + stats.rx_neighbor_advert
     }
 
     /// A frame about neighbours, or a packet for our own sockets (which `ip_input` has read).

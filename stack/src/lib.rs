@@ -19,6 +19,7 @@ pub mod link;
 pub mod links;
 pub mod marks;
 pub mod martian;
+pub mod offload;
 pub mod options;
 pub mod parse;
 pub mod path;

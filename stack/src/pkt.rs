@@ -4,6 +4,8 @@
 //! without one (TUN) can leave with one (TAP) in place. Buffers are allocated when a pool is made and
 //! then only move: pool → packet → ring → packet → pool. Nothing here allocates per packet.
 
+use crate::fate::DropReason;
+use crate::offload::Offload;
 use crate::parse::IpMeta;
 use flowtable::SlotNo;
 use route::PortId;
@@ -38,6 +40,10 @@ pub struct PktBuf {
     pub in_port: PortId,
     /// How the link addressed it.
     pub cast: LinkCast,
+    /// What its device left undone of it: a checksum, cutting it into segments.
+    pub offload: Offload,
+    /// Why its device found that it must be dropped: a bad virtio header. Its bytes are not looked at then.
+    pub fault: Option<DropReason>,
     /// It came in as IPv6: under which family its drop is counted.
     pub v6: bool,
     /// What `ip_input` read of it; carried along while it waits, so that it is parsed once.
@@ -78,6 +84,8 @@ impl Pkt {
             end: HEADROOM,
             in_port: PortId(0),
             cast: LinkCast::Unicast,
+            offload: Offload::NONE,
+            fault: None,
             v6: false,
             meta: IpMeta::default(),
             slot: SlotNo(0),
@@ -144,8 +152,16 @@ impl PktBuf {
     }
 
     /// Takes `n` bytes off the front (a link header that was read).
+    ///
+    /// A checksum that was to be summed from within them is a fault.
     pub fn pull(&mut self, n: usize) {
         self.start = (self.start + n).min(self.end);
+        if let Some(csum) = &mut self.offload.csum {
+            match usize::from(csum.start).checked_sub(n) {
+                Some(start) => csum.start = start as u16,
+                None => self.fault = Some(DropReason::OffloadBad),
+            }
+        }
     }
 
     /// Puts `header` in front. `false` if the headroom is used up.
@@ -156,6 +172,9 @@ impl PktBuf {
         };
         self.buf[start..self.start].copy_from_slice(header);
         self.start = start;
+        if let Some(csum) = &mut self.offload.csum {
+            csum.start = csum.start.saturating_add(header.len() as u16);
+        }
         true
     }
 
@@ -185,6 +204,8 @@ impl PktBuf {
         self.end = HEADROOM;
         self.in_port = PortId(0);
         self.cast = LinkCast::Unicast;
+        self.offload = Offload::NONE;
+        self.fault = None;
         self.v6 = false;
         self.meta = IpMeta::default();
         self.origin = false;

@@ -29,6 +29,7 @@ mod sys;
 pub mod tun;
 pub mod wake;
 
+use crate::offload::{Caps, Offload};
 use crate::pkt::{Pkt, Pool};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -51,15 +52,28 @@ pub trait Queue: Send {
     /// `out`, and says how many. Stops early when the device has none left or the pool is empty.
     ///
     /// A frame longer than a packet's buffer is dropped here and counted in [`Self::truncated`];
-    /// it counts towards `max`, so that such frames cannot hold the worker.
+    /// it counts towards `max`, so that such frames cannot hold the worker. A packet that must be dropped for another
+    /// reason is received with that as its fault; what its device left undone is its offload.
     ///
     /// # Errors
     /// The device is gone. An error that comes after some packets were received is kept for the
     /// next call, when it comes again.
     fn rx_burst(&mut self, pool: &mut Pool, out: &mut Vec<Pkt>, max: usize) -> io::Result<usize>;
 
-    /// Sends one frame.
+    /// Sends one finished frame.
     fn tx(&mut self, frame: &[u8]) -> Tx;
+
+    /// What [`Self::tx_offload`] takes; the same for the queue's whole life.
+    fn offloads(&self) -> Caps {
+        Caps::NONE
+    }
+
+    /// Sends one frame that is not finished, of a kind that [`Self::offloads`] takes; its checksum's place counts from the
+    /// frame's first byte.
+    fn tx_offload(&mut self, frame: &[u8], offload: &Offload) -> Tx {
+        let _ = (frame, offload);
+        Tx::Refused
+    }
 
     /// What to sleep on: readable when [`Self::rx_burst`] would find something. `None` for a port
     /// that cannot wake anybody (simulation). Ask for it anew before each sleep: a port in memory

@@ -24,6 +24,9 @@ impl Worker {
             Some(port) if port.up => (port.layer, port.fib, port.rules),
             _ => return self.drop_pkt(pkt, DropReason::PortDown),
         };
+        if let Some(reason) = pkt.fault {
+            return self.drop_pkt(pkt, reason);
+        }
         let read = match layer {
             Layer::L2(mac) => match self.ether_input(pkt, mac) {
                 Some(ip) => {

@@ -436,7 +436,10 @@ impl Worker {
         let mut txq = std::mem::take(&mut self.txq);
         for (port, pkt) in txq.drain(..) {
             let queue = queues.get_mut(usize::from(port.0));
-            let sent = queue.map(|queue| queue.tx(pkt.bytes()));
+            let sent = queue.map(|queue| match pkt.offload.is_none() {
+                true => queue.tx(pkt.bytes()),
+                false => queue.tx_offload(pkt.bytes(), &pkt.offload),
+            });
             self.count_tx(port, pkt.len() as u64, matches!(sent, Some(Tx::Sent)));
             self.pool.put(pkt);
         }

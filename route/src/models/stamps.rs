@@ -7,7 +7,7 @@ use crate::sync::{AtomicU32, Ordering};
 use loom::thread;
 use std::sync::Arc;
 
-/// A route is its number of changes; control publishes it as it does an entry of the FIB.
+/// A route is the stamp that comes with it; control publishes it as it does an entry of the FIB.
 struct World {
     route: AtomicU32,
     stamps: Stamps,
@@ -33,22 +33,24 @@ fn loom_who_sees_the_new_stamp_sees_the_new_route() {
                 }
             })
         };
-        world.route.store(1, Ordering::Release);
-        world.stamps.bump(&"0.0.0.0/32".parse().unwrap());
+        // A net is counted, and its region says so for the first time.
         world.route.store(2, Ordering::Release);
+        world.stamps.bump(&"0.0.0.0/32".parse().unwrap());
+        world.route.store(3, Ordering::Release);
         world.stamps.bump(&"0.0.0.0/0".parse().unwrap());
         reader.join().unwrap();
-        assert_eq!(world.stamps.read4(FibId(0), 0), 2);
+        assert_eq!(world.stamps.read4(FibId(0), 0), 3);
     });
 }
 
-/// Two destinations far from each other, each with a route of its own.
+/// Two destinations that share no counter but the global one, each with a route of its own: a change of a net and one of
+/// a region.
 struct Two {
     routes: [AtomicU32; 2],
     stamps: Stamps,
 }
 
-const DSTS: [u32; 2] = [0, 1 << 16];
+const DSTS: [u32; 2] = [0, 1 << 16 | 1 << 8];
 const PREFIXES: [&str; 2] = ["0.0.0.0/32", "0.1.0.0/16"];
 
 /// What a worker pinned: the stamp that it read before the lookup, and what that found.
@@ -89,11 +91,11 @@ fn loom_a_change_at_any_point_of_a_burst_leaves_no_pin_that_vouches_for_the_old_
             })
         };
         for (route, prefix) in world.routes.iter().zip(PREFIXES) {
-            route.store(1, Ordering::Release);
+            route.store(2, Ordering::Release);
             world.stamps.bump(&prefix.parse().unwrap());
         }
         reader.join().unwrap();
         // A burst that starts after the changes obeys them.
-        assert_eq!(world.burst(), [(1, 1), (1, 1)]);
+        assert_eq!(world.burst(), [(2, 2), (2, 2)]);
     });
 }

@@ -63,6 +63,18 @@ impl FibView<'_> {
         self.tables?.v6.lookup(dst)
     }
 
+    /// As [`Self::lookup4`], but a default route does not count.
+    #[inline]
+    pub fn lookup4_specific(self, dst: u32) -> Option<GroupId> {
+        self.tables?.v4.lookup_specific(dst)
+    }
+
+    /// As [`Self::lookup6`], but a default route does not count.
+    #[inline]
+    pub fn lookup6_specific(self, dst: u128) -> Option<GroupId> {
+        self.tables?.v6.lookup_specific(dst)
+    }
+
     /// The groups of a burst of IPv4 destinations (host order): as [`Self::lookup4`] of each, in a fraction of
     /// the time. `groups` is as long as `dsts`; what is beyond the shorter of them is left alone.
     pub fn lookup4_burst(self, dsts: &[u32], groups: &mut [Option<GroupId>]) {

@@ -10,6 +10,8 @@ pub enum Rpf {
     Strict,
     /// By any port; a blackhole or a reject is no way (RFC 3704 §2.4).
     Loose,
+    /// As [`Self::Loose`], but a default route is no way (RFC 3704 §2.5).
+    LooseNoDefault,
 }
 
 /// What becomes of a packet with IPv4 options.

@@ -161,6 +161,25 @@ fn c21_loose_with_a_default_route_accepts_all_but_blackholes() {
 }
 
 #[test]
+fn c21_loose_no_default_does_not_count_a_default_route() {
+    for family in BOTH {
+        let of = sources(family);
+        let default = match family {
+            Family::V4 => "route add 0.0.0.0/0 192.0.2.12",
+            Family::V6 => "route add ::/0 fd00:2::12",
+        };
+        let case = case!("RFC 3704 2.5: any route but a default one")
+            .of(family)
+            .set("rpf clients loose-no-default")
+            .told(default);
+        let case = passes(case, CLIENTS, &datagram_of(of.clients, of.to));
+        let case = passes(case, CLIENTS, &datagram_of(of.rack, of.to));
+        let case = is_refused(case, CLIENTS, &datagram_of(of.nowhere, of.to));
+        is_refused(case, CLIENTS, &datagram_of(of.blackhole, of.to)).holds();
+    }
+}
+
+#[test]
 fn c22_a_route_change_counts_from_the_next_packet_and_moves_no_pin() {
     for family in BOTH {
         let of = sources(family);

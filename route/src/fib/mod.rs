@@ -131,6 +131,12 @@ impl<A: Addr> Fib<A> {
         self.group(self.default.under(|| self.walk(addr)))
     }
 
+    /// As [`Self::lookup`], but a default route does not count.
+    #[inline]
+    pub(crate) fn lookup_specific(&self, addr: A) -> Option<GroupId> {
+        self.group(self.walk(addr))
+    }
+
     /// The entry that an address ends at.
     #[inline]
     fn walk(&self, addr: A) -> u32 {

@@ -16,9 +16,11 @@ impl Path {
         }
         let view = self.view();
         let fib = view.fib(meta.fib);
-        let group = match meta.addrs {
-            Addrs::V4 { src, .. } => fib.lookup4(src),
-            Addrs::V6 { src, .. } => fib.lookup6(src),
+        let group = match (meta.addrs, rpf) {
+            (Addrs::V4 { src, .. }, Rpf::LooseNoDefault) => fib.lookup4_specific(src),
+            (Addrs::V6 { src, .. }, Rpf::LooseNoDefault) => fib.lookup6_specific(src),
+            (Addrs::V4 { src, .. }, _) => fib.lookup4(src),
+            (Addrs::V6 { src, .. }, _) => fib.lookup6(src),
         };
         let Some(group) = group.map(|id| view.group(id)) else {
             return false;
@@ -31,5 +33,5 @@ impl Path {
 
 fn is_way(rpf: Rpf, way: &NhopAttrs, port: PortId) -> bool {
     let forwards = matches!(way.kind, NhopKind::Gateway | NhopKind::Iface);
-    forwards && (rpf == Rpf::Loose || way.port == port)
+    forwards && (rpf != Rpf::Strict || way.port == port)
 }

@@ -196,6 +196,7 @@ fn configure(setup: &mut Setup, words: &str) {
     match parts[..] {
         ["rpf", _, "strict"] => rules.rpf = Rpf::Strict,
         ["rpf", _, "loose"] => rules.rpf = Rpf::Loose,
+        ["rpf", _, "loose-no-default"] => rules.rpf = Rpf::LooseNoDefault,
         ["directed-broadcast", _] => rules.directed_broadcast = true,
         ["class-e", _] => rules.class_e = true,
         ["redirects", _] => rules.redirects = true,

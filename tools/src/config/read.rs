@@ -325,6 +325,7 @@ fn rules(section: &mut Section<'_>) -> Rules {
         ("off", Rpf::Off),
         ("strict", Rpf::Strict),
         ("loose", Rpf::Loose),
+        ("loose-no-default", Rpf::LooseNoDefault),
     ];
     let options = [
         ("process", OptionRule::Process),

@@ -325,7 +325,7 @@ fn ports_are_checked() {
         ),
         (
             "name = \"a\"\ntype = \"tun\"\nrpf = \"on\"\n",
-            "flowgate.toml:8: rpf = \"on\": write rpf = \"off\" or rpf = \"strict\" or rpf = \"loose\"",
+            "flowgate.toml:8: rpf = \"on\": write rpf = \"off\" or rpf = \"strict\" or rpf = \"loose\" or rpf = \"loose-no-default\"",
         ),
         (
             "name = \"a\"\ntype = \"tun\"\nclass-e = 1\n",

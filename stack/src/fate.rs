@@ -122,6 +122,8 @@ drop_reasons! {
     FragmentFull = (Inet, "ips_fragoverflow", "fragments dropped for want of space");
     /// An IPv6 extension header that is cut short, out of order or one too many.
     Ip6Extension = (Ip6, "ip6s_badoptions", "packets with malformed extension headers");
+    /// A packet for us that asks for what is not done here: an option, a routing header; or that has nothing in it.
+    Ip6Unknown = (Ip6, "ip6s_unknown", "packets for us with an option or header that we do not know");
     /// A type 0 routing header with segments left (RFC 5095).
     Ip6Routing = (Ip6, "ip6s_rthdr0", "packets with a type 0 routing header");
     /// TCP header cut short or its data offset impossible.

@@ -17,6 +17,7 @@ pub mod icmp;
 pub mod io;
 pub mod link;
 pub mod links;
+mod local6;
 pub mod marks;
 pub mod martian;
 pub mod offload;

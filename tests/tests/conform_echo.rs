@@ -1,15 +1,15 @@
 //! C50: echo. The gateway's addresses answer, whatever port the request comes by.
 
 use flowgate_tests::case;
-use flowgate_tests::conform::{from_rack, to_rack};
+use flowgate_tests::conform::{Error, error, from_rack, to_rack};
 use flowgate_tests::frames::ether;
 use flowgate_tests::net::BOTH;
 use flowgate_tests::net::craft::{echo_request, fix_header, is_v6, pieces, with_ttl};
-use flowgate_tests::net::zoo::with_options;
+use flowgate_tests::net::zoo::{with_extension, with_options};
 use flowgate_tests::rack::{CLIENTS, Family, RACK, server_mac};
 use flowgate_tests::sim::ip;
 use smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, Ipv6Packet};
-use stack::fate::DropReason::{IcmpSum, IpLinkCast, IpMulticast};
+use stack::fate::DropReason::{IcmpSum, Ip6Unknown, IpLinkCast, IpMulticast};
 
 /// The reply to an echo request: ends exchanged, TTL 64, everything else as it was.
 fn reply_to(request: &[u8]) -> Vec<u8> {
@@ -112,6 +112,72 @@ fn c50_options_stay_in_the_reply() {
         .arrives(CLIENTS, &request)
         .echo(CLIENTS, &reply_to(&request))
         .holds();
+}
+
+#[test]
+fn c50_the_reserved_flag_does_not_come_back() {
+    let request = echo_request(ip("10.3.3.3"), ip("10.0.0.1"), 7, 7, b"evil");
+    let reply = reply_to(&request);
+    let mut flagged = request;
+    flagged[6] |= 0x80;
+    fix_header(&mut flagged);
+    case!("RFC 791 3.1: reserved, must be zero")
+        .arrives(CLIENTS, &flagged)
+        .echo(CLIENTS, &reply)
+        .holds();
+}
+
+/// An echo request to the gateway with one extension header.
+fn extended(number: u8, ext: [u8; 8]) -> Vec<u8> {
+    let request = echo_request(ip("fd10::3"), ip("fd10::1"), 7, 7, b"extended");
+    with_extension(&request, number, &ext)
+}
+
+#[test]
+fn c50_extension_headers_that_ask_for_nothing_are_left_out_of_the_reply() {
+    let plain = echo_request(ip("fd10::3"), ip("fd10::1"), 7, 7, b"extended");
+    let mut case = case!(
+        "RFC 8200 4.1, 4.2, 4.4: padding, options that may be skipped, a routing header that has done its work, an atomic fragment"
+    );
+    for (number, ext) in [
+        (0, [58, 0, 1, 4, 0, 0, 0, 0]),
+        (60, [58, 0, 0x1e, 4, 1, 2, 3, 4]),
+        (43, [58, 0, 2, 0, 0, 0, 0, 0]),
+        (44, [58, 0, 0, 0, 0, 0, 0, 7]),
+    ] {
+        case = case
+            .arrives(CLIENTS, &extended(number, ext))
+            .echo(CLIENTS, &reply_to(&plain));
+    }
+    case.holds();
+}
+
+#[test]
+fn c50_extension_headers_that_ask_for_more_are_answered_or_not_as_they_say() {
+    let mut case = case!(
+        "RFC 8200 4.2: an unknown option of class 01 is discarded silently, of 10 and 11 answered 4/2 with a pointer to it; 4.4: an unknown routing type with segments left 4/0; 4.7: no next header, nothing"
+    );
+    for (number, ext, answer) in [
+        (60, [58, 0, 0x5e, 4, 0, 0, 0, 0], None),
+        (60, [58, 0, 0x9e, 4, 0, 0, 0, 0], Some((2, 42))),
+        (0, [58, 0, 0xc2, 4, 0, 1, 0, 0], Some((2, 42))),
+        (0, [58, 0, 1, 9, 0, 0, 0, 0], Some((0, 42))),
+        (43, [58, 0, 2, 1, 0, 0, 0, 0], Some((0, 42))),
+        (60, [59, 0, 1, 4, 0, 0, 0, 0], None),
+    ] {
+        let request = extended(number, ext);
+        case = case.arrives(CLIENTS, &request).dropped(Ip6Unknown);
+        if let Some((code, rest)) = answer {
+            let told = Error {
+                from: "fd10::1",
+                kind: (4, code),
+                rest,
+                no: 0,
+            };
+            case = case.error(CLIENTS, &error(told, &request));
+        }
+    }
+    case.holds();
 }
 
 #[test]

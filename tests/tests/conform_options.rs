@@ -49,6 +49,18 @@ fn c37_an_unknown_option_passes_unchanged() {
 }
 
 #[test]
+fn c38_a_malformed_option_is_not_answered_where_options_are_not_worked_on() {
+    for rule in ["ignore", "drop"] {
+        case!("RFC 7126: who leaves options alone, or refuses them, does not correct them")
+            .called(rule)
+            .set(&format!("ip-options clients {rule}"))
+            .arrives(CLIENTS, &with(&[68, 0, 0, 0]))
+            .dropped(IpOptions)
+            .holds();
+    }
+}
+
+#[test]
 fn c38_a_malformed_option_is_answered_with_a_pointer_to_it() {
     let mut case = case!(
         "RFC 1812 5.2.6, RFC 792: length 0 or 1, or beyond the header: 12/0, the pointer at the option"

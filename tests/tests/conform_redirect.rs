@@ -70,6 +70,27 @@ fn c48_who_has_no_shorter_way_is_told_nothing() {
 }
 
 #[test]
+fn c48_neither_of_itself_nor_of_one_way_among_several() {
+    let own = datagram_of("192.0.2.11", "203.0.113.10");
+    on(case!(
+        "RFC 1812 5.2.7.2: who is the next hop itself has no shorter way"
+    ))
+    .called("itself")
+    .arrives(RACK, &from_rack(&own))
+    .goes_on(RACK, &to_rack(&hop(&own)))
+    .holds();
+    let case = on(case!(
+        "a host that is told keeps to one gateway: not where several share a route"
+    ))
+    .called("several")
+    .told("route add 203.0.113.0/24 192.0.2.12");
+    let packet = datagram_of("192.0.2.13", "203.0.113.10");
+    case.arrives(RACK, &ether(GATEWAY_MAC, server_mac(2), &packet))
+        .goes_on(RACK, &ether(server_mac(0), GATEWAY_MAC, &hop(&packet)))
+        .holds();
+}
+
+#[test]
 fn c48_not_about_errors_and_packets_that_end_here() {
     let about = udp(
         "203.0.113.10:9".parse().expect("a server"),

@@ -8,12 +8,11 @@ use crate::parse::{IpMeta, Role, proto};
 /// Turns an echo request for one of our addresses into its reply, in place.
 ///
 /// The addresses are exchanged, type and TTL set, checksums follow by difference; identifier, sequence,
-/// payload, options, DSCP and IPv4 identification stay. `meta` is that of the request and is stale after.
+/// payload, IPv4 options, DSCP and IPv4 identification stay; the reserved flag does not. `meta` is that of the request and is stale after.
 /// The caller has seen that the destination is a unicast address of ours and the source one host.
 ///
 /// * `Ok(true)`: `packet` is the reply.
-/// * `Ok(false)`: not an echo request, a fragment of one, or one whose routing header is not at its end:
-///   untouched, and for the host to look at.
+/// * `Ok(false)`: not an echo request, a fragment of one, or one with IPv6 extension headers: untouched.
 /// * `Err(IcmpSum)`: an echo request with a bad checksum, untouched.
 pub fn echo_reply(packet: &mut [u8], meta: &IpMeta) -> Result<bool, DropReason> {
     let v6 = meta.addrs.is_v6();
@@ -29,7 +28,7 @@ pub fn echo_reply(packet: &mut [u8], meta: &IpMeta) -> Result<bool, DropReason> 
     let Some(message) = packet.get(at..end) else {
         return Ok(false);
     };
-    if message.first() != Some(&request) || (v6 && !at_its_end(packet, at)) {
+    if message.first() != Some(&request) || (v6 && at != 40) {
         return Ok(false);
     }
     if !checksum::transport_valid(&meta.addrs, proto, message) {
@@ -71,26 +70,21 @@ fn exchange_ends(packet: &mut [u8], v6: bool) -> bool {
         packet[7] = TTL;
     } else {
         checksum::set_ttl(packet, TTL);
+        clear_reserved_flag(packet);
     }
     true
 }
 
-/// Whether each routing header in front of `l4` has done its work: else we are only a stop on the way.
-fn at_its_end(packet: &[u8], l4: usize) -> bool {
-    let (mut next, mut at) = (packet.get(6).copied(), 40);
-    while at < l4 {
-        let Some(ext) = packet.get(at..at + 8) else {
-            return false;
-        };
-        if next == Some(43) && ext[3] != 0 {
-            return false;
-        }
-        at += if next == Some(44) {
-            8
-        } else {
-            8 + usize::from(ext[1]) * 8
-        };
-        next = Some(ext[0]);
-    }
-    true
+/// RFC 791 §3.1: "reserved, must be zero", in what we send.
+fn clear_reserved_flag(packet: &mut [u8]) {
+    let Some(header) = packet.first_chunk_mut::<20>().filter(|h| h[6] & 0x80 != 0) else {
+        return;
+    };
+    let (old, checksum) = (
+        u16::from_be_bytes([header[6], header[7]]),
+        u16::from_be_bytes([header[10], header[11]]),
+    );
+    let adjusted = checksum::adjust(checksum, old, old & 0x7fff);
+    header[6] &= 0x7f;
+    header[10..12].copy_from_slice(&adjusted.to_be_bytes());
 }

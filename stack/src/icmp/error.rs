@@ -49,6 +49,11 @@ pub enum Error {
         /// Offset of the first bad byte from the start of the IP header.
         pointer: u32,
     },
+    /// An IPv6 option that is not known here: 4/2.
+    UnknownOption {
+        /// Offset of its type from the start of the IP header.
+        pointer: u32,
+    },
 }
 
 impl Error {
@@ -57,7 +62,7 @@ impl Error {
         match self {
             Self::TimeExceeded => Class::TimeExceeded,
             Self::FragNeeded { .. } => Class::TooBig,
-            Self::ParamProblem { .. } => Class::Param,
+            Self::ParamProblem { .. } | Self::UnknownOption { .. } => Class::Param,
             Self::Redirect { .. } => Class::Redirect,
             Self::NetUnreachable | Self::HostUnreachable | Self::Rejected | Self::BeyondScope => {
                 Class::Unreachable
@@ -72,7 +77,7 @@ impl Error {
             Self::NetUnreachable => (3, 0, 0),
             Self::HostUnreachable | Self::Rejected => (3, 1, 0),
             Self::FragNeeded { mtu } => (3, 4, mtu.min(0xffff)),
-            Self::BeyondScope => return None,
+            Self::BeyondScope | Self::UnknownOption { .. } => return None,
             Self::Redirect { gateway } => (5, 1, gateway.to_bits()),
             Self::ParamProblem { pointer } => (12, 0, u32::from(u8::try_from(pointer).ok()?) << 24),
         })
@@ -90,6 +95,7 @@ impl Error {
             Self::FragNeeded { mtu } => (2, 0, mtu.max(MAX_V6 as u32)),
             Self::BeyondScope => (1, 2, 0),
             Self::ParamProblem { pointer } => (4, 0, pointer),
+            Self::UnknownOption { pointer } => (4, 2, pointer),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Reverse path forwarding: whether the routes lead back to who sent a packet (RFC 3704).
+//! What else is asked of the routes: reverse path forwarding, whether the routes lead back to who sent a packet (RFC 3704).
 //!
 //! A lookup of its own for each packet that comes by a port with the switch on. No result is kept, so none can outlive a
 //! change of a route, and the flow's entry and pins have no part in it.
@@ -6,7 +6,7 @@
 use super::Path;
 use crate::parse::{Addrs, IpMeta};
 use crate::rules::Rpf;
-use route::{NhopAttrs, NhopKind, PortId};
+use route::{FibId, NhopAttrs, NhopKind, PortId};
 
 impl Path {
     /// Whether a packet that came by `port` may be from its source.
@@ -28,6 +28,17 @@ impl Path {
         // A dead member counts: who sends has not died with the way to him.
         let mut ways = group.members().map(|pin| view.attrs(pin.idx()));
         ways.any(|way| is_way(rpf, &way, port))
+    }
+
+    /// Whether the route to a packet's destination has one next hop alone.
+    pub fn has_one_way(&self, fib: FibId, addrs: &Addrs) -> bool {
+        let view = self.view();
+        let fib = view.fib(fib);
+        let group = match *addrs {
+            Addrs::V4 { dst, .. } => fib.lookup4(dst),
+            Addrs::V6 { dst, .. } => fib.lookup6(dst),
+        };
+        group.is_some_and(|id| view.group(id).members().count() == 1)
     }
 }
 

@@ -62,8 +62,12 @@ impl Worker {
             NhopKind::Iface => Some(pkt.meta.addrs.dst()),
             _ => self.neigh.addr(arp::NeighIdx(hop.attrs.neigh)),
         };
-        if let (IpAddr::V4(_), Some(better @ IpAddr::V4(gateway))) = (pkt.meta.addrs.src(), better)
-            && port.joins(&pkt.meta.addrs.src(), &better)
+        let from = pkt.meta.addrs.src();
+        // Who is told of one way keeps to it: not where there are several. Nor is a host told of itself.
+        if let (IpAddr::V4(_), Some(better @ IpAddr::V4(gateway))) = (from, better)
+            && better != from
+            && port.joins(&from, &better)
+            && self.path.has_one_way(pkt.meta.fib, &pkt.meta.addrs)
         {
             self.answer_error(pkt, Error::Redirect { gateway });
         }

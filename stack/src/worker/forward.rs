@@ -3,6 +3,7 @@
 use super::Worker;
 use crate::fate::DropReason;
 use crate::icmp::Error;
+use crate::local6::{self, Fault};
 use crate::martian::{self, Dest};
 use crate::parse::{Role, proto};
 use crate::path::{Outcome, Ready};
@@ -88,6 +89,15 @@ impl Worker {
 
     /// For us: echo is answered here, the rest is the host's.
     fn ip_local_deliver(&mut self, mut pkt: Pkt) {
+        if pkt.meta.addrs.is_v6() && pkt.meta.fragment.is_none() {
+            match local6::check(pkt.bytes(), &pkt.meta) {
+                Ok(()) => local6::strip(&mut pkt),
+                Err(Fault::Silent) => return self.drop_pkt(pkt, DropReason::Ip6Unknown),
+                Err(Fault::Told(error)) => {
+                    return self.drop_with(pkt, DropReason::Ip6Unknown, error);
+                }
+            }
+        }
         let icmp = matches!(pkt.meta.proto, proto::ICMP | proto::ICMP6);
         if icmp && pkt.meta.fragment.is_none() && pkt.meta.role == Role::Own {
             let meta = pkt.meta;

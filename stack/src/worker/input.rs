@@ -107,7 +107,10 @@ impl Worker {
 
     /// Drops what `ip_input` refused; some refusals are owed an answer (RFC 1812 §5.3.13, RFC 5095).
     fn refuse(&mut self, mut pkt: Pkt, reason: DropReason, fib: FibId, rules: Rules) {
+        // Options that are not worked on are not corrected either.
+        let quiet = reason == DropReason::IpOptions && rules.options != OptionRule::Process;
         let owed = icmp::param_problem(pkt.bytes(), reason)
+            .filter(|_| !quiet)
             .map(|(error, meta)| (error, IpMeta { fib, ..meta }));
         match owed {
             Some((error, meta)) if self.check_source(&meta, &pkt, rules).is_ok() => {

@@ -2,6 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | [`chaos`] | a gateway and a network of chance, for hours, and what must hold |
 //! | [`conform`] | conformance cases: packets in, packets out, counters; kept as text in `tests/vectors` |
 //! | [`sim`] | a whole gateway polled by hand, with in-memory ports |
 //! | [`frames`] | packets and frames, built and read |
@@ -9,6 +10,7 @@
 //! | [`net`] | a simulated network around it: links, hosts, one queue of events |
 //! | [`rack`] | servers as hardware addresses, and the oracle of the pin rules |
 
+pub mod chaos;
 pub mod conform;
 pub mod frames;
 pub mod lab;

@@ -91,11 +91,16 @@ const IDLE_MS: u64 = 100;
 impl Net {
     /// A gateway with good links and nobody behind them.
     pub fn new(setup: Setup, seed: u64) -> Self {
+        Self::starting_at(setup, seed, Now(0))
+    }
+
+    /// As [`Self::new`], at a time of the caller's.
+    pub fn starting_at(setup: Setup, seed: u64, now: Now) -> Self {
         let ports = setup.ports.0.iter();
         let layers: Vec<_> = ports.map(|port| (port.layer, port.mtu)).collect();
         let links = vec![Link::new(Conditions::GOOD); layers.len()];
         Self {
-            sim: SimGateway::new(setup),
+            sim: SimGateway::starting_at(setup, now),
             nodes: Vec::new(),
             steer: Steer::ByFlow,
             step_ms: IDLE_MS,

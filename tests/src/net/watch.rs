@@ -72,6 +72,8 @@ pub struct Move {
     pub at: u64,
     /// The flow.
     pub flow: FlowId,
+    /// When the host that had it got its last packet, ms.
+    pub since: u64,
     /// The host that had it.
     pub from: usize,
     /// The host that has it now.
@@ -81,7 +83,7 @@ pub struct Move {
 /// The memory.
 #[derive(Debug, Default)]
 pub struct Watch {
-    with: HashMap<FlowId, usize>,
+    with: HashMap<FlowId, (usize, u64)>,
     /// Every move, in order.
     pub moves: Vec<Move>,
 }
@@ -91,10 +93,11 @@ impl Watch {
         let Some(flow) = FlowId::of(packet) else {
             return;
         };
-        match self.with.insert(flow, node) {
-            Some(from) if from != node => self.moves.push(Move {
+        match self.with.insert(flow, (node, now)) {
+            Some((from, since)) if from != node => self.moves.push(Move {
                 at: now,
                 flow,
+                since,
                 from,
                 to: node,
             }),
@@ -104,15 +107,20 @@ impl Watch {
 
     /// The host that got the flow's last packet.
     pub fn host_of(&self, flow: &FlowId) -> Option<usize> {
-        self.with.get(flow).copied()
+        self.with.get(flow).map(|(node, _)| *node)
     }
 
     /// Flows by host, for hosts that have any.
     pub fn flows_of(&self, node: usize) -> impl Iterator<Item = &FlowId> {
         self.with
             .iter()
-            .filter(move |(_, at)| **at == node)
+            .filter(move |(_, (at, _))| *at == node)
             .map(|(flow, _)| flow)
+    }
+
+    /// Forgets flows of which no packet was seen since then.
+    pub fn forget_before(&mut self, at: u64) {
+        self.with.retain(|_, (_, seen)| *seen >= at);
     }
 
     /// How many flows were seen.

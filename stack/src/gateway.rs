@@ -149,6 +149,9 @@ pub struct Gateway {
 /// Flows of the host's own sockets.
 const HOST_FLOWS: usize = 4096;
 
+/// Packet buffers of the host.
+const HOST_BUFFERS: usize = 1024;
+
 /// How long a fragment waits for its datagram's first piece, and how long that piece is remembered, ms.
 const PIECE_WAIT_MS: u64 = 500;
 const PIECE_KEEP_MS: u64 = 30_000;
@@ -185,6 +188,8 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
     let mut all_wakers = wakers.workers.clone();
     all_wakers.push(wakers.host.clone());
 
+    // No more than a pool again, whatever the rings hold: what is owed is given back first.
+    let room = setup.depths.owed_to_others(workers).min(setup.buffers);
     let (mut made, mut handles, mut used) = (Vec::new(), Vec::new(), Vec::new());
     for ((id, links), mailbox) in worker_links.into_iter().enumerate().zip(mailboxes) {
         let marks = Arc::new(Marks::default());
@@ -216,7 +221,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
             ports: Arc::clone(&published),
             counters,
             used: neigh_use,
-            pool: Pool::new(setup.buffers, setup.packet_size),
+            pool: Pool::with_room(setup.buffers, setup.packet_size, room),
             shared,
             collector: Collector::new(
                 setup.fragments.0,
@@ -257,7 +262,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
         ports: Arc::clone(&published),
         counters: Arc::clone(&host_counters),
         used,
-        pool: Pool::new(1024, setup.packet_size),
+        pool: Pool::with_room(HOST_BUFFERS, setup.packet_size, HOST_BUFFERS),
         events: events_tx,
         qsbr: view.qsbr().reader(workers),
         seed: setup.seed,

@@ -147,6 +147,13 @@ pub struct Depths {
     pub host_tx: usize,
 }
 
+impl Depths {
+    /// Buffers of other threads that a worker may have in place of its own.
+    pub fn owed_to_others(&self, workers: usize) -> usize {
+        self.handoff * workers.saturating_sub(1) + self.host_tx
+    }
+}
+
 impl Default for Depths {
     fn default() -> Self {
         Self {

@@ -222,16 +222,25 @@ pub struct Pool {
     free: Vec<Pkt>,
     size: usize,
     total: usize,
+    /// More than `total` are here only while others' buffers are, to whom as many are owed.
+    most: usize,
 }
 
 impl Pool {
     /// `count` packets of `size` bytes each.
     pub fn new(count: usize, size: usize) -> Self {
-        let free = (0..count).map(|_| Pkt::with_size(size)).collect();
+        Self::with_room(count, size, 0)
+    }
+
+    /// As [`Self::new`], with room for so many of other threads' buffers beside its own.
+    pub fn with_room(count: usize, size: usize, room: usize) -> Self {
+        let mut free = Vec::with_capacity(count + room);
+        free.extend((0..count).map(|_| Pkt::with_size(size)));
         Self {
             free,
             size,
             total: count,
+            most: count + room,
         }
     }
 
@@ -240,10 +249,9 @@ impl Pool {
         self.free.pop()
     }
 
-    /// Gives a packet back. While another thread's buffers are here in place of ours there can be one too
-    /// many; it is let go.
+    /// Gives a packet back. One that finds no room is let go: the pool allocates nothing.
     pub fn put(&mut self, mut pkt: Pkt) {
-        if self.free.len() < self.total {
+        if self.free.len() < self.most {
             pkt.reset();
             self.free.push(pkt);
         }

@@ -23,7 +23,7 @@ use crate::counters::Counters;
 use crate::icmp::{self, RateLimit};
 use crate::io::wake::Waker;
 use crate::link::{Link, arpresolve};
-use crate::links::HostLinks;
+use crate::links::{HostLinks, PktRx};
 use crate::parse::{self, IpMeta};
 use crate::path::{Outcome, Path};
 use crate::pkt::{Pkt, Pool};
@@ -256,6 +256,8 @@ impl Host {
             while let Some(pkt) = link.host_tx.reclaim() {
                 self.pool.put(pkt);
             }
+            link.confirm.repay(&mut self.pool);
+            link.ask.repay(&mut self.pool);
         }
         0
     }
@@ -269,11 +271,11 @@ impl Host {
                 if let Some(pkt) = link.confirm.recv() {
                     self.counters.punted_confirm.bump();
                     self.punted(&pkt);
-                    let _ = self.links[worker].confirm.give_back(pkt);
+                    self.done_with(pkt, |links| &mut links.confirm, worker);
                 } else if let Some(pkt) = link.ask.recv() {
                     self.counters.punted_ask.bump();
                     self.punted(&pkt);
-                    let _ = self.links[worker].ask.give_back(pkt);
+                    self.done_with(pkt, |links| &mut links.ask, worker);
                 } else if let Ok(ask) = link.asks.pop() {
                     // Refused when the table is full of better entries; counted there.
                     let _ = self
@@ -291,6 +293,21 @@ impl Host {
             self.wake_workers();
         }
         n
+    }
+
+    /// A worker's buffer goes back to it; if its twin ring is full, it stays here until another can go in its place.
+    fn done_with(&mut self, pkt: Pkt, queue: fn(&mut HostLinks) -> &mut PktRx, worker: usize) {
+        let Some(links) = self.links.get_mut(worker) else {
+            return;
+        };
+        if let Err(pkt) = queue(links).give_back(pkt) {
+            self.pool.put(pkt);
+        }
+    }
+
+    /// Packet buffers that are free, and all.
+    pub fn buffers(&self) -> (usize, usize) {
+        (self.pool.available(), self.pool.total())
     }
 
     /// Answers of neighbours so far.

@@ -279,12 +279,23 @@ impl Worker {
             self.moving.follow.end(from, self.own.len());
         }
         self.follow_slots();
+        // The buffers stay with us, and as many empty ones of ours go back in the twin rings: at once, so that there is
+        // room for these when they are done with; then those that we did not have before.
+        self.repay();
         self.process_own();
-        // The buffers stay with us; empty ones of ours go back in the twin rings.
+        self.repay();
+        n
+    }
+
+    fn repay(&mut self) {
         for link in self.links.from.iter_mut().flatten() {
             link.repay(&mut self.pool);
         }
-        n
+    }
+
+    /// Packet buffers that are free, and all.
+    pub fn buffers(&self) -> (usize, usize) {
+        (self.pool.available(), self.pool.total())
     }
 
     fn process_own(&mut self) {

@@ -192,6 +192,7 @@ impl Worker {
             self.txq.push((pkt.in_port, pkt));
             n += 1;
         }
+        // They are still in `txq`.
         self.links.host_tx.repay(&mut self.pool);
         n
     }

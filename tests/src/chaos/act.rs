@@ -139,19 +139,42 @@ impl Chaos {
     }
 
     fn delete(&mut self, prefix: Prefix, server: Option<usize>) -> String {
-        let of = family(prefix.addr());
-        let gateway = server.map(|server| self.place.servers[server].addr(of));
+        let Some(server) = server else {
+            return self.delete_all(prefix);
+        };
+        let server = &self.place.servers[server];
+        let gateway = Some(server.addr(family(prefix.addr())));
         let (now, gw) = (self.net.sim.now, &mut self.net.sim.gateway);
-        match server {
-            Some(server) => self
-                .judge
-                .member(now.0, prefix, self.place.servers[server].node),
-            None => self.judge.route(now.0, prefix),
-        }
+        self.judge.member(now.0, prefix, server.node);
         said(
             gw.control
                 .route_delete(prefix, gateway, None, &mut gw.host, now),
         )
+    }
+
+    /// Each path of the route, one by one.
+    fn delete_all(&mut self, prefix: Prefix) -> String {
+        let (now, gw) = (self.net.sim.now, &mut self.net.sim.gateway);
+        self.judge.route(now.0, prefix);
+        let there = gw.control.route_exact(prefix);
+        let mut came = "nothing is there".to_owned();
+        for path in there.iter().flat_map(|route| &route.paths) {
+            let gateway = path.key.gateway;
+            let deleted = gw
+                .control
+                .route_delete(prefix, gateway, None, &mut gw.host, now);
+            came = said(deleted);
+        }
+        came
+    }
+
+    /// What the gateway knows, for the message of a run that fails.
+    fn state(&mut self) -> String {
+        let totals = self.net.totals();
+        let gw = &mut self.net.sim.gateway;
+        let nhops = gw.control.nhops();
+        let neighbours = gw.host.call(HostCmd::Neighbours);
+        format!("{totals:?}\n{nhops:?}\n{neighbours:?}")
     }
 
     fn replace(&mut self, routes: &[(Prefix, usize)], units: usize) -> String {
@@ -306,12 +329,10 @@ impl Chaos {
         }
         self.net.run_until_idle(10_000);
         for id in &flows {
-            let host = self.net.watch.host_of(id);
-            assert!(
-                host.is_some(),
-                "{id:?} reaches no server after all: {:?}",
-                self.net.totals()
-            );
+            if self.net.watch.host_of(id).is_none() {
+                self.net.settle();
+                panic!("{id:?} reaches no server after all: {}", self.state());
+            }
         }
         self.sound();
     }

@@ -194,6 +194,7 @@ impl Chaos {
         self.go_on(self.net.now() + 5000);
         self.net.run_until_idle(60_000);
         self.sound();
+        self.net.assert_buffers();
         self.assert_served();
     }
 }

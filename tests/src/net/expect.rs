@@ -24,6 +24,21 @@ impl Net {
         self.assert_ports();
     }
 
+    /// Panics unless every packet buffer is where it belongs. In a moment without packets none can be elsewhere: one that
+    /// is missing is lost for good, and a worker without buffers receives nothing any more.
+    pub fn assert_buffers(&mut self) {
+        // Twice: what is owed is given back by the one, and taken back by the other.
+        self.sim.settle();
+        self.sim.poll_workers();
+        let gateway = &self.sim.gateway;
+        for (id, worker) in gateway.workers.iter().enumerate() {
+            let (free, all) = worker.buffers();
+            assert_eq!(free, all, "buffers of worker {id}");
+        }
+        let (free, all) = gateway.host.buffers();
+        assert_eq!(free, all, "buffers of the host");
+    }
+
     /// Panics unless that holds, and no more flows moved than had a reason to.
     pub fn assert_sound(&mut self) {
         self.assert_kept();

@@ -25,7 +25,7 @@
 //! | [`nginx`] | a web server in each server's namespace |
 //! | [`capture`] | what went over an interface, and whether it was well-formed |
 //! | [`process`] | programs with a time limit that never outlive the test |
-//! | `sys` | the `unsafe` of starting a program in another namespace |
+//! | `sys` | the `unsafe` of starting a program in another namespace, and of packet sockets |
 //!
 //! Failures panic: only tests call this. Real kernels need the real clock, so this is the one part of
 //! the tests that reads it; no test asserts how fast anything is, only that it ends.
@@ -46,7 +46,7 @@ pub mod process;
 pub mod rate;
 pub mod router;
 pub mod segment;
-mod sys;
+pub(crate) mod sys;
 
 use bulk::BulkServers;
 use echo::EchoServers;

@@ -7,6 +7,7 @@
 //! | [`sim`] | a whole gateway polled by hand, with in-memory ports |
 //! | [`frames`] | packets and frames, built and read |
 //! | [`lab`] | real kernels in network namespaces |
+//! | [`live`] | conformance cases played against a gateway that runs |
 //! | [`net`] | a simulated network around it: links, hosts, one queue of events |
 //! | [`rack`] | servers as hardware addresses, and the oracle of the pin rules |
 
@@ -14,6 +15,7 @@ pub mod chaos;
 pub mod conform;
 pub mod frames;
 pub mod lab;
+pub mod live;
 pub mod net;
 pub mod rack;
 pub mod sim;

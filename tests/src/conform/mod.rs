@@ -18,8 +18,8 @@ mod case;
 mod count;
 mod packets;
 mod pieces;
-mod play;
-mod vector;
+pub(crate) mod play;
+pub(crate) mod vector;
 
 pub use case::Case;
 pub use packets::{

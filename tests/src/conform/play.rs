@@ -20,7 +20,7 @@ use stack::rules::{OptionRule, Rpf};
 pub const PORTS: [&str; 3] = ["clients", "rack", "west"];
 
 /// Neighbours that never have to be asked: port, address, hardware address.
-const NEIGHBOURS: [(u16, &str, u8); 10] = [
+pub(crate) const NEIGHBOURS: [(u16, &str, u8); 10] = [
     (1, "192.0.2.11", 0),
     (1, "fd00:2::11", 0),
     // An MTU is its next hop's: the same host by other addresses.
@@ -35,7 +35,7 @@ const NEIGHBOURS: [(u16, &str, u8); 10] = [
 ];
 
 /// Routes: destination, way (gateways, or `blackhole` or `reject`), MTU.
-const ROUTES: [(&str, &str, Option<u32>); 14] = [
+pub(crate) const ROUTES: [(&str, &str, Option<u32>); 14] = [
     ("203.0.113.0/24", "192.0.2.11", None),
     ("2001:db8:113::/48", "fd00:2::11", None),
     ("203.0.114.0/24", "192.0.2.11 198.51.100.11", None),

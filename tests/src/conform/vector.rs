@@ -94,7 +94,7 @@ fn step(line: &str) -> Option<Step> {
 }
 
 /// Words of four bytes, as the RFCs draw them.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 9 / 4);
     for (i, byte) in bytes.iter().enumerate() {
         if i > 0 && i % 4 == 0 {

@@ -7,6 +7,7 @@
 //! key ─ KeyV4, KeyV6, Dir          hash ─ place, bucket, owner slot; secrets
 //! table ─ Table, its readers       writer ─ Writer: lookup, observe, pins; room ─ insert; sweep ─ hand, flush
 //! template ─ Templates: which clients share a next hop          round ─ when a hand has been everywhere
+//! peek ─ what a packet would do, for who explains
 //! shared ─ a table in a file's memory, which another process can open
 //! entry, kind, bucket, memory ─ layout     state, track, tcp, timeouts, pressure ─ rules
 //! ```
@@ -31,6 +32,7 @@ mod kind;
 mod loom_tests;
 mod machine;
 mod memory;
+mod peek;
 mod pin;
 mod pressure;
 mod room;
@@ -59,6 +61,7 @@ pub use hash::{
 pub use key::{Dir, Key, KeyV4, KeyV6};
 pub use kind::{Cause, Freed, Kind};
 pub use machine::{Pages, Touched};
+pub use peek::Room;
 pub use pin::PinWord;
 pub use room::Refused;
 pub use shared::{OpenError, Origin};

@@ -246,11 +246,22 @@ impl<K: Key> Table<K> {
 
     /// Finds a flow and copies its entry. Never misses one that is there, even while it is displaced.
     pub fn find(&self, slot: SlotNo, hash: FlowHash, key: &K) -> Option<EntryView<K>> {
+        self.consistent(slot, hash, key, |place| self.view(place))
+    }
+
+    /// What `copy` reads of a flow's entry at one moment: it is called again as long as the writer comes between.
+    pub(crate) fn consistent<T>(
+        &self,
+        slot: SlotNo,
+        hash: FlowHash,
+        key: &K,
+        copy: impl Fn(PlaceNo) -> T,
+    ) -> Option<T> {
         let range = self.range(slot);
         let candidates = range.candidates(hash);
         loop {
             if let [Some(a), Some(b)] = candidates.map(|bucket| self.buckets.version(bucket)) {
-                let found = self.locate(range, hash, key).map(|p| self.view(p));
+                let found = self.locate(range, hash, key).map(&copy);
                 bucket::read_done();
                 let [first, second] = candidates;
                 if self.buckets.unchanged(first, a) && self.buckets.unchanged(second, b) {

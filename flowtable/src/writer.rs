@@ -315,12 +315,7 @@ impl<K: Key> Writer<K> {
     ///
     /// Every such loss is noted at the first bucket of the flow that suffers it, or in a flood for all flows of the slot.
     pub fn proves_new(&self, slot: SlotNo, hash: FlowHash, idle_s: u32, now: Tick) -> bool {
-        let idle = idle_s.saturating_mul(Tick::PER_SECOND);
-        if self.table.turned_away_within(slot, idle, now) {
-            return false;
-        }
-        let first = self.table.range(slot).first(hash);
-        now.since(self.table.buckets.loss(first)) >= idle
+        self.table.proves_new(slot, hash, idle_s, now)
     }
 
     /// The pin of a direction; [`PinWord::NONE`] if it has none.
@@ -560,7 +555,7 @@ pub(crate) fn source<K: Key>(at: &At<'_, K>) -> u64 {
 }
 
 /// When a packet comes, from its flow's point of view.
-fn when<K: Key>(at: &At<'_, K>, life: Life, now: Tick) -> When {
+pub(crate) fn when<K: Key>(at: &At<'_, K>, life: Life, now: Tick) -> When {
     When {
         age: at.age(life, now),
         idle: now.since(life.last_use()),

@@ -176,6 +176,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
     });
     let neigh_limit = setup.neigh.limit;
     let (neighbours, neigh) = arp::new(setup.neigh.clone(), setup.seed);
+    let control_neigh = Arc::clone(&neigh);
     let host_tables = FlowTables::new(HOST_FLOWS, HOST_FLOWS, setup.table_secret, now, &|_| {});
     let map = even_slots(setup.workers);
     let slots = Arc::new(Slots::new(&map, workers, setup.workers));
@@ -282,6 +283,8 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
             slots,
             events,
             group_secret: setup.group_secret,
+            neigh: control_neigh,
+            fragment_seed: setup.seed,
             bounds: Bounds {
                 held: setup.hold.1,
                 unknown: worker::UNKNOWN_MAX,

@@ -14,6 +14,7 @@ pub mod frag;
 pub mod gateway;
 pub mod host;
 pub mod icmp;
+mod ingress;
 pub mod io;
 pub mod link;
 pub mod links;

@@ -16,6 +16,7 @@ mod told;
 mod turn;
 
 pub use ready::Ready;
+pub(crate) use reverse::{has_one_way, leads_back};
 
 use crate::counters::Counters;
 use crate::fate::DropReason;
@@ -27,7 +28,8 @@ use flowtable::{
     Flow, GroupSecret, KeyV4, KeyV6, Origin, Pages, Probe, Seen, SlotNo, Table, TableSecret,
     TemplateWriter, Touched, Writer,
 };
-use ready::{Bursts, Named, name};
+use ready::Bursts;
+pub(crate) use ready::{Named, name};
 use route::{FibId, NhopAttrs, Pin, View};
 use std::fs::File;
 use std::io;

@@ -7,6 +7,7 @@
 //! | [`server`] | the control socket: who may call, a thread a client, the control thread |
 //! | [`client`] | the other end of the socket |
 //! | [`cli`] | `route`, `arp`, `ndp`, `netstat`, `flow`, `status`: words in, tables out |
+//! | [`pcap`] | capture files: pcap and pcapng |
 //! | [`routefile`] | files of routes: text, MRT, gzip |
 //! | [`config`] | `flowgate.toml`: read, checked, typed |
 //! | [`daemon`] | `flowgate run`: from a configuration to a gateway that is served |
@@ -21,6 +22,7 @@ pub mod client;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+pub mod pcap;
 pub mod routefile;
 pub mod server;
 #[cfg(test)]

@@ -133,7 +133,7 @@ impl Line {
         words.fold(0, |all, word| all | word.load(Ordering::Acquire)) != 0
     }
 
-    /// What is remembered, oldest first. Control only.
+    /// What is remembered, oldest first. Control only, or to be shown.
     pub(crate) fn remembered(&self) -> impl Iterator<Item = Lost> {
         (0..PLACES)
             .map(|place| self.history(place))

@@ -339,6 +339,14 @@ impl<'a> GroupRef<'a> {
         })
     }
 
+    /// The earlier owners that a bucket remembers, the first to lose it first, and how many seconds ago the clock of
+    /// each started. For who explains: each is whole, two may be of different moments.
+    pub fn remembered(&self, bucket: u32, now: Secs) -> Vec<(Pin, u32)> {
+        let line = self.line(bucket).into_iter();
+        let lost = line.flat_map(Line::remembered);
+        lost.map(|lost| (lost.pin(), lost.age(now))).collect()
+    }
+
     /// Whether exactly this {index, generation} is a member, be its weight 0.
     pub fn has_member(&self, pin: Pin) -> bool {
         self.lists(pin.raw())

@@ -3,9 +3,11 @@
 //! One thread owns it. It writes what workers read (FIB, groups, next-hop words, the published ports) and
 //! never waits for them. The host reports neighbours and health checks; control decides what that means for
 //! next hops. Files: `recursive` (next hops found through other routes), `routes` (add, change, delete, get), `batch` (many routes as one), `health`, `flows`, `report` (status, fills), and
-//! `switch` (ports up and down), `moves` (which flows a change of a route moves), and `reader`, by which other threads read flows and counters without control.
+//! `switch` (ports up and down), `moves` (which flows a change of a route moves), `reader`, by which other threads read flows and counters without control,
+//! and `explain` (what becomes of a packet, and why).
 
 mod batch;
+mod explain;
 mod flows;
 mod get;
 mod groups;
@@ -21,6 +23,9 @@ mod timeouts;
 mod workers;
 
 pub use batch::{BatchDone, BatchEnd, RouteBatch, RouteSet};
+pub use explain::{
+    Explanation, Found, Framing, LONGEST, PacketAsk, Stage, Step, TupleAsk, Turn, Verdict, Way,
+};
 pub use flows::{FlowRow, FlowSide};
 pub use get::{Chosen, RouteGet, Why};
 pub use health::{DownCause, NhopHealth};
@@ -40,12 +45,13 @@ use crate::host::{HostCmd, HostEvent, HostLink, HostReply};
 use crate::io::wake::Waker;
 use crate::links::WorkerCmd;
 use crate::marks::Marks;
+use crate::parse::{Addrs, Tuple};
 use crate::path::FlowTables;
 use crate::ports::{DeviceState, Ports, is_link_local};
 use crate::slots::Slots;
 use crate::time::Now;
 use arc_swap::ArcSwap;
-use flowtable::{GroupSecret, TemplateWriter};
+use flowtable::{GroupSecret, SlotNo, TemplateWriter};
 use hashbrown::{HashMap, HashSet};
 use health::Down;
 use route::{
@@ -151,6 +157,16 @@ pub enum ControlError {
     TimeoutsEnding { there: usize, deleted: usize },
     #[error("worker {0} is busy with earlier commands: try again")]
     WorkerBusy(usize),
+    #[error("port {port} is of FIB {is}, not of FIB {asked}: name one of the two")]
+    PortOfFib {
+        port: String,
+        is: FibId,
+        asked: FibId,
+    },
+    #[error(
+        "no route leads back to {0}, so nobody knows by which port its packets come: say -port PORT"
+    )]
+    WhichPort(IpAddr),
     #[error("no next hop is called {0}: 'route show' lists them")]
     NoSuchNhop(String),
     #[error("Network is unreachable: no route to {0}")]
@@ -240,6 +256,10 @@ pub struct Parts {
     pub events: Receiver<HostEvent>,
     /// By which groups choose.
     pub group_secret: GroupSecret,
+    /// Neighbours as workers see them.
+    pub neigh: Arc<arp::View>,
+    /// The seed that names the collector of a datagram.
+    pub fragment_seed: u64,
     /// The neighbour table's limit and other bounds that status shows.
     pub bounds: Bounds,
 }
@@ -287,6 +307,8 @@ pub struct Control {
     resizing: Resizing,
     events: Receiver<HostEvent>,
     group_secret: GroupSecret,
+    neigh: Arc<arp::View>,
+    fragment_seed: u64,
     down: HashMap<NhopIdx, Down>,
     /// When drained next hops must have lost their flows.
     drains: Vec<(Secs, Pin)>,
@@ -331,6 +353,8 @@ impl Control {
             resizing: Resizing::default(),
             events: parts.events,
             group_secret: parts.group_secret,
+            neigh: parts.neigh,
+            fragment_seed: parts.fragment_seed,
             down: HashMap::new(),
             drains: Vec::new(),
             ended: Vec::new(),
@@ -519,6 +543,15 @@ impl Control {
             })
             .collect();
         format!("ports: {}", all.join(", "))
+    }
+
+    /// The owner slot of a flow.
+    fn slot_of(&self, tuple: &Tuple) -> SlotNo {
+        let owner = self.tables.v4.owner();
+        match tuple.addrs {
+            Addrs::V4 { src, dst } => owner.slot4(tuple.proto, src, tuple.sport, dst, tuple.dport),
+            Addrs::V6 { src, dst } => owner.slot6(tuple.proto, src, tuple.sport, dst, tuple.dport),
+        }
     }
 
     fn port_name(&self, id: PortId) -> String {

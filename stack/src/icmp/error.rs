@@ -70,6 +70,21 @@ impl Error {
         }
     }
 
+    /// What it says, for listings.
+    pub fn words(&self) -> String {
+        match self {
+            Self::TimeExceeded => "time exceeded in transit".to_owned(),
+            Self::NetUnreachable => "network unreachable".to_owned(),
+            Self::HostUnreachable => "host unreachable".to_owned(),
+            Self::Rejected => "host unreachable (reject route)".to_owned(),
+            Self::FragNeeded { mtu } => format!("packet too big, MTU {mtu}"),
+            Self::BeyondScope => "beyond scope of source address".to_owned(),
+            Self::Redirect { gateway } => format!("redirect to {gateway}"),
+            Self::ParamProblem { pointer } => format!("parameter problem at byte {pointer}"),
+            Self::UnknownOption { pointer } => format!("unknown option at byte {pointer}"),
+        }
+    }
+
     /// Type, code, and the 32 bits behind the checksum, in ICMP (RFC 792, 1191).
     fn wire4(self) -> Option<(u8, u8, u32)> {
         Some(match self {

@@ -38,14 +38,14 @@ impl Bursts {
 }
 
 /// A flow's key and the direction of a packet.
-pub(super) enum Named {
+pub(crate) enum Named {
     V4((KeyV4, Dir)),
     V6((KeyV6, Dir)),
 }
 
 /// The canonical key of a packet's flow.
 #[inline]
-pub(super) fn name(meta: &IpMeta) -> Named {
+pub(crate) fn name(meta: &IpMeta) -> Named {
     let Tuple {
         addrs,
         sport,

@@ -5,7 +5,7 @@ use crate::fate::DropReason;
 use crate::icmp::{self, Class, Error};
 use crate::link::NO_NEIGH;
 use crate::parse::{self, Tuple};
-use crate::path::{Hop, Outcome};
+use crate::path::{Hop, Outcome, has_one_way};
 use crate::pkt::Pkt;
 use crate::ports::is_link_local;
 use route::{FibId, NhopAttrs, NhopKind, Pin, PortId};
@@ -67,7 +67,7 @@ impl Worker {
         if let (IpAddr::V4(_), Some(better @ IpAddr::V4(gateway))) = (from, better)
             && better != from
             && port.joins(&from, &better)
-            && self.path.has_one_way(pkt.meta.fib, &pkt.meta.addrs)
+            && has_one_way(self.path.view(), pkt.meta.fib, &pkt.meta.addrs)
         {
             self.answer_error(pkt, Error::Redirect { gateway });
         }

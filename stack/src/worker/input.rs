@@ -4,17 +4,15 @@ use super::Worker;
 use crate::collector::{collector_slot, datagram_hash};
 use crate::fate::DropReason;
 use crate::icmp::{self, Error};
-use crate::martian::{self, Dest};
+use crate::ingress::{self, Came, ETHER_HDR, has_options};
 use crate::options;
-use crate::parse::{self, Addrs, IpMeta};
-use crate::pkt::{LinkCast, Pkt};
+use crate::parse::{self, IpMeta};
+use crate::pkt::Pkt;
 use crate::ports::Layer;
-use crate::rules::{OptionRule, Rpf, Rules};
+use crate::rules::{OptionRule, Rules};
 use arp::{Kind, Mac};
 use flowtable::SlotNo;
 use route::FibId;
-
-const ETHER_HDR: usize = 14;
 
 impl Worker {
     /// A frame was received on one of our own queues.
@@ -61,20 +59,12 @@ impl Worker {
 
     /// Whether a packet with these addresses may come by its port.
     fn check_source(&self, meta: &IpMeta, pkt: &Pkt, rules: Rules) -> Result<(), DropReason> {
-        check_addresses(&meta.addrs, pkt.cast, rules.class_e)?;
-        if self.is_from_us(pkt, meta.fib, &meta.addrs) {
-            return Err(DropReason::IpOwnSource);
-        }
-        // RFC 1122 §3.2.1.3: a broadcast to a network that is ours to know comes from nobody, and would be answered to all.
-        if self.burst_ports.is_broadcast(meta.fib, &meta.addrs.src()) {
-            return Err(DropReason::IpBadSource);
-        }
-        // What is of one link only has come by it.
-        let asked = rules.rpf != Rpf::Off && !martian::link_local_source(&meta.addrs);
-        if asked && !self.path.leads_back(rules.rpf, meta, pkt.in_port) {
-            return Err(DropReason::ReversePath);
-        }
-        Ok(())
+        let by = Came {
+            port: pkt.in_port,
+            cast: pkt.cast,
+            rules,
+        };
+        ingress::check_source(&self.burst_ports, self.path.view(), meta, by)
     }
 
     /// A packet with IPv4 options: what cannot be worked on is answered before anything is done.
@@ -92,11 +82,6 @@ impl Worker {
             }
             None => self.hand_over(pkt),
         }
-    }
-
-    /// RFC 1812 §5.3.8: nobody else sends from an address of ours.
-    fn is_from_us(&self, pkt: &Pkt, fib: FibId, addrs: &Addrs) -> bool {
-        self.burst_ports.is_own_at(pkt.in_port, fib, &addrs.src())
     }
 
     /// Counts an IP packet before anything is asked of it: the total includes the bad ones, as FreeBSD's does.
@@ -133,15 +118,11 @@ impl Worker {
             ]),
             [header[12], header[13]],
         );
-        pkt.cast = match dst.0 {
-            [0xff, 0xff, 0xff, 0xff, 0xff, 0xff] => LinkCast::Broadcast,
-            [first, ..] if first & 1 == 1 => LinkCast::Multicast,
-            _ if dst == ours => LinkCast::Unicast,
-            _ => {
-                self.drop_pkt(pkt, DropReason::EtherNotOurs);
-                return None;
-            }
+        let Some(cast) = ingress::link_cast(dst, ours) else {
+            self.drop_pkt(pkt, DropReason::EtherNotOurs);
+            return None;
         };
+        pkt.cast = cast;
         if let [0x08, 0x00] | [0x86, 0xdd] = ethertype {
             self.count_ip(&mut pkt, ethertype == [0x86, 0xdd]);
         }
@@ -150,17 +131,16 @@ impl Worker {
             return None;
         }
         let version = pkt.bytes().get(ETHER_HDR).map(|b| b >> 4);
-        let reason = match (ethertype, version) {
-            ([0x08, 0x00], Some(4)) | ([0x86, 0xdd], Some(6)) => {
+        match ingress::check_ethertype(ethertype, version) {
+            Ok(()) => {
                 pkt.pull(ETHER_HDR);
-                return Some(pkt);
+                Some(pkt)
             }
-            ([0x08, 0x00] | [0x86, 0xdd], None) => DropReason::IpShort,
-            ([0x08, 0x00] | [0x86, 0xdd], Some(_)) => DropReason::IpVersion,
-            _ => DropReason::EtherType,
-        };
-        self.drop_pkt(pkt, reason);
-        None
+            Err(reason) => {
+                self.drop_pkt(pkt, reason);
+                None
+            }
+        }
     }
 
     /// ARP and ND are the host's: answers about neighbours by *confirm*, all else by *ask*.
@@ -204,30 +184,4 @@ impl Worker {
     pub(super) fn owner_of(&self, slot: SlotNo) -> u16 {
         self.moving.follow.owner(slot).unwrap_or(self.id as u16)
     }
-}
-
-/// RFC 1812 §5.3.4, §5.3.7 and RFC 6890: addresses that no packet may carry through a router.
-fn check_addresses(addrs: &Addrs, cast: LinkCast, class_e: bool) -> Result<(), DropReason> {
-    if martian::bad_source(addrs) && !(class_e && martian::class_e_source(addrs)) {
-        return Err(DropReason::IpBadSource);
-    }
-    match martian::bad_dest(addrs) {
-        Dest::Bad if class_e && martian::class_e_dest(addrs) => check_cast(cast),
-        Dest::Bad => Err(DropReason::IpBadDest),
-        Dest::Multicast => Err(DropReason::IpMulticast),
-        Dest::Ok | Dest::LinkLocal => check_cast(cast),
-    }
-}
-
-/// A unicast packet comes in a unicast frame.
-fn check_cast(cast: LinkCast) -> Result<(), DropReason> {
-    match cast {
-        LinkCast::Unicast => Ok(()),
-        LinkCast::Broadcast | LinkCast::Multicast => Err(DropReason::IpLinkCast),
-    }
-}
-
-/// Whether there is anything between the fixed part of an IPv4 header and its end.
-fn has_options(meta: &IpMeta) -> bool {
-    meta.l4_off != 20 && !meta.addrs.is_v6()
 }

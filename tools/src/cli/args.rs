@@ -15,6 +15,7 @@ examples:
   flowgate route add 203.0.113.0/24 192.0.2.11 192.0.2.12
   flowgate group add 7 192.0.2.11 192.0.2.12
   flowgate flow list --nexthop 192.0.2.11
+  flowgate explain tcp 10.0.0.2:1234 203.0.113.10:80
   flowgate ping -c 3 192.0.2.11
   flowgate status --json
 
@@ -189,6 +190,10 @@ pub(super) enum Command {
     /// Show and change next-hop groups that routes share by a number
     #[command(disable_help_flag = true)]
     Group(ToolWords),
+
+    /// Say what would become of a packet, and why
+    #[command(disable_help_flag = true)]
+    Explain(ToolWords),
 
     /// List, flush and count flows
     #[command(subcommand, after_help = FLOW_EXAMPLES)]

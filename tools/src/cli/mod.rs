@@ -7,6 +7,7 @@
 
 mod args;
 pub mod exit;
+mod explain;
 mod flow;
 mod group;
 mod interrupt;
@@ -50,7 +51,7 @@ struct Tool {
     run: fn(words::Words, &mut Session<'_>) -> Result<(), Failure>,
 }
 
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 6] = [
     Tool {
         name: "route",
         help: route::HELP,
@@ -75,6 +76,11 @@ const TOOLS: [Tool; 5] = [
         name: "group",
         help: group::HELP,
         run: group::run,
+    },
+    Tool {
+        name: "explain",
+        help: explain::HELP,
+        run: explain::run,
     },
 ];
 
@@ -147,6 +153,7 @@ fn dispatch(args: Flowgate) -> ExitCode {
         Command::Ndp(tool) => own_words(&TOOLS[2], tool.words, given),
         Command::Netstat(tool) => own_words(&TOOLS[3], tool.words, given),
         Command::Group(tool) => own_words(&TOOLS[4], tool.words, given),
+        Command::Explain(tool) => own_words(&TOOLS[5], tool.words, given),
         Command::Flow(command) => finish_with("flow", given, |session| flow::run(command, session)),
         Command::Nexthop(command) => {
             finish_with("nexthop", given, |session| nexthop::run(command, session))

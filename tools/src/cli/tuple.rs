@@ -14,7 +14,7 @@ pub(crate) fn protocol(word: &str) -> Result<String, Failure> {
 }
 
 /// An address with or without a port.
-fn end(word: &str) -> Result<(IpAddr, Option<u16>), Failure> {
+pub(crate) fn end(word: &str) -> Result<(IpAddr, Option<u16>), Failure> {
     if let Ok(address) = word.parse::<IpAddr>() {
         return Ok((address, None));
     }

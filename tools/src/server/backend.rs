@@ -11,6 +11,8 @@ use super::Obeyed;
 use super::Order;
 use super::Slice;
 use super::Ticket;
+use crate::wire::explain::Explain;
+use crate::wire::explain::Explained;
 use crate::wire::flow::Flow;
 use crate::wire::flow::FlowFilter;
 use crate::wire::flow::FlowStats;
@@ -201,6 +203,9 @@ pub trait Backend: Send {
     /// Up to `most` of a group's buckets, from bucket `from` on; with the first, the names of its next hops. Before it a
     /// number that changes with every change of any group.
     fn group_export(&mut self, index: u32, from: u32, most: u32) -> (u64, GroupLayout);
+
+    /// Explains a packet; the call asks for one thing.
+    fn explain(&mut self, ask: Explain) -> Answer<Explained>;
 
     /// Starts to ping; the values are in their ranges.
     fn ping(&mut self, ask: Ping) -> Pending<Pinging>;

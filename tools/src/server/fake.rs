@@ -13,6 +13,8 @@ use super::Reading;
 use super::Slice;
 use super::Ticket;
 use super::ready;
+use crate::wire::explain::Explain;
+use crate::wire::explain::Explained;
 use crate::wire::flow::*;
 use crate::wire::group::*;
 use crate::wire::message::CallError;
@@ -43,6 +45,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 mod batch;
+mod explain;
 mod groups;
 mod moves;
 mod ping;
@@ -658,6 +661,10 @@ impl Backend for Fake {
 
     fn group_export(&mut self, _: u32, from: u32, most: u32) -> (u64, GroupLayout) {
         groups::layout(from, most)
+    }
+
+    fn explain(&mut self, ask: Explain) -> Answer<Explained> {
+        Ok(explain::explained(&ask))
     }
 
     fn ping(&mut self, ask: Ping) -> Pending<Pinging> {

@@ -13,6 +13,7 @@ use super::groups;
 use super::truth;
 use crate::wire::INTERFACE;
 use crate::wire::PAGE;
+use crate::wire::explain::Explain;
 use crate::wire::flow::FlowFilter;
 use crate::wire::flow::Flows;
 use crate::wire::idl;
@@ -164,6 +165,10 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
         "NexthopSet" => {
             let ask = parameters::<NexthopSet>(given)?.checked()?;
             truth::nexthop(ask, control, out)
+        }
+        "Explain" => {
+            let ask = parameters::<Explain>(given)?.checked()?;
+            out.last(&control.call(|backend| backend.explain(ask))??)
         }
         "Ping" => ping(parameters(given)?, control, out),
         "Workers" => {

@@ -30,8 +30,9 @@ error ExpectedMore ()
 ";
 
 /// The methods of `org.flowgate`, by name.
-pub const METHODS: [&str; 38] = [
+pub const METHODS: [&str; 39] = [
     "CounterList",
+    "Explain",
     "FlowFlush",
     "FlowList",
     "FlowStats",

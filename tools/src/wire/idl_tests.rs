@@ -1,6 +1,7 @@
 //! The description and the types must say the same: a small parser reads the one, serde writes the other.
 
 use super::batch::*;
+use super::explain::*;
 use super::flow::*;
 use super::group::*;
 use super::idl::DESCRIPTION;
@@ -102,6 +103,29 @@ fn path() -> Path {
         "generation": 1, "admin": "in", "health": "up", "deadline": 3, "buckets": 1,
         "starting": {"percent": 40, "left": 18},
         "recursive": true, "through": "10.0.0.9", "causes": ["unresolved"]
+    }))
+    .unwrap()
+}
+
+fn explain_flow() -> ExplainFlow {
+    serde_json::from_value(json!({
+        "protocol": "tcp", "source": "10.0.0.1", "source_port": 1, "destination": "10.0.0.2", "destination_port": 2
+    }))
+    .unwrap()
+}
+
+fn explain_out() -> ExplainOut {
+    serde_json::from_value(json!({
+        "port": "p", "nexthop": 1, "generation": 1, "gateway": "10.0.0.1", "header": "00", "pieces": 1
+    }))
+    .unwrap()
+}
+
+fn explained() -> Explained {
+    serde_json::from_value(json!({
+        "packet": "p", "port": "p", "assumed": ["a"], "steps": [], "verdict": "drop", "reason": "r", "text": "t",
+        "icmp": "i", "out": explain_out(), "worker": 1, "slot": 1, "destination": "10.0.0.0/8", "group": 1,
+        "bucket": 1, "buckets": 2, "pin": 1, "unsure": true
     }))
     .unwrap()
 }
@@ -446,6 +470,14 @@ fn assert_types(description: &Description) {
     check("LayoutName", keys(&layout.names[0]));
     check("LayoutRun", keys(&layout.runs[0]));
     check("LayoutLost", keys(&layout.runs[0].remembered[0]));
+    check("ExplainFlow", keys(&explain_flow()));
+    check("ExplainOut", keys(&explain_out()));
+    let step = ExplainStep {
+        stage: "ip".into(),
+        goes_on: true,
+        cause: "c".into(),
+    };
+    check("ExplainStep", keys(&step));
     assert_eq!(
         seen,
         types.keys().cloned().collect(),
@@ -611,6 +643,15 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     };
     asks("NexthopSet", keys(&drain));
     asks("Ping", keys(&serde_json::from_value::<Ping>(ping).unwrap()));
+    let explain = Explain {
+        packet: Some("45".into()),
+        framing: Some(Framing::Ip),
+        flow: Some(explain_flow()),
+        turn: Some(Turn::First),
+        port: Some("p".into()),
+        fib: Some(1),
+    };
+    asks("Explain", keys(&explain));
     asks(
         "CounterList",
         keys(&CountersOf {
@@ -671,6 +712,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
         ..NexthopsSet::default()
     };
     answers("NexthopSet", keys(&all));
+    answers("Explain", keys(&explained()));
     let ended = json!({
         "address": "10.0.0.1", "sequence": 0, "outcome": "reply", "bytes": 64, "rtt": 1, "ttl": 64, "reason": "r"
     });

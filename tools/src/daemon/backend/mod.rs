@@ -7,6 +7,7 @@
 //! | `batch` | whole tables of routes, loaded in slices and exported |
 //! | `moves` | which flows a change of a route or a group moves |
 //! | `endings` | which flows a drain moves that comes to its deadline |
+//! | `explain` | what would become of a packet, and why |
 //! | `neighbours` | neighbours, by way of the host's thread |
 //! | `ping` | pings, by way of the host's thread |
 //! | `flows` | flows: list, flush, statistics |
@@ -23,6 +24,7 @@
 
 mod batch;
 mod endings;
+mod explain;
 mod flows;
 mod groups;
 mod moves;
@@ -450,6 +452,10 @@ impl Backend for Live {
     ) -> (u64, wire::group::GroupLayout) {
         let layout = self.group_layout(index, from, most);
         (self.control.layouts(), layout)
+    }
+
+    fn explain(&mut self, ask: wire::explain::Explain) -> Answer<wire::explain::Explained> {
+        self.explain_one(ask)
     }
 
     fn ping(&mut self, ask: wire::ping::Ping) -> Pending<Pinging> {

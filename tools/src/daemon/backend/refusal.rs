@@ -31,6 +31,8 @@ pub(super) fn refused(error: &ControlError) -> CallError {
         | ControlError::InBatch { .. }
         | ControlError::TimeoutsEnding { .. } => (Reason::Busy, error.to_string()),
         ControlError::OwnGateway { .. }
+        | ControlError::PortOfFib { .. }
+        | ControlError::WhichPort(_)
         | ControlError::NotRecursive(_)
         | ControlError::Family { .. }
         | ControlError::Connected { .. }

@@ -46,6 +46,7 @@ use std::net::Ipv4Addr;
 
 mod asks;
 mod batch;
+mod explain;
 mod fibs;
 mod groups;
 mod limits;

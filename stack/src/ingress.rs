@@ -1,0 +1,97 @@
+//! What `ether_input` and `ip_input` ask of a frame before its flow is looked up. Pure: a worker asks it of each frame, and
+//! `explain` of the one that it explains.
+
+use crate::fate::DropReason;
+use crate::martian::{self, Dest};
+use crate::parse::{Addrs, IpMeta};
+use crate::path::leads_back;
+use crate::pkt::LinkCast;
+use crate::ports::Ports;
+use crate::rules::{Rpf, Rules};
+use arp::Mac;
+use route::{PortId, View};
+
+/// Bytes of an Ethernet header.
+pub(crate) const ETHER_HDR: usize = 14;
+
+/// How a station is addressed whose address is `ours`; `None`: it is not.
+#[inline]
+pub(crate) fn link_cast(dst: Mac, ours: Mac) -> Option<LinkCast> {
+    match dst.0 {
+        [0xff, 0xff, 0xff, 0xff, 0xff, 0xff] => Some(LinkCast::Broadcast),
+        [first, ..] if first & 1 == 1 => Some(LinkCast::Multicast),
+        _ => (dst == ours).then_some(LinkCast::Unicast),
+    }
+}
+
+/// Whether a frame of this type carries IP, of that version, as its first byte says.
+#[inline]
+pub(crate) fn check_ethertype(ethertype: [u8; 2], version: Option<u8>) -> Result<(), DropReason> {
+    match (ethertype, version) {
+        ([0x08, 0x00], Some(4)) | ([0x86, 0xdd], Some(6)) => Ok(()),
+        ([0x08, 0x00] | [0x86, 0xdd], None) => Err(DropReason::IpShort),
+        ([0x08, 0x00] | [0x86, 0xdd], Some(_)) => Err(DropReason::IpVersion),
+        _ => Err(DropReason::EtherType),
+    }
+}
+
+/// Where a packet came by, and what is let through there.
+#[derive(Clone, Copy)]
+pub(crate) struct Came {
+    pub(crate) port: PortId,
+    pub(crate) cast: LinkCast,
+    pub(crate) rules: Rules,
+}
+
+/// Whether a packet with these addresses may come by its port.
+#[inline]
+pub(crate) fn check_source(
+    ports: &Ports,
+    view: &View,
+    meta: &IpMeta,
+    by: Came,
+) -> Result<(), DropReason> {
+    let (addrs, rules) = (&meta.addrs, by.rules);
+    check_addresses(addrs, by.cast, rules.class_e)?;
+    // RFC 1812 §5.3.8: nobody else sends from an address of ours.
+    if ports.is_own_at(by.port, meta.fib, &addrs.src()) {
+        return Err(DropReason::IpOwnSource);
+    }
+    // RFC 1122 §3.2.1.3: a broadcast to a network that is ours to know comes from nobody, and would be answered to all.
+    if ports.is_broadcast(meta.fib, &addrs.src()) {
+        return Err(DropReason::IpBadSource);
+    }
+    // What is of one link only has come by it.
+    let asked = rules.rpf != Rpf::Off && !martian::link_local_source(addrs);
+    if asked && !leads_back(view, rules.rpf, meta, by.port) {
+        return Err(DropReason::ReversePath);
+    }
+    Ok(())
+}
+
+/// RFC 1812 §5.3.4, §5.3.7 and RFC 6890: addresses that no packet may carry through a router.
+fn check_addresses(addrs: &Addrs, cast: LinkCast, class_e: bool) -> Result<(), DropReason> {
+    if martian::bad_source(addrs) && !(class_e && martian::class_e_source(addrs)) {
+        return Err(DropReason::IpBadSource);
+    }
+    match martian::bad_dest(addrs) {
+        Dest::Bad if class_e && martian::class_e_dest(addrs) => check_cast(cast),
+        Dest::Bad => Err(DropReason::IpBadDest),
+        Dest::Multicast => Err(DropReason::IpMulticast),
+        Dest::Ok | Dest::LinkLocal => check_cast(cast),
+    }
+}
+
+/// A unicast packet comes in a unicast frame.
+fn check_cast(cast: LinkCast) -> Result<(), DropReason> {
+    match cast {
+        LinkCast::Unicast => Ok(()),
+        LinkCast::Broadcast | LinkCast::Multicast => Err(DropReason::IpLinkCast),
+    }
+}
+
+/// Whether there is anything between the fixed part of an IPv4 header and its end.
+#[inline]
+pub(crate) fn has_options(meta: &IpMeta) -> bool {
+    meta.l4_off != 20 && !meta.addrs.is_v6()
+}

@@ -244,6 +244,16 @@ counters! {
     ip4_forwarded;
     /// IPv6 packets forwarded.
     ip6_forwarded;
+    /// Super-packets received: many segments each, counted as one frame and one packet everywhere.
+    super_received;
+    /// Super-packets given whole to devices.
+    super_sent;
+    /// Super-packets cut into segments here, because their way out does not.
+    super_cut;
+    /// Checksums finished here, because the way out does not, or the packet ended its way here.
+    checksums_finished;
+    /// Large buffers that are in use now.
+    large_used;
     /// Frames that were larger than a packet buffer (also counted as received and dropped).
     oversize;
 }

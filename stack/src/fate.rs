@@ -152,6 +152,8 @@ drop_reasons! {
     ParkFull = (Flowgate, "fg_parkfull", "packets dropped because their flows were changing workers and too many waited");
     /// A frame larger than a buffer.
     Oversize = (Flowgate, "fg_oversize", "frames larger than a packet buffer");
+    /// All buffers for super-packets are in use: packets wait, for a neighbour or another worker.
+    LargeFull = (Flowgate, "fg_superfull", "super-packets dropped because all buffers for them were in use");
     /// A virtio header that makes no sense, or does not fit its packet.
     OffloadBad = (Flowgate, "fg_badoffload", "frames whose virtio header is malformed");
 }

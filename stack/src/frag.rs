@@ -7,6 +7,7 @@
 
 use crate::checksum;
 use crate::fate::DropReason;
+use crate::offload::Cut;
 use crate::parse::{Fragment, IpMeta};
 use crate::pkt::{Pkt, Pool};
 
@@ -119,6 +120,51 @@ pub fn fragment(
     Ok(out.len() - base)
 }
 
+/// Cuts a super-packet into segments, and splits those: for a sender that forbids neither, on a way that takes neither. Returns the
+/// number of pieces, all of them from `pool`.
+///
+/// # Errors
+/// As [`fragment`].
+pub fn fragment_super(
+    whole: Pkt,
+    mtu: usize,
+    pool: &mut Pool,
+    out: &mut Vec<Pkt>,
+) -> Result<usize, DropReason> {
+    let base = out.len();
+    let done = fragment_segments(&whole, mtu, pool, out);
+    pool.put(whole);
+    if done.is_none() {
+        out.drain(base..).for_each(|pkt| pool.put(pkt));
+        return Err(DropReason::FragmentFailed);
+    }
+    Ok(out.len() - base)
+}
+
+fn fragment_segments(whole: &Pkt, mtu: usize, pool: &mut Pool, out: &mut Vec<Pkt>) -> Option<()> {
+    let cut = Cut::of(whole.bytes(), 0, &whole.offload)?;
+    for at in 0..cut.count() {
+        let mut segment = pool.take()?;
+        let Some(len) = cut.write(whole.bytes(), at, segment.space()) else {
+            pool.put(segment);
+            return None;
+        };
+        segment.filled(len);
+        copy_marks(whole, &mut segment);
+        segment.meta = IpMeta {
+            len: len as u16,
+            ..whole.meta
+        };
+        fragment(segment, mtu, pool, out).ok()?;
+    }
+    Some(())
+}
+
+fn copy_marks(whole: &Pkt, piece: &mut Pkt) {
+    (piece.in_port, piece.cast, piece.origin) = (whole.in_port, whole.cast, whole.origin);
+    (piece.collected, piece.deadline_ms) = (whole.collected, whole.deadline_ms);
+}
+
 fn plan(bytes: &[u8], mtu: usize) -> Option<Plan> {
     let fixed = bytes.first_chunk::<20>()?;
     let mut first = Header {
@@ -161,8 +207,7 @@ fn later_piece(whole: &Pkt, plan: &Plan, start: usize, end: usize, pool: &mut Po
     space[header..].copy_from_slice(&whole.bytes()[start..end]);
     plan.later.write(space, offset, more);
     piece.filled(size);
-    (piece.in_port, piece.cast, piece.origin) = (whole.in_port, whole.cast, whole.origin);
-    (piece.collected, piece.deadline_ms) = (whole.collected, whole.deadline_ms);
+    copy_marks(whole, &mut piece);
     piece.meta = place(&whole.meta, plan, &plan.later, size, offset, more);
     Some(piece)
 }

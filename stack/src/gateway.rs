@@ -49,6 +49,8 @@ pub struct Setup {
     pub buffers: usize,
     /// Bytes in a packet buffer: the largest MTU and a link header.
     pub packet_size: usize,
+    /// Buffers for super-packets, a worker; 0 where no port receives any.
+    pub large_buffers: usize,
     /// Packets held for one neighbour, and in all, a worker.
     pub hold: (usize, usize),
     /// Datagrams and pieces in the fragment collector, a worker.
@@ -80,6 +82,7 @@ impl Default for Setup {
             depths: Depths::default(),
             buffers: 4096,
             packet_size: 2048,
+            large_buffers: 0,
             hold: (16, 512),
             fragments: (256, 512),
             icmp: Rates::default(),
@@ -222,7 +225,8 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
             ports: Arc::clone(&published),
             counters,
             used: neigh_use,
-            pool: Pool::with_room(setup.buffers, setup.packet_size, room),
+            pool: Pool::with_room(setup.buffers, setup.packet_size, room)
+                .with_large(setup.large_buffers, setup.large_buffers * workers),
             shared,
             collector: Collector::new(
                 setup.fragments.0,
@@ -293,6 +297,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
                 icmp: setup.icmp,
                 punt: setup.depths.punt,
                 buffers: setup.buffers,
+                large_buffers: setup.large_buffers,
                 handoff: setup.depths.handoff,
                 parked: setup.depths.handoff,
             },

@@ -20,8 +20,8 @@ pub struct PktTx {
 pub struct PktRx {
     ring: Consumer<Pkt>,
     empties: Producer<Pkt>,
-    /// Buffers taken and not yet repaid.
-    owed: usize,
+    /// Buffers taken and not yet repaid: ordinary, large.
+    owed: [usize; 2],
 }
 
 /// A ring for `depth` packets with its twin for the empties.
@@ -36,7 +36,7 @@ pub fn packet_ring(depth: usize) -> (PktTx, PktRx) {
         PktRx {
             ring: ring_rx,
             empties: empty_tx,
-            owed: 0,
+            owed: [0; 2],
         },
     )
 }
@@ -59,7 +59,7 @@ impl PktRx {
     /// The next packet. Its buffer is owed until [`Self::repay`] or [`Self::give_back`].
     pub fn recv(&mut self) -> Option<Pkt> {
         let pkt = self.ring.pop().ok()?;
-        self.owed += 1;
+        self.owed[usize::from(pkt.is_large())] += 1;
         Some(pkt)
     }
 
@@ -70,18 +70,26 @@ impl PktRx {
 
     /// Gives a buffer back, emptied; `Err` if the sender has not taken back those before it.
     pub fn give_back(&mut self, mut pkt: Pkt) -> Result<(), Pkt> {
+        let owed = &mut self.owed[usize::from(pkt.is_large())];
         pkt.reset();
         self.empties
             .push(pkt)
             .map_err(|rtrb::PushError::Full(pkt)| pkt)?;
-        self.owed = self.owed.saturating_sub(1);
+        *owed = owed.saturating_sub(1);
         Ok(())
     }
 
-    /// Repays buffers that were kept with empty ones of `pool`, as far as it has them.
+    /// Repays buffers that were kept with empty ones of `pool`, large ones with large ones, as far as it has them.
     pub fn repay(&mut self, pool: &mut Pool) {
-        while self.owed > 0
+        while self.owed[0] > 0
             && let Some(pkt) = pool.take()
+        {
+            if let Err(pkt) = self.give_back(pkt) {
+                return pool.put(pkt);
+            }
+        }
+        while self.owed[1] > 0
+            && let Some(pkt) = pool.take_large()
         {
             if let Err(pkt) = self.give_back(pkt) {
                 return pool.put(pkt);

@@ -9,11 +9,18 @@
 //! Nothing in such a header is believed: [`Offload::decode`] refuses what cannot be, `hdr_len` is not read at all, and
 //! whether the rest fits the packet is asked again when the packet has been parsed.
 
+mod fit;
 mod header;
+#[cfg(test)]
+mod header_tests;
+mod segment;
 #[cfg(test)]
 mod tests;
 
 pub use header::{BadHeader, VNET_HDR};
+pub use segment::{Cut, MAX_SEGMENTS};
+
+use crate::checksum;
 
 /// What kind of segments a super-packet is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +77,23 @@ impl Offload {
     }
 }
 
+/// Finishes the checksum of `packet`: sums from `start` to its end, the pseudo header's sum in the field included, and writes
+/// the result `offset` behind `start`. Zero becomes `0xffff`, as UDP's zero means "none" (RFC 768) and others take either.
+pub fn finish(packet: &mut [u8], start: usize, offset: usize) {
+    let finished = finished(packet, start);
+    if let Some(field) = packet.get_mut(start + offset..start + offset + 2) {
+        field.copy_from_slice(&finished.to_be_bytes());
+    }
+}
+
+/// The checksum that [`finish`] writes.
+pub fn finished(packet: &[u8], start: usize) -> u16 {
+    match !checksum::sum(packet.get(start..).unwrap_or_default()) {
+        0 => 0xffff,
+        checksum => checksum,
+    }
+}
+
 /// What a queue's device takes unfinished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Caps {
@@ -103,6 +127,19 @@ impl Caps {
         ecn: true,
         uso: true,
     };
+
+    /// What there is, each by a word.
+    pub fn words(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (self.csum, "csum"),
+            (self.tso4, "tso4"),
+            (self.tso6, "tso6"),
+            (self.ecn, "ecn"),
+            (self.uso, "uso"),
+        ];
+        all.into_iter()
+            .filter_map(|(has, word)| has.then_some(word))
+    }
 
     /// Whether a packet may be handed over as it is.
     pub fn takes(&self, offload: &Offload) -> bool {

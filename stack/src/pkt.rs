@@ -5,7 +5,7 @@
 //! then only move: pool → packet → ring → packet → pool. Nothing here allocates per packet.
 
 use crate::fate::DropReason;
-use crate::offload::Offload;
+use crate::offload::{self, Offload};
 use crate::parse::IpMeta;
 use flowtable::SlotNo;
 use route::PortId;
@@ -13,6 +13,9 @@ use std::ops::{Deref, DerefMut};
 
 /// Bytes kept free in front of a received packet: an Ethernet header with two VLAN tags fits, aligned.
 pub const HEADROOM: usize = 64;
+
+/// Bytes that fit into a large packet: a super-packet of 65,535 bytes and its link header.
+pub const LARGE: usize = 65_536 + HEADROOM;
 
 /// How a frame was addressed on the link it came by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub struct PktBuf {
     buf: Box<[u8]>,
     start: usize,
     end: usize,
+    /// Its buffer is one of the few for super-packets.
+    large: bool,
     /// The port it came in by.
     pub in_port: PortId,
     /// How the link addressed it.
@@ -78,7 +83,12 @@ impl DerefMut for Pkt {
 impl Pkt {
     /// A packet with an empty buffer for `size` bytes behind the headroom.
     pub fn with_size(size: usize) -> Self {
+        Self::made(size, false)
+    }
+
+    fn made(size: usize, large: bool) -> Self {
         Self(Box::new(PktBuf {
+            large,
             buf: vec![0; HEADROOM + size].into_boxed_slice(),
             start: HEADROOM,
             end: HEADROOM,
@@ -107,6 +117,18 @@ impl PktBuf {
     /// Its flow's slot and what was read of it, if it will be looked up: what begins here has been, a piece has no flow.
     pub fn flow(&self) -> Option<(SlotNo, &IpMeta)> {
         (!self.origin && !self.is_piece()).then_some((self.slot, &self.meta))
+    }
+
+    /// Whether its buffer is one of the few for super-packets.
+    pub fn is_large(&self) -> bool {
+        self.large
+    }
+
+    /// Finishes its checksum. A super-packet becomes one large packet: right for who ends its way, not for a wire.
+    pub fn finish(&mut self) {
+        if let Some(csum) = std::mem::take(&mut self.offload).csum {
+            offload::finish(self.bytes_mut(), csum.start.into(), csum.offset.into());
+        }
     }
 
     /// The bytes of the packet.
@@ -216,7 +238,7 @@ impl PktBuf {
     }
 }
 
-/// A worker's stock of empty packets: fixed at start, never grown.
+/// A worker's stock of empty packets: fixed at start, never grown. A few may be large, for super-packets.
 #[derive(Debug)]
 pub struct Pool {
     free: Vec<Pkt>,
@@ -224,6 +246,9 @@ pub struct Pool {
     total: usize,
     /// More than `total` are here only while others' buffers are, to whom as many are owed.
     most: usize,
+    large: Vec<Pkt>,
+    large_total: usize,
+    large_most: usize,
 }
 
 impl Pool {
@@ -241,7 +266,35 @@ impl Pool {
             size,
             total: count,
             most: count + room,
+            large: Vec::new(),
+            large_total: 0,
+            large_most: 0,
         }
+    }
+
+    /// As many large packets beside them, with room for so many of other threads'.
+    #[must_use]
+    pub fn with_large(mut self, count: usize, room: usize) -> Self {
+        self.large = Vec::with_capacity(count + room);
+        self.large
+            .extend((0..count).map(|_| Pkt::made(LARGE, true)));
+        (self.large_total, self.large_most) = (count, count + room);
+        self
+    }
+
+    /// An empty large packet, or `None` when all are in use, or there are none.
+    pub fn take_large(&mut self) -> Option<Pkt> {
+        self.large.pop()
+    }
+
+    /// Large packets in use.
+    pub fn large_used(&self) -> usize {
+        self.large_total.saturating_sub(self.large.len())
+    }
+
+    /// Large packets in all.
+    pub fn large_total(&self) -> usize {
+        self.large_total
     }
 
     /// An empty packet, or `None` when all are in use (the caller leaves the rest in the device).
@@ -251,9 +304,13 @@ impl Pool {
 
     /// Gives a packet back. One that finds no room is let go: the pool allocates nothing.
     pub fn put(&mut self, mut pkt: Pkt) {
-        if self.free.len() < self.most {
+        let (stock, most) = match pkt.large {
+            false => (&mut self.free, self.most),
+            true => (&mut self.large, self.large_most),
+        };
+        if stock.len() < most {
             pkt.reset();
-            self.free.push(pkt);
+            stock.push(pkt);
         }
     }
 

@@ -126,6 +126,9 @@ pub struct LabSpec {
     pub rack_mtu: u32,
     /// Places of the gateway's flow table, a family.
     pub flows: u32,
+    /// Whether the gateway's port of the clients, and of the rack, leaves checksums and segments to the other side. Off where the
+    /// frames themselves are judged.
+    pub offload: (bool, bool),
 }
 
 impl Default for LabSpec {
@@ -135,6 +138,7 @@ impl Default for LabSpec {
             client_mtu: 1500,
             rack_mtu: 1500,
             flows: 65_536,
+            offload: (true, true),
         }
     }
 }

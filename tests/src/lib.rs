@@ -10,6 +10,7 @@
 //! | [`live`] | conformance cases played against a gateway that runs |
 //! | [`net`] | a simulated network around it: links, hosts, one queue of events |
 //! | [`rack`] | servers as hardware addresses, and the oracle of the pin rules |
+//! | [`supers`] | super-packets and unfinished checksums, and who judges what was made of them |
 
 pub mod chaos;
 pub mod conform;
@@ -19,3 +20,4 @@ pub mod live;
 pub mod net;
 pub mod rack;
 pub mod sim;
+pub mod supers;

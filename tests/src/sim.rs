@@ -2,6 +2,7 @@
 
 use stack::io::Queue;
 use stack::io::mem::{MemPeer, pair_without_fds};
+use stack::offload::{Caps, Offload};
 use stack::ports::{Layer, Port, PortAddr, Ports};
 use stack::{Gateway, Now, Setup, Wakers, build};
 use std::net::IpAddr;
@@ -26,6 +27,8 @@ pub struct Sent {
     pub queue: usize,
     /// The frame.
     pub bytes: Vec<u8>,
+    /// What the gateway left undone.
+    pub offload: Offload,
 }
 
 /// A port description for tests.
@@ -60,14 +63,27 @@ impl SimGateway {
 
     /// As [`Self::new`], at a time of the caller's.
     pub fn starting_at(setup: Setup, now: Now) -> Self {
-        let (workers, ports, size) = (setup.all_workers(), setup.ports.0.len(), setup.packet_size);
+        let (ports, size) = (setup.ports.0.len(), setup.packet_size);
+        let plain: Vec<_> = (0..ports).map(|_| (size, Caps::NONE)).collect();
+        Self::made(setup, now, DEPTH, &plain)
+    }
+
+    /// A gateway whose ports take unfinished packets, each what is said here, and bring super-packets of any size.
+    pub fn with_offloads(setup: Setup, caps: &[Caps]) -> Self {
+        let ports: Vec<_> = caps.iter().map(|&caps| (65_535, caps)).collect();
+        Self::made(setup, Now(0), 256, &ports)
+    }
+
+    /// With ports that hold `depth` frames, each of so many bytes.
+    fn made(setup: Setup, now: Now, depth: usize, ports: &[(usize, Caps)]) -> Self {
+        let workers = setup.all_workers();
         let gateway = build(setup, &Wakers::null(workers), now).expect("a gateway");
         let mut queues: Vec<Vec<Box<dyn Queue>>> = (0..workers).map(|_| Vec::new()).collect();
         let mut peers = Vec::new();
-        for _ in 0..ports {
-            let (ours, theirs) = pair_without_fds(workers, DEPTH, size);
+        for &(size, caps) in ports {
+            let (ours, theirs) = pair_without_fds(workers, depth, size);
             for (worker, queue) in ours.into_iter().enumerate() {
-                queues[worker].push(Box::new(queue));
+                queues[worker].push(Box::new(queue.with_offloads(caps)));
             }
             peers.push(theirs);
         }
@@ -82,6 +98,19 @@ impl SimGateway {
     /// Puts a frame on a port's queue, as a device would.
     pub fn put(&mut self, port: usize, queue: usize, frame: &[u8]) {
         assert!(self.peers[port][queue].tx(frame), "test port full");
+    }
+
+    /// As [`Self::put`], of a frame that is not finished.
+    pub fn put_unfinished(
+        &mut self,
+        port: usize,
+        queue: usize,
+        (frame, offload): &(Vec<u8>, Offload),
+    ) {
+        assert!(
+            self.peers[port][queue].tx_offload(frame, *offload),
+            "test port full"
+        );
     }
 
     /// One burst of every worker, and nothing else. Returns the packets moved.
@@ -127,14 +156,15 @@ impl SimGateway {
 
     /// Frames that left the ports since the last call.
     fn take(&mut self, sent: &mut Vec<Sent>) -> usize {
-        let (before, mut buf) = (sent.len(), vec![0; 65_536]);
+        let (before, mut buf) = (sent.len(), vec![0; 65_600]);
         for (port, queues) in self.peers.iter_mut().enumerate() {
             for (queue, peer) in queues.iter_mut().enumerate() {
-                while let Some(len) = peer.rx(&mut buf) {
+                while let Some((len, offload)) = peer.rx_offload(&mut buf) {
                     sent.push(Sent {
                         port,
                         queue,
                         bytes: buf[..len].to_vec(),
+                        offload,
                     });
                 }
             }

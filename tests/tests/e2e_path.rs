@@ -93,6 +93,7 @@ fn probes_and_large_transfers_pass_to_a_rack_of_smaller_mtu() {
         return;
     }
     let lab = Lab::new(LabSpec {
+        offload: (false, false),
         rack_mtu: 1400,
         ..LabSpec::default()
     });
@@ -129,6 +130,7 @@ fn large_transfers_pass_to_clients_of_smaller_mtu() {
         return;
     }
     let lab = Lab::new(LabSpec {
+        offload: (false, false),
         client_mtu: 1400,
         ..LabSpec::default()
     });

@@ -2,9 +2,12 @@
 #![allow(unsafe_code)]
 
 use flowgate_tests::frames::{tcp, tcp_segment, udp};
-use flowgate_tests::rack::Rack;
-use flowgate_tests::sim::ip;
+use flowgate_tests::rack::{GATEWAY_MAC, RACK, Rack, server_mac};
+use flowgate_tests::sim::{SimGateway, client_and_rack, ip};
+use flowgate_tests::supers::{tcp_super, udp_super};
 use stack::Setup;
+use stack::host::{HostCmd, HostLink};
+use stack::offload::Caps;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -157,4 +160,41 @@ fn drops_and_their_icmp_errors_allocate_nothing() {
     let after = rack.sim.gateway.control.totals();
     assert!(after.icmp_sent > before.icmp_sent);
     assert!(after.dropped() >= before.dropped() + 100);
+}
+
+#[test]
+fn super_packets_allocate_nothing_whole_or_cut() {
+    for rack in [Caps::ALL, Caps::NONE] {
+        let setup = Setup {
+            ports: client_and_rack(GATEWAY_MAC),
+            workers: 2,
+            buffers: 512,
+            large_buffers: 32,
+            ..Setup::default()
+        };
+        let mut sim = SimGateway::with_offloads(setup, &[Caps::ALL, rack]);
+        sim.gateway.host.call(HostCmd::SetStatic {
+            port: route::PortId(RACK as u16),
+            addr: ip("192.0.2.11"),
+            mac: server_mac(0),
+            published: false,
+        });
+        let (client, server) = (socket("10.0.0.5:5000"), socket("192.0.2.11:80"));
+        let supers = [
+            tcp_super(client, server, 60_000, 1400),
+            udp_super(client, server, 60_000, 1400),
+        ];
+        let mut round = || {
+            for (queue, whole) in supers.iter().enumerate() {
+                sim.put_unfinished(0, queue, whole);
+            }
+            let allocated = counted(|| while sim.poll_workers() > 0 {});
+            sim.settle();
+            allocated
+        };
+        round();
+        assert_eq!(round() + round(), 0, "{rack:?}");
+        let totals = sim.gateway.control.totals();
+        assert_eq!(totals.super_sent + totals.super_cut, 6);
+    }
 }

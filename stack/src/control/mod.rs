@@ -281,6 +281,8 @@ pub struct Bounds {
     pub punt: usize,
     /// Packet buffers, a worker.
     pub buffers: usize,
+    /// Buffers for super-packets, a worker.
+    pub large_buffers: usize,
     /// Hand-off ring, packets a pair.
     pub handoff: usize,
     /// Packets whose flows are changing workers, a worker.

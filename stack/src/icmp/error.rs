@@ -4,6 +4,7 @@ use super::{Class, TTL};
 use crate::checksum;
 use crate::fate::DropReason;
 use crate::martian::{self, Dest};
+use crate::offload::{self, Partial};
 use crate::parse::{self, Addrs, Fragment, IpMeta, be32, proto};
 use crate::pkt::{LinkCast, Pkt};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -248,6 +249,26 @@ fn write_message(
     body.copy_from_slice(quote);
     let checksum = checksum::transport(addrs, proto, message).to_be_bytes();
     message[2..4].copy_from_slice(&checksum);
+}
+
+/// Finishes the checksum in the quote of an error that [`build_error`] wrote about `offending`, which came unfinished: a sender
+/// quotes to itself what was to be on the wire.
+pub fn finish_quote(out: &mut Pkt, offending: &[u8], csum: Partial) {
+    let Ok(meta) = parse::read(out.bytes()) else {
+        return;
+    };
+    let (start, l4) = (usize::from(csum.start), usize::from(meta.l4_off));
+    let finished = offload::finished(offending, start).to_be_bytes();
+    let Some(message) = out.bytes_mut().get_mut(l4..) else {
+        return;
+    };
+    let field = ICMP_HEADER + start + usize::from(csum.offset);
+    if let Some(field) = message.get_mut(field..field + 2) {
+        field.copy_from_slice(&finished);
+        message[2..4].fill(0);
+        let checksum = checksum::transport(&meta.addrs, meta.proto, message).to_be_bytes();
+        message[2..4].copy_from_slice(&checksum);
+    }
 }
 
 /// Whether `error` may be sent about this packet (RFC 1812 §4.3.2.7, RFC 4443 §2.4 (e)).

@@ -11,6 +11,7 @@
 
 use super::wake::Waker;
 use super::{Queue, Tx};
+use crate::offload::{Caps, Offload};
 use crate::pkt::{Pkt, Pool};
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::cell::Cell;
@@ -25,6 +26,7 @@ pub const LINK_ROOM: usize = 18;
 struct Frame {
     buf: Box<[u8]>,
     len: usize,
+    offload: Offload,
 }
 
 /// The sending half of one direction.
@@ -52,6 +54,7 @@ fn direction(depth: usize, longest: usize, bell: Waker) -> (Sender, Receiver) {
         let frame = Frame {
             buf: vec![0; longest].into_boxed_slice(),
             len: 0,
+            offload: Offload::NONE,
         };
         // The ring has room for exactly these.
         let _ = empty_in.push(frame);
@@ -73,7 +76,7 @@ fn direction(depth: usize, longest: usize, bell: Waker) -> (Sender, Receiver) {
 }
 
 impl Sender {
-    fn send(&mut self, bytes: &[u8]) -> Tx {
+    fn send(&mut self, bytes: &[u8], offload: Offload) -> Tx {
         if self.full.is_abandoned() {
             return Tx::Gone(io::ErrorKind::BrokenPipe);
         }
@@ -86,7 +89,7 @@ impl Sender {
         if let Some(room) = frame.buf.get_mut(..bytes.len()) {
             room.copy_from_slice(bytes);
         }
-        frame.len = bytes.len();
+        (frame.len, frame.offload) = (bytes.len(), offload);
         // There are as many places as buffers, so a buffer in hand has a place.
         let _ = self.full.push(frame);
         self.bell.wake();
@@ -96,9 +99,10 @@ impl Sender {
 
 impl Receiver {
     /// Takes the oldest frame, lets `take` read it, and sends its buffer home.
-    fn receive<R>(&mut self, take: impl FnOnce(&[u8]) -> R) -> Option<R> {
+    fn receive<R>(&mut self, take: impl FnOnce(&[u8], Offload) -> R) -> Option<R> {
         let frame = self.full.pop().ok()?;
-        let taken = take(frame.buf.get(..frame.len).unwrap_or_default());
+        let bytes = frame.buf.get(..frame.len).unwrap_or_default();
+        let taken = take(bytes, frame.offload);
         // As many places as buffers; refused only when the sender is gone, and then no loss.
         let _ = self.empty.push(frame);
         Some(taken)
@@ -106,6 +110,11 @@ impl Receiver {
 
     fn is_empty(&self) -> bool {
         self.full.is_empty()
+    }
+
+    /// Whether the oldest frame is longer than so many bytes.
+    fn is_longer(&self, than: usize) -> bool {
+        self.full.peek().is_ok_and(|frame| frame.len > than)
     }
 }
 
@@ -117,6 +126,24 @@ pub struct MemQueue {
     /// Whether [`Queue::fd`] told the other side that we sleep, and nothing was received since.
     announced: Cell<bool>,
     truncated: u64,
+    caps: Caps,
+}
+
+impl MemQueue {
+    /// The same queue, whose other side takes unfinished packets of these kinds.
+    #[must_use]
+    pub fn with_offloads(self, caps: Caps) -> Self {
+        Self { caps, ..self }
+    }
+
+    /// An empty packet that the oldest frame fits into, if there is one.
+    fn room(&self, pool: &mut Pool) -> Option<Pkt> {
+        let large = self.rx.is_longer(pool.packet_size());
+        large
+            .then(|| pool.take_large())
+            .flatten()
+            .or_else(|| pool.take())
+    }
 }
 
 impl Queue for MemQueue {
@@ -129,8 +156,14 @@ impl Queue for MemQueue {
             if self.rx.is_empty() {
                 break;
             }
-            let Some(mut pkt) = pool.take() else { break };
-            match self.rx.receive(|bytes| pkt.copy_from(bytes)) {
+            let Some(mut pkt) = self.room(pool) else {
+                break;
+            };
+            let take = |bytes: &[u8], offload| {
+                pkt.offload = offload;
+                pkt.copy_from(bytes)
+            };
+            match self.rx.receive(take) {
                 Some(true) => out.push(pkt),
                 Some(false) => {
                     self.truncated += 1;
@@ -143,7 +176,15 @@ impl Queue for MemQueue {
     }
 
     fn tx(&mut self, frame: &[u8]) -> Tx {
-        self.tx.send(frame)
+        self.tx.send(frame, Offload::NONE)
+    }
+
+    fn offloads(&self) -> Caps {
+        self.caps
+    }
+
+    fn tx_offload(&mut self, frame: &[u8], offload: &Offload) -> Tx {
+        self.tx.send(frame, *offload)
     }
 
     /// Asking for it announces the sleep; if there is something to receive already (a burst ended at
@@ -175,13 +216,18 @@ impl MemPeer {
     /// Receives one frame into `buf` and says how long it is; `None` when there is none. A frame
     /// longer than `buf` is dropped and counted in [`Self::truncated`].
     pub fn rx(&mut self, buf: &mut [u8]) -> Option<usize> {
+        self.rx_offload(buf).map(|(len, _)| len)
+    }
+
+    /// As [`Self::rx`]; also says what the gateway left undone.
+    pub fn rx_offload(&mut self, buf: &mut [u8]) -> Option<(usize, Offload)> {
         loop {
-            let copied = self.rx.receive(|bytes| {
+            let copied = self.rx.receive(|bytes, offload| {
                 buf.get_mut(..bytes.len())?.copy_from_slice(bytes);
-                Some(bytes.len())
+                Some((bytes.len(), offload))
             })?;
             match copied {
-                Some(len) => return Some(len),
+                Some(copied) => return Some(copied),
                 None => self.truncated += 1,
             }
         }
@@ -191,7 +237,13 @@ impl MemPeer {
     /// too long, or the gateway's side is gone.
     #[must_use]
     pub fn tx(&mut self, frame: &[u8]) -> bool {
-        self.tx.send(frame) == Tx::Sent
+        self.tx_offload(frame, Offload::NONE)
+    }
+
+    /// As [`Self::tx`], of a frame that is not finished.
+    #[must_use]
+    pub fn tx_offload(&mut self, frame: &[u8], offload: Offload) -> bool {
+        self.tx.send(frame, offload) == Tx::Sent
     }
 
     /// Whether there is nothing to receive.
@@ -268,6 +320,7 @@ fn join(depth: usize, mtu: usize, ours: Waker, theirs: Waker) -> (MemQueue, MemP
         rx: queue_rx,
         announced: Cell::new(false),
         truncated: 0,
+        caps: Caps::NONE,
     };
     (
         queue,

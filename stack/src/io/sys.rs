@@ -70,6 +70,30 @@ pub(super) fn before_exec(
     unsafe { command.pre_exec(hook) };
 }
 
+/// What the kernel may hand us, and takes from us, unfinished (`TUN_F_*` of `linux/if_tun.h`).
+pub(super) const TUN_F_CSUM: libc::c_ulong = 1;
+pub(super) const TUN_F_TSO: libc::c_ulong = 2 | 4 | 8;
+pub(super) const TUN_F_USO: libc::c_ulong = 0x20 | 0x40;
+
+/// `TUNSETVNETHDRSZ`: how long the virtio header in front of each frame is.
+pub(super) fn tun_set_header(fd: BorrowedFd<'_>, bytes: usize) -> Result<(), Errno> {
+    const TUNSETVNETHDRSZ: libc::c_ulong = 0x4004_54d8;
+    let bytes = bytes as libc::c_int;
+    // SAFETY: the descriptor is open (borrowed) and TUNSETVNETHDRSZ reads one `c_int`, which outlives the call; other kinds of
+    // descriptor answer ENOTTY.
+    let done = unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETVNETHDRSZ as _, &raw const bytes) };
+    Errno::result(done).map(drop)
+}
+
+/// `TUNSETOFFLOAD`: what the kernel may hand over unfinished, for all queues of the device.
+pub(super) fn tun_set_offload(fd: BorrowedFd<'_>, flags: libc::c_ulong) -> Result<(), Errno> {
+    const TUNSETOFFLOAD: libc::c_ulong = 0x4004_54d0;
+    // SAFETY: the descriptor is open (borrowed) and TUNSETOFFLOAD takes a number, no address; other kinds of descriptor
+    // answer ENOTTY.
+    let done = unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETOFFLOAD as _, flags) };
+    Errno::result(done).map(drop)
+}
+
 /// `TUNSETSTEERINGEBPF` (`linux/if_tun.h`), which `libc` lacks.
 const TUNSETSTEERINGEBPF: libc::c_ulong = 0x8004_54e0;
 

@@ -8,27 +8,26 @@
 //! first is lent to `tun` for what it knows: IPv4 address, MTU, up and down. IPv6 addresses,
 //! further IPv4 addresses, the queue length and the MAC go by rtnetlink.
 //!
-//! Frames carry no packet information header and no virtio header. The device goes when its last
-//! queue is dropped.
+//! Frames carry no packet information header. With offloads a virtio header is in front of each ([`crate::offload`]): the kernel
+//! leaves us checksums undone and hands us super-packets, and takes both. The device goes when its last queue is dropped.
 
+mod queue;
 mod refusal;
 #[cfg(test)]
 mod tests;
 
+pub use queue::TunQueue;
 pub use refusal::DeviceError;
 
 use super::netlink::Netlink;
-use super::{Queue, Tx, sys};
-use crate::pkt::{Pkt, Pool};
+use super::sys;
+use crate::offload::{Caps, VNET_HDR};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open as open_file};
 use nix::sys::stat::Mode;
-use nix::sys::uio::readv;
-use nix::unistd::write;
 use std::fmt;
-use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use tun::AbstractDevice;
 
@@ -85,6 +84,8 @@ pub struct DeviceSpec {
     pub host_mac: Option<[u8; 6]>,
     /// Packets that may wait for us in each queue; [`TXQUEUELEN`] unless there is a reason.
     pub txqueuelen: u32,
+    /// Whether checksums and the cutting of super-packets are left to the other side. Who receives from it needs large buffers.
+    pub offload: bool,
 }
 
 impl DeviceSpec {
@@ -99,6 +100,7 @@ impl DeviceSpec {
             host_addrs: Vec::new(),
             host_mac: None,
             txqueuelen: TXQUEUELEN,
+            offload: false,
         }
     }
 }
@@ -141,12 +143,30 @@ pub fn open(spec: &DeviceSpec) -> Result<Device, DeviceError> {
     Ok(device)
 }
 
+/// Has the kernel leave undone what it can: UDP's cutting since Linux 6.2.
+fn offloads(name: &str, queues: &[TunQueue]) -> Result<Caps, DeviceError> {
+    let Some(queue) = queues.first() else {
+        return Ok(Caps::NONE);
+    };
+    let named = |errno| DeviceError::setup(name, "set its offloads", errno);
+    sys::tun_set_header(queue.device(), VNET_HDR).map_err(named)?;
+    let tcp = sys::TUN_F_CSUM | sys::TUN_F_TSO;
+    let uso = sys::tun_set_offload(queue.device(), tcp | sys::TUN_F_USO).is_ok();
+    if !uso {
+        sys::tun_set_offload(queue.device(), tcp).map_err(named)?;
+    }
+    Ok(Caps { uso, ..Caps::ALL })
+}
+
 /// Opens every queue. The first makes the device and must not find one of its name
 /// (`IFF_TUN_EXCL`): to join the queues of a running gateway would steal its packets.
 fn open_queues(spec: &DeviceSpec) -> Result<(String, Vec<TunQueue>), DeviceError> {
     let mut flags = spec.kind.flag() | libc::IFF_NO_PI;
     if spec.queues > 1 {
         flags |= libc::IFF_MULTI_QUEUE;
+    }
+    if spec.offload {
+        flags |= libc::IFF_VNET_HDR;
     }
     let mut name = spec.name.clone();
     let mut queues = Vec::with_capacity(spec.queues);
@@ -155,7 +175,11 @@ fn open_queues(spec: &DeviceSpec) -> Result<(String, Vec<TunQueue>), DeviceError
         let exclusive = if queue == 0 { libc::IFF_TUN_EXCL } else { 0 };
         name = sys::tun_set_iff(fd.as_fd(), &name, (flags | exclusive) as u16)
             .map_err(|errno| DeviceError::of_attach(spec, &name, queue, errno))?;
-        queues.push(TunQueue { fd, truncated: 0 });
+        queues.push(TunQueue::new(fd));
+    }
+    if spec.offload {
+        let caps = offloads(&name, &queues)?;
+        queues.iter_mut().for_each(|queue| queue.leave_undone(caps));
     }
     Ok((name, queues))
 }
@@ -171,12 +195,19 @@ fn adopt(name: &str, queues: &[TunQueue]) -> Result<tun::Device, DeviceError> {
     let mut lent = tun::Configuration::default();
     lent.tun_name(name).close_fd_on_drop(false);
     if let Some(first) = queues.first() {
-        lent.raw_fd(first.fd.as_raw_fd());
+        lent.raw_fd(first.device().as_raw_fd());
     }
     tun::create(&lent).map_err(|error| DeviceError::setup(name, "adopt it", error))
 }
 
 impl Device {
+    /// What it takes unfinished.
+    pub fn offloads(&self) -> Caps {
+        self.queues
+            .first()
+            .map_or(Caps::NONE, super::Queue::offloads)
+    }
+
     /// Sets the device up or down.
     ///
     /// # Errors
@@ -254,101 +285,4 @@ fn netmask(len: u8) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from_bits(
         u32::MAX.checked_shl(host_bits).unwrap_or(0),
     ))
-}
-
-/// One queue of a TUN or TAP device. Non-blocking.
-#[derive(Debug)]
-pub struct TunQueue {
-    fd: OwnedFd,
-    truncated: u64,
-}
-
-impl TunQueue {
-    /// The descriptor by which its device is asked for things.
-    pub(super) fn device(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
-/// What one read of the device gave.
-enum Read {
-    /// So many bytes, all of the packet.
-    Packet(usize),
-    /// A packet longer than the buffer; the rest of it is lost.
-    Truncated,
-    /// Nothing there.
-    Nothing,
-}
-
-/// Reads one packet. The kernel cuts a packet that does not fit and says only how much it copied,
-/// so a spare byte behind the buffer tells "exactly full" from "cut".
-fn read_packet(fd: &OwnedFd, room: &mut [u8]) -> Result<Read, Errno> {
-    let len = room.len();
-    let mut spare = [0];
-    loop {
-        match readv(
-            fd,
-            &mut [IoSliceMut::new(room), IoSliceMut::new(&mut spare)],
-        ) {
-            Ok(0) | Err(Errno::EAGAIN) => return Ok(Read::Nothing),
-            Ok(read) if read > len => return Ok(Read::Truncated),
-            Ok(read) => return Ok(Read::Packet(read)),
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-}
-
-impl Queue for TunQueue {
-    fn rx_burst(&mut self, pool: &mut Pool, out: &mut Vec<Pkt>, max: usize) -> io::Result<usize> {
-        let before = out.len();
-        for _ in 0..max {
-            let Some(mut pkt) = pool.take() else { break };
-            match read_packet(&self.fd, pkt.space()) {
-                Ok(Read::Packet(len)) => {
-                    pkt.filled(len);
-                    out.push(pkt);
-                }
-                Ok(Read::Truncated) => {
-                    self.truncated += 1;
-                    pool.put(pkt);
-                }
-                Ok(Read::Nothing) => {
-                    pool.put(pkt);
-                    break;
-                }
-                Err(errno) => {
-                    pool.put(pkt);
-                    if out.len() == before {
-                        return Err(errno.into());
-                    }
-                    break; // it comes again at the next call
-                }
-            }
-        }
-        Ok(out.len() - before)
-    }
-
-    fn tx(&mut self, frame: &[u8]) -> Tx {
-        loop {
-            match write(&self.fd, frame) {
-                Ok(_) => return Tx::Sent,
-                Err(Errno::EINTR) => {}
-                // EBADFD: the device was deleted; the others: not a TUN queue any more.
-                Err(Errno::EBADFD | Errno::EBADF | Errno::ENODEV | Errno::ENXIO) => {
-                    return Tx::Gone(io::ErrorKind::NotFound);
-                }
-                // EAGAIN, ENOBUFS, ENOMEM: full. EIO: down. EINVAL: not a packet.
-                Err(_) => return Tx::Refused,
-            }
-        }
-    }
-
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.fd.as_fd())
-    }
-
-    fn truncated(&self) -> u64 {
-        self.truncated
-    }
 }

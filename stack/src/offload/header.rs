@@ -1,5 +1,6 @@
 //! The virtio network header (`struct virtio_net_hdr`): ten bytes in front of each frame.
 
+use super::segment::transport_len;
 use super::{Gso, GsoKind, Offload, Partial};
 
 /// Its length, bytes.
@@ -102,8 +103,8 @@ impl Offload {
                 GsoKind::Tcp6 => GSO_TCPV6,
                 GsoKind::Udp => GSO_UDP_L4,
             } | if gso.ecn { GSO_ECN } else { 0 };
-            let transport = transport_len(gso.kind, frame, csum.start);
-            headers = csum.start.saturating_add(transport);
+            let transport = transport_len(gso.kind, frame, csum.start.into()).unwrap_or(0);
+            headers = csum.start.saturating_add(transport as u16);
             size = gso.size;
         }
         let mut header = [0; VNET_HDR];
@@ -113,16 +114,5 @@ impl Offload {
         header[6..8].copy_from_slice(&csum.start.to_ne_bytes());
         header[8..].copy_from_slice(&csum.offset.to_ne_bytes());
         header
-    }
-}
-
-/// Length of the transport header at `start`.
-fn transport_len(kind: GsoKind, frame: &[u8], start: u16) -> u16 {
-    match kind {
-        GsoKind::Udp => 8,
-        GsoKind::Tcp4 | GsoKind::Tcp6 => {
-            let offset = frame.get(usize::from(start) + 12);
-            u16::from(offset.map_or(5, |byte| byte >> 4)) * 4
-        }
     }
 }

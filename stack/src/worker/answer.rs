@@ -47,6 +47,9 @@ impl Worker {
             self.counters.icmp_suppressed.bump();
             return self.pool.put(out);
         }
+        if let Some(csum) = offending.offload.csum {
+            icmp::finish_quote(&mut out, offending.bytes(), csum);
+        }
         self.counters.icmp_sent.bump();
         self.begin_own(out, offending.in_port, way);
     }

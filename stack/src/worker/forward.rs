@@ -89,6 +89,7 @@ impl Worker {
 
     /// For us: echo is answered here, the rest is the host's.
     fn ip_local_deliver(&mut self, mut pkt: Pkt) {
+        self.finish(&mut pkt);
         if pkt.meta.addrs.is_v6() && pkt.meta.fragment.is_none() {
             match local6::check(pkt.bytes(), &pkt.meta) {
                 Ok(()) => local6::strip(&mut pkt),

@@ -48,6 +48,9 @@ impl Worker {
                 pkt.meta = meta;
                 // The link may have padded the frame; beyond the datagram nothing is ours (RFC 1812 §5.2.2).
                 pkt.truncate(usize::from(meta.len));
+                if !pkt.offload.is_none() && !self.fit_offload(&mut pkt) {
+                    return self.drop_pkt(pkt, DropReason::OffloadBad);
+                }
                 if has_options(&meta) {
                     return self.check_options(pkt, rules.options);
                 }
@@ -55,6 +58,20 @@ impl Worker {
             }
             Err(reason) => self.refuse(pkt, reason, fib, rules),
         }
+    }
+
+    /// Whether what the device left undone fits what was read.
+    #[cold]
+    fn fit_offload(&self, pkt: &mut Pkt) -> bool {
+        let fits = pkt.offload.fit(&pkt.meta, pkt.bytes());
+        match fits.filter(|_| pkt.fault.is_none()) {
+            Some(offload) => pkt.offload = offload,
+            None => return false,
+        }
+        if pkt.offload.gso.is_some() {
+            self.counters.super_received.bump();
+        }
+        true
     }
 
     /// Whether a packet with these addresses may come by its port.

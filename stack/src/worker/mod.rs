@@ -13,6 +13,7 @@ mod forward;
 mod input;
 mod moving;
 mod output;
+mod transmit;
 mod wait;
 
 pub use moving::Shared;
@@ -22,11 +23,11 @@ use crate::collector::Collector;
 use crate::counters::Counters;
 use crate::fate::DropReason;
 use crate::icmp::Limits;
+use crate::io::Queue;
 use crate::io::wake::Waker;
-use crate::io::{Queue, Tx};
 use crate::links::WorkerLinks;
 use crate::path::{Path, Ready};
-use crate::pkt::{Pkt, Pool};
+use crate::pkt::{HEADROOM, Pkt, Pool};
 use crate::ports::Ports;
 use crate::slots::Slots;
 use crate::slots::follow::Following;
@@ -136,6 +137,8 @@ pub struct Worker {
     pieces: Vec<Pkt>,
     evicted: Vec<Pkt>,
     txq: Vec<(PortId, Pkt)>,
+    /// Where segments are written.
+    segment: Box<[u8]>,
 }
 
 impl Worker {
@@ -149,6 +152,7 @@ impl Worker {
         // A burst of our own, or one from every other worker.
         let own_max = BURST * parts.links.from.len().max(4);
         let fills = parts.collector.fills();
+        let packet_size = parts.pool.packet_size();
         let follow = Following::new(parts.slots, parts.id);
         let leaving = parts.hold.1 + UNKNOWN_MAX + fills.datagrams_limit + fills.pieces_limit;
         Self {
@@ -182,6 +186,7 @@ impl Worker {
             pieces: Vec::with_capacity(parts.pieces_max),
             evicted: Vec::with_capacity(parts.pieces_max),
             txq: Vec::with_capacity(BURST * 8),
+            segment: vec![0; HEADROOM + packet_size].into_boxed_slice(),
         }
     }
 
@@ -215,7 +220,7 @@ impl Worker {
             self.path.recount(RECOUNT_BUSY);
             self.visit(now);
         }
-        self.show_collected();
+        self.show_fills();
         self.ring();
         work
     }
@@ -233,8 +238,10 @@ impl Worker {
         }
     }
 
-    /// How full the collector is, for who looks.
-    fn show_collected(&self) {
+    /// How full the collector and the stock of large buffers are, for who looks.
+    fn show_fills(&self) {
+        let large = self.pool.large_used();
+        self.counters.large_used.set(large as u64);
         let fills = self.collector.fills();
         self.counters.pieces_waiting.set(fills.pieces as u64);
         self.counters.datagrams.set(fills.datagrams as u64);
@@ -441,38 +448,6 @@ impl Worker {
             }
         }
         self.pool.put(pkt);
-    }
-
-    fn flush_tx(&mut self, queues: &mut [Box<dyn Queue>]) {
-        let mut txq = std::mem::take(&mut self.txq);
-        for (port, pkt) in txq.drain(..) {
-            let queue = queues.get_mut(usize::from(port.0));
-            let sent = queue.map(|queue| match pkt.offload.is_none() {
-                true => queue.tx(pkt.bytes()),
-                false => queue.tx_offload(pkt.bytes(), &pkt.offload),
-            });
-            self.count_tx(port, pkt.len() as u64, matches!(sent, Some(Tx::Sent)));
-            self.pool.put(pkt);
-        }
-        self.txq = txq;
-    }
-
-    fn count_tx(&self, port: PortId, bytes: u64, sent: bool) {
-        let of_port = self.counters.port(port);
-        if sent {
-            self.counters.tx.bump();
-            self.counters.tx_bytes.add(bytes);
-        } else {
-            self.counters.refused.bump();
-        }
-        match of_port {
-            Some(port) if sent => {
-                port.tx.bump();
-                port.tx_bytes.add(bytes);
-            }
-            Some(port) => port.refused.bump(),
-            None => {}
-        }
     }
 
     fn count_rx(&self, port: PortId, bytes: u64) {

@@ -23,7 +23,7 @@ impl Worker {
             return self.drop_pkt(pkt, DropReason::IpMulticast);
         }
         let mtu = hop.attrs.mtu;
-        let too_big = u32::from(pkt.meta.len) > mtu;
+        let too_big = on_wire(&pkt) > mtu;
         if too_big && pkt.meta.dont_fragment {
             return self.drop_with(pkt, DropReason::TooBig, Error::FragNeeded { mtu });
         }
@@ -143,10 +143,12 @@ impl Worker {
     /// RFC 791 fragmentation on the way out; each piece beyond the first has its own place in the books.
     fn fragment(&mut self, pkt: Pkt, hop: Hop, header: Option<[u8; 14]>) {
         let (origin, in_port, v6) = (pkt.origin, pkt.in_port, pkt.v6);
+        let cut = pkt.offload.gso.is_some();
         let mut pieces = std::mem::take(&mut self.pieces);
-        match frag::fragment(pkt, hop.attrs.mtu as usize, &mut self.pool, &mut pieces) {
+        match self.fragments(pkt, hop.attrs.mtu as usize, &mut pieces) {
             Ok(n) => {
                 self.counters.fragmented.bump();
+                self.counters.super_cut.add(cut.into());
                 self.counters.extra_pieces.add(n.saturating_sub(1) as u64);
                 for piece in pieces.drain(..) {
                     self.ether_output(piece, hop.attrs.port, header);
@@ -156,6 +158,28 @@ impl Worker {
             Err(reason) => self.unforwarded(in_port, v6, reason),
         }
         self.pieces = pieces;
+    }
+
+    /// The fragments of a packet, or of each segment of a super-packet.
+    fn fragments(
+        &mut self,
+        mut pkt: Pkt,
+        mtu: usize,
+        pieces: &mut Vec<Pkt>,
+    ) -> Result<usize, DropReason> {
+        if pkt.offload.gso.is_some() {
+            return frag::fragment_super(pkt, mtu, &mut self.pool, pieces);
+        }
+        self.finish(&mut pkt);
+        frag::fragment(pkt, mtu, &mut self.pool, pieces)
+    }
+
+    /// Finishes a packet's checksum where that is not done by the way out.
+    pub(super) fn finish(&self, pkt: &mut Pkt) {
+        if !pkt.offload.is_none() {
+            self.counters.checksums_finished.bump();
+            pkt.finish();
+        }
     }
 
     /// Takes back a forward that came to nothing.
@@ -195,5 +219,13 @@ impl Worker {
         // They are still in `txq`.
         self.links.host_tx.repay(&mut self.pool);
         n
+    }
+}
+
+/// Length of the longest packet that this one will be on the wire.
+fn on_wire(pkt: &Pkt) -> u32 {
+    match pkt.offload.gso {
+        None => u32::from(pkt.meta.len),
+        Some(_) => pkt.offload.wire_len(pkt.bytes()) as u32,
     }
 }

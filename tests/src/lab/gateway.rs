@@ -238,14 +238,16 @@ fn config(lab: &Lab, servers: &[usize], socket: &std::path::Path, more: &str) ->
         "[gateway]\nworkers = 2\n{more}\n[control]\nsocket = \"{}\"\n\
          [tables]\nflows-v4 = {flows}\nflows-v6 = {flows}\n\
          [icmp]\nerrors-per-address = 1000\n\
-         [[port]]\nname = \"{CLIENT_PORT}\"\ntype = \"tun\"\nmtu = {}\naddresses = {}\nhost-addresses = {}\n\
-         [[port]]\nname = \"{RACK_PORT}\"\ntype = \"tap\"\nmtu = {}\naddresses = {}\n",
+         [[port]]\nname = \"{CLIENT_PORT}\"\ntype = \"tun\"\nmtu = {}\naddresses = {}\nhost-addresses = {}\noffload = {:?}\n\
+         [[port]]\nname = \"{RACK_PORT}\"\ntype = \"tap\"\nmtu = {}\naddresses = {}\noffload = {:?}\n",
         socket.display(),
         lab.spec.client_mtu,
         addresses(plan::client_gateway),
         addresses(plan::client),
+        on_or_off(lab.spec.offload.0),
         lab.spec.rack_mtu,
         addresses(plan::rack_gateway),
+        on_or_off(lab.spec.offload.1),
         flows = lab.spec.flows,
     );
     for &family in &families {
@@ -257,6 +259,10 @@ fn config(lab: &Lab, servers: &[usize], socket: &std::path::Path, more: &str) ->
         );
     }
     text
+}
+
+fn on_or_off(is_on: bool) -> &'static str {
+    if is_on { "on" } else { "off" }
 }
 
 /// A TOML list of strings.

@@ -120,6 +120,8 @@ pub struct Tables {
     pub fragments: usize,
     /// Packet buffers, a worker.
     pub buffers: usize,
+    /// Buffers for super-packets, a worker.
+    pub large_buffers: usize,
     /// Next hops.
     pub next_hops: u32,
     /// Next-hop groups.
@@ -151,6 +153,7 @@ impl Default for Tables {
             held_packets: setup.hold.1,
             fragments: setup.fragments.1,
             buffers: setup.buffers,
+            large_buffers: 64,
             next_hops: route.max_nhops,
             groups: route.max_groups,
             group_lines: route.max_lines,
@@ -193,6 +196,15 @@ pub struct Port {
     pub mac: Option<Located<arp::Mac>>,
     /// What it lets through.
     pub rules: Rules,
+    /// Whether checksums and the cutting of super-packets may be left to the other side of the device; absent: yes.
+    pub offload: Option<Located<bool>>,
+}
+
+impl Port {
+    /// Whether checksums and the cutting of super-packets may be left to the other side of the device.
+    pub fn has_offload(&self) -> bool {
+        self.offload.as_ref().is_none_or(|offload| offload.value)
+    }
 }
 
 /// An address and the length of its network.

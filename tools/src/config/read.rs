@@ -179,6 +179,7 @@ fn tables(mut section: Section<'_>) -> Tables {
         held_packets: section.number_or("held-packets", 16..=65_536, default.held_packets),
         fragments: section.number_or("fragments", 16..=65_536, default.fragments),
         buffers: section.number_or("packet-buffers", 256..=1 << 20, default.buffers),
+        large_buffers: section.number_or("super-buffers", 8..=65_536, default.large_buffers),
         next_hops: section.number_or("next-hops", 16..=(1 << 20) - 1, default.next_hops),
         groups: section.number_or("groups", 16..=(1 << 20) - 1, default.groups),
         group_lines: section.number_or("group-lines", 1024..=1 << 28, default.group_lines),
@@ -295,6 +296,7 @@ fn port(mut section: Section<'_>) -> Option<Port> {
         "six hexadecimal bytes, such as \"02:00:00:00:00:0a\"",
     );
     let rules = rules(&mut section);
+    let offload = section.choice("offload", &[("on", true), ("off", false)]);
     if name.is_none() {
         section.problem(line, "a port without a name: write name = \"rack\", say");
     }
@@ -316,6 +318,7 @@ fn port(mut section: Section<'_>) -> Option<Port> {
         up,
         mac,
         rules,
+        offload,
     })
 }
 

@@ -31,6 +31,7 @@ use stack::io::run;
 use stack::io::run::RunConfig;
 use stack::io::run::Running;
 use stack::io::steer::Steering;
+use stack::offload::Caps;
 use std::io;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -42,6 +43,8 @@ pub(crate) struct Parts {
     pub(crate) queues: Vec<Vec<Box<dyn Queue>>>,
     /// What each port is: `tun`, `tap`, `mem`.
     pub(crate) kinds: Vec<&'static str>,
+    /// What each port's device takes unfinished.
+    pub(crate) offloads: Vec<Caps>,
     pub(crate) run: RunConfig,
     /// Who listens for what becomes of the devices; `None`: nothing can become of them.
     pub(crate) watch: Option<DeviceWatch>,
@@ -85,6 +88,7 @@ pub(crate) fn start(
         setup,
         queues,
         kinds,
+        offloads,
         run,
         watch,
         socket,
@@ -110,6 +114,7 @@ pub(crate) fn start(
     let running = run::start_watching(workers, queues, host, clock, &run, watch)?;
     let about = About {
         kinds,
+        offloads,
         cpus: run.cpus,
         steering: match &steering {
             Ok(_) => "on: devices deliver packets to their flows' workers (eBPF)".into(),
@@ -222,6 +227,7 @@ mod tests {
             },
             queues: vec![vec![queue]],
             kinds: vec!["mem"],
+            offloads: Vec::new(),
             run: RunConfig::default(),
             watch: None,
             socket: SocketSpec {

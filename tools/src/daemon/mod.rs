@@ -42,6 +42,7 @@ use signals::Signals;
 use stack::Setup;
 use stack::io::memfd::Taken;
 use stack::io::poll::Clock;
+use stack::io::tun::Device;
 use stack::io::tun::DeviceError;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -118,6 +119,7 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
     let devices = plan.open().map_err(|error| refused_device(&error))?;
     let watch = plan.watch(&devices);
     let steering = plan.steer(&devices, &tables);
+    let offloads = devices.iter().map(Device::offloads).collect();
     let (queues, ports) = plan.ports(devices, &secrets);
     let path = socket.path.clone();
     let state_file = Some(plan.state_file()).filter(|file| state::is_ours(file));
@@ -128,6 +130,7 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
         },
         queues,
         kinds: plan.kinds(),
+        offloads,
         run: plan.run(),
         watch,
         socket,

@@ -159,6 +159,7 @@ impl<'a> Plan<'a> {
             queues: self.most,
             mtu: port.mtu.value,
             up: port.up,
+            offload: port.has_offload(),
             host_addrs: addresses.collect(),
             ..DeviceSpec::new(kind, &port.name.value)
         }
@@ -233,6 +234,7 @@ impl<'a> Plan<'a> {
             neigh: self.neighbour_times(),
             buffers: tables.buffers,
             packet_size: self.packet_size(),
+            large_buffers: self.large_buffers(),
             hold: (
                 defaults.hold.0.min(tables.held_packets),
                 tables.held_packets,
@@ -243,6 +245,16 @@ impl<'a> Plan<'a> {
             group_secret: secrets.group,
             seed: secrets.seed,
             ..defaults
+        }
+    }
+
+    /// Buffers for super-packets, a worker: none if no port brings any.
+    pub(super) fn large_buffers(&self) -> usize {
+        let any = self.config.ports.iter().any(config::Port::has_offload);
+        if any {
+            self.config.tables.large_buffers
+        } else {
+            0
         }
     }
 

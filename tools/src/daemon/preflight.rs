@@ -13,6 +13,7 @@ use crate::server::SocketSpec;
 use flowtable::TableSecret;
 use stack::io::memfd;
 use stack::io::poll;
+use stack::pkt::LARGE;
 use std::fs;
 use std::path::PathBuf;
 
@@ -42,7 +43,11 @@ pub(super) fn check(
         // What is in the pool of huge pages is not among what is available.
         let asked = memory::asked(&config.tables, TableSecret([0; 16]));
         let available = available.saturating_add(memfd::of_pool(&asked));
-        let wants = wants(&config.tables, plan.most_workers(), plan.packet_size());
+        let tables = Tables {
+            large_buffers: plan.large_buffers(),
+            ..config.tables.clone()
+        };
+        let wants = wants(&tables, plan.most_workers(), plan.packet_size());
         fits(&wants, available).map_err(wrong)?;
     }
     let spec = SocketSpec {
@@ -84,19 +89,21 @@ struct Want {
 }
 
 /// The tables whose memory is taken, and touched, at the start.
-fn wants(tables: &Tables, workers: usize, packet_size: usize) -> [Want; 5] {
+fn wants(tables: &Tables, workers: usize, packet_size: usize) -> [Want; 6] {
     let of = |key, entries: usize, each: u64| Want {
         key,
         entries,
         bytes: each.saturating_mul(entries as u64),
     };
     let buffers = packet_size as u64 * workers as u64;
+    let large = LARGE as u64 * workers as u64;
     [
         of("flows-v4", tables.flows_v4, FLOW_V4),
         of("flows-v6", tables.flows_v6, FLOW_V6),
         of("templates", tables.templates, TEMPLATE),
         of("neighbours", tables.neighbours, NEIGHBOUR),
         of("packet-buffers", tables.buffers, buffers),
+        of("super-buffers", tables.large_buffers, large),
     ]
 }
 

@@ -57,6 +57,7 @@ pub(crate) fn start(wires: Wires, program: &Path) -> Result<(Running, SocketOper
         setup: setup(workers, ports)?,
         queues: queues.collect(),
         kinds: vec!["tun", "mem"],
+        offloads: Vec::new(),
         run: RunConfig::default(),
         watch: None,
         socket: SocketSpec {

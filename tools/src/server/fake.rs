@@ -542,6 +542,10 @@ impl Backend for Fake {
             up: true,
             mtu: 1500,
             mac: (kind == "tap").then(|| "02:00:00:00:00:01".into()),
+            offloads: match kind {
+                "tap" => vec!["csum".into(), "tso4".into()],
+                _ => Vec::new(),
+            },
             addresses: vec![address.into()],
             rx_packets: 10,
             rx_bytes: 1000,

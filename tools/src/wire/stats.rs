@@ -27,6 +27,9 @@ pub struct Port {
     /// Its link address, for Ethernet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
+    /// What its device takes unfinished: `csum`, `tso4`, `tso6`, `ecn`, `uso`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offloads: Vec<String>,
     /// Its addresses with their prefix lengths.
     pub addresses: Vec<String>,
     /// Frames received.

@@ -71,10 +71,10 @@ fn buffers_go_to_and_fro_and_none_is_ever_made_or_lost() {
     let mut seen = HashSet::new();
     for round in 0..1000u32 {
         for _ in 0..=round as usize % DEPTH {
-            assert_eq!(sender.send(&round.to_be_bytes()), Tx::Sent);
+            assert_eq!(sender.send(&round.to_be_bytes(), Offload::NONE), Tx::Sent);
         }
         while receiver
-            .receive(|bytes| seen.insert(bytes.as_ptr()))
+            .receive(|bytes, _| seen.insert(bytes.as_ptr()))
             .is_some()
         {}
         assert_eq!(sender.empty.slots(), DEPTH, "every buffer came home");

@@ -3,6 +3,9 @@
 use super::*;
 use crate::io::netns::{has_ipv6, in_child_namespace, sysctl_write};
 use crate::io::poll::Poller;
+use crate::io::{Queue, Tx};
+use crate::pkt::Pool;
+use std::io;
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -411,4 +414,95 @@ fn a_device_has_as_many_queues_as_the_kernel_allows() {
         ..DeviceSpec::new(Kind::Tap, "many")
     };
     assert_eq!(open(&most).unwrap().queues.len(), MAX_QUEUES);
+}
+
+/// The kernel's TCP hands super-packets over with a virtio header, and takes them back.
+#[test]
+fn with_offloads_super_packets_come_whole_and_go_whole() {
+    let test = "io::tun::tests::with_offloads_super_packets_come_whole_and_go_whole";
+    if !in_child_namespace(test).is_inside() {
+        return;
+    }
+    let mut spec = DeviceSpec::new(Kind::Tun, "fg0");
+    spec.offload = true;
+    spec.host_addrs = vec![(ip("10.1.0.1"), 24)];
+    let mut device = open(&spec).unwrap();
+    let queue = &mut device.queues[0];
+    let caps = queue.offloads();
+    assert!(caps.csum && caps.tso4 && caps.tso6 && caps.ecn);
+    let listener = std::net::TcpListener::bind("10.1.0.1:80").unwrap();
+    let sender = std::thread::spawn(|| {
+        use std::io::Write;
+        let mut stream = std::net::TcpStream::connect("10.1.0.9:80").unwrap();
+        stream.write_all(&[7; 400_000]).unwrap();
+    });
+    let (longest, supers) = reflect(queue, &listener);
+    sender.join().unwrap();
+    assert!(longest > 20_000, "{longest}");
+    assert!(supers > 5, "{supers}");
+}
+
+/// Makes 10.1.0.9 the mirror of 10.1.0.1, until what was sent to it has been received here; what each packet is goes back
+/// with it. Returns the longest packet and the number of super-packets.
+fn reflect(queue: &mut TunQueue, listener: &std::net::TcpListener) -> (usize, usize) {
+    let (mut longest, mut supers) = (0, 0);
+    let received = std::thread::scope(|threads| {
+        let receiver = threads.spawn(|| {
+            use std::io::Read;
+            let mut all = Vec::new();
+            listener.accept().unwrap().0.read_to_end(&mut all).unwrap();
+            all
+        });
+        let (mut pool, mut out) = (Pool::new(64, 2048).with_large(16, 0), Vec::new());
+        while !receiver.is_finished() {
+            let mut poller = Poller::new();
+            poller.wait_each(queue.fd(), Some(50)).unwrap();
+            queue.rx_burst(&mut pool, &mut out, 32).unwrap();
+            for mut pkt in out.drain(..) {
+                assert_eq!(pkt.fault, None);
+                longest = longest.max(pkt.len());
+                supers += usize::from(pkt.offload.gso.is_some());
+                if pkt.bytes()[0] >> 4 == 4 {
+                    // The sum of both addresses stays the same.
+                    swap(pkt.bytes_mut(), 12, 4);
+                    let offload = pkt.offload;
+                    assert_eq!(queue.tx_offload(pkt.bytes(), &offload), Tx::Sent);
+                }
+                pool.put(pkt);
+            }
+        }
+        assert_eq!((pool.available(), pool.large_used()), (64, 0));
+        receiver.join().unwrap()
+    });
+    assert!(received == [7; 400_000]);
+    (longest, supers)
+}
+
+#[test]
+fn without_large_buffers_a_super_packet_is_dropped_by_name_and_others_pass() {
+    let test =
+        "io::tun::tests::without_large_buffers_a_super_packet_is_dropped_by_name_and_others_pass";
+    if !in_child_namespace(test).is_inside() {
+        return;
+    }
+    let _ = sysctl_write("net/ipv6/conf/default/disable_ipv6", "1");
+    let mut spec = DeviceSpec::new(Kind::Tun, "fg0");
+    (spec.offload, spec.mtu) = (true, 9000);
+    spec.host_addrs = vec![(ip("10.1.0.1"), 24)];
+    let mut device = open(&spec).unwrap();
+    let client = client("10.1.0.1");
+    for payload in [100, 8000, 200] {
+        client.send_to(&vec![1; payload], ("10.1.0.9", 7)).unwrap();
+    }
+    let (mut pool, mut out) = (Pool::new(8, 2048), Vec::new());
+    let queue = &mut device.queues[0];
+    assert_eq!(queue.rx_burst(&mut pool, &mut out, 32).unwrap(), 3);
+    let faults: Vec<_> = out.iter().map(|pkt| pkt.fault).collect();
+    let full = Some(crate::fate::DropReason::LargeFull);
+    assert_eq!(faults, [None, full, None]);
+    assert_eq!((out[0].len(), out[2].len()), (128, 228));
+    assert!(
+        out[0].offload.csum.is_some(),
+        "the kernel leaves checksums to us"
+    );
 }

@@ -51,6 +51,14 @@ fn print(out: &mut dyn Write, port: &Port) -> io::Result<()> {
             "0",
         ],
     )?;
+    if !port.offloads.is_empty() {
+        let words = port.offloads.join(",");
+        let no = "-";
+        line(
+            out,
+            [&name, no, "<Offload>", &words, no, no, no, no, no, no],
+        )?;
+    }
     port.addresses.iter().try_for_each(|address| {
         let network = network(address);
         let bare = address.split('/').next().unwrap_or(address);

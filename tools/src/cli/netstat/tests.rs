@@ -45,6 +45,7 @@ Name       Mtu Network            Address                 Ipkts Ierrs  Idrop    
 uplink    1500 <Link#1>           tun                        10     0      1         20      2     0
 uplink       - 10.99.0.0/24       10.99.0.1                   -     -      -          -      -     -
 rack      1500 <Link#2>           02:00:00:00:00:01          10     0      1         20      2     0
+rack         - <Offload>          csum,tso4                   -     -      -          -      -     -
 rack         - 192.0.2.0/24       192.0.2.1                   -     -      -          -      -     -
 "
     );

@@ -77,6 +77,7 @@ use stack::host::HostEvent;
 use stack::io::poll::Clock;
 use stack::io::run::HostThread;
 use stack::io::steer::Steering;
+use stack::offload::Caps;
 use stack::ports::DeviceState;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -99,6 +100,8 @@ const GATHER_TURN: Duration = Duration::from_millis(2);
 pub(crate) struct About {
     /// What each port is: `tun`, `tap`, `mem`.
     pub(crate) kinds: Vec<&'static str>,
+    /// What each port's device takes unfinished; of one that is not here, nothing.
+    pub(crate) offloads: Vec<Caps>,
     /// CPUs that the workers are pinned to, in turn; empty: they are not.
     pub(crate) cpus: Vec<usize>,
     /// Whether devices are steered, and if not, why.
@@ -108,6 +111,12 @@ pub(crate) struct About {
 }
 
 impl About {
+    /// What a port's device takes unfinished.
+    fn offloads_of(&self, port: usize) -> Vec<String> {
+        let caps = self.offloads.get(port).copied().unwrap_or_default();
+        caps.words().map(Into::into).collect()
+    }
+
     /// The CPU that a worker is pinned to.
     fn cpu_of(&self, worker: usize) -> Option<u32> {
         let cpu = self.cpus.get(worker % self.cpus.len().max(1))?;

@@ -164,7 +164,7 @@ fn ip(t: &Totals) -> Vec<Counter> {
         (
             "ips_ofragments",
             t.extra_pieces,
-            "fragments created beyond the first",
+            "fragments and segments created beyond the first",
         ),
         (
             "ips_blindfrags",
@@ -336,6 +336,22 @@ fn flowgate(t: &Totals, host: &Totals) -> Vec<Counter> {
             "packets taken over from other workers",
         ),
         (
+            "fg_superreceived",
+            t.super_received,
+            "super-packets received, each one packet of many segments",
+        ),
+        ("fg_supersent", t.super_sent, "super-packets sent whole"),
+        (
+            "fg_supercut",
+            t.super_cut,
+            "super-packets cut into segments here",
+        ),
+        (
+            "fg_sumsfinished",
+            t.checksums_finished,
+            "checksums finished here for the device that left them",
+        ),
+        (
             "fg_originwaiting",
             t.origin_waiting,
             "own packets that wait now for a neighbour",
@@ -413,6 +429,7 @@ fn port(PortReport { port, totals }: &PortReport, about: &About) -> Port {
         up: port.up,
         mtu: port.mtu,
         mac: port.mac().map(|mac| mac.to_string()),
+        offloads: about.offloads_of(id),
         addresses: port
             .addrs
             .iter()

@@ -126,6 +126,7 @@ impl Seen {
         tables.extend(self.icmp(totals));
         tables.push(rings(totals, self.bounds, workers));
         tables.push(parking(totals, self.bounds, workers));
+        tables.extend(super_buffers(totals, self.bounds, workers));
         tables.push(self.followed_flows());
         tables
     }
@@ -323,6 +324,15 @@ fn parking(totals: &Totals, bounds: Bounds, workers: u64) -> Table {
     let lost = totals.dropped_for(DropReason::ParkFull);
     let policy = "the newest packet is dropped";
     table("parked", totals.parked, limit, policy, lost)
+}
+
+/// Buffers for super-packets, where a port brings any.
+fn super_buffers(totals: &Totals, bounds: Bounds, workers: u64) -> Option<Table> {
+    let limit = bounds.large_buffers as u64 * workers;
+    let lost = totals.dropped_for(DropReason::LargeFull);
+    let policy = "a packet that needs one is dropped";
+    let used = totals.large_used;
+    (limit > 0).then(|| table("super-buffers", used, limit, policy, lost))
 }
 
 fn memory(of: &route::RouteMemory) -> Memory {

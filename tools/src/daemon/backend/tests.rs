@@ -38,6 +38,7 @@ use stack::io::mem::MemPeer;
 use stack::io::run;
 use stack::io::run::RunConfig;
 use stack::io::run::Running;
+use stack::offload::Caps;
 use stack::ports::Layer;
 use stack::ports::Port;
 use stack::ports::PortAddr;
@@ -131,6 +132,7 @@ fn with_ports(fibs: u8, ports: Ports) -> Rig {
     let running = run::start(gateway.workers, queues, gateway.host, clock, &config).unwrap();
     let about = About {
         kinds: vec!["mem", "mem"],
+        offloads: vec![Caps::NONE, Caps::ALL],
         cpus: vec![],
         steering: String::new(),
         flow_memory: "anonymous: asked for".into(),

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`chaos`] | a gateway and a network of chance, for hours, and what must hold |
 //! | [`conform`] | conformance cases: packets in, packets out, counters; kept as text in `tests/vectors` |
+//! | [`counting`] | an allocator that counts |
+//! | [`devices`] | what every kind of port must do |
 //! | [`sim`] | a whole gateway polled by hand, with in-memory ports |
 //! | [`frames`] | packets and frames, built and read |
 //! | [`lab`] | real kernels in network namespaces |
@@ -14,6 +16,8 @@
 
 pub mod chaos;
 pub mod conform;
+pub mod counting;
+pub mod devices;
 pub mod frames;
 pub mod lab;
 pub mod live;

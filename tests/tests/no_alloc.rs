@@ -1,6 +1,6 @@
 //! Forwarding allocates nothing: not on a hit, not on a miss, not on a hand-off, not on a drop or an ICMP error.
-#![allow(unsafe_code)]
 
+use flowgate_tests::counting::{Counting, counted};
 use flowgate_tests::frames::{tcp, tcp_segment, udp};
 use flowgate_tests::rack::{GATEWAY_MAC, RACK, Rack, server_mac};
 use flowgate_tests::sim::{SimGateway, client_and_rack, ip};
@@ -8,58 +8,10 @@ use flowgate_tests::supers::{tcp_super, udp_super};
 use stack::Setup;
 use stack::host::{HostCmd, HostLink};
 use stack::offload::Caps;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::SocketAddr;
-
-/// Counts allocations of a thread while it asks for that.
-struct Counting;
-
-thread_local! {
-    static COUNTING: Cell<bool> = const { Cell::new(false) };
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() {
-    // A thread that is being torn down has no counter any more, and asked for none.
-    let _ = COUNTING.try_with(|on| {
-        if on.get() {
-            let _ = COUNT.try_with(|n| n.set(n.get() + 1));
-        }
-    });
-}
-
-// SAFETY: every call is passed on to the system's allocator unchanged; the counters are plain thread locals
-// without destructors, so that counting never allocates.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps GlobalAlloc's contract, which is System's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as above; `ptr` came from `System`.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as above.
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn counted(f: impl FnOnce()) -> u64 {
-    COUNT.set(0);
-    COUNTING.set(true);
-    f();
-    COUNTING.set(false);
-    COUNT.get()
-}
 
 fn socket(text: &str) -> SocketAddr {
     text.parse().expect("an address")

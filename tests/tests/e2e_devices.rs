@@ -1,0 +1,129 @@
+//! Every kind of port passes the same suite.
+
+use flowgate_tests::counting::{Counting, counted};
+use flowgate_tests::devices::raw::Raw;
+use flowgate_tests::devices::{Far, Subject, suite};
+use stack::io::Queue;
+use stack::io::mem::{self, MemPeer};
+use stack::io::netlink::Netlink;
+use stack::io::netns::{in_child_namespace, sysctl_write};
+use stack::io::tun::{self, DeviceSpec, Kind};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn count(f: &mut dyn FnMut()) -> u64 {
+    counted(f)
+}
+
+fn boxed<Q: Queue + 'static>(queues: Vec<Q>) -> Vec<Box<dyn Queue>> {
+    let boxed = queues.into_iter().map(|q| Box::new(q) as Box<dyn Queue>);
+    boxed.collect()
+}
+
+/// The other ends of the rings of a port in memory.
+struct Peers(Vec<MemPeer>);
+
+impl Far for Peers {
+    fn send(&mut self, flow: usize, frame: &[u8]) -> bool {
+        let queues = self.0.len();
+        self.0[flow % queues].tx(frame)
+    }
+
+    fn recv(&mut self, _: bool) -> Option<Vec<u8>> {
+        let mut room = [0; 2048];
+        let len = self.0.iter_mut().find_map(|peer| peer.rx(&mut room))?;
+        Some(room[..len].to_vec())
+    }
+
+    fn delete(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// An interface of the kernel, and what is deleted and taken down with it.
+struct Interface {
+    raw: Raw,
+    device: u32,
+}
+
+impl Interface {
+    fn open(far: &str, device: &str) -> Self {
+        Self {
+            raw: Raw::open(far).unwrap(),
+            device: Netlink::open().unwrap().link_index(device).unwrap(),
+        }
+    }
+}
+
+impl Far for Interface {
+    fn send(&mut self, _: usize, frame: &[u8]) -> bool {
+        self.raw.send(frame)
+    }
+
+    fn recv(&mut self, wait: bool) -> Option<Vec<u8>> {
+        self.raw.recv(wait)
+    }
+
+    fn set_up(&mut self, up: bool) -> bool {
+        let done = Netlink::open().unwrap().set_up(self.device, up);
+        done.unwrap();
+        true
+    }
+
+    fn delete(&mut self) {
+        Netlink::open().unwrap().link_del(self.device).unwrap();
+    }
+}
+
+/// Nothing but the suite's frames goes over interfaces that are made from now on.
+fn be_quiet() {
+    let _ = sysctl_write("net/ipv6/conf/default/disable_ipv6", "1");
+}
+
+fn of_kernel(kind: Kind, queues: usize, mtu: usize) -> Subject {
+    let device = tun::open(&DeviceSpec {
+        queues,
+        mtu: mtu as u32,
+        ..DeviceSpec::new(kind, "fg%d")
+    });
+    let device = device.unwrap();
+    Subject {
+        far: Box::new(Interface::open(&device.name, &device.name)),
+        queues: boxed(device.queues),
+        l2: kind == Kind::Tap,
+        fills: false,
+        reader_notices: true,
+    }
+}
+
+#[test]
+fn a_port_in_memory_passes() {
+    let mut make = |queues, mtu| {
+        let (queues, peers) = mem::try_pair(queues, 512, mtu).unwrap();
+        Subject {
+            queues: boxed(queues),
+            far: Box::new(Peers(peers)),
+            l2: true,
+            fills: true,
+            reader_notices: false,
+        }
+    };
+    suite(&mut make, count);
+}
+
+#[test]
+fn tun_passes() {
+    if in_child_namespace("tun_passes").is_inside() {
+        be_quiet();
+        suite(&mut |queues, mtu| of_kernel(Kind::Tun, queues, mtu), count);
+    }
+}
+
+#[test]
+fn tap_passes() {
+    if in_child_namespace("tap_passes").is_inside() {
+        be_quiet();
+        suite(&mut |queues, mtu| of_kernel(Kind::Tap, queues, mtu), count);
+    }
+}

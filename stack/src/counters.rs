@@ -51,6 +51,8 @@ pub struct PortCounters {
     pub rx_bytes: Counter,
     /// Frames received and dropped, for whatever reason.
     pub rx_dropped: Counter,
+    /// Frames that the device dropped because they were not taken fast enough; in no book.
+    pub missed: Counter,
     /// Frames given to the device.
     pub tx: Counter,
     /// Their bytes.
@@ -68,6 +70,8 @@ pub struct PortTotals {
     pub rx_bytes: u64,
     /// Frames received and dropped, for whatever reason.
     pub rx_dropped: u64,
+    /// Frames that the device dropped because they were not taken fast enough; in no book.
+    pub missed: u64,
     /// Frames given to the device.
     pub tx: u64,
     /// Their bytes.
@@ -82,6 +86,7 @@ impl PortTotals {
         self.rx += c.rx.get();
         self.rx_bytes += c.rx_bytes.get();
         self.rx_dropped += c.rx_dropped.get();
+        self.missed += c.missed.get();
         self.tx += c.tx.get();
         self.tx_bytes += c.tx_bytes.get();
         self.refused += c.refused.get();

@@ -4,6 +4,7 @@
 //! the twin ring, so that no pool runs dry and nothing is allocated. A full ring refuses; the sender counts.
 
 use crate::flows::FlushJob;
+use crate::io::devices::Replacement;
 use crate::pkt::{Pkt, Pool};
 use route::PortId;
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -112,6 +113,8 @@ pub struct Ask {
 pub enum WorkerCmd {
     /// Remove the flows that match.
     Flush(Arc<FlushJob>),
+    /// A port has a new device.
+    Replace(Arc<Replacement>),
 }
 
 /// A worker's ends of its rings.

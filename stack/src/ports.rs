@@ -149,7 +149,7 @@ pub enum DeviceState {
     Up,
     /// It is set down, or has no carrier.
     Down,
-    /// It is no more, for good: a device of its name is another one.
+    /// It is no more; a device of its name is another one, which takes its place when it has been opened.
     Deleted,
     /// It is in another network namespace now, where nobody watches it; it may well carry frames.
     Moved,

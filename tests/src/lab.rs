@@ -53,6 +53,7 @@ use echo::EchoServers;
 use plan::Family;
 use process::{Ran, Scratch};
 use segment::Segment;
+use stack::io::netlink::Netlink;
 use stack::io::netns::{has_ipv6, in_child_namespace, raise_fd_limit, sysctl_write};
 use std::env;
 use std::io::Write;
@@ -63,6 +64,11 @@ use std::time::{Duration, Instant};
 pub const CLIENT_PORT: &str = "client0";
 /// The gateway's interface on the rack's bridge.
 pub const RACK_PORT: &str = "rack0";
+
+/// The clients' end of the gateway's cable, where there is one.
+pub const CLIENT_END: &str = "client1";
+/// The bridge's end of the gateway's cable, where there is one.
+pub const RACK_END: &str = "rack1";
 
 /// The program under test, among the tools that a test needs.
 pub const FLOWGATE: &str = "flowgate";
@@ -129,6 +135,17 @@ pub struct LabSpec {
     /// Whether the gateway's port of the clients, and of the rack, leaves checksums and segments to the other side. Off where the
     /// frames themselves are judged.
     pub offload: (bool, bool),
+    /// What the gateway's ports are.
+    pub wires: Wires,
+}
+
+/// What the gateway's ports are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wires {
+    /// A TUN device for the clients, a TAP device in the rack's bridge; the gateway makes them.
+    Made,
+    /// Ends of cables (veth), by packet sockets; the other ends are [`CLIENT_END`] and one in the rack's bridge.
+    Cables,
 }
 
 impl Default for LabSpec {
@@ -139,6 +156,7 @@ impl Default for LabSpec {
             rack_mtu: 1500,
             flows: 65_536,
             offload: (true, true),
+            wires: Wires::Made,
         }
     }
 }
@@ -170,6 +188,9 @@ impl Lab {
         sysctl_write("net/ipv4/ping_group_range", "0 0").expect("ping for group 0");
         let scratch = Scratch::new();
         let segment = Segment::build(&scratch, spec.servers, spec.rack_mtu);
+        if spec.wires == Wires::Cables {
+            lay_cables(&spec).expect("cables");
+        }
         let (echo, bulk) = (EchoServers::start(&segment), BulkServers::start(&segment));
         Self {
             echo,
@@ -212,16 +233,59 @@ impl Lab {
         self.scratch.run(None, program.as_ref(), args, PATIENCE)
     }
 
+    /// The clients' own interface.
+    pub fn client_end(&self) -> &'static str {
+        match self.spec.wires {
+            Wires::Made => CLIENT_PORT,
+            Wires::Cables => CLIENT_END,
+        }
+    }
+
+    /// The interface by which the gateway is in the rack's bridge.
+    pub fn rack_end(&self) -> &'static str {
+        match self.spec.wires {
+            Wires::Made => RACK_PORT,
+            Wires::Cables => RACK_END,
+        }
+    }
+
     /// The kernel's routes to all that is behind the gateway, and wider windows of time for it.
     fn route_clients(&self) {
         for family in self.families() {
             for net in [plan::rack_net(family), plan::service_net(family)] {
                 let via = plan::client_gateway(family).to_string();
-                let args = ["route", "add", &net, "via", &via, "dev", CLIENT_PORT];
+                let args = ["route", "add", &net, "via", &via, "dev", self.client_end()];
                 self.run("ip", &args).success();
             }
         }
     }
+}
+
+/// The cables between the gateway's ports, which have no address, and its neighbours.
+fn lay_cables(spec: &LabSpec) -> std::io::Result<()> {
+    let netlink = Netlink::open()?;
+    let cables = [
+        (CLIENT_PORT, CLIENT_END, spec.client_mtu),
+        (RACK_PORT, RACK_END, spec.rack_mtu),
+    ];
+    for (near, far, mtu) in cables {
+        netlink.veth(near, far)?;
+        for end in [near, far] {
+            if end != CLIENT_END {
+                // On a kernel without IPv6 there is nothing to turn off.
+                let _ = sysctl_write(&format!("net/ipv6/conf/{end}/disable_ipv6"), "1");
+            }
+            let index = netlink.link_index(end)?;
+            netlink.set_mtu(index, mtu)?;
+            netlink.set_up(index, true)?;
+        }
+    }
+    let end = netlink.link_index(CLIENT_END)?;
+    netlink.addr_add(end, plan::client(Family::V4), plan::net_len(Family::V4))?;
+    if has_ipv6() {
+        netlink.addr_add(end, plan::client(Family::V6), plan::net_len(Family::V6))?;
+    }
+    Ok(())
 }
 
 /// Asks until the answer is yes, for [`PATIENCE`] at most; says whether it was.

@@ -7,6 +7,7 @@ use stack::io::Queue;
 use stack::io::mem::{self, MemPeer};
 use stack::io::netlink::Netlink;
 use stack::io::netns::{in_child_namespace, sysctl_write};
+use stack::io::packet::{self, PacketSpec};
 use stack::io::tun::{self, DeviceSpec, Kind};
 
 #[global_allocator]
@@ -19,6 +20,10 @@ fn count(f: &mut dyn FnMut()) -> u64 {
 fn boxed<Q: Queue + 'static>(queues: Vec<Q>) -> Vec<Box<dyn Queue>> {
     let boxed = queues.into_iter().map(|q| Box::new(q) as Box<dyn Queue>);
     boxed.collect()
+}
+
+fn netlink() -> Netlink {
+    Netlink::open().expect("netlink")
 }
 
 /// The other ends of the rings of a port in memory.
@@ -50,8 +55,8 @@ struct Interface {
 impl Interface {
     fn open(far: &str, device: &str) -> Self {
         Self {
-            raw: Raw::open(far).unwrap(),
-            device: Netlink::open().unwrap().link_index(device).unwrap(),
+            raw: Raw::open(far).expect("a packet socket"),
+            device: netlink().link_index(device).expect("its interface"),
         }
     }
 }
@@ -66,13 +71,13 @@ impl Far for Interface {
     }
 
     fn set_up(&mut self, up: bool) -> bool {
-        let done = Netlink::open().unwrap().set_up(self.device, up);
-        done.unwrap();
+        let done = netlink().set_up(self.device, up);
+        done.expect("up or down");
         true
     }
 
     fn delete(&mut self) {
-        Netlink::open().unwrap().link_del(self.device).unwrap();
+        netlink().link_del(self.device).expect("deleted");
     }
 }
 
@@ -87,7 +92,7 @@ fn of_kernel(kind: Kind, queues: usize, mtu: usize) -> Subject {
         mtu: mtu as u32,
         ..DeviceSpec::new(kind, "fg%d")
     });
-    let device = device.unwrap();
+    let device = device.expect("a device");
     Subject {
         far: Box::new(Interface::open(&device.name, &device.name)),
         queues: boxed(device.queues),
@@ -100,7 +105,7 @@ fn of_kernel(kind: Kind, queues: usize, mtu: usize) -> Subject {
 #[test]
 fn a_port_in_memory_passes() {
     let mut make = |queues, mtu| {
-        let (queues, peers) = mem::try_pair(queues, 512, mtu).unwrap();
+        let (queues, peers) = mem::pair(queues, 512, mtu);
         Subject {
             queues: boxed(queues),
             far: Box::new(Peers(peers)),
@@ -125,5 +130,39 @@ fn tap_passes() {
     if in_child_namespace("tap_passes").is_inside() {
         be_quiet();
         suite(&mut |queues, mtu| of_kernel(Kind::Tap, queues, mtu), count);
+    }
+}
+
+/// A port on one end of a cable, whose other end is the far side.
+fn on_cable(no: usize, queues: usize, mtu: usize) -> Subject {
+    let (near, far) = (format!("near{no}"), format!("far{no}"));
+    let netlink = netlink();
+    netlink.veth(&near, &far).expect("a cable");
+    netlink.link_up(&far).expect("up");
+    let spec = PacketSpec {
+        queues,
+        mtu: mtu as u32,
+        ..PacketSpec::new(&near)
+    };
+    let device = packet::open(&spec, None).expect("a packet port");
+    Subject {
+        far: Box::new(Interface::open(&far, &near)),
+        queues: boxed(device.queues),
+        l2: true,
+        fills: false,
+        reader_notices: true,
+    }
+}
+
+#[test]
+fn packet_passes() {
+    if in_child_namespace("packet_passes").is_inside() {
+        be_quiet();
+        let mut no = 0;
+        let mut make = |queues, mtu| {
+            no += 1;
+            on_cable(no, queues, mtu)
+        };
+        suite(&mut make, count);
     }
 }

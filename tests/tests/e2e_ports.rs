@@ -2,8 +2,11 @@
 
 use flowgate_tests::lab::gateway::{Gateway, list};
 use flowgate_tests::lab::plan::{self, Family};
-use flowgate_tests::lab::{CLIENT_PORT, FLOWGATE, Lab, LabSpec, RACK_PORT, enter, eventually};
+use flowgate_tests::lab::{
+    CLIENT_PORT, FLOWGATE, Lab, LabSpec, PATIENCE, RACK_PORT, Wires, echo, enter, eventually,
+};
 use serde_json::Value;
+use stack::io::netlink::Netlink;
 
 fn port(gateway: &Gateway<'_>, name: &str) -> Value {
     let ports = list(&gateway.ask("netstat -i"), "ports");
@@ -74,11 +77,99 @@ fn a_device_that_goes_down_returns_or_is_deleted_is_noticed() {
     ip(&["link", "set", RACK_PORT, "master", "bridge0"]);
     gateway.tell("status");
     assert!(!gateway.log().contains("was deleted"), "{}", gateway.log());
+}
 
-    ip(&["link", "del", "dev", RACK_PORT]);
-    let said = || gateway.log().contains("was deleted: the port stays down");
-    assert!(eventually(said), "{}", gateway.log());
-    assert_eq!(port(&gateway, RACK_PORT)["up"], false);
-    assert!(all_are(&gateway, RACK_PORT, "dead"));
-    assert_eq!(port(&gateway, CLIENT_PORT)["up"], true);
+#[test]
+fn a_device_that_is_deleted_is_made_anew_and_its_routes_return() {
+    let name = "a_device_that_is_deleted_is_made_anew_and_its_routes_return";
+    if !enter(name, &[FLOWGATE, "ip"]) {
+        return;
+    }
+    let lab = Lab::new(LabSpec {
+        servers: 2,
+        ..LabSpec::default()
+    });
+    let gateway = Gateway::start(&lab, &[1, 2]);
+    assert!(flows(Family::V4), "{}", gateway.log());
+    let ip = |args: &[&str]| lab.run("ip", args).success();
+    let before = gateway.descriptors();
+    for _ in 0..3 {
+        let number = index_of(RACK_PORT);
+        ip(&["link", "del", "dev", RACK_PORT]);
+        assert!(
+            eventually(|| index_of(RACK_PORT) > number),
+            "{}",
+            gateway.log()
+        );
+        lab.segment.attach(&lab.scratch, RACK_PORT);
+        assert!(eventually(|| gateway.knows(&[1, 2])), "{}", gateway.log());
+        assert!(flows(Family::V4), "{}", gateway.log());
+        assert_eq!(port(&gateway, CLIENT_PORT)["up"], true);
+    }
+    assert!(
+        eventually(|| gateway.descriptors() == before),
+        "descriptors"
+    );
+    assert_eq!(gateway.log().matches("its device is gone").count(), 3);
+    assert_eq!(
+        gateway.log().matches("its device is there again").count(),
+        3
+    );
+}
+
+/// The number of an interface; 0 while there is none.
+fn index_of(name: &str) -> u32 {
+    let netlink = Netlink::open().expect("netlink");
+    netlink.link_index(name).unwrap_or(0)
+}
+
+/// Whether a server answers through the gateway.
+fn flows(family: Family) -> bool {
+    eventually(|| echo::ask(plan::echo_service(family), PATIENCE).is_ok())
+}
+
+#[test]
+fn an_interface_that_vanishes_is_gone_until_there_is_one_again() {
+    let name = "an_interface_that_vanishes_is_gone_until_there_is_one_again";
+    if !enter(name, &[FLOWGATE, "ip"]) {
+        return;
+    }
+    let lab = Lab::new(LabSpec {
+        servers: 2,
+        wires: Wires::Cables,
+        ..LabSpec::default()
+    });
+    let gateway = Gateway::start(&lab, &[1, 2]);
+    assert!(flows(Family::V4), "{}", gateway.log());
+    let before = gateway.descriptors();
+    for _ in 0..2 {
+        lab.run("ip", &["link", "del", "dev", RACK_PORT]).success();
+        let state = || port(&gateway, RACK_PORT)["device"].clone();
+        assert!(eventually(|| state() == "gone"), "{}", gateway.log());
+        assert!(eventually(|| all_are(&gateway, RACK_PORT, "dead")));
+        assert!(gateway.tell("netstat -i").contains("device: gone"));
+        assert_eq!(port(&gateway, CLIENT_PORT)["up"], true);
+        let refused = "cannot be opened again: there is no interface";
+        assert!(
+            eventually(|| gateway.log().contains(refused)),
+            "{}",
+            gateway.log()
+        );
+        let pair = [
+            "link",
+            "add",
+            RACK_PORT,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            lab.rack_end(),
+        ];
+        lab.run("ip", &pair).success();
+        lab.segment.attach(&lab.scratch, lab.rack_end());
+        assert!(eventually(|| state() == "up"), "{}", gateway.log());
+        assert!(eventually(|| gateway.knows(&[1, 2])), "{}", gateway.log());
+        assert!(flows(Family::V4), "{}", gateway.log());
+    }
+    assert!(eventually(|| gateway.descriptors() == before));
 }

@@ -57,8 +57,8 @@ fn row(kind: Kind, flows: usize, steered: bool, idle: u64) -> Result<(), String>
     let mut rig = Rig::new(kind, name)?;
     if steered {
         let steering = Steering::load(&rig.owner, &even_slots(QUEUES));
-        let steering =
-            steering.and_then(|steering| steering.attach(&rig.device).map(|()| steering));
+        let steering = steering
+            .and_then(|steering| steering.programs().attach(&rig.device).map(|()| steering));
         if let Err(error) = steering {
             println!("{name:>8} {flows:>8} {:>9} {error}", "on");
             return Ok(());

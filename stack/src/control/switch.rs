@@ -3,7 +3,9 @@
 
 use super::{Control, ControlError, ControlEvent};
 use crate::host::{HostCmd, HostLink};
-use crate::ports::{DeviceState, Port, Ports};
+use crate::io::devices::Replacement;
+use crate::links::WorkerCmd;
+use crate::ports::{DeviceState, Layer, Port, Ports};
 use crate::time::Now;
 use route::PortId;
 use std::sync::Arc;
@@ -49,7 +51,7 @@ impl Control {
     }
 
     /// A port's device is up, down or gone: the port follows, unless the operator took it down.
-    pub(super) fn device_changed(
+    pub fn device_changed(
         &mut self,
         id: PortId,
         state: DeviceState,
@@ -93,6 +95,26 @@ impl Control {
         self.port_health(id, up, now);
         self.settle(host, now);
         self.told.push(ControlEvent::Port { name, up });
+    }
+
+    /// A port has a new device: its queues go to the workers, and its hardware address is known when it comes up. `false`, and nothing was done, if a worker's mailbox is full:
+    /// try again.
+    pub fn replace(&mut self, replacement: &Arc<Replacement>) -> bool {
+        if self.workers.iter().any(|worker| worker.mailbox.is_full()) {
+            return false;
+        }
+        for worker in &mut self.workers {
+            // It has room: nobody else fills it.
+            let _ = worker
+                .mailbox
+                .push(WorkerCmd::Replace(Arc::clone(replacement)));
+        }
+        let port = self.ports.0.get_mut(usize::from(replacement.port.0));
+        if let (Some(port), Some(mac)) = (port, replacement.mac) {
+            port.layer = Layer::L2(mac);
+        }
+        self.wake_workers();
+        true
     }
 
     /// Publishes the ports; the old object is kept until no worker can hold it, so that none ever frees it.

@@ -6,7 +6,11 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | [`device`] | what a port's device is to be, and how it is opened |
+//! | [`devices`] | what becomes of them, and how they come back |
 //! | [`tun`] | TUN and TAP devices of the kernel, with several queues |
+//! | [`packet`] | interfaces that are there, by packet sockets |
+//! | [`pcap`] | captures, read and written |
 //! | [`steer`] | a program by which TUN and TAP deliver each packet to its flow's worker |
 //! | [`mem`] | a port in memory: two ends joined by lock-free rings |
 //! | [`wake`] | how a sleeping thread is woken without a system call while it is awake |
@@ -18,10 +22,14 @@
 //!
 //! What is received, sent, truncated and refused per packet allocates nothing and logs nothing.
 
+pub mod device;
+pub mod devices;
 pub mod mem;
 pub mod memfd;
 pub mod netlink;
 pub mod netns;
+pub mod packet;
+pub mod pcap;
 pub mod poll;
 pub mod run;
 pub mod steer;
@@ -82,4 +90,9 @@ pub trait Queue: Send {
 
     /// Frames dropped because they were longer than a packet's buffer.
     fn truncated(&self) -> u64;
+
+    /// Frames that the device dropped because we did not take them fast enough, as far as it has told.
+    fn missed(&self) -> u64 {
+        0
+    }
 }

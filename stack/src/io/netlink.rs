@@ -117,6 +117,20 @@ impl Netlink {
         Ok(mac.and_then(|(_, value)| value.try_into().ok()))
     }
 
+    /// The MTU of an interface in bytes.
+    ///
+    /// # Errors
+    /// `ENODEV`: there is no such interface.
+    pub fn link_mtu(&self, ifindex: u32) -> Result<u32> {
+        let request = Message::link(libc::RTM_GETLINK, 0, ifindex, 0, 0);
+        let body = self
+            .ask(request, &format!("read interface {ifindex}"))?
+            .unwrap_or_default();
+        let attributes = body.get(ifinfomsg(0, 0, 0).len()..).unwrap_or_default();
+        let mtu = attrs(attributes).find(|&(kind, _)| kind == libc::IFLA_MTU);
+        Ok(mtu.and_then(|(_, value)| u32_at(value, 0)).unwrap_or(0))
+    }
+
     /// Sets an interface up or down.
     ///
     /// # Errors

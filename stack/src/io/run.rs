@@ -5,7 +5,6 @@
 //! through a [`HostThread`].
 
 use super::Queue;
-use super::netlink::DeviceWatch;
 use super::poll::{Clock, Poller, pin_to_cpu};
 use super::wake::Waker;
 use crate::host::{Host, HostCmd, HostLink, HostReply};
@@ -84,7 +83,7 @@ impl Running {
     }
 }
 
-/// Starts the threads on devices that nobody watches. `queues[w][p]` is worker `w`'s queue of port `p`.
+/// Starts the threads. `queues[w][p]` is worker `w`'s queue of port `p`.
 ///
 /// # Errors
 /// A thread cannot be made, or a CPU cannot be had.
@@ -94,21 +93,6 @@ pub fn start(
     host: Host,
     clock: Clock,
     config: &RunConfig,
-) -> io::Result<Running> {
-    start_watching(workers, queues, host, clock, config, None)
-}
-
-/// As [`start`]; the host's thread also listens for what becomes of the ports' devices.
-///
-/// # Errors
-/// As [`start`].
-pub fn start_watching(
-    workers: Vec<Worker>,
-    queues: Vec<Vec<Box<dyn Queue>>>,
-    host: Host,
-    clock: Clock,
-    config: &RunConfig,
-    watch: Option<DeviceWatch>,
 ) -> io::Result<Running> {
     let stop = Arc::new(AtomicBool::new(false));
     let (calls, inbox) = channel();
@@ -120,7 +104,7 @@ pub fn start_watching(
     threads.push(
         std::thread::Builder::new()
             .name("fg-host".into())
-            .spawn(move || host_loop(host, &inbox, clock, Devices::new(watch), &halt))?,
+            .spawn(move || host_loop(host, &inbox, clock, &halt))?,
     );
     for (worker, queues) in workers.into_iter().zip(queues) {
         let cpu = config
@@ -182,11 +166,10 @@ fn sleep(worker: &mut Worker, queues: &[Box<dyn Queue>], poller: &mut Poller, cl
     let timeout = worker.timeout_ms(Now(before));
     worker.counters().asleep_since.set(before + 1);
     worker.going_to_sleep();
-    let gone = worker.gone();
     let live = queues
         .iter()
         .enumerate()
-        .filter(|(port, _)| gone >> (port % 64) & 1 == 0);
+        .filter(|(port, _)| !worker.is_gone(*port));
     let fds = live
         .filter_map(|(_, queue)| queue.fd())
         .chain(worker.waker().fd());
@@ -198,39 +181,7 @@ fn sleep(worker: &mut Worker, queues: &[Box<dyn Queue>], poller: &mut Poller, cl
     worker.waker().awake();
 }
 
-/// The devices' watch, as the host's thread reads it: after each sleep, and now and then while busy.
-struct Devices {
-    watch: Option<DeviceWatch>,
-    look_at: u64,
-}
-
-/// How often a host that never sleeps looks at the devices, ms.
-const LOOK_MS: u64 = 100;
-
-impl Devices {
-    fn new(watch: Option<DeviceWatch>) -> Self {
-        Self { watch, look_at: 0 }
-    }
-
-    fn look(&mut self, host: &Host, now: Now) {
-        let Some(watch) = self.watch.as_mut().filter(|_| now.0 >= self.look_at) else {
-            return;
-        };
-        self.look_at = now.0 + LOOK_MS;
-        if let Err(error) = watch.look(|port, state| host.device(port, state)) {
-            tracing::error!(%error, "devices are not watched any more");
-            self.watch = None;
-        }
-    }
-}
-
-fn host_loop(
-    mut host: Host,
-    inbox: &Receiver<Call>,
-    clock: Clock,
-    mut devices: Devices,
-    stop: &AtomicBool,
-) {
+fn host_loop(mut host: Host, inbox: &Receiver<Call>, clock: Clock, stop: &AtomicBool) {
     let mut poller = Poller::new();
     host.woke();
     while !stop.load(Ordering::Acquire) {
@@ -242,7 +193,6 @@ fn host_loop(
         let us = clock.us();
         let now = Now(us / 1000);
         host.set_micros(us);
-        devices.look(&host, now);
         work += host.poll(now);
         if work > 0 {
             continue;
@@ -260,12 +210,9 @@ fn host_loop(
         }
         let timeout = host.deadline_ms().saturating_sub(now.0);
         host.going_to_sleep();
-        let watched = devices.watch.as_ref().map(DeviceWatch::fd);
-        let fds = host.waker().fd().into_iter().chain(watched);
-        if let Err(error) = poller.wait_each(fds, Some(timeout)) {
+        if let Err(error) = poller.wait_each(host.waker().fd(), Some(timeout)) {
             tracing::error!(%error, "poll failed");
         }
-        devices.look_at = 0;
         host.woke();
         host.waker().awake();
     }

@@ -1,6 +1,6 @@
 //! A steering program: the kernel puts each packet on the queue of the worker that owns its flow.
 //!
-//! Without it TUN and TAP learn on which queue a flow is answered, know 4,096 flows, and forget after 3 s. With it no packet
+//! Packet sockets take the same program as their fanout. Without it TUN and TAP learn on which queue a flow is answered, know 4,096 flows, and forget after 3 s. With it no packet
 //! of a flow has to be handed off, from the first one on. The program is eBPF of the socket-filter type
 //! (`TUNSETSTEERINGEBPF`), made here instruction by instruction: it computes the owner function
 //! ([`flowtable::OwnerHash`]) and looks the slot up in an array of 256 workers, which is changed when slots move.
@@ -22,6 +22,7 @@ use asm::{Asm, If, Insn, Label, Op, Reg, Size};
 use flowtable::{OwnerHash, SLOTS};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 /// Why there is no steering: one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,9 +50,37 @@ impl SteerError {
 #[derive(Debug)]
 pub struct Steering {
     map: OwnedFd,
-    tun: OwnedFd,
-    tap: OwnedFd,
+    programs: Programs,
     slots: SlotMap,
+}
+
+/// The programs, for who opens devices.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    tun: Arc<OwnedFd>,
+    tap: Arc<OwnedFd>,
+}
+
+impl Programs {
+    /// Has the device steered, all its queues.
+    ///
+    /// # Errors
+    /// A kernel before 4.16, or a device that has gone.
+    pub fn attach(&self, device: &Device) -> Result<(), SteerError> {
+        let program = match device.kind {
+            Kind::Tun => &self.tun,
+            Kind::Tap => &self.tap,
+        };
+        let queue = device.queues.first().ok_or(Errno::ENODEV);
+        queue
+            .and_then(|queue| sys::tun_set_steering(queue.device(), program.as_fd()))
+            .map_err(SteerError::of("steer the device"))
+    }
+
+    /// The program for packet sockets, which see a frame from its IP header on, as TUN does.
+    pub(super) fn packets(&self) -> u32 {
+        self.tun.as_raw_fd().cast_unsigned()
+    }
 }
 
 impl Steering {
@@ -67,30 +96,20 @@ impl Steering {
         }
         let load = |kind| {
             let program = program(owner, kind, map.as_raw_fd());
-            sys::bpf_load(&program).map_err(SteerError::of("load the steering program"))
+            let loaded = sys::bpf_load(&program).map(Arc::new);
+            loaded.map_err(SteerError::of("load the steering program"))
         };
         let (tun, tap) = (load(Kind::Tun)?, load(Kind::Tap)?);
         Ok(Self {
             map,
-            tun,
-            tap,
+            programs: Programs { tun, tap },
             slots: *slots,
         })
     }
 
-    /// Has the device steered, all its queues.
-    ///
-    /// # Errors
-    /// A kernel before 4.16, or a device that has gone.
-    pub fn attach(&self, device: &Device) -> Result<(), SteerError> {
-        let program = match device.kind {
-            Kind::Tun => &self.tun,
-            Kind::Tap => &self.tap,
-        };
-        let queue = device.queues.first().ok_or(Errno::ENODEV);
-        queue
-            .and_then(|queue| sys::tun_set_steering(queue.device(), program.as_fd()))
-            .map_err(SteerError::of("steer the device"))
+    /// The programs, for who opens devices.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// Slots have changed their workers.

@@ -3,6 +3,8 @@
 use super::Worker;
 use crate::fate::MoveReason;
 use crate::flows::FlushJob;
+use crate::io::Queue;
+use crate::io::devices::Replacement;
 use crate::links::WorkerCmd;
 use crate::routed::{PathView, Routed, debts};
 use crate::time::Now;
@@ -20,19 +22,41 @@ pub(super) struct Flushing {
     removed: u64,
 }
 
+impl Flushing {
+    fn new(job: Arc<FlushJob>) -> Self {
+        Self {
+            job,
+            v4: Some(FlushCursor::default()),
+            v6: Some(FlushCursor::default()),
+            removed: 0,
+        }
+    }
+}
+
 impl Worker {
+    /// Takes the new queue of a port whose device came back.
+    #[cold]
+    fn replace(&mut self, replacement: &Replacement, queues: &mut [Box<dyn Queue>]) {
+        let port = usize::from(replacement.port.0);
+        if let Some(queue) = queues.get_mut(port) {
+            replacement.exchange(self.id, queue);
+        }
+        if let Some(gone) = self.gone.get_mut(port) {
+            *gone = false;
+        }
+    }
+
     /// Takes commands, and goes on with the one in progress. Returns the work done.
-    pub(super) fn run_commands(&mut self) -> usize {
-        if self.flushing.is_none()
-            && let Ok(WorkerCmd::Flush(job)) = self.links.mailbox.pop()
+    pub(super) fn run_commands(&mut self, queues: &mut [Box<dyn Queue>]) -> usize {
+        // A flush takes many bursts; new queues do not wait for its end unless another flush is before them.
+        while self.flushing.is_none()
+            || matches!(self.links.mailbox.peek(), Ok(WorkerCmd::Replace(_)))
         {
-            let (v4, v6) = (Some(FlushCursor::default()), Some(FlushCursor::default()));
-            self.flushing = Some(Flushing {
-                job,
-                v4,
-                v6,
-                removed: 0,
-            });
+            match self.links.mailbox.pop() {
+                Ok(WorkerCmd::Flush(job)) => self.flushing = Some(Flushing::new(job)),
+                Ok(WorkerCmd::Replace(replacement)) => self.replace(&replacement, queues),
+                Err(_) => break,
+            }
         }
         let Some(mut flushing) = self.flushing.take() else {
             return 0;

@@ -123,8 +123,8 @@ pub struct Worker {
     now: Now,
     /// Datagram identification of our own ICMP errors.
     ident: u16,
-    /// Ports whose device failed, a bit each.
-    gone: u64,
+    /// Ports whose device failed, until they have another.
+    gone: Vec<bool>,
     /// When the hand may go on while idle, ms.
     idle_at: u64,
     /// Bursts until the other hand visits a bucket.
@@ -146,7 +146,7 @@ impl Worker {
     pub fn new(parts: Parts) -> Self {
         let mut ports = Cache::new(parts.ports);
         let burst_ports = Arc::clone(ports.load());
-        let wakers = parts.wakers.len();
+        let (wakers, ports_count) = (parts.wakers.len(), burst_ports.0.len());
         let own = parts.shared.part(parts.id, parts.slots.active());
         let asks = ask_limits(own.neighbours, burst_ports.0.len(), parts.seed);
         // A burst of our own, or one from every other worker.
@@ -175,7 +175,7 @@ impl Worker {
             flushing: None,
             now: Now(0),
             ident: 0,
-            gone: 0,
+            gone: vec![false; ports_count],
             idle_at: 0,
             visit_in: VISIT_BURSTS,
             rung: vec![false; wakers],
@@ -204,7 +204,7 @@ impl Worker {
     /// that it may sleep until its waker rings, a queue becomes readable or [`Self::timeout_ms`] passes.
     pub fn poll(&mut self, now: Now, queues: &mut [Box<dyn Queue>]) -> usize {
         self.begin(now);
-        let mut work = self.run_commands();
+        let mut work = self.run_commands(queues);
         work += self.drain_rings();
         self.flush_tx(queues);
         work += self.let_parked_go(queues);
@@ -321,16 +321,29 @@ impl Worker {
         let Some(queue) = queues.get_mut(port) else {
             return 0;
         };
+        if self.is_gone(port) {
+            return 0;
+        }
         let mut rx = std::mem::take(&mut self.rx);
-        let truncated = queue.truncated();
+        let (truncated, missed) = (queue.truncated(), queue.missed());
         let n = match queue.rx_burst(&mut self.pool, &mut rx, BURST) {
             Ok(n) => n,
             Err(_) => {
-                self.gone |= 1 << (port % 64);
+                if let Some(gone) = self.gone.get_mut(port) {
+                    *gone = true;
+                }
                 0
             }
         };
         let oversize = queue.truncated() - truncated;
+        let missed = queue.missed() - missed;
+        if let Some(port) = self
+            .counters
+            .port(PortId(port as u16))
+            .filter(|_| missed > 0)
+        {
+            port.missed.add(missed);
+        }
         for _ in 0..oversize {
             self.count_rx(PortId(port as u16), 0);
             self.counters.oversize.bump();
@@ -428,9 +441,9 @@ impl Worker {
         self.id < self.moving.follow.active
     }
 
-    /// Ports whose device failed on this worker's queue, a bit each: there is nothing to wait for on them.
-    pub fn gone(&self) -> u64 {
-        self.gone
+    /// Whether a port's device failed on this worker's queue: there is nothing to wait for on it.
+    pub fn is_gone(&self, port: usize) -> bool {
+        self.gone.get(port).copied().unwrap_or_default()
     }
 
     /// Its own waker.

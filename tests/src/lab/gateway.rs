@@ -2,7 +2,7 @@
 
 use super::plan::{self, Family};
 use super::process::{Process, Ran};
-use super::{CLIENT_PORT, Lab, PATIENCE, RACK_PORT, binary, eventually};
+use super::{CLIENT_PORT, Lab, PATIENCE, RACK_PORT, Wires, binary, eventually};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::fmt::Write;
@@ -49,7 +49,7 @@ impl<'a> Gateway<'a> {
         };
         let up = eventually(|| gateway.cli("status").status.success() || !gateway.is_running());
         assert!(up && gateway.is_running(), "no daemon: {}", gateway.log());
-        lab.segment.attach(&lab.scratch, RACK_PORT);
+        lab.segment.attach(&lab.scratch, lab.rack_end());
         lab.route_clients();
         let knows_all = eventually(|| gateway.knows(servers));
         assert!(
@@ -176,6 +176,16 @@ impl<'a> Gateway<'a> {
         self.process.is_running()
     }
 
+    /// How many descriptors it has open.
+    ///
+    /// # Panics
+    /// It has ended.
+    pub fn descriptors(&self) -> usize {
+        let place = format!("/proc/{}/fd", self.process.id());
+        let open = std::fs::read_dir(place).expect("its descriptors");
+        open.count()
+    }
+
     /// What it logged.
     pub fn log(&self) -> String {
         format!("{}{}", self.process.stdout(), self.process.stderr())
@@ -234,20 +244,26 @@ fn config(lab: &Lab, servers: &[usize], socket: &std::path::Path, more: &str) ->
     let families = lab.families();
     let addresses =
         |of: fn(Family) -> IpAddr| quoted(families.iter().map(|&f| plan::with_len(of(f))));
+    let (client, rack, kernel) = match lab.spec.wires {
+        Wires::Made => {
+            let own = addresses(plan::client);
+            ("tun", "tap", format!("host-addresses = {own}\n"))
+        }
+        Wires::Cables => ("packet", "packet", String::new()),
+    };
     let mut text = format!(
         "[gateway]\nworkers = 2\n{more}\n[control]\nsocket = \"{}\"\n\
          [tables]\nflows-v4 = {flows}\nflows-v6 = {flows}\n\
          [icmp]\nerrors-per-address = 1000\n\
-         [[port]]\nname = \"{CLIENT_PORT}\"\ntype = \"tun\"\nmtu = {}\naddresses = {}\nhost-addresses = {}\noffload = {:?}\n\
-         [[port]]\nname = \"{RACK_PORT}\"\ntype = \"tap\"\nmtu = {}\naddresses = {}\noffload = {:?}\n",
+         [[port]]\nname = \"{CLIENT_PORT}\"\ntype = \"{client}\"\nmtu = {}\naddresses = {}\n{kernel}{}\
+         [[port]]\nname = \"{RACK_PORT}\"\ntype = \"{rack}\"\nmtu = {}\naddresses = {}\n{}",
         socket.display(),
         lab.spec.client_mtu,
         addresses(plan::client_gateway),
-        addresses(plan::client),
-        on_or_off(lab.spec.offload.0),
+        offload(lab, lab.spec.offload.0),
         lab.spec.rack_mtu,
         addresses(plan::rack_gateway),
-        on_or_off(lab.spec.offload.1),
+        offload(lab, lab.spec.offload.1),
         flows = lab.spec.flows,
     );
     for &family in &families {
@@ -261,8 +277,13 @@ fn config(lab: &Lab, servers: &[usize], socket: &std::path::Path, more: &str) ->
     text
 }
 
-fn on_or_off(is_on: bool) -> &'static str {
-    if is_on { "on" } else { "off" }
+/// What is said of a port's offloads; nothing of an interface's, which are its own.
+fn offload(lab: &Lab, is_on: bool) -> String {
+    let word = if is_on { "on" } else { "off" };
+    match lab.spec.wires {
+        Wires::Made => format!("offload = \"{word}\"\n"),
+        Wires::Cables => String::new(),
+    }
 }
 
 /// A TOML list of strings.

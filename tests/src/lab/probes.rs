@@ -159,7 +159,7 @@ fn believe_in_large_segments(lab: &Lab, family: Family) {
             "via",
             &near,
             "dev",
-            super::CLIENT_PORT,
+            lab.client_end(),
             "advmss",
             &mss,
         ],

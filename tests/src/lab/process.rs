@@ -147,10 +147,15 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     ///
     /// # Panics
-    /// It has ended and was waited for.
+    /// It has ended.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().cast_signed());
         kill(pid, signal).unwrap_or_else(|e| panic!("cannot signal '{}': {e}", self.line));

@@ -55,7 +55,10 @@ impl Segment {
     }
 
     /// Joins an interface of the test's namespace to the bridge, and brings it up.
-    pub(super) fn attach(&self, scratch: &Scratch, port: &str) {
+    ///
+    /// # Panics
+    /// The kernel refuses.
+    pub fn attach(&self, scratch: &Scratch, port: &str) {
         let args = ["link", "set", port, "master", BRIDGE, "up"];
         scratch
             .run(None, Path::new("ip"), &args, PATIENCE)

@@ -12,6 +12,7 @@ const EXAMPLES: &str = "\
 examples:
   flowgate demo
   flowgate run --config flowgate.toml
+  flowgate replay --config flowgate.toml uplink=trace.pcap --out-dir out
   flowgate route add 203.0.113.0/24 192.0.2.11 192.0.2.12
   flowgate group add 7 192.0.2.11 192.0.2.12
   flowgate flow list --nexthop 192.0.2.11
@@ -48,6 +49,24 @@ examples:
 
 exit status: 0 no surviving next hop's flow moved or broke; 1 one did;
 71 the system forbids it; 130 Ctrl-C";
+
+const REPLAY_EXAMPLES: &str = "\
+examples:
+  flowgate replay --config flowgate.toml uplink=trace.pcap --out-dir out
+  flowgate replay --config flowgate.toml trace.pcapng --out-dir out
+  flowgate replay --config flowgate.toml uplink=trace.pcap --realtime --json
+
+A gateway in memory: no device is made, no right is needed. pcap and pcapng of Ethernet or bare
+IP; what a port sends goes to DIR/PORT.pcap. A capture whose interfaces are called as ports gives
+each its own packets, without those marked as sent; any other is the first port's. Time is the
+captures'; the same captures give the same result.
+
+Nobody answers in a capture. So questions for neighbours are answered from 02:fe: and the last four
+bytes of the address asked for, unless --no-answers; and frames to one station are taken for the
+gateway's, unless --as-sent.
+
+exit status: 0 done; 65 a capture is damaged; 66 it cannot be read; 70 own fault;
+73 an output cannot be made; 78 wrong configuration";
 
 const FLOW_EXAMPLES: &str = "\
 examples:
@@ -171,6 +190,10 @@ pub(super) enum Command {
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
 
+    /// Play captures through a gateway in memory, off-line
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(ReplayArgs),
+
     /// Show and change routes: FreeBSD's route(8)
     #[command(disable_help_flag = true)]
     Route(ToolWords),
@@ -237,6 +260,34 @@ pub struct RunArgs {
     /// What to log: error, warn, info, debug, or a filter as RUST_LOG has it
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
+}
+
+/// Arguments of `flowgate replay`.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// The captures; PORT= says by which port one comes in
+    #[arg(value_name = "[PORT=]CAPTURE", required = true)]
+    pub captures: Vec<OsString>,
+
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+
+    /// Where to write what each port sends
+    #[arg(long, value_name = "DIR")]
+    pub out_dir: Option<PathBuf>,
+
+    /// As fast as the captures were, not as fast as it goes
+    #[arg(long)]
+    pub realtime: bool,
+
+    /// Leave frames' destinations as they are
+    #[arg(long)]
+    pub as_sent: bool,
+
+    /// Leave questions for neighbours to the captures
+    #[arg(long)]
+    pub no_answers: bool,
 }
 
 /// Arguments of `flowgate demo`.

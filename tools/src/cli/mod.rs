@@ -27,6 +27,7 @@ mod words;
 mod workers;
 
 pub use args::DemoArgs;
+pub use args::ReplayArgs;
 pub use args::RunArgs;
 pub use exit::Exit;
 
@@ -148,6 +149,7 @@ fn dispatch(args: Flowgate) -> ExitCode {
             socket: given.socket,
             ..args
         }),
+        Command::Replay(args) => crate::daemon::replay(&args, json),
         Command::Route(tool) => own_words(&TOOLS[0], tool.words, given),
         Command::Arp(tool) => own_words(&TOOLS[1], tool.words, given),
         Command::Ndp(tool) => own_words(&TOOLS[2], tool.words, given),

@@ -249,6 +249,7 @@ fn port(port: &Port, config: &Config, problems: &mut Problems) {
             ),
         );
     }
+    of_packet(port, problems);
     if let Some(Located { value: mac, line }) = &port.mac {
         if port.kind == PortType::Tun {
             problems.add(
@@ -258,6 +259,32 @@ fn port(port: &Port, config: &Config, problems: &mut Problems) {
         } else if !mac.is_unicast() {
             problems.add(*line, format!("mac = \"{mac}\" is no station's address: write one with an even first byte, such as \"02:00:00:00:00:0a\""));
         }
+    }
+}
+
+/// What goes with interfaces that are there alone, and what does not.
+fn of_packet(port: &Port, problems: &mut Problems) {
+    let name = &port.name.value;
+    if port.kind != PortType::Packet {
+        if let Some(promiscuous) = &port.promiscuous {
+            problems.add(
+                promiscuous.line,
+                "promiscuous goes with type = \"packet\": leave it out",
+            );
+        }
+        return;
+    }
+    if let Some(offload) = port.offload.as_ref().filter(|offload| !offload.value) {
+        problems.add(
+            offload.line,
+            format!("offload = \"off\": interface {name}'s offloads are its own ('ethtool -K {name} gro off tx off'): leave it out"),
+        );
+    }
+    if let Some(first) = port.host_addresses.first() {
+        problems.add(
+            first.line,
+            format!("host-addresses: interface {name} is the gateway's alone, the kernel must have no address on it: leave it out"),
+        );
     }
 }
 

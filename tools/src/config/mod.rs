@@ -171,6 +171,8 @@ pub enum PortType {
     Tun,
     /// Ethernet frames.
     Tap,
+    /// Ethernet frames of an interface that is there.
+    Packet,
 }
 
 /// `[[port]]`
@@ -178,7 +180,7 @@ pub enum PortType {
 pub struct Port {
     /// Its name, which is the device's too.
     pub name: Located<String>,
-    /// TUN or TAP.
+    /// TUN, TAP, or packet sockets.
     pub kind: PortType,
     /// The FIB of what comes in by it.
     pub fib: Located<u8>,
@@ -192,8 +194,11 @@ pub struct Port {
     pub mtu: Located<u32>,
     /// Up from the start.
     pub up: bool,
-    /// The gateway's hardware address, for TAP; made from the name and the secret when left out.
+    /// The gateway's hardware address; when left out, a TAP's is made from the name and the secret, and on an interface
+    /// that is there it is that one's.
     pub mac: Option<Located<arp::Mac>>,
+    /// The interface passes on what is for others too.
+    pub promiscuous: Option<Located<bool>>,
     /// What it lets through.
     pub rules: Rules,
     /// Whether checksums and the cutting of super-packets may be left to the other side of the device; absent: yes.

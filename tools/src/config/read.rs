@@ -281,20 +281,29 @@ fn port(mut section: Section<'_>) -> Option<Port> {
     let line = section.line;
     let has_type = section.has("type");
     let name = section.text("name", "a name, such as \"rack\"");
-    let kind = section.choice("type", &[("tun", PortType::Tun), ("tap", PortType::Tap)]);
+    let kinds = [
+        ("tun", PortType::Tun),
+        ("tap", PortType::Tap),
+        ("packet", PortType::Packet),
+    ];
+    let kind = section.choice("type", &kinds);
     let fib = fib(&mut section);
     let queues = section.number("queues", 1..=256);
     let addresses = addresses(&mut section, "addresses");
     let host_addresses = self::addresses(&mut section, "host-addresses");
-    // A TAP's frames have a link header, and end where a TUN's packets do (the kernel's limits).
-    let is_tap = matches!(&kind, Some(kind) if kind.value == PortType::Tap);
-    let most = if is_tap { 65_521 } else { 65_535 };
+    // Frames have a link header, and end where a TUN's packets do (the kernel's limits).
+    let is_tun = matches!(&kind, Some(kind) if kind.value == PortType::Tun);
+    let most = if is_tun { 65_535 } else { 65_521 };
     let mtu = section.number("mtu", 68..=most);
     let up = section.bool("up", true);
     let mac = section.parsed(
         "mac",
         "six hexadecimal bytes, such as \"02:00:00:00:00:0a\"",
     );
+    let promiscuous = section.has("promiscuous").then(|| Located {
+        value: section.bool("promiscuous", false),
+        line,
+    });
     let rules = rules(&mut section);
     let offload = section.choice("offload", &[("on", true), ("off", false)]);
     if name.is_none() {
@@ -303,7 +312,7 @@ fn port(mut section: Section<'_>) -> Option<Port> {
     if !has_type {
         section.problem(
             line,
-            "a port without a type: write type = \"tun\" or type = \"tap\"",
+            "a port without a type: write type = \"tun\", type = \"tap\" or type = \"packet\"",
         );
     }
     section.finish();
@@ -317,6 +326,7 @@ fn port(mut section: Section<'_>) -> Option<Port> {
         mtu: mtu.unwrap_or(Located { value: 1500, line }),
         up,
         mac,
+        promiscuous,
         rules,
         offload,
     })

@@ -273,7 +273,7 @@ fn ports_are_checked() {
     let cases = [
         (
             "name = \"a\"\n",
-            "flowgate.toml:5: a port without a type: write type = \"tun\" or type = \"tap\"",
+            "flowgate.toml:5: a port without a type: write type = \"tun\", type = \"tap\" or type = \"packet\"",
         ),
         (
             "type = \"tun\"\n",
@@ -281,7 +281,7 @@ fn ports_are_checked() {
         ),
         (
             "name = \"a\"\ntype = \"veth\"\n",
-            "flowgate.toml:7: type = \"veth\": write type = \"tun\" or type = \"tap\"",
+            "flowgate.toml:7: type = \"veth\": write type = \"tun\" or type = \"tap\" or type = \"packet\"",
         ),
         (
             "name = \"rack\"\ntype = \"tun\"\n",
@@ -346,6 +346,18 @@ fn ports_are_checked() {
         (
             "name = \"a\"\ntype = \"tap\"\nmac = \"01:00:00:00:00:01\"\n",
             "flowgate.toml:8: mac = \"01:00:00:00:00:01\" is no station's address: write one with an even first byte, such as \"02:00:00:00:00:0a\"",
+        ),
+        (
+            "name = \"a\"\ntype = \"tap\"\npromiscuous = true\n",
+            "flowgate.toml:5: promiscuous goes with type = \"packet\": leave it out",
+        ),
+        (
+            "name = \"eth1\"\ntype = \"packet\"\nhost-addresses = [\"10.0.0.1/24\"]\n",
+            "flowgate.toml:8: host-addresses: interface eth1 is the gateway's alone, the kernel must have no address on it: leave it out",
+        ),
+        (
+            "name = \"eth1\"\ntype = \"packet\"\noffload = \"off\"\n",
+            "flowgate.toml:8: offload = \"off\": interface eth1's offloads are its own ('ethtool -K eth1 gro off tx off'): leave it out",
         ),
         (
             "name = \"a\"\ntype = \"tun\"\nqueues = 4\n[gateway]\nworkers = 2\n",

@@ -10,6 +10,7 @@
 //! then the packet path. Every thread is joined and the socket's file removed. It installs no signal handler and no subscriber for its log.
 
 use super::backend::About;
+use super::backend::DeviceCell;
 use super::backend::Live;
 use super::state::Keeper;
 use crate::server::ServeError;
@@ -25,15 +26,21 @@ use stack::Now;
 use stack::Setup;
 use stack::Wakers;
 use stack::io::Queue;
-use stack::io::netlink::DeviceWatch;
+use stack::io::device::Spec;
+use stack::io::devices::Devices;
+use stack::io::devices::Keeping;
+use stack::io::devices::News as DeviceNews;
 use stack::io::poll::Clock;
 use stack::io::run;
 use stack::io::run::RunConfig;
 use stack::io::run::Running;
+use stack::io::steer::Programs;
 use stack::io::steer::Steering;
+use stack::io::wake::Waker;
 use stack::offload::Caps;
 use std::io;
 use std::path::PathBuf;
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 /// What a gateway is made of.
@@ -46,8 +53,8 @@ pub(crate) struct Parts {
     /// What each port's device takes unfinished.
     pub(crate) offloads: Vec<Caps>,
     pub(crate) run: RunConfig,
-    /// Who listens for what becomes of the devices; `None`: nothing can become of them.
-    pub(crate) watch: Option<DeviceWatch>,
+    /// The ports' devices with their interface numbers, in the ports' order; empty: nothing can become of them.
+    pub(crate) devices: Vec<(Spec, u32)>,
     pub(crate) socket: SocketSpec,
     pub(crate) clock: Clock,
     /// Where groups are kept for the next start; `None`: nowhere.
@@ -76,7 +83,24 @@ pub(crate) struct Gate {
     // In the order of their ends.
     control: Option<(Handle, JoinHandle<Live>)>,
     server: Option<Server>,
+    keeping: Option<Keeping>,
     running: Option<Running>,
+}
+
+/// Has somebody look after the devices; without, one that goes stays away.
+fn look_after(
+    devices: Vec<(Spec, u32)>,
+    steering: Option<Programs>,
+    clock: Clock,
+    told: (mpsc::Sender<DeviceNews>, Waker),
+) -> Option<Keeping> {
+    if devices.is_empty() {
+        return None;
+    }
+    let keeping = Devices::new(devices, steering, clock, told).and_then(Devices::start);
+    keeping
+        .inspect_err(|error| tracing::warn!(%error, "devices are not watched"))
+        .ok()
 }
 
 /// Starts a gateway. `install` gives it its first routes and checks, before a packet can come in.
@@ -90,7 +114,7 @@ pub(crate) fn start(
         kinds,
         offloads,
         run,
-        watch,
+        devices,
         socket,
         clock,
         state_file,
@@ -109,10 +133,19 @@ pub(crate) fn start(
     let mut gate = Gate {
         control: None,
         server: None,
+        keeping: None,
         running: None,
     };
-    let running = run::start_watching(workers, queues, host, clock, &run, watch)?;
+    let programs = steering
+        .as_ref()
+        .ok()
+        .map(|steering| steering.programs().clone());
+    let (told, news) = mpsc::channel();
+    // Before any other thread: what opens devices again keeps the rights of the start, whatever the others give up.
+    gate.keeping = look_after(devices, programs, clock, (told, wakers.control.clone()));
+    let running = run::start(workers, queues, host, clock, &run)?;
     let about = About {
+        devices: kinds.iter().map(|_| DeviceCell::default()).collect(),
         kinds,
         offloads,
         cpus: run.cpus,
@@ -124,6 +157,7 @@ pub(crate) fn start(
     };
     tracing::info!("steering {}", about.steering);
     let mut live = Live::new(control, running.host.clone(), clock, about);
+    live.hear(news);
     gate.running = Some(running);
     if let Ok(steering) = steering {
         live.steer(steering);
@@ -158,6 +192,9 @@ impl Drop for Gate {
             }
         }
         drop(self.server.take());
+        if let Some(keeping) = self.keeping.take() {
+            keeping.stop();
+        }
         if let Some(running) = self.running.take() {
             running.stop();
         }
@@ -229,7 +266,7 @@ mod tests {
             kinds: vec!["mem"],
             offloads: Vec::new(),
             run: RunConfig::default(),
-            watch: None,
+            devices: Vec::new(),
             socket: SocketSpec {
                 path: socket.into(),
                 group: None,

@@ -8,6 +8,7 @@
 //! | [`gate`] | the running gateway: its threads, control, socket; the demo's too |
 //! | [`backend`] | what the control socket's calls do |
 //! | `state` | groups kept over a restart, in their file |
+//! | `replay` | captures through a gateway in memory, off-line |
 //! | `signals` | SIGTERM, SIGINT and SIGHUP, read by the main thread |
 //! | `log` | `tracing` on standard error |
 //!
@@ -21,9 +22,12 @@ mod memory;
 mod plan;
 mod preflight;
 mod rehearsal;
+mod replay;
 mod secrets;
 mod signals;
 mod state;
+
+pub use replay::run as replay;
 
 use crate::cli::RunArgs;
 use crate::cli::exit::Exit;
@@ -40,10 +44,11 @@ use plan::Plan;
 use secrets::Secrets;
 use signals::Signals;
 use stack::Setup;
+use stack::io::device::OpenError;
+use stack::io::device::Opened;
 use stack::io::memfd::Taken;
 use stack::io::poll::Clock;
-use stack::io::tun::Device;
-use stack::io::tun::DeviceError;
+use stack::io::steer::Steering;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -116,11 +121,12 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
     let taken = plan.flow_tables(&secrets, &clock);
     let Taken { tables, how } =
         taken.map_err(|line| Stop::new(Exit::System, format!("flowgate: {line}")))?;
-    let devices = plan.open().map_err(|error| refused_device(&error))?;
-    let watch = plan.watch(&devices);
-    let steering = plan.steer(&devices, &tables);
-    let offloads = devices.iter().map(Device::offloads).collect();
-    let (queues, ports) = plan.ports(devices, &secrets);
+    let steering = plan.steering(&tables);
+    let opened = open(plan, steering.as_ref().ok())?;
+    let offloads = opened.iter().map(|device| device.offloads).collect();
+    let numbers = opened.iter().map(|device| device.ifindex);
+    let devices = plan.devices().into_iter().zip(numbers).collect();
+    let (queues, ports) = plan.ports(opened, &secrets);
     let path = socket.path.clone();
     let state_file = Some(plan.state_file()).filter(|file| state::is_ours(file));
     let parts = Parts {
@@ -132,7 +138,7 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
         kinds: plan.kinds(),
         offloads,
         run: plan.run(),
-        watch,
+        devices,
         socket,
         clock,
         state_file: state_file.map(ToOwned::to_owned),
@@ -150,6 +156,20 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
     let gate = gate.map_err(|error| refused_start(&error))?;
     tracing::info!(socket = %path.display(), pid = std::process::id(), "serving");
     Ok(gate)
+}
+
+/// Makes and opens the devices, with a queue for each worker.
+fn open(plan: &Plan<'_>, steering: Option<&Steering>) -> Result<Vec<Opened>, Stop> {
+    let mut all = Vec::new();
+    for spec in plan.devices() {
+        let opened = spec.open(steering.map(Steering::programs));
+        let opened = opened.map_err(|error| refused_device(&error))?;
+        for warning in &opened.warnings {
+            tracing::warn!(port = opened.name, "{warning}");
+        }
+        all.push(opened);
+    }
+    Ok(all)
 }
 
 /// Where to serve. A living gateway there is found out before any device is touched.
@@ -173,10 +193,11 @@ fn socket_spec(config: &Config, told: Option<PathBuf>) -> Result<SocketSpec, Sto
     })
 }
 
-fn refused_device(error: &DeviceError) -> Stop {
-    let exit = match error {
-        DeviceError::NodeForbidden { .. } | DeviceError::NoRight { .. } => Exit::NoRight,
-        _ => Exit::System,
+fn refused_device(error: &OpenError) -> Stop {
+    let exit = if error.is_right() {
+        Exit::NoRight
+    } else {
+        Exit::System
     };
     Stop::new(exit, format!("flowgate: {error}"))
 }

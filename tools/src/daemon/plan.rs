@@ -24,15 +24,15 @@ use stack::host::Check;
 use stack::host::CheckId;
 use stack::icmp::Rates;
 use stack::io::Queue;
+use stack::io::device::Opened;
+use stack::io::device::Spec;
 use stack::io::memfd::Taken;
-use stack::io::netlink::DeviceWatch;
+use stack::io::packet::PacketSpec;
 use stack::io::poll;
 use stack::io::poll::Clock;
 use stack::io::run::RunConfig;
 use stack::io::steer::Steering;
 use stack::io::tun;
-use stack::io::tun::Device;
-use stack::io::tun::DeviceError;
 use stack::io::tun::DeviceSpec;
 use stack::path::FlowTables;
 use stack::ports::Layer;
@@ -137,20 +137,29 @@ impl<'a> Plan<'a> {
         &self.config.group_secret_file
     }
 
-    /// Makes the devices, with a queue for each worker.
-    pub(super) fn open(&self) -> Result<Vec<Device>, DeviceError> {
-        self.config
-            .ports
-            .iter()
-            .map(|port| tun::open(&self.device(port)))
-            .collect()
+    /// What the ports' devices are to be, in their order.
+    pub(super) fn devices(&self) -> Vec<Spec> {
+        let ports = self.config.ports.iter();
+        ports.map(|port| self.device(port)).collect()
     }
 
-    fn device(&self, port: &config::Port) -> DeviceSpec {
-        let kind = match port.kind {
-            PortType::Tun => tun::Kind::Tun,
-            PortType::Tap => tun::Kind::Tap,
-        };
+    fn device(&self, port: &config::Port) -> Spec {
+        match port.kind {
+            PortType::Tun => Spec::Made(self.made(port, tun::Kind::Tun)),
+            PortType::Tap => Spec::Made(self.made(port, tun::Kind::Tap)),
+            PortType::Packet => Spec::Found(PacketSpec {
+                queues: self.most,
+                mtu: port.mtu.value,
+                mac: port.mac.as_ref().map(|mac| mac.value),
+                addrs: port.addresses.iter().map(|a| a.value.address).collect(),
+                promiscuous: port.promiscuous.as_ref().is_some_and(|on| on.value),
+                up: port.up,
+                ..PacketSpec::new(&port.name.value)
+            }),
+        }
+    }
+
+    fn made(&self, port: &config::Port, kind: tun::Kind) -> DeviceSpec {
         let addresses = port
             .host_addresses
             .iter()
@@ -165,15 +174,11 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Has the devices deliver packets to their flows' workers.
+    /// The program by which devices deliver packets to their flows' workers.
     ///
     /// # Errors
     /// Why they do not; nothing else is the worse for it.
-    pub(super) fn steer(
-        &self,
-        devices: &[Device],
-        tables: &FlowTables,
-    ) -> Result<Steering, String> {
+    pub(super) fn steering(&self, tables: &FlowTables) -> Result<Steering, String> {
         if self.config.gateway.steering == Some(false) {
             return Err("by the configuration".into());
         }
@@ -181,32 +186,17 @@ impl<'a> Plan<'a> {
             return Err("there is one worker".into());
         }
         let steering = Steering::load(tables.v4.owner(), &even_slots(self.workers));
-        let steering = steering.map_err(|error| error.to_string())?;
-        for device in devices {
-            let done = steering.attach(device);
-            done.map_err(|error| format!("port {}: {error}", device.name))?;
-        }
-        Ok(steering)
-    }
-
-    /// Listens for what becomes of the devices.
-    pub(super) fn watch(&self, devices: &[Device]) -> Option<DeviceWatch> {
-        let numbered = (0..)
-            .map(PortId)
-            .zip(devices.iter().map(|device| device.ifindex));
-        DeviceWatch::open(numbered)
-            .inspect_err(|error| tracing::warn!(%error, "devices are not watched"))
-            .ok()
+        steering.map_err(|error| error.to_string())
     }
 
     /// Gives each worker its queue of every device, and the core its ports.
-    pub(super) fn ports(&self, devices: Vec<Device>, secrets: &Secrets) -> (Queues, Ports) {
+    pub(super) fn ports(&self, devices: Vec<Opened>, secrets: &Secrets) -> (Queues, Ports) {
         let mut queues: Queues = (0..self.most).map(|_| Vec::new()).collect();
         let mut ports = Vec::with_capacity(devices.len());
         for ((id, config), device) in (0..).map(PortId).zip(&self.config.ports).zip(devices) {
-            ports.push(port(id, config, device.name, secrets));
+            ports.push(port(id, config, device.name, device.mac, secrets));
             for (mine, queue) in queues.iter_mut().zip(device.queues) {
-                mine.push(Box::new(queue));
+                mine.push(queue);
             }
         }
         (queues, Ports(ports))
@@ -215,7 +205,7 @@ impl<'a> Plan<'a> {
     /// The ports as they would be, without devices.
     pub(super) fn ports_alone(&self, secrets: &Secrets) -> Ports {
         let named = (0..).map(PortId).zip(&self.config.ports);
-        let ports = named.map(|(id, of)| port(id, of, of.name.value.clone(), secrets));
+        let ports = named.map(|(id, of)| port(id, of, of.name.value.clone(), None, secrets));
         Ports(ports.collect())
     }
 
@@ -320,11 +310,7 @@ impl<'a> Plan<'a> {
 
     /// What each port is, for listings.
     pub(super) fn kinds(&self) -> Vec<&'static str> {
-        let kind = |port: &config::Port| match port.kind {
-            PortType::Tun => "tun",
-            PortType::Tap => "tap",
-        };
-        self.config.ports.iter().map(kind).collect()
+        self.devices().iter().map(Spec::kind).collect()
     }
 
     /// How the threads run.
@@ -446,11 +432,21 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn port(id: PortId, config: &config::Port, device: String, secrets: &Secrets) -> Port {
-    let layer = match (config.kind, &config.mac) {
-        (PortType::Tun, _) => Layer::L3,
-        (PortType::Tap, Some(mac)) => Layer::L2(mac.value),
-        (PortType::Tap, None) => Layer::L2(own_mac(&device, secrets)),
+/// `has` is the hardware address that the device has, if it is one that was there.
+fn port(
+    id: PortId,
+    config: &config::Port,
+    device: String,
+    has: Option<Mac>,
+    secrets: &Secrets,
+) -> Port {
+    let told = config.mac.as_ref().map(|mac| mac.value);
+    let layer = match config.kind {
+        PortType::Tun => Layer::L3,
+        PortType::Tap | PortType::Packet => {
+            let mac = told.or(has);
+            Layer::L2(mac.unwrap_or_else(|| own_mac(&device, secrets)))
+        }
     };
     let addrs = config.addresses.iter().map(|a| PortAddr {
         addr: a.value.address,

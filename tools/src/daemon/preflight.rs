@@ -11,7 +11,9 @@ use crate::config::Config;
 use crate::config::Tables;
 use crate::server::SocketSpec;
 use flowtable::TableSecret;
+use stack::io::device::Spec;
 use stack::io::memfd;
+use stack::io::packet;
 use stack::io::poll;
 use stack::pkt::LARGE;
 use std::fs;
@@ -50,6 +52,7 @@ pub(super) fn check(
         let wants = wants(&tables, plan.most_workers(), plan.packet_size());
         fits(&wants, available).map_err(wrong)?;
     }
+    interfaces(plan)?;
     let spec = SocketSpec {
         path: told
             .or_else(|| config.control.socket.clone())
@@ -67,6 +70,16 @@ pub(super) fn check(
         .map_err(|line| (Exit::Config, format!("flowgate: {line}")))?;
     secrets::check(plan.secret_file())
         .map_err(|line| (Exit::CantCreate, format!("flowgate: {line}")))
+}
+
+/// Ports of type packet are on interfaces that are there.
+fn interfaces(plan: &Plan<'_>) -> Result<(), Refusal> {
+    for spec in plan.devices() {
+        if let Spec::Found(spec) = spec {
+            packet::check(&spec).map_err(|error| (Exit::System, plan.in_file(error)))?;
+        }
+    }
+    Ok(())
 }
 
 /// Workers can be pinned to the CPUs of this machine only.

@@ -59,7 +59,7 @@ pub(crate) fn start(wires: Wires, program: &Path) -> Result<(Running, SocketOper
         kinds: vec!["tun", "mem"],
         offloads: Vec::new(),
         run: RunConfig::default(),
-        watch: None,
+        devices: Vec::new(),
         socket: SocketSpec {
             path: socket.clone(),
             group: None,

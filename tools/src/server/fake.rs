@@ -540,6 +540,7 @@ impl Backend for Fake {
             index,
             kind: kind.into(),
             up: true,
+            device: None,
             mtu: 1500,
             mac: (kind == "tap").then(|| "02:00:00:00:00:01".into()),
             offloads: match kind {
@@ -550,6 +551,7 @@ impl Backend for Fake {
             rx_packets: 10,
             rx_bytes: 1000,
             rx_dropped: 1,
+            rx_missed: 0,
             tx_packets: 20,
             tx_bytes: 2000,
             tx_refused: 2,

@@ -18,10 +18,13 @@ pub struct Port {
     pub name: String,
     /// Its index.
     pub index: u32,
-    /// `tun`, `tap` or `mem`.
+    /// `tun`, `tap`, `packet` or `mem`.
     pub kind: String,
     /// Up.
     pub up: bool,
+    /// What was last heard of its device: `up`, `down`, `gone` or `moved` (to another network namespace).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Its MTU in bytes.
     pub mtu: u32,
     /// Its link address, for Ethernet.
@@ -38,6 +41,9 @@ pub struct Port {
     pub rx_bytes: u64,
     /// Frames received that no queue or buffer could take, or that were dropped for what they are.
     pub rx_dropped: u64,
+    /// Frames that its device dropped because they were not taken fast enough.
+    #[serde(default)]
+    pub rx_missed: u64,
     /// Frames sent.
     pub tx_packets: u64,
     /// Their bytes.

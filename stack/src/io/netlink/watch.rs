@@ -1,7 +1,7 @@
 //! What becomes of the ports' devices: up, down, deleted, moved away, as the kernel announces it.
 //!
-//! A [`DeviceWatch`] listens in the network namespace in which it was opened. The host's outer loop reads it when it
-//! is readable ([`crate::io::run`]); no worker knows of it.
+//! A [`DeviceWatch`] listens in the network namespace in which it was opened. The thread that looks after devices reads
+//! it when it is readable ([`crate::io::devices`]); no worker knows of it.
 
 use super::message::{Reply, attrs, replies, u32_at};
 use super::{Netlink, NetlinkError, REPLY_ROOM, Result, netlink_socket, refused};
@@ -63,12 +63,28 @@ impl DeviceWatch {
         self.announcements.as_fd()
     }
 
-    /// Tells of every device whose state is another than was last told; the first time, of all. Does not wait.
+    /// A port has a new device: its state is told with the next look.
+    pub fn follow(&mut self, port: PortId, ifindex: u32) {
+        if let Some(device) = self.devices.iter_mut().find(|device| device.port == port) {
+            device.ifindex = ifindex;
+            device.told = None;
+            self.ask_all = true;
+        }
+    }
+
+    /// Whether the next look will tell something that no announcement wakes for.
+    pub fn is_asked(&self) -> bool {
+        self.ask_all
+    }
+
+    /// Tells of every device whose state is another than was last told; the first time, of all. Does not wait. Says whether
+    /// anything was announced, of these devices or others.
     ///
     /// # Errors
     /// The socket is broken: nothing more will be learned.
-    pub fn look(&mut self, mut tell: impl FnMut(PortId, DeviceState)) -> Result<()> {
+    pub fn look(&mut self, mut tell: impl FnMut(PortId, DeviceState)) -> Result<bool> {
         let mut room = [0; REPLY_ROOM];
+        let mut heard = false;
         loop {
             if std::mem::take(&mut self.ask_all) {
                 self.ask_all(&mut tell)?;
@@ -76,12 +92,13 @@ impl DeviceWatch {
             let fd = self.announcements.as_raw_fd();
             match recv(fd, &mut room, MsgFlags::empty()) {
                 Ok(len) => {
+                    heard = true;
                     let read = room.get(..len).unwrap_or_default();
                     for (ifindex, state) in replies(read).filter_map(|said| announced(&said)) {
                         self.note(ifindex, state, &mut tell);
                     }
                 }
-                Err(Errno::EAGAIN) => return Ok(()),
+                Err(Errno::EAGAIN) => return Ok(heard),
                 Err(Errno::EINTR) => {}
                 Err(Errno::ENOBUFS) => self.ask_all = true,
                 Err(errno) => return Err(refused("watch the ports' devices", errno, None)),

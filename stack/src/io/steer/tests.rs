@@ -93,7 +93,7 @@ fn every_flow_comes_by_its_owners_queue_from_the_first_packet() {
         ..DeviceSpec::new(Kind::Tun, "steered")
     })
     .unwrap();
-    steering.attach(&device).unwrap();
+    steering.programs().attach(&device).unwrap();
     let mut sockets = Vec::new();
     for round in 0..3 {
         let slots = even_slots(QUEUES - round);
@@ -190,8 +190,8 @@ fn the_program_computes_the_owner_function_of_the_packet_path() {
             let framed = [&[2; 12], &ethertype[..], bytes].concat();
             sys::bpf_run(program.as_fd(), &framed).unwrap()
         };
-        assert_eq!(run(&steering.tun, &bytes), wanted, "{bytes:02x?}");
-        assert_eq!(run(&steering.tap, &frame), wanted, "{frame:02x?}");
+        assert_eq!(run(&steering.programs.tun, &bytes), wanted, "{bytes:02x?}");
+        assert_eq!(run(&steering.programs.tap, &frame), wanted, "{frame:02x?}");
         owned += u32::from(wanted > 0);
         left += u32::from(wanted == 0);
     }

@@ -44,7 +44,7 @@ fn print(out: &mut dyn Write, port: &Port) -> io::Result<()> {
             &link,
             mac,
             &count(port.rx_packets),
-            "0",
+            &count(port.rx_missed),
             &count(port.rx_dropped),
             &count(port.tx_packets),
             &count(port.tx_refused),
@@ -58,6 +58,9 @@ fn print(out: &mut dyn Write, port: &Port) -> io::Result<()> {
             out,
             [&name, no, "<Offload>", &words, no, no, no, no, no, no],
         )?;
+    }
+    if port.device.as_deref() == Some("gone") {
+        writeln!(out, "\tdevice: gone")?;
     }
     port.addresses.iter().try_for_each(|address| {
         let network = network(address);

@@ -12,6 +12,7 @@
 //! | `ping` | pings, by way of the host's thread |
 //! | `flows` | flows: list, flush, statistics |
 //! | `templates` | affinity templates: list, flush |
+//! | `devices` | what becomes of the ports' devices |
 //! | `stats` | ports, counters |
 //! | `pressure` | one log line when a flow table fills up |
 //! | `quiet` | log lines that anybody can cause, limited |
@@ -23,6 +24,7 @@
 //! thread; what the host knows is answered on the host's thread.
 
 mod batch;
+mod devices;
 mod endings;
 mod explain;
 mod flows;
@@ -43,11 +45,13 @@ mod templates;
 mod tests;
 mod workers;
 
+pub(crate) use devices::DeviceCell;
 pub(in crate::daemon) use groups::spec_to_add as group_spec;
 pub(crate) use options::asked;
 pub(super) use options::options_of;
 pub(super) use routes::kind;
 pub(crate) use routes::spec_with;
+pub(super) use stats::counters_of;
 
 use super::state::Keeper;
 use crate::server::Answer;
@@ -74,11 +78,13 @@ use stack::Control;
 use stack::Now;
 use stack::control::ControlEvent;
 use stack::host::HostEvent;
+use stack::io::devices::News as DeviceNews;
 use stack::io::poll::Clock;
 use stack::io::run::HostThread;
 use stack::io::steer::Steering;
 use stack::offload::Caps;
 use stack::ports::DeviceState;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -98,10 +104,12 @@ const GATHER_TURN: Duration = Duration::from_millis(2);
 /// What only the one who started the gateway knows of it.
 #[derive(Debug)]
 pub(crate) struct About {
-    /// What each port is: `tun`, `tap`, `mem`.
+    /// What each port is: `tun`, `tap`, `packet`, `mem`.
     pub(crate) kinds: Vec<&'static str>,
     /// What each port's device takes unfinished; of one that is not here, nothing.
     pub(crate) offloads: Vec<Caps>,
+    /// What was last heard of each port's device.
+    pub(crate) devices: Vec<DeviceCell>,
     /// CPUs that the workers are pinned to, in turn; empty: they are not.
     pub(crate) cpus: Vec<usize>,
     /// Whether devices are steered, and if not, why.
@@ -140,6 +148,9 @@ pub(crate) struct Live {
     keeper: Option<Keeper>,
     pressure: Pressure,
     steering: Option<Steering>,
+    device_news: Option<mpsc::Receiver<DeviceNews>>,
+    /// New queues that found a worker's mailbox full, and what was heard after them.
+    device_news_due: VecDeque<DeviceNews>,
 }
 
 impl Live {
@@ -159,7 +170,14 @@ impl Live {
             keeper: None,
             pressure: Pressure::default(),
             steering: None,
+            device_news: None,
+            device_news_due: VecDeque::new(),
         }
+    }
+
+    /// Of the ports' devices it hears by this from now on.
+    pub(in crate::daemon) fn hear(&mut self, news: mpsc::Receiver<DeviceNews>) {
+        self.device_news = Some(news);
     }
 
     /// The program that steers devices follows slots from now on.
@@ -248,7 +266,7 @@ fn log_device(port: &str, state: DeviceState) {
         DeviceState::Deleted => {
             tracing::error!(
                 port,
-                "its device was deleted: the port stays down until the gateway is started anew"
+                "its device is gone: the port is down until there is one again"
             );
         }
         DeviceState::Moved => {
@@ -489,6 +507,7 @@ impl Backend for Live {
     fn poll(&mut self, news: &mut Vec<News>) -> Duration {
         let now = self.now();
         let is_gathering = self.foresee_endings(now);
+        self.hear_devices(now);
         self.control.tick(&mut self.host, now);
         self.tell_ended();
         self.follow_slots();

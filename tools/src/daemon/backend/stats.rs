@@ -43,15 +43,23 @@ impl Live {
         }
         let (reader, mut host) = (self.control.reader(), self.host.clone());
         Ok(Box::new(move || {
-            let neighbours = match host.call(HostCmd::NeighStats) {
-                HostReply::NeighStats(stats, _) => *stats,
-                _ => ArpStats::default(),
-            };
-            let mut blocks = blocks(&reader, &neighbours);
+            let mut blocks = counters_of(&reader, &mut host);
             blocks.retain(|block| wanted.as_ref().is_none_or(|name| *name == block.protocol));
             Counters { blocks }
         }))
     }
+}
+
+/// All counters.
+pub(in crate::daemon) fn counters_of(
+    reader: &Reader,
+    host: &mut dyn HostLink,
+) -> Vec<CounterBlock> {
+    let neighbours = match host.call(HostCmd::NeighStats) {
+        HostReply::NeighStats(stats, _) => *stats,
+        _ => ArpStats::default(),
+    };
+    blocks(reader, &neighbours)
 }
 
 fn blocks(reader: &Reader, neighbours: &ArpStats) -> Vec<CounterBlock> {
@@ -427,6 +435,7 @@ fn port(PortReport { port, totals }: &PortReport, about: &About) -> Port {
         index: u32::from(port.id.0) + 1,
         kind: about.kinds.get(id).copied().unwrap_or("mem").into(),
         up: port.up,
+        device: about.devices.get(id).map(|cell| cell.word().into()),
         mtu: port.mtu,
         mac: port.mac().map(|mac| mac.to_string()),
         offloads: about.offloads_of(id),
@@ -438,6 +447,7 @@ fn port(PortReport { port, totals }: &PortReport, about: &About) -> Port {
         rx_packets: totals.rx,
         rx_bytes: totals.rx_bytes,
         rx_dropped: totals.rx_dropped,
+        rx_missed: totals.missed,
         tx_packets: totals.tx,
         tx_bytes: totals.tx_bytes,
         tx_refused: totals.refused,

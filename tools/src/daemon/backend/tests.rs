@@ -133,6 +133,7 @@ fn with_ports(fibs: u8, ports: Ports) -> Rig {
     let about = About {
         kinds: vec!["mem", "mem"],
         offloads: vec![Caps::NONE, Caps::ALL],
+        devices: Vec::new(),
         cpus: vec![],
         steering: String::new(),
         flow_memory: "anonymous: asked for".into(),

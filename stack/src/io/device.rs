@@ -1,0 +1,123 @@
+//! A port's device: what it is to be, and how it is opened, at the start or again after it vanished.
+
+use super::Queue;
+use super::packet::{self, PacketError, PacketSpec};
+use super::steer::Programs;
+use super::tun::{self, DeviceError, DeviceSpec, Kind};
+use crate::offload::Caps;
+use arp::Mac;
+
+/// What a port's device is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spec {
+    /// A TUN or TAP device, made by us.
+    Made(DeviceSpec),
+    /// An interface that is there.
+    Found(PacketSpec),
+}
+
+/// A device that was opened.
+pub struct Opened {
+    /// The name that it has.
+    pub name: String,
+    /// The kernel's number for it.
+    pub ifindex: u32,
+    /// One for each worker, in order.
+    pub queues: Vec<Box<dyn Queue>>,
+    /// The interface's hardware address, if it is one that was there.
+    pub mac: Option<Mac>,
+    /// What it takes unfinished.
+    pub offloads: Caps,
+    /// What is not as it should be; one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Why a device cannot be opened: one line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// TUN or TAP.
+    #[error(transparent)]
+    Made(#[from] DeviceError),
+    /// An interface.
+    #[error(transparent)]
+    Found(#[from] PacketError),
+}
+
+impl OpenError {
+    /// Whether the process lacks a right that this takes.
+    pub fn is_right(&self) -> bool {
+        match self {
+            Self::Made(error) => matches!(
+                error,
+                DeviceError::NodeForbidden { .. } | DeviceError::NoRight { .. }
+            ),
+            Self::Found(error) => matches!(error, PacketError::NoRight { .. }),
+        }
+    }
+}
+
+impl Spec {
+    /// The interface's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Made(spec) => &spec.name,
+            Self::Found(spec) => &spec.name,
+        }
+    }
+
+    /// What it is, as the configuration and listings call it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Made(spec) => match spec.kind {
+                Kind::Tun => "tun",
+                Kind::Tap => "tap",
+            },
+            Self::Found(_) => "packet",
+        }
+    }
+
+    /// Opens it. With `steering` it delivers each packet to its flow's worker; where the kernel refuses that, it is opened
+    /// without, and warns.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing of it is left then.
+    pub fn open(&self, steering: Option<&Programs>) -> Result<Opened, OpenError> {
+        match self {
+            Self::Made(spec) => made(spec, steering),
+            Self::Found(spec) => found(spec, steering),
+        }
+    }
+}
+
+fn made(spec: &DeviceSpec, steering: Option<&Programs>) -> Result<Opened, OpenError> {
+    let device = tun::open(spec)?;
+    let offloads = device.offloads();
+    let refused = steering.and_then(|programs| programs.attach(&device).err());
+    Ok(Opened {
+        warnings: refused.map(|error| error.to_string()).into_iter().collect(),
+        name: device.name,
+        ifindex: device.ifindex,
+        queues: boxed(device.queues),
+        mac: None,
+        offloads,
+    })
+}
+
+fn found(spec: &PacketSpec, steering: Option<&Programs>) -> Result<Opened, OpenError> {
+    let device = packet::open(spec, steering)?;
+    let offloads = device.queues.first().map(Queue::offloads);
+    let offloads = offloads.unwrap_or_default();
+    Ok(Opened {
+        name: device.name,
+        ifindex: device.ifindex,
+        queues: boxed(device.queues),
+        mac: Some(device.mac),
+        offloads,
+        warnings: device.warnings,
+    })
+}
+
+fn boxed<Q: Queue + 'static>(queues: Vec<Q>) -> Vec<Box<dyn Queue>> {
+    let boxed = queues.into_iter().map(|q| Box::new(q) as Box<dyn Queue>);
+    boxed.collect()
+}

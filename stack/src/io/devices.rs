@@ -1,0 +1,394 @@
+//! The ports' devices while the gateway runs: what becomes of them, and how they come back.
+//!
+//! One thread listens for announcements of the kernel and tells control. A device that was deleted is opened again, at
+//! once if it can be, else with a wait that doubles up to five seconds, and whenever the kernel announces a device. Its
+//! new queues go to the workers by control's mailboxes ([`Replacement`]); the dead ones come back here to be closed, as
+//! that can take a while.
+
+use super::Queue;
+use super::device::Spec;
+use super::netlink::DeviceWatch;
+use super::poll::{Clock, Poller};
+use super::steer::Programs;
+use super::wake::Waker;
+use crate::ports::DeviceState;
+use arp::Mac;
+use route::PortId;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// The first wait between two attempts to open a device again, and the longest, ms.
+const FIRST_WAIT_MS: u64 = 100;
+const LONGEST_WAIT_MS: u64 = 5_000;
+/// How often it is asked whether all workers have their new queue, ms.
+const LOOK_MS: u64 = 20;
+
+/// A port's new queues, one for each worker, on their way; and its dead ones on theirs.
+pub struct Replacement {
+    /// The port.
+    pub port: PortId,
+    /// Its hardware address, if that is its interface's.
+    pub mac: Option<Mac>,
+    queues: Vec<Mutex<Option<Box<dyn Queue>>>>,
+    /// Workers that are still to take theirs.
+    left: AtomicUsize,
+}
+
+impl fmt::Debug for Replacement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Replacement of {:?}", self.port)
+    }
+}
+
+impl Replacement {
+    /// Queues for all workers.
+    pub fn new(port: PortId, mac: Option<Mac>, queues: Vec<Box<dyn Queue>>) -> Self {
+        let left = AtomicUsize::new(queues.len());
+        let queues = queues.into_iter().map(|queue| Mutex::new(Some(queue)));
+        Self {
+            port,
+            mac,
+            queues: queues.collect(),
+            left,
+        }
+    }
+
+    /// Puts a worker's new queue in the place of the dead one, which is left here. Never waits: nobody else touches this
+    /// worker's place.
+    pub fn exchange(&self, worker: usize, queue: &mut Box<dyn Queue>) {
+        let Some(place) = self.queues.get(worker) else {
+            return;
+        };
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fresh) = place.as_mut() {
+            std::mem::swap(fresh, queue);
+            self.left.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether every worker has its new queue.
+    pub fn is_done(&self) -> bool {
+        self.left.load(Ordering::Acquire) == 0
+    }
+}
+
+/// What control is told.
+#[derive(Debug)]
+pub enum News {
+    /// A port's device is up, down or gone.
+    State(PortId, DeviceState),
+    /// A port has a new device; [`News::State`] follows.
+    Replaced(Arc<Replacement>),
+    /// A device that is gone cannot be opened again, for now; told once until the reason changes.
+    Refused(PortId, String),
+}
+
+/// A device that is looked after.
+struct Kept {
+    port: PortId,
+    spec: Spec,
+    /// When it is tried again, and how long the wait was; `None` while it is there.
+    again: Option<(u64, u64)>,
+    refusal: String,
+}
+
+/// All of them.
+pub struct Devices {
+    watch: DeviceWatch,
+    kept: Vec<Kept>,
+    steering: Option<Programs>,
+    clock: Clock,
+    told: Sender<News>,
+    control: Waker,
+    under_way: Vec<Arc<Replacement>>,
+}
+
+/// The thread that looks after devices.
+pub struct Keeping {
+    stop: Arc<AtomicBool>,
+    waker: Waker,
+    thread: JoinHandle<()>,
+}
+
+impl Keeping {
+    /// Ends it.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        self.waker.wake();
+        // A panic has been told already.
+        let _ = self.thread.join();
+    }
+}
+
+impl Devices {
+    /// Looks after these devices, each with its interface number. Control is told by `told`, and woken.
+    ///
+    /// # Errors
+    /// They cannot be listened for.
+    pub fn new(
+        devices: Vec<(Spec, u32)>,
+        steering: Option<Programs>,
+        clock: Clock,
+        (told, control): (Sender<News>, Waker),
+    ) -> io::Result<Self> {
+        let numbered = || (0..).map(PortId).zip(&devices);
+        let watch = DeviceWatch::open(numbered().map(|(port, (_, ifindex))| (port, *ifindex)))?;
+        let kept = numbered().map(|(port, (spec, _))| Kept {
+            port,
+            spec: spec.clone(),
+            again: None,
+            refusal: String::new(),
+        });
+        Ok(Self {
+            watch,
+            kept: kept.collect(),
+            steering,
+            clock,
+            told,
+            control,
+            under_way: Vec::new(),
+        })
+    }
+
+    /// Gives it its thread.
+    ///
+    /// # Errors
+    /// No thread, or no descriptor.
+    pub fn start(self) -> io::Result<Keeping> {
+        let (stop, waker) = (Arc::new(AtomicBool::new(false)), Waker::new()?);
+        let (halt, bell) = (Arc::clone(&stop), waker.clone());
+        let thread = std::thread::Builder::new()
+            .name("fg-devices".into())
+            .spawn(move || self.run(&halt, &bell))?;
+        Ok(Keeping {
+            stop,
+            waker,
+            thread,
+        })
+    }
+
+    fn run(mut self, stop: &AtomicBool, bell: &Waker) {
+        let mut poller = Poller::new();
+        while !stop.load(Ordering::Acquire) {
+            if let Err(error) = self.turn() {
+                tracing::error!(%error, "devices are not watched any more");
+                return;
+            }
+            bell.prepare_sleep();
+            if !stop.load(Ordering::Acquire) {
+                let fds = bell.fd().into_iter().chain([self.watch.fd()]);
+                if let Err(error) = poller.wait_each(fds, self.timeout_ms()) {
+                    tracing::error!(%error, "poll failed");
+                }
+            }
+            bell.awake();
+        }
+    }
+
+    /// One look at everything.
+    ///
+    /// # Errors
+    /// The kernel's announcements cannot be heard any more.
+    fn turn(&mut self) -> io::Result<()> {
+        self.under_way.retain(|replacement| !replacement.is_done());
+        let mut states = Vec::new();
+        let heard = self.watch.look(|port, state| states.push((port, state)))?;
+        for (port, state) in states {
+            self.note(port, state);
+        }
+        let now = self.clock.ms();
+        for at in 0..self.kept.len() {
+            let due = self.kept.get(at).and_then(|kept| kept.again);
+            if due.is_some_and(|(due, _)| heard || due <= now) {
+                self.open_again(at, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, port: PortId, mut state: DeviceState) {
+        let now = self.clock.ms();
+        if let Some(kept) = self.kept.iter_mut().find(|kept| kept.port == port) {
+            // A TUN that moved to another namespace still carries packets; a packet socket stays behind.
+            if state == DeviceState::Moved && matches!(kept.spec, Spec::Found(_)) {
+                state = DeviceState::Deleted;
+            }
+            kept.again = (state == DeviceState::Deleted).then_some((now, 0));
+        }
+        self.tell(News::State(port, state));
+    }
+
+    fn open_again(&mut self, at: usize, now: u64) {
+        let Some(kept) = self.kept.get_mut(at) else {
+            return;
+        };
+        match kept.spec.open(self.steering.as_ref()) {
+            Ok(opened) => {
+                kept.again = None;
+                kept.refusal.clear();
+                let port = kept.port;
+                for warning in &opened.warnings {
+                    tracing::warn!(port = opened.name, "{warning}");
+                }
+                let replacement = Arc::new(Replacement::new(port, opened.mac, opened.queues));
+                self.under_way.push(Arc::clone(&replacement));
+                self.tell(News::Replaced(replacement));
+                self.watch.follow(port, opened.ifindex);
+            }
+            Err(error) => {
+                let waited = kept.again.map_or(0, |(_, waited)| waited);
+                let wait = (waited * 2).clamp(FIRST_WAIT_MS, LONGEST_WAIT_MS);
+                kept.again = Some((now + wait, wait));
+                let line = error.to_string();
+                if line != kept.refusal {
+                    kept.refusal.clone_from(&line);
+                    let port = kept.port;
+                    self.tell(News::Refused(port, line));
+                }
+            }
+        }
+    }
+
+    fn tell(&self, news: News) {
+        // Control is gone only when the gateway ends.
+        let _ = self.told.send(news);
+        self.control.wake();
+    }
+
+    fn timeout_ms(&self) -> Option<u64> {
+        let now = self.clock.ms();
+        let again = self.kept.iter().filter_map(|kept| kept.again);
+        let next = again.map(|(at, _)| at.saturating_sub(now).max(1)).min();
+        let look = (!self.under_way.is_empty()).then_some(LOOK_MS);
+        let asked = self.watch.is_asked().then_some(0);
+        [next, look, asked].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::mem;
+    use crate::io::netlink::Netlink;
+    use crate::io::netns::in_child_namespace;
+    use crate::io::packet::PacketSpec;
+    use crate::io::tun::{DeviceSpec, Kind};
+    use std::sync::mpsc::{Receiver, channel};
+    use std::time::Duration;
+
+    fn next(news: &Receiver<News>) -> News {
+        news.recv_timeout(Duration::from_secs(10))
+            .expect("news within ten seconds")
+    }
+
+    fn is_state(news: &News, state: DeviceState) -> bool {
+        matches!(news, News::State(PortId(0), told) if *told == state)
+    }
+
+    /// Waits for a state; what comes before it is returned.
+    fn until(news: &Receiver<News>, state: DeviceState) -> Vec<News> {
+        let mut before = Vec::new();
+        loop {
+            let told = next(news);
+            if is_state(&told, state) {
+                return before;
+            }
+            before.push(told);
+        }
+    }
+
+    fn looked_after(spec: Spec) -> (Keeping, Receiver<News>, Vec<Box<dyn Queue>>) {
+        let opened = spec.open(None).unwrap();
+        let (told, news) = channel();
+        let devices = vec![(spec, opened.ifindex)];
+        let devices = Devices::new(devices, None, Clock::start(), (told, Waker::null()));
+        let keeping = devices.unwrap().start().unwrap();
+        until(&news, DeviceState::Up);
+        (keeping, news, opened.queues)
+    }
+
+    #[test]
+    fn a_worker_exchanges_its_queue_once() {
+        let (mut queues, _peers) = mem::pair(3, 8, 1500);
+        let mut mine: Box<dyn Queue> = Box::new(queues.pop().unwrap());
+        let fresh = queues.into_iter().map(|q| Box::new(q) as Box<dyn Queue>);
+        let replacement = Replacement::new(PortId(0), None, fresh.collect());
+        replacement.exchange(7, &mut mine);
+        assert!(!replacement.is_done());
+        replacement.exchange(0, &mut mine);
+        assert!(!replacement.is_done());
+        replacement.exchange(1, &mut mine);
+        assert!(replacement.is_done());
+    }
+
+    #[test]
+    fn a_tun_that_was_deleted_is_made_anew() {
+        let test = "io::devices::tests::a_tun_that_was_deleted_is_made_anew";
+        if !in_child_namespace(test).is_inside() {
+            return;
+        }
+        let spec = DeviceSpec {
+            queues: 2,
+            ..DeviceSpec::new(Kind::Tun, "fg0")
+        };
+        let (keeping, news, mut queues) = looked_after(Spec::Made(spec));
+        let netlink = Netlink::open().unwrap();
+        for _ in 0..3 {
+            netlink
+                .link_del(netlink.link_index("fg0").unwrap())
+                .unwrap();
+            until(&news, DeviceState::Deleted);
+            let before = until(&news, DeviceState::Up);
+            let replacement = before.iter().find_map(|told| match told {
+                News::Replaced(replacement) => Some(replacement),
+                _ => None,
+            });
+            let replacement = replacement.expect("new queues before its state");
+            for (worker, queue) in queues.iter_mut().enumerate() {
+                replacement.exchange(worker, queue);
+            }
+            assert!(replacement.is_done());
+        }
+        keeping.stop();
+    }
+
+    #[test]
+    fn an_interface_is_opened_again_when_there_is_one_of_its_name() {
+        let test = "io::devices::tests::an_interface_is_opened_again_when_there_is_one_of_its_name";
+        if !in_child_namespace(test).is_inside() {
+            return;
+        }
+        let netlink = Netlink::open().unwrap();
+        let cable = || {
+            netlink.veth("near", "far").unwrap();
+            netlink.link_up("far").unwrap();
+        };
+        cable();
+        let (keeping, news, queues) = looked_after(Spec::Found(PacketSpec::new("near")));
+        netlink
+            .link_del(netlink.link_index("near").unwrap())
+            .unwrap();
+        until(&news, DeviceState::Deleted);
+        let told = next(&news);
+        assert!(
+            matches!(&told, News::Refused(PortId(0), why) if why.contains("no interface 'near'")),
+            "{told:?}"
+        );
+        cable();
+        let before = until(&news, DeviceState::Up);
+        assert!(
+            before.iter().any(|told| matches!(told, News::Replaced(_))),
+            "{before:?}"
+        );
+        assert!(
+            !before.iter().any(|told| matches!(told, News::Refused(..))),
+            "told once"
+        );
+        keeping.stop();
+        drop(queues);
+    }
+}

@@ -119,7 +119,7 @@ pub enum Ignored {
     Conflict,
     /// A question taught us a neighbour, but there was no room for it (it was answered).
     NoRoom,
-    /// A router solicitation or advertisement: not our business yet.
+    /// A router advertisement, or a solicitation where we do not advertise.
     RouterMessage,
     /// A redirect: a router does not obey them (RFC 4861 §8.2).
     Redirect,

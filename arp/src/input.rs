@@ -62,6 +62,7 @@ impl Table {
             Body::Arp(arp) => self.arp_input(port, &arp, now, out),
             Body::Solicit(ns) => self.ns_input(port, &ns, message.from, now, out),
             Body::Advert(na) => self.na_input(port, &na, message.from, now, out),
+            Body::RouterSolicit(rs) => self.rs_input(port, &rs, now),
         }
     }
 
@@ -71,6 +72,7 @@ impl Table {
             Body::Arp(_) => &mut self.stats.rxreplies,
             Body::Solicit(_) => &mut self.stats.rx_neighbor_solicit,
             Body::Advert(_) => &mut self.stats.rx_neighbor_advert,
+            Body::RouterSolicit(_) => &mut self.stats.rx_router_solicit,
         };
         *counter += 1;
     }
@@ -88,6 +90,7 @@ impl Table {
             Body::Arp(arp) => Some(arp.sha),
             Body::Solicit(ns) => ns.lladdr,
             Body::Advert(na) => na.lladdr,
+            Body::RouterSolicit(rs) => rs.lladdr,
         };
         if self.is_ours(message.from) || said.is_some_and(|mac| self.is_ours(mac)) {
             return Err(Ignored::OwnFrame);
@@ -282,6 +285,16 @@ impl Table {
             (None, Some(mac)) if learn == Learn::Create => self.learn(id, addr, mac, now),
             _ => Err(unknown),
         }
+    }
+
+    /// Somebody said in passing where it is: what we know of it is corrected, and nothing is made of it.
+    pub(crate) fn correct(&mut self, id: PortId, addr: IpAddr, mac: Mac, now: u64) {
+        let said = Said {
+            mac: Some(mac),
+            answer: false,
+            overrides: true,
+        };
+        let _ = self.hear(id, addr, &said, Learn::Merge, Ignored::NotOurs, now);
     }
 
     fn merge(&mut self, idx: NeighIdx, said: &Said, now: u64) -> Result<(), Ignored> {

@@ -41,6 +41,7 @@
 //!     mac: "02:00:00:00:00:01".parse()?,
 //!     addrs: vec![("10.0.0.1".parse()?, 24)],
 //!     up: true,
+//!     advertise: None,
 //! };
 //! table.set_port(info, 0, &mut out);
 //! let gateway = table.reserve(port, "10.0.0.2".parse()?, 0)?;
@@ -52,6 +53,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advertise;
 mod config;
 mod entry;
 mod event;
@@ -69,6 +71,7 @@ mod view;
 mod wire;
 mod word;
 
+pub use advertise::Advertise;
 pub use config::Config;
 pub use event::{Event, Fate, Frame, Ignored, Input, NeighError, Neighbour};
 pub use hold::HoldQueue;

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::Mac;
+use crate::advertise::Schedule;
+use crate::{Advertise, Mac};
 
 /// A port of the gateway that leads to an Ethernet segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +27,8 @@ pub struct PortInfo {
     pub addrs: Vec<(IpAddr, u8)>,
     /// Whether it carries frames.
     pub up: bool,
+    /// What it tells IPv6 hosts of itself, if anything.
+    pub advertise: Option<Advertise>,
 }
 
 /// A port as the table keeps it.
@@ -33,6 +36,7 @@ pub struct PortInfo {
 pub(crate) struct Port {
     pub(crate) mac: Mac,
     pub(crate) up: bool,
+    pub(crate) adverts: Option<Schedule>,
     own: Vec<Own>,
 }
 
@@ -46,7 +50,7 @@ struct Own {
 }
 
 impl Port {
-    pub(crate) fn new(info: &PortInfo, before: Option<&Self>) -> Self {
+    pub(crate) fn new(info: &PortInfo, before: Option<&Self>, now: u64) -> Self {
         let defended = |addr| {
             before
                 .and_then(|old| old.find(addr))
@@ -57,9 +61,16 @@ impl Port {
             len,
             defended: defended(addr),
         });
+        // One that was down has to be heard of anew.
+        let same = before.filter(|old| old.up && old.mac == info.mac);
+        let schedule = |what| match same.and_then(|old| old.adverts) {
+            Some(before) => Schedule::go_on(what, &before),
+            None => Schedule::new(what, now),
+        };
         Self {
             mac: info.mac,
             up: info.up,
+            adverts: info.advertise.map(schedule),
             own: own.collect(),
         }
     }
@@ -74,6 +85,11 @@ impl Port {
 
     pub(crate) fn addrs(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.own.iter().map(|own| own.addr)
+    }
+
+    /// Our addresses with the lengths of their prefixes.
+    pub(crate) fn networks(&self) -> impl Iterator<Item = (IpAddr, u8)> + '_ {
+        self.own.iter().map(|own| (own.addr, own.len))
     }
 
     /// Our address to ask for `addr` from, if `addr` can be a neighbour here: the one with the
@@ -159,8 +175,9 @@ mod tests {
             mac: Mac([2; 6]),
             addrs,
             up: true,
+            advertise: None,
         };
-        Port::new(&info, None)
+        Port::new(&info, None, 0)
     }
 
     #[test]

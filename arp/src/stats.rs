@@ -20,7 +20,7 @@ pub struct ArpStats {
     pub rxreplies: u64,
     /// ARP packets received, whatever they were.
     pub received: u64,
-    /// Neighbour solicitations sent.
+    /// Neighbour solicitations sent (probes count apart).
     pub tx_neighbor_solicit: u64,
     /// Neighbour advertisements sent (announcements count apart).
     pub tx_neighbor_advert: u64,
@@ -28,8 +28,14 @@ pub struct ArpStats {
     pub rx_neighbor_solicit: u64,
     /// Neighbour advertisements received.
     pub rx_neighbor_advert: u64,
+    /// Router solicitations received.
+    pub rx_router_solicit: u64,
+    /// Router advertisements sent.
+    pub tx_router_advert: u64,
     /// Gratuitous ARP requests and unsolicited advertisements of our own addresses sent.
     pub announcements: u64,
+    /// Questions whether somebody else has an IPv6 address of ours (duplicate address detection).
+    pub probes: u64,
     /// Announcements that were defences against a conflict; not in `announcements`.
     pub defences: u64,
     /// Frames that said an address of ours is another host's.

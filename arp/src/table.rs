@@ -41,6 +41,8 @@ pub struct Table {
     /// Free slots with the generation of their last owner, longest free first.
     free: VecDeque<(NeighIdx, u16)>,
     events: VecDeque<Event>,
+    /// For times that hosts shall not be able to foretell: any number.
+    random: u64,
     /// The latest time handed in, for the operator's calls, which bring none.
     clock: u64,
 }
@@ -62,6 +64,7 @@ pub fn new(cfg: Config, seed: u64) -> (Table, Arc<View>) {
         order: Order::default(),
         stats: ArpStats::default(),
         events: VecDeque::new(),
+        random: seed,
         clock: 0,
     };
     (table, view)
@@ -77,12 +80,23 @@ impl Table {
     pub fn set_port(&mut self, info: PortInfo, now: u64, out: &mut Vec<Frame>) {
         self.tick(now);
         let id = info.port;
+        let stops = |old: &Port| old.up && old.adverts.is_some() && info.advertise.is_none();
+        if self.ports.get(&id).is_some_and(stops) {
+            self.say_farewell(id, out);
+        }
         let before = self.ports.remove(&id);
-        let port = Port::new(&info, before.as_ref());
+        let port = Port::new(&info, before.as_ref(), now);
         let same = before.filter(|old| old.up && old.mac == port.mac);
         if port.up {
             let known = |addr| same.as_ref().is_some_and(|old| old.owns(addr));
             for addr in port.addrs().filter(|&addr| is_host(addr) && !known(addr)) {
+                if let IpAddr::V6(v6) = addr {
+                    self.stats.probes += 1;
+                    out.push(Frame {
+                        port: id,
+                        bytes: wire::probe(port.mac, v6),
+                    });
+                }
                 self.stats.announcements += 1;
                 out.push(Frame {
                     port: id,
@@ -344,6 +358,14 @@ impl Table {
 
 /// Slots.
 impl Table {
+    /// The next of a sequence of numbers (SplitMix64).
+    pub(crate) fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
     /// Notes the time.
     pub(crate) fn tick(&mut self, now: u64) {
         self.clock = self.clock.max(now);

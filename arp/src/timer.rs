@@ -16,6 +16,7 @@ impl Table {
     /// [`next_deadline`](Self::next_deadline) stays in the past. Hand in received frames first.
     pub fn poll(&mut self, now: u64, out: &mut Vec<Frame>) {
         self.tick(now);
+        self.advertise(now, out);
         for _ in 0..POLL_LIMIT {
             let Some(idx) = self.order.due(now) else {
                 return;
@@ -27,7 +28,9 @@ impl Table {
     /// When [`poll`](Self::poll) is to be called next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        self.order.next_deadline()
+        let adverts = self.ports.values().filter(|port| port.up);
+        let adverts = adverts.filter_map(|port| port.adverts.map(|a| a.next()));
+        self.order.next_deadline().into_iter().chain(adverts).min()
     }
 
     fn fire(&mut self, idx: NeighIdx, now: u64, out: &mut Vec<Frame>) {

@@ -23,7 +23,7 @@ const ARP_ETHERNET_IPV4: [u8; 6] = [0, 1, 0x08, 0x00, 6, 4];
 const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
 const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 /// ff02::1, where advertisements for everybody go.
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+pub(crate) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// What kind of neighbour frame it is, for a worker that decides to which queue it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,7 @@ pub(crate) enum Body {
     Arp(Arp),
     Solicit(Solicit),
     Advert(Advert),
+    RouterSolicit(RouterSolicit),
 }
 
 /// An ARP packet, in RFC 826's words.
@@ -107,6 +108,13 @@ pub(crate) struct Advert {
     pub(crate) lladdr: Option<Mac>,
     pub(crate) solicited: bool,
     pub(crate) overrides: bool,
+}
+
+/// A router solicitation; from `::` without a link address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RouterSolicit {
+    pub(crate) src: Ipv6Addr,
+    pub(crate) lladdr: Option<Mac>,
 }
 
 /// Reads a whole Ethernet frame.
@@ -181,9 +189,7 @@ fn parse_nd(src: Ipv6Addr, dst: Ipv6Addr, bytes: &[u8]) -> Result<Body, Ignored>
         return Err(Ignored::BadCode);
     }
     match packet.msg_type() {
-        Icmpv6Message::RouterSolicit | Icmpv6Message::RouterAdvert => {
-            return Err(Ignored::RouterMessage);
-        }
+        Icmpv6Message::RouterAdvert => return Err(Ignored::RouterMessage),
         Icmpv6Message::Redirect => return Err(Ignored::Redirect),
         _ => {}
     }
@@ -197,6 +203,7 @@ fn parse_nd(src: Ipv6Addr, dst: Ipv6Addr, bytes: &[u8]) -> Result<Body, Ignored>
             target_addr,
             lladdr,
         } => advert(src, dst, flags, target_addr, lladdr),
+        NdiscRepr::RouterSolicit { lladdr } => router_solicit(src, lladdr),
         _ => Err(Ignored::NotNeighbour),
     }
 }
@@ -224,6 +231,19 @@ fn solicit(
         target,
         lladdr,
     }))
+}
+
+/// RFC 4861 §6.1.1.
+fn router_solicit(src: Ipv6Addr, lladdr: Option<RawHardwareAddress>) -> Result<Body, Ignored> {
+    let lladdr = link_address(lladdr)?;
+    if src.is_unspecified() {
+        if lladdr.is_some() {
+            return Err(Ignored::BadCombination);
+        }
+    } else if !is_host(src.into()) {
+        return Err(Ignored::BadSender);
+    }
+    Ok(Body::RouterSolicit(RouterSolicit { src, lladdr }))
 }
 
 fn advert(
@@ -271,7 +291,7 @@ pub(crate) fn solicited_node(target: Ipv6Addr) -> Ipv6Addr {
 }
 
 /// RFC 2464 §7: the MAC of an IPv6 group.
-fn group_mac(group: Ipv6Addr) -> Mac {
+pub(crate) fn group_mac(group: Ipv6Addr) -> Mac {
     let [.., a, b, c, d] = group.octets();
     Mac([0x33, 0x33, a, b, c, d])
 }
@@ -336,6 +356,16 @@ pub(crate) fn answer(our: Mac, addr: IpAddr, mac: Mac, to: Mac, asker: IpAddr) -
     }
 }
 
+/// Asks whether somebody else has `addr`, an IPv6 address of ours: duplicate address detection (RFC 4862 §5.4.2).
+pub(crate) fn probe(our: Mac, target: Ipv6Addr) -> Vec<u8> {
+    let repr = NdiscRepr::NeighborSolicit {
+        target_addr: target,
+        lladdr: None,
+    };
+    let dst = solicited_node(target);
+    nd_frame((group_mac(dst), our), (Ipv6Addr::UNSPECIFIED, dst), &repr)
+}
+
 /// Tells everybody that `addr` is ours: gratuitous ARP (RFC 5227 §2.3), or an unsolicited
 /// advertisement (RFC 4861 §7.2.6).
 pub(crate) fn announcement(our: Mac, addr: IpAddr) -> Vec<u8> {
@@ -398,8 +428,17 @@ fn nd_advert(
 
 /// `ether` is (to, from), `ip` is (source, destination).
 fn nd_frame(ether: (Mac, Mac), ip: (Ipv6Addr, Ipv6Addr), repr: &NdiscRepr<'_>) -> Vec<u8> {
+    let mut icmp = vec![0; repr.buffer_len().max(ICMPV6_HEADER)];
+    let mut packet = Icmpv6Packet::new_unchecked(&mut icmp[..]);
+    repr.emit(&mut packet);
+    packet.fill_checksum(&ip.0, &ip.1);
+    ipv6_frame(ether, ip, &icmp)
+}
+
+/// A message of neighbour discovery in its frame.
+pub(crate) fn ipv6_frame(ether: (Mac, Mac), ip: (Ipv6Addr, Ipv6Addr), icmp: &[u8]) -> Vec<u8> {
     let (src_addr, dst_addr) = ip;
-    let payload_len = repr.buffer_len();
+    let payload_len = icmp.len();
     let header = Ipv6Repr {
         src_addr,
         dst_addr,
@@ -407,15 +446,13 @@ fn nd_frame(ether: (Mac, Mac), ip: (Ipv6Addr, Ipv6Addr), repr: &NdiscRepr<'_>) -
         payload_len,
         hop_limit: 255,
     };
-    let mut frame = vec![0; ETHER_HEADER + IPV6_HEADER + payload_len.max(ICMPV6_HEADER)];
+    let mut frame = vec![0; ETHER_HEADER + IPV6_HEADER + payload_len];
     let (ether_part, rest) = frame.split_at_mut(ETHER_HEADER);
     let (ip_part, icmp_part) = rest.split_at_mut(IPV6_HEADER);
     let ethertype = u16::from_be_bytes(ETHERTYPE_IPV6);
     ether_part.copy_from_slice(&ether_header(ether.0, ether.1, ethertype));
     header.emit(&mut Ipv6Packet::new_unchecked(ip_part));
-    let mut icmp = Icmpv6Packet::new_unchecked(icmp_part);
-    repr.emit(&mut icmp);
-    icmp.fill_checksum(&src_addr, &dst_addr);
+    icmp_part.copy_from_slice(icmp);
     frame
 }
 

@@ -94,6 +94,7 @@ fn neighbours(port_mac: Mac, hops: &[Mac]) -> (Arc<arp::View>, Vec<u32>) {
         mac: port_mac,
         addrs: vec![(OWN, 24)],
         up: true,
+        advertise: None,
     };
     table.set_port(port, 0, &mut Vec::new());
     let place = |(number, mac): (usize, &Mac)| {

@@ -26,6 +26,15 @@ pub enum OptionRule {
     Drop,
 }
 
+/// What a port tells IPv6 hosts of itself (RFC 4861 §6.2.1); its prefixes are those of its addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adverts {
+    /// How long hosts may take us for a default router, in seconds; 0: not at all.
+    pub lifetime_s: u16,
+    /// Most seconds between two that nobody asked for.
+    pub interval_s: u16,
+}
+
 /// A port's switches. The default is a router's that is careful: everything off that RFC 1812 does not demand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -37,6 +46,8 @@ pub struct Rules {
     pub class_e: bool,
     /// Whether a host that had a shorter way is told so (RFC 1812 §5.2.7.2).
     pub redirects: bool,
+    /// Router advertisements, if hosts there are to have them.
+    pub adverts: Option<Adverts>,
     /// What becomes of IPv4 options of packets that come by this port.
     pub options: OptionRule,
 }

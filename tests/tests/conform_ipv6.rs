@@ -234,6 +234,60 @@ fn c69_somebody_elses_duplicate_address_detection_is_answered() {
 }
 
 #[test]
+fn c69_our_addresses_are_probed_when_they_are_announced() {
+    let (mut table, _view) = arp::new(arp::Config::default(), 69);
+    let mut out = Vec::new();
+    let port = |up| arp::PortInfo {
+        port: arp::PortId(1),
+        mac: GATEWAY_MAC,
+        addrs: vec![(ip(OURS), 64)],
+        up,
+        advertise: None,
+    };
+    table.set_port(port(true), 0, &mut out);
+    let (group, dst) = solicited(1);
+    // RFC 4862 5.4.2: from nobody, to who would have it too, without a link address.
+    let probe = Nd {
+        to: group,
+        from: GATEWAY_MAC,
+        ends: ("::", &dst),
+        target: OURS,
+        lladdr: None,
+        flags: 0,
+        hops: 255,
+    };
+    assert_eq!(out[0].bytes, probe.solicit());
+    assert_eq!(
+        (out.len(), table.stats().probes, table.stats().announcements),
+        (2, 1, 1)
+    );
+    // Somebody has it: RFC 4862 5.4.4.
+    let answer = Nd {
+        to: Mac([0x33, 0x33, 0, 0, 0, 1]),
+        from: host_mac(),
+        ends: (OURS, "ff02::1"),
+        target: OURS,
+        lladdr: Some(host_mac()),
+        flags: 0x20,
+        hops: 255,
+    };
+    table.input(arp::PortId(1), &answer.advert(), 10, &mut out);
+    let told: Vec<arp::Event> = table.events().collect();
+    let conflict = arp::Event::Conflict {
+        port: arp::PortId(1),
+        addr: ip(OURS),
+        mac: host_mac(),
+    };
+    assert_eq!((told, table.stats().dupips), (vec![conflict], 1));
+    // Again when the link was away; not because something else changed.
+    table.set_port(port(true), 20, &mut out);
+    assert_eq!(table.stats().probes, 1);
+    table.set_port(port(false), 30, &mut out);
+    table.set_port(port(true), 40, &mut out);
+    assert_eq!(table.stats().probes, 2);
+}
+
+#[test]
 fn c69_a_router_says_so() {
     let (to, dst) = solicited(1);
     let asked = Nd {

@@ -179,6 +179,7 @@ fn a_new_port_announces_each_address_and_later_only_new_ones() {
         mac: OUR,
         addrs: vec![(ip("10.0.0.1"), 8), (ip("fd00::1"), 64)],
         up: true,
+        advertise: None,
     };
     table.set_port(info.clone(), 0, &mut out);
     let gratuitous = hex("ffffffffffff 020000000001 0806 0001 0800 06 04 0001
@@ -187,7 +188,15 @@ fn a_new_port_announces_each_address_and_later_only_new_ones() {
          fd000000000000000000000000000001 ff020000000000000000000000000001
          88 00 da9a a0000000 fd000000000000000000000000000001 02 01 020000000001");
     let bytes: Vec<_> = out.drain(..).map(|frame| frame.bytes).collect();
-    assert_eq!(bytes, [gratuitous, unsolicited]);
+    let group = Mac([0x33, 0x33, 0xff, 0, 0, 1]);
+    let probe = nd_frame(
+        group,
+        OUR,
+        "::",
+        "ff02::1:ff00:1",
+        &solicit("fd00::1", None),
+    );
+    assert_eq!(bytes, [gratuitous, probe, unsolicited]);
     table.set_port(info.clone(), 0, &mut out);
     assert!(out.is_empty(), "nothing is new");
     info.addrs.push((ip("10.1.0.1"), 16));
@@ -195,13 +204,13 @@ fn a_new_port_announces_each_address_and_later_only_new_ones() {
     assert_eq!(out.len(), 1, "one address is new");
     info.mac = mac(77);
     table.set_port(info.clone(), 0, &mut out);
-    assert_eq!(out.len(), 4, "all are, from another MAC");
+    assert_eq!(out.len(), 5, "all are, from another MAC");
     info.up = false;
     table.set_port(info.clone(), 0, &mut out);
-    assert_eq!(out.len(), 4);
+    assert_eq!(out.len(), 5);
     info.up = true;
     table.set_port(info, 0, &mut out);
-    assert_eq!(out.len(), 7, "and again when the port comes up");
+    assert_eq!(out.len(), 9, "and again when the port comes up");
     assert_eq!(table.stats().announcements, 9);
 }
 

@@ -150,6 +150,7 @@ fn other_port(up: bool) -> PortInfo {
         mac: mac(250),
         addrs,
         up,
+        advertise: None,
     }
 }
 

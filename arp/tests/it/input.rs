@@ -540,6 +540,7 @@ fn our_own_frame_heard_on_another_port_of_the_same_segment_is_ours() {
         mac: mac(200),
         addrs: vec![(ip("10.1.0.1"), 24)],
         up: true,
+        advertise: None,
     };
     rig.set_port_to(other);
     rig.ignore(
@@ -556,6 +557,7 @@ fn one_host_on_two_ports_is_two_neighbours() {
         mac: mac(200),
         addrs: vec![(ip("fe80::2"), 64)],
         up: true,
+        advertise: None,
     };
     rig.set_port_to(second);
     let first = rig.ask("fe80::9");

@@ -1,5 +1,6 @@
 //! The neighbours' table from outside: frames in, frames out, in virtual time.
 
+mod adverts;
 mod frames;
 mod gateway;
 mod hold;

@@ -280,6 +280,7 @@ impl Rig {
             mac: OUR,
             addrs,
             up,
+            advertise: None,
         }
     }
 

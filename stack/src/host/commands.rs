@@ -54,6 +54,8 @@ pub enum HostCmd {
     Ping(PingSpec, SyncSender<PingOutcome>),
     /// Ends the ping of this number, if it has not ended.
     PingStop(u64),
+    /// The gateway ends: hosts that were told of a router are told that there is none any more.
+    Farewell,
 }
 
 /// An answer.
@@ -73,6 +75,8 @@ pub enum HostReply {
     PingStarted(u64),
     /// No ping was started.
     PingRefused(PingRefusal),
+    /// So many frames are under way.
+    Told(usize),
     /// Refused.
     Refused(NeighError),
     /// The host has ended.
@@ -92,6 +96,10 @@ impl HostLink for Host {
             HostCmd::SetPort(port) => {
                 self.set_port(&port);
                 HostReply::Done
+            }
+            HostCmd::Farewell => {
+                self.table.farewell(&mut self.frames);
+                HostReply::Told(self.frames.len())
             }
             HostCmd::Reserve(port, addr) => answer(
                 self.table
@@ -180,6 +188,11 @@ impl Host {
             mac,
             addrs,
             up: port.up,
+            advertise: port.rules.adverts.map(|adverts| arp::Advertise {
+                lifetime_s: adverts.lifetime_s,
+                interval_s: adverts.interval_s,
+                mtu: port.mtu,
+            }),
         };
         self.table.set_port(info, self.now.0, &mut self.frames);
     }

@@ -30,6 +30,9 @@ pub type Then = Box<dyn FnOnce(HostReply) + Send>;
 
 type Call = (HostCmd, Then);
 
+/// What the last words of a gateway may take.
+const FAREWELL: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// A way to the host's thread.
 #[derive(Clone)]
 pub struct HostThread {
@@ -66,7 +69,10 @@ pub struct Running {
 
 impl Running {
     /// Ends all threads and waits for them.
-    pub fn stop(self) {
+    pub fn stop(mut self) {
+        if let HostReply::Told(1..) = self.host.call(HostCmd::Farewell) {
+            say_farewell();
+        }
         self.stop.store(true, Ordering::Release);
         for waker in &self.wakers {
             waker.wake();
@@ -81,6 +87,12 @@ impl Running {
     pub fn crashed(&self) -> bool {
         self.threads.iter().any(JoinHandle::is_finished)
     }
+}
+
+/// Long enough for the host to hand its last frames over and for a worker to send them.
+#[allow(clippy::disallowed_methods)] // the I/O edge, at the end
+fn say_farewell() {
+    std::thread::sleep(FAREWELL);
 }
 
 /// Starts the threads. `queues[w][p]` is worker `w`'s queue of port `p`.

@@ -69,6 +69,7 @@ fn rules(rng: &mut fastrand::Rng) -> Rules {
         directed_broadcast: rng.bool(),
         class_e: rng.bool(),
         redirects: rng.bool(),
+        adverts: None,
         options: one_of(rng, &options),
     }
 }

@@ -25,6 +25,7 @@ pub(super) fn config(config: &Config, problems: &mut Problems) {
     timeouts(config, problems);
     names(&config.ports, problems);
     networks(&config.ports, problems);
+    adverts(&config.ports, problems);
     own_addresses(&config.ports, problems);
     for port in &config.ports {
         self::port(port, config, problems);
@@ -129,6 +130,23 @@ fn names(ports: &[Port], problems: &mut Problems) {
                 *line,
                 format!("port {name} is there already, in line {first}: choose another name"),
             );
+        }
+    }
+}
+
+/// Router advertisements are for Ethernet, and come from a link-local address (RFC 4861 §4.2).
+fn adverts(ports: &[Port], problems: &mut Problems) {
+    for port in ports.iter().filter(|port| port.rules.adverts.is_some()) {
+        let line = port.name.line;
+        if port.kind == PortType::Tun {
+            let message = "router-advertisements: a TUN has no hosts to tell: leave it out, or write type = \"tap\"";
+            problems.add(line, message.to_owned());
+        } else if !port.addresses.iter().any(|own| {
+            let addr = own.value.address;
+            addr.is_ipv6() && is_link_local(addr)
+        }) {
+            let message = "router-advertisements come from a link-local address: add one to addresses, such as \"fe80::1/64\"";
+            problems.add(line, message.to_owned());
         }
     }
 }

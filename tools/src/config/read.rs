@@ -35,6 +35,7 @@ use route::FibId;
 use route::MAX_BUCKETS;
 use route::Prefix;
 use stack::io::memfd::Memory;
+use stack::rules::Adverts;
 use stack::rules::OptionRule;
 use stack::rules::Rpf;
 use stack::rules::Rules;
@@ -353,10 +354,38 @@ fn rules(section: &mut Section<'_>) -> Rules {
         directed_broadcast: section.bool("directed-broadcast", default.directed_broadcast),
         class_e: section.bool("class-e", default.class_e),
         redirects: section.bool("redirects", default.redirects),
+        adverts: adverts(section),
         options: section
             .choice("ip-options", &options)
             .map_or(default.options, |options| options.value),
     }
+}
+
+/// Router advertisements: RFC 4861 §6.2.1 has the ranges.
+fn adverts(section: &mut Section<'_>) -> Option<Adverts> {
+    let line = section.line;
+    let on = section.bool("router-advertisements", false);
+    let lifetime = section.number("ra-lifetime", 0..=9000u16);
+    let interval = section.number("ra-interval", 4..=1800u16);
+    if !on {
+        if lifetime.is_some() || interval.is_some() {
+            let words = "ra-lifetime and ra-interval are of router advertisements: write router-advertisements = true";
+            section.problem(line, words);
+        }
+        return None;
+    }
+    let interval_s = interval.map_or(600, |i| i.value);
+    let lifetime_s = lifetime.map_or_else(|| interval_s.saturating_mul(3), |l| l.value);
+    if (1..interval_s).contains(&lifetime_s) {
+        let words = format!(
+            "ra-lifetime = {lifetime_s}: hosts would forget the router between two advertisements: write 0, or {interval_s} to 9000"
+        );
+        section.problem(line, words);
+    }
+    Some(Adverts {
+        lifetime_s,
+        interval_s,
+    })
 }
 
 /// A FIB; 0 when left out.

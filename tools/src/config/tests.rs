@@ -324,6 +324,18 @@ fn ports_are_checked() {
             "flowgate.toml:8: mtu = 1279: port a has an IPv6 address: write at least 1280",
         ),
         (
+            "name = \"a\"\ntype = \"tun\"\nrouter-advertisements = true\n",
+            "flowgate.toml:6: router-advertisements: a TUN has no hosts to tell: leave it out, or write type = \"tap\"",
+        ),
+        (
+            "name = \"a\"\ntype = \"tap\"\nrouter-advertisements = true\n",
+            "flowgate.toml:6: router-advertisements come from a link-local address: add one to addresses, such as \"fe80::1/64\"",
+        ),
+        (
+            "name = \"a\"\ntype = \"tap\"\nra-interval = 9\n",
+            "flowgate.toml:5: ra-lifetime and ra-interval are of router advertisements: write router-advertisements = true",
+        ),
+        (
             "name = \"a\"\ntype = \"tun\"\nrpf = \"on\"\n",
             "flowgate.toml:8: rpf = \"on\": write rpf = \"off\" or rpf = \"strict\" or rpf = \"loose\" or rpf = \"loose-no-default\"",
         ),
@@ -444,14 +456,18 @@ fn fibs_are_read_and_must_be_there() {
 
 #[test]
 fn a_port_has_its_switches_and_all_are_off_else() {
-    let port = "[[port]]\nname = \"a\"\ntype = \"tap\"\n";
-    let switches = "rpf = \"strict\"\nclass-e = true\ndirected-broadcast = true\nredirects = true\nip-options = \"drop\"\n";
+    let port = "[[port]]\nname = \"a\"\ntype = \"tap\"\naddresses = [\"fe80::1/64\"]\n";
+    let switches = "router-advertisements = true\nrpf = \"strict\"\nclass-e = true\ndirected-broadcast = true\nredirects = true\nip-options = \"drop\"\n";
     assert_eq!(good(port).ports[0].rules, Rules::default());
     let all = Rules {
         rpf: stack::rules::Rpf::Strict,
         class_e: true,
         directed_broadcast: true,
         redirects: true,
+        adverts: Some(stack::rules::Adverts {
+            lifetime_s: 1800,
+            interval_s: 600,
+        }),
         options: stack::rules::OptionRule::Drop,
     };
     assert_eq!(good(&format!("{port}{switches}")).ports[0].rules, all);

@@ -309,6 +309,21 @@ fn nd6(s: &ArpStats) -> Vec<Counter> {
             s.rx_neighbor_advert,
             "neighbor advertisements received",
         ),
+        (
+            "tx_dad_probe",
+            s.probes,
+            "duplicate address detection probes sent",
+        ),
+        (
+            "rx_router_solicit",
+            s.rx_router_solicit,
+            "router solicitations received",
+        ),
+        (
+            "tx_router_advert",
+            s.tx_router_advert,
+            "router advertisements sent",
+        ),
     ])
 }
 

@@ -389,7 +389,9 @@ fn ports_are_checked() {
 fn a_wrong_port_is_told_once() {
     assert_eq!(
         wrong("[[port]]\nname = \"a\"\ntype = \"tub\"\n"),
-        ["flowgate.toml:3: type = \"tub\": write type = \"tun\" or type = \"tap\""]
+        [
+            "flowgate.toml:3: type = \"tub\": write type = \"tun\" or type = \"tap\" or type = \"packet\""
+        ]
     );
     assert_eq!(
         wrong("[[port]]\nname = \"a\"\n"),

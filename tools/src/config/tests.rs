@@ -395,7 +395,9 @@ fn a_wrong_port_is_told_once() {
     );
     assert_eq!(
         wrong("[[port]]\nname = \"a\"\n"),
-        ["flowgate.toml:1: a port without a type: write type = \"tun\" or type = \"tap\""]
+        [
+            "flowgate.toml:1: a port without a type: write type = \"tun\", type = \"tap\" or type = \"packet\""
+        ]
     );
     assert_eq!(
         wrong("[[port]]\nname = \"a\"\ntype = \"tap\"\nmac = \"zz\"\n"),

@@ -6,6 +6,7 @@
 //! - [`routes`]: lookups beside other tables, and what a change of routes costs (binary `routes`).
 //! - [`flows`]: the flow table beside other maps, lifetimes, floods, readers (binary `flows`).
 //! - [`handoff`]: packets that arrive at another worker than their flow's: how many, what one costs (binary `handoff`).
+//! - [`devices`]: TUN to TUN through Flowgate, a bare loop and a kernel (binary `devices`).
 //! - [`prefixes`]: an Internet routing table for the FIB benches.
 //! - [`step`]: counts what a packet really does to memory by single-stepping a traced copy.
 //!
@@ -17,6 +18,7 @@ mod chart;
 mod clock;
 mod common;
 pub mod contention;
+pub mod devices;
 pub mod flows;
 mod gateway;
 pub mod handoff;

@@ -3,6 +3,7 @@
 //! What comes out is sans-I/O: the daemon gives each part a thread and devices ([`crate::io::run`]), a test
 //! polls them by hand in virtual time.
 
+use crate::capture::Rings;
 use crate::collector::Collector;
 use crate::control::{self, Bounds, Control, ControlError, WorkerHandle};
 use crate::counters::Counters;
@@ -198,6 +199,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
     for ((id, links), mailbox) in worker_links.into_iter().enumerate().zip(mailboxes) {
         let marks = Arc::new(Marks::default());
         let counters = Arc::new(Counters::new(setup.ports.0.len()));
+        let captures = Arc::new(Rings::default());
         let neigh_use = Arc::new(NeighUse::new(neigh_limit));
         let owned = slots_of(&map, id);
         let path = Path::new(
@@ -210,6 +212,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
         .with_templates(templates.writer());
         handles.push(WorkerHandle {
             counters: Arc::clone(&counters),
+            captures: Arc::clone(&captures),
             marks,
             mailbox,
             waker: all_wakers[id].clone(),
@@ -224,6 +227,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
             wakers: all_wakers.clone(),
             ports: Arc::clone(&published),
             counters,
+            captures,
             used: neigh_use,
             pool: Pool::with_room(setup.buffers, setup.packet_size, room)
                 .with_large(setup.large_buffers, setup.large_buffers * workers),

@@ -4,6 +4,7 @@
 //! packet's way through these modules and for who writes what.
 
 mod affinity;
+pub mod capture;
 pub mod checksum;
 pub mod collector;
 pub mod control;

@@ -50,6 +50,11 @@ impl PktTx {
             .map_err(|rtrb::PushError::Full(pkt)| pkt)
     }
 
+    /// Whether the next packet would find no room.
+    pub fn is_full(&self) -> bool {
+        self.ring.is_full()
+    }
+
     /// An empty buffer that came back.
     pub fn reclaim(&mut self) -> Option<Pkt> {
         self.empties.pop().ok()

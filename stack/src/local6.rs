@@ -96,6 +96,7 @@ pub(crate) fn strip(pkt: &mut Pkt) {
     bytes[cut + 4..cut + 6].copy_from_slice(&payload);
     bytes[cut + 6] = proto;
     pkt.pull(cut);
+    pkt.stripped = true;
     (pkt.meta.l4_off, pkt.meta.len) = (HEADER as u16, len);
 }
 

@@ -61,6 +61,8 @@ pub struct PktBuf {
     pub collected: bool,
     /// No packet at all, but what one worker's collector tells another's of a datagram.
     pub note: bool,
+    /// Headers behind its link header were taken out of it.
+    pub stripped: bool,
     /// The port on which its own destination was asked for, as a neighbour that was not known.
     pub asked: Option<PortId>,
     /// When waiting for a neighbour ends, in ms; 0 while it has not waited.
@@ -102,6 +104,7 @@ impl Pkt {
             origin: false,
             collected: false,
             note: false,
+            stripped: false,
             asked: None,
             deadline_ms: 0,
         }))
@@ -134,6 +137,13 @@ impl PktBuf {
     /// The bytes of the packet.
     pub fn bytes(&self) -> &[u8] {
         &self.buf[self.start..self.end]
+    }
+
+    /// The bytes of a packet that nobody has put a header in front of, with the link header that was taken off it; without,
+    /// if its own headers were changed since.
+    pub fn received(&self) -> &[u8] {
+        let start = if self.stripped { self.start } else { HEADROOM };
+        &self.buf[start.min(self.start)..self.end]
     }
 
     /// The bytes of the packet, to be changed.
@@ -233,6 +243,7 @@ impl PktBuf {
         self.origin = false;
         self.collected = false;
         self.note = false;
+        self.stripped = false;
         self.asked = None;
         self.deadline_ms = 0;
     }

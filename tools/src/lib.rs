@@ -7,6 +7,7 @@
 //! | [`server`] | the control socket: who may call, a thread a client, the control thread |
 //! | [`client`] | the other end of the socket |
 //! | [`cli`] | `route`, `arp`, `ndp`, `netstat`, `flow`, `status`: words in, tables out |
+//! | [`capture`] | filters and lines of captured packets |
 //! | [`pcap`] | capture files: pcap and pcapng |
 //! | [`routefile`] | files of routes: text, MRT, gzip |
 //! | [`config`] | `flowgate.toml`: read, checked, typed |
@@ -17,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -190,3 +190,59 @@ fn a_daemon_serves_its_commands_until_it_is_told_to_end() {
     assert!(!socket.exists());
     assert_eq!(ask(&socket, "status").0, 69);
 }
+
+#[test]
+fn a_drop_is_captured_to_a_file_that_tshark_reads() {
+    let test = "a_drop_is_captured_to_a_file_that_tshark_reads";
+    if !in_child_namespace(test).is_inside() {
+        return;
+    }
+    let place = Place::new("capture");
+    let (config, socket) = (place.file("flowgate.toml"), place.file("flowgate.sock"));
+    std::fs::write(&config, CONFIG).unwrap();
+    let mut daemon = Daemon::start(&config, &socket);
+    daemon.await_line("serving");
+    // A port's carrier comes a moment after its device.
+    let sender = std::net::UdpSocket::bind("10.99.0.2:4000").unwrap();
+    sender.set_ttl(1).unwrap();
+    let file = place.file("drops.pcapng");
+    let captured = || {
+        let _ = sender.send_to(b"one hop too far", "10.99.0.77:4001");
+        let line = format!("capture -last -w {} reason ips_ttlexpired", file.display());
+        let (status, out, error) = ask(&socket, &line);
+        assert_eq!((status, error.as_str()), (0, ""));
+        !out.starts_with("0 packets")
+    };
+    assert!((0..200).any(|_| captured()), "nothing was dropped");
+    let fields = [
+        "frame.interface_name",
+        "frame.packet_flags_direction",
+        "ip.ttl",
+        "udp.dstport",
+        "frame.comment",
+    ];
+    let mut tshark = Command::new("tshark");
+    tshark.arg("-r").arg(&file).args(["-T", "fields"]);
+    for field in fields {
+        tshark.args(["-e", field]);
+    }
+    let output = tshark.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let first = text.lines().next().unwrap_or_default();
+    let want = "uplink\t1\t1\t4001\tdrop ips_ttlexpired, worker ";
+    let read: Vec<_> = first.split('\t').collect();
+    assert_eq!(read.len(), fields.len(), "{text}{:?}", output.stderr);
+    // Older ones write the direction as 0x00000001.
+    assert!(read[1].ends_with('1'), "{first}");
+    let rest = [read[0], "1", read[2], read[3], read[4]].join("\t");
+    assert!(rest.starts_with(want), "{first}");
+    let (status, out, _) = ask(&socket, "explain udp 10.99.0.2:4000 10.99.0.77:4001");
+    assert_eq!(status, 0);
+    assert!(out.contains("verdict: forward, out by uplink"), "{out}");
+    let (status, out, _) = ask(
+        &socket,
+        &format!("explain -port uplink -r {}", file.display()),
+    );
+    assert_eq!(status, 0);
+    assert!(out.contains("verdict: drop, ips_ttlexpired"), "{out}");
+}

@@ -40,6 +40,7 @@ pub use templates::{TemplateFilter, TemplateRow};
 pub use timeouts::TimeoutsInfo;
 pub use workers::{WorkersReport, WorkersSet};
 
+use crate::capture::Rings;
 use crate::counters::Counters;
 use crate::host::{HostCmd, HostEvent, HostLink, HostReply};
 use crate::io::wake::Waker;
@@ -220,6 +221,8 @@ pub enum ControlEvent {
 pub struct WorkerHandle {
     /// The worker's counters.
     pub counters: Arc<Counters>,
+    /// What it keeps of packets.
+    pub captures: Arc<Rings>,
     /// Its notes of remembered owners.
     pub marks: Arc<Marks>,
     /// Commands to it.

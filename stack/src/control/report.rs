@@ -1,6 +1,7 @@
 //! What status and counters are made of.
 
-use super::{Control, Reader};
+use super::{Control, Reader, WorkerHandle};
+use crate::capture::Rings;
 use crate::counters::{PortTotals, Totals};
 use crate::time::Now;
 use hashbrown::HashMap;
@@ -76,6 +77,12 @@ impl Control {
         let named = |n: NhopInfo| (n.idx, (n.generation, n.key));
         let make = || Arc::new(routes.nhops().map(named).collect());
         Arc::clone(self.names.get_or_insert_with(make))
+    }
+
+    /// What each worker keeps of packets.
+    pub fn captures(&self) -> Vec<Arc<Rings>> {
+        let rings = |worker: &WorkerHandle| Arc::clone(&worker.captures);
+        self.workers.iter().map(rings).collect()
     }
 
     /// The sum of all workers' counters.

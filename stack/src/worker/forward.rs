@@ -1,6 +1,7 @@
 //! `ip_forward`: the owner's work on a packet, from its flow to a verdict.
 
 use super::Worker;
+use crate::capture::{Copied, Fate};
 use crate::fate::DropReason;
 use crate::icmp::Error;
 use crate::local6::{self, Fault};
@@ -102,8 +103,14 @@ impl Worker {
         let icmp = matches!(pkt.meta.proto, proto::ICMP | proto::ICMP6);
         if icmp && pkt.meta.fragment.is_none() && pkt.meta.role == Role::Own {
             let meta = pkt.meta;
+            let request = self.recorder.is_on().then(|| Copied::of(&pkt));
             match crate::icmp::echo_reply(pkt.bytes_mut(), &meta) {
-                Ok(true) => return self.answer_echo(pkt),
+                Ok(true) => {
+                    if let Some(request) = request {
+                        self.recorder.seen(pkt.in_port, Fate::Echo, request.frame());
+                    }
+                    return self.answer_echo(pkt);
+                }
                 Ok(false) => {}
                 Err(reason) => return self.drop_pkt(pkt, reason),
             }
@@ -119,6 +126,9 @@ impl Worker {
         } else {
             (&mut self.links.confirm, &self.counters.punted_confirm)
         };
+        if self.recorder.is_on() && !ring.is_full() {
+            self.recorder.came(&pkt, Fate::Deliver);
+        }
         match ring.send(pkt) {
             Ok(()) => {
                 punted.bump();

@@ -1,6 +1,7 @@
 //! `ether_input` and `ip_input`: from a frame on a queue to the worker that owns its flow.
 
 use super::Worker;
+use crate::capture::Fate;
 use crate::collector::{collector_slot, datagram_hash};
 use crate::fate::DropReason;
 use crate::icmp::{self, Error};
@@ -171,6 +172,9 @@ impl Worker {
             ),
             Kind::Request => (&mut links.ask, &counters.punted_ask, DropReason::AskFull),
         };
+        if self.recorder.is_on() && !queue.is_full() {
+            self.recorder.came(&pkt, Fate::Neighbour);
+        }
         match queue.send(pkt) {
             Ok(()) => {
                 punted.bump();

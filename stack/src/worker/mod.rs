@@ -19,6 +19,7 @@ mod wait;
 pub use moving::Shared;
 pub use wait::{NeighUse, UNKNOWN_MAX};
 
+use crate::capture::{Recorder, Rings};
 use crate::collector::Collector;
 use crate::counters::Counters;
 use crate::fate::DropReason;
@@ -78,6 +79,8 @@ pub struct Parts {
     pub ports: Arc<ArcSwap<Ports>>,
     /// Its counters.
     pub counters: Arc<Counters>,
+    /// What it keeps of packets.
+    pub captures: Arc<Rings>,
     /// Where it notes which neighbours it used.
     pub used: Arc<NeighUse>,
     /// Its stock of packets.
@@ -112,6 +115,7 @@ pub struct Worker {
     /// The burst's view of the ports.
     burst_ports: Arc<Ports>,
     counters: Arc<Counters>,
+    recorder: Recorder,
     used: Arc<NeighUse>,
     pool: Pool,
     limits: Limits,
@@ -165,6 +169,7 @@ impl Worker {
             ports,
             burst_ports,
             counters: parts.counters,
+            recorder: Recorder::new(parts.captures),
             used: parts.used,
             waiting: Waiting::new(parts.hold.0, parts.hold.1, asks),
             pool: parts.pool,
@@ -252,6 +257,7 @@ impl Worker {
     fn begin(&mut self, now: Now) {
         self.qsbr.quiescent();
         self.now = now;
+        self.recorder.begin(now);
         self.counters.bursts.bump();
         let current = self.ports.load();
         if !Arc::ptr_eq(current, &self.burst_ports) {
@@ -348,7 +354,9 @@ impl Worker {
             self.count_rx(PortId(port as u16), 0);
             self.counters.oversize.bump();
             self.counters.count_drop(DropReason::Oversize, false);
-            if let Some(port) = self.counters.port(PortId(port as u16)) {
+            let port = PortId(port as u16);
+            self.recorder.dropped_unseen(port, DropReason::Oversize);
+            if let Some(port) = self.counters.port(port) {
                 port.rx_dropped.bump();
             }
         }
@@ -452,6 +460,7 @@ impl Worker {
     }
 
     fn drop_pkt(&mut self, pkt: Pkt, reason: DropReason) {
+        self.recorder.dropped(&pkt, reason);
         if pkt.origin {
             self.counters.origin_lost.bump();
         } else {

@@ -1,6 +1,7 @@
 //! `ip_output` and `ether_output`: TTL, size, link header, device.
 
 use super::Worker;
+use crate::capture::Fate;
 use crate::checksum::{fill_header, ip_ttl_dec};
 use crate::fate::DropReason;
 use crate::frag;
@@ -37,6 +38,9 @@ impl Worker {
         pkt = pkt_ready;
         if hop.attrs.port == pkt.in_port && !pkt.origin {
             self.redirect(&pkt, hop);
+        }
+        if self.recorder.is_on() {
+            self.recorder.came(&pkt, Fate::Forward);
         }
         let v6 = pkt.meta.addrs.is_v6();
         if pkt.meta.l4_off != 20 && !v6 {
@@ -183,7 +187,8 @@ impl Worker {
     }
 
     /// Takes back a forward that came to nothing.
-    fn unforwarded(&self, in_port: PortId, v6: bool, reason: DropReason) {
+    fn unforwarded(&mut self, in_port: PortId, v6: bool, reason: DropReason) {
+        self.recorder.dropped_unseen(in_port, reason);
         for forwarded in self.counters.forwarded_in(v6) {
             forwarded.sub(1);
         }

@@ -1,6 +1,7 @@
 //! `tx_burst`: packets to devices, and what is left to be done of one that its device does not do.
 
 use super::Worker;
+use crate::capture::{Fate, Frame};
 use crate::io::{Queue, Tx};
 use crate::offload::Cut;
 use crate::pkt::Pkt;
@@ -23,6 +24,7 @@ impl Worker {
                 },
             };
             self.count_tx(port, pkt.len() as u64, sent);
+            self.record_tx(port, pkt.bytes(), sent);
             self.pool.put(pkt);
         }
         self.txq = txq;
@@ -72,8 +74,17 @@ impl Worker {
                 segment.map_or(0, |segment| segment.len() as u64),
                 sent,
             );
+            self.record_tx(port, segment.unwrap_or_default(), sent);
         }
         self.segment = place;
+    }
+
+    #[inline]
+    fn record_tx(&mut self, port: PortId, frame: &[u8], sent: bool) {
+        if self.recorder.is_on() {
+            let fate = if sent { Fate::Sent } else { Fate::Refused };
+            self.recorder.seen(port, fate, Frame::of(frame));
+        }
     }
 
     fn count_tx(&self, port: PortId, bytes: u64, sent: bool) {

@@ -17,6 +17,7 @@ examples:
   flowgate group add 7 192.0.2.11 192.0.2.12
   flowgate flow list --nexthop 192.0.2.11
   flowgate explain tcp 10.0.0.2:1234 203.0.113.10:80
+  flowgate capture -last
   flowgate ping -c 3 192.0.2.11
   flowgate status --json
 
@@ -213,6 +214,10 @@ pub(super) enum Command {
     /// Show and change next-hop groups that routes share by a number
     #[command(disable_help_flag = true)]
     Group(ToolWords),
+
+    /// Show dropped packets and changes, or all packets; write pcapng
+    #[command(disable_help_flag = true)]
+    Capture(ToolWords),
 
     /// Say what would become of a packet, and why
     #[command(disable_help_flag = true)]

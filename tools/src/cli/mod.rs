@@ -6,6 +6,7 @@
 //! silently.
 
 mod args;
+mod capture;
 pub mod exit;
 mod explain;
 mod flow;
@@ -52,7 +53,7 @@ struct Tool {
     run: fn(words::Words, &mut Session<'_>) -> Result<(), Failure>,
 }
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 7] = [
     Tool {
         name: "route",
         help: route::HELP,
@@ -82,6 +83,11 @@ const TOOLS: [Tool; 6] = [
         name: "explain",
         help: explain::HELP,
         run: explain::run,
+    },
+    Tool {
+        name: "capture",
+        help: capture::HELP,
+        run: capture::run,
     },
 ];
 
@@ -156,6 +162,7 @@ fn dispatch(args: Flowgate) -> ExitCode {
         Command::Netstat(tool) => own_words(&TOOLS[3], tool.words, given),
         Command::Group(tool) => own_words(&TOOLS[4], tool.words, given),
         Command::Explain(tool) => own_words(&TOOLS[5], tool.words, given),
+        Command::Capture(tool) => own_words(&TOOLS[6], tool.words, given),
         Command::Flow(command) => finish_with("flow", given, |session| flow::run(command, session)),
         Command::Nexthop(command) => {
             finish_with("nexthop", given, |session| nexthop::run(command, session))

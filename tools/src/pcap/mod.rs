@@ -1,7 +1,13 @@
 //! Capture files: the classic pcap format and pcapng (draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng).
 //!
-//! [`packet`] finds one packet in a file of either, whichever byte order it has. It believes no length: whatever the bytes
+//! [`Writer`] writes pcapng. [`packet`] finds one packet in a file of either, whichever byte order it has. It believes no length: whatever the bytes
 //! are, the worst that comes of them is a line that says where they make no sense.
+
+mod write;
+
+pub use write::Block;
+pub use write::Link;
+pub use write::Writer;
 
 /// A packet of a capture file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

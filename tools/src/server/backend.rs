@@ -11,6 +11,9 @@ use super::Obeyed;
 use super::Order;
 use super::Slice;
 use super::Ticket;
+use crate::wire::capture::Capture;
+use crate::wire::capture::CaptureChange;
+use crate::wire::capture::Captured;
 use crate::wire::explain::Explain;
 use crate::wire::explain::Explained;
 use crate::wire::flow::Flow;
@@ -77,6 +80,9 @@ pub type Reading<T> = Box<dyn FnOnce() -> T + Send>;
 /// A ping under way: waits so long for the next request to end. It is `Disconnected` when nothing follows. Dropping it
 /// ends the ping.
 pub type Pinging = Box<dyn FnMut(Duration) -> Result<PingResult, RecvTimeoutError> + Send>;
+
+/// A capture under way: what has come since the last call. Dropping it ends the capture.
+pub type Capturing = Box<dyn FnMut() -> Captured + Send>;
 
 /// A pending answer that is there already.
 pub fn ready<T>(answer: Answer<T>) -> Pending<T> {
@@ -203,6 +209,13 @@ pub trait Backend: Send {
     /// Up to `most` of a group's buckets, from bucket `from` on; with the first, the names of its next hops. Before it a
     /// number that changes with every change of any group.
     fn group_export(&mut self, index: u32, from: u32, most: u32) -> (u64, GroupLayout);
+
+    /// Starts to capture; the values are in their ranges.
+    fn capture(&mut self, ask: &Capture) -> Capturing;
+
+    /// What has changed, from change number `from` on, as far as it is remembered: the number of the next change to come,
+    /// how many are forgotten, and those.
+    fn changes(&mut self, from: u64) -> (u64, u64, Vec<CaptureChange>);
 
     /// Explains a packet; the call asks for one thing.
     fn explain(&mut self, ask: Explain) -> Answer<Explained>;

@@ -16,6 +16,10 @@ use crate::wire::message::Reason;
 use crate::wire::message::Reply;
 use crate::wire::message::Request;
 use nix::errno::Errno;
+use nix::poll::PollFd;
+use nix::poll::PollFlags;
+use nix::poll::PollTimeout;
+use nix::poll::poll;
 use nix::sys::socket::MsgFlags;
 use nix::sys::socket::recv;
 use serde::Deserialize;
@@ -25,9 +29,13 @@ use serde_json::Value;
 use std::io;
 use std::io::Read;
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+
+/// poll(2) on Linux: the other side will send no more. What it has sent already is left out of account.
+const POLLRDHUP: i16 = 0x2000;
 
 /// How long a client may stop within a message, or leave an answer unread.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -185,6 +193,16 @@ impl Replies<'_> {
             return Ok(());
         }
         write_message(&mut self.stream, message)
+    }
+
+    /// Waits so long, or until the client closes its end; true if it has.
+    pub(super) fn left_within(&self, wait: Duration) -> bool {
+        let closes = PollFlags::from_bits_retain(POLLRDHUP);
+        let mut fds = [PollFd::new(self.stream.as_fd(), closes)];
+        let wait = PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO);
+        // Whatever ended the wait, the next look says how things are.
+        let _ = poll(&mut fds, wait);
+        self.has_left()
     }
 
     /// True when the client has closed its end; bytes that it sent are left alone.

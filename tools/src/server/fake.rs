@@ -4,6 +4,7 @@ use super::Answer;
 use super::Backend;
 use super::Batch;
 use super::BatchNews;
+use super::Capturing;
 use super::Foreseeing;
 use super::Obeyed;
 use super::Order;
@@ -13,6 +14,8 @@ use super::Reading;
 use super::Slice;
 use super::Ticket;
 use super::ready;
+use crate::wire::capture::Capture;
+use crate::wire::capture::CaptureChange;
 use crate::wire::explain::Explain;
 use crate::wire::explain::Explained;
 use crate::wire::flow::*;
@@ -45,6 +48,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 mod batch;
+mod capture;
 mod explain;
 mod groups;
 mod moves;
@@ -667,6 +671,14 @@ impl Backend for Fake {
 
     fn group_export(&mut self, _: u32, from: u32, most: u32) -> (u64, GroupLayout) {
         groups::layout(from, most)
+    }
+
+    fn capture(&mut self, ask: &Capture) -> Capturing {
+        capture::start(ask.all)
+    }
+
+    fn changes(&mut self, from: u64) -> (u64, u64, Vec<CaptureChange>) {
+        capture::changes(from)
     }
 
     fn explain(&mut self, ask: Explain) -> Answer<Explained> {

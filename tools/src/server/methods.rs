@@ -6,6 +6,7 @@
 use super::Answer;
 use super::batch;
 use super::batch::Upload;
+use super::capture;
 use super::client::End;
 use super::client::Replies;
 use super::control::Handle;
@@ -166,6 +167,7 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
             let ask = parameters::<NexthopSet>(given)?.checked()?;
             truth::nexthop(ask, control, out)
         }
+        "Capture" => capture::run(parameters(given)?, control, out),
         "Explain" => {
             let ask = parameters::<Explain>(given)?.checked()?;
             out.last(&control.call(|backend| backend.explain(ask))??)

@@ -11,6 +11,7 @@
 
 mod backend;
 mod batch;
+mod capture;
 mod client;
 pub mod control;
 mod groups;
@@ -27,6 +28,7 @@ pub(crate) mod tests;
 
 pub use backend::Answer;
 pub use backend::Backend;
+pub use backend::Capturing;
 pub use backend::Pending;
 pub use backend::Pinging;
 pub use backend::Reading;

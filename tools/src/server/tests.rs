@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 mod batch;
+mod capture;
 mod ping;
 
 /// A served fake gateway.

@@ -30,7 +30,8 @@ error ExpectedMore ()
 ";
 
 /// The methods of `org.flowgate`, by name.
-pub const METHODS: [&str; 39] = [
+pub const METHODS: [&str; 40] = [
+    "Capture",
     "CounterList",
     "Explain",
     "FlowFlush",

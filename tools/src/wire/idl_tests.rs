@@ -1,6 +1,7 @@
 //! The description and the types must say the same: a small parser reads the one, serde writes the other.
 
 use super::batch::*;
+use super::capture::*;
 use super::explain::*;
 use super::flow::*;
 use super::group::*;
@@ -103,6 +104,17 @@ fn path() -> Path {
         "generation": 1, "admin": "in", "health": "up", "deadline": 3, "buckets": 1,
         "starting": {"percent": 40, "left": 18},
         "recursive": true, "through": "10.0.0.9", "causes": ["unresolved"]
+    }))
+    .unwrap()
+}
+
+fn captured() -> Captured {
+    serde_json::from_value(json!({
+        "ports": [{"name": "p", "ether": true}], "changes": [{"time": 1, "text": "t"}], "missed": 1,
+        "records": [{
+            "time": 1, "worker": 0, "port": "p", "direction": "in", "verdict": "drop", "reason": "r", "length": 1,
+            "bytes": "", "bare": true
+        }]
     }))
     .unwrap()
 }
@@ -470,6 +482,10 @@ fn assert_types(description: &Description) {
     check("LayoutName", keys(&layout.names[0]));
     check("LayoutRun", keys(&layout.runs[0]));
     check("LayoutLost", keys(&layout.runs[0].remembered[0]));
+    let captured = captured();
+    check("CapturePort", keys(&captured.ports[0]));
+    check("CaptureRecord", keys(&captured.records[0]));
+    check("CaptureChange", keys(&captured.changes[0]));
     check("ExplainFlow", keys(&explain_flow()));
     check("ExplainOut", keys(&explain_out()));
     let step = ExplainStep {
@@ -643,6 +659,13 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     };
     asks("NexthopSet", keys(&drain));
     asks("Ping", keys(&serde_json::from_value::<Ping>(ping).unwrap()));
+    let capture = Capture {
+        all: true,
+        sample: Some(1),
+        filter: Some("tcp".into()),
+        last: true,
+    };
+    asks("Capture", keys(&capture));
     let explain = Explain {
         packet: Some("45".into()),
         framing: Some(Framing::Ip),
@@ -713,6 +736,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
     };
     answers("NexthopSet", keys(&all));
     answers("Explain", keys(&explained()));
+    answers("Capture", keys(&captured()));
     let ended = json!({
         "address": "10.0.0.1", "sequence": 0, "outcome": "reply", "bytes": 64, "rtt": 1, "ttl": 64, "reason": "r"
     });

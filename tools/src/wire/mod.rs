@@ -10,6 +10,7 @@
 //! Nothing here does I/O except [`frame`], over any `Read` and `Write`. Concurrency: plain values.
 
 pub mod batch;
+pub mod capture;
 pub mod explain;
 pub mod flow;
 pub mod frame;

@@ -7,6 +7,7 @@
 //! | `batch` | whole tables of routes, loaded in slices and exported |
 //! | `moves` | which flows a change of a route or a group moves |
 //! | `endings` | which flows a drain moves that comes to its deadline |
+//! | `capture` | what workers keep of packets, what has changed |
 //! | `explain` | what would become of a packet, and why |
 //! | `neighbours` | neighbours, by way of the host's thread |
 //! | `ping` | pings, by way of the host's thread |
@@ -24,6 +25,7 @@
 //! thread; what the host knows is answered on the host's thread.
 
 mod batch;
+mod capture;
 mod devices;
 mod endings;
 mod explain;
@@ -58,6 +60,7 @@ use crate::server::Answer;
 use crate::server::Backend;
 use crate::server::Batch;
 use crate::server::BatchNews;
+use crate::server::Capturing;
 use crate::server::Foreseeing;
 use crate::server::Obeyed;
 use crate::server::Order;
@@ -151,6 +154,8 @@ pub(crate) struct Live {
     device_news: Option<mpsc::Receiver<DeviceNews>>,
     /// New queues that found a worker's mailbox full, and what was heard after them.
     device_news_due: VecDeque<DeviceNews>,
+    changes: capture::Changes,
+    wishes: Arc<capture::Wishes>,
 }
 
 impl Live {
@@ -172,6 +177,8 @@ impl Live {
             steering: None,
             device_news: None,
             device_news_due: VecDeque::new(),
+            changes: capture::Changes::default(),
+            wishes: Arc::default(),
         }
     }
 
@@ -481,6 +488,14 @@ impl Backend for Live {
         (self.control.layouts(), layout)
     }
 
+    fn capture(&mut self, ask: &wire::capture::Capture) -> Capturing {
+        self.start_capture(ask)
+    }
+
+    fn changes(&mut self, from: u64) -> (u64, u64, Vec<wire::capture::CaptureChange>) {
+        self.changes.since(from)
+    }
+
     fn explain(&mut self, ask: wire::explain::Explain) -> Answer<wire::explain::Explained> {
         self.explain_one(ask)
     }
@@ -513,7 +528,12 @@ impl Backend for Live {
         self.follow_slots();
         let is_loading = self.load_slice();
         for event in self.control.take_events() {
-            news.extend(self.told(event));
+            self.note_host(&event);
+            let told = self.told(event);
+            if let Some(told) = &told {
+                self.changes.note(capture::told(told));
+            }
+            news.extend(told);
         }
         self.log_left_out(now);
         if self.pressure.is_due(now) {

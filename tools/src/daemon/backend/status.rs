@@ -44,6 +44,8 @@ struct Seen {
     bounds: Bounds,
     leaving: Vec<stack::control::Leaving>,
     memory: [route::RouteMemory; 5],
+    captures: Table,
+    changes: Table,
 }
 
 impl Live {
@@ -60,6 +62,8 @@ impl Live {
             memory: self.control.route_memory(),
             bounds: self.control.bounds(),
             leaving: self.control.leaving(now),
+            captures: super::capture::table(&self.control.captures()),
+            changes: self.changes.table(),
         };
         Box::new(|| seen.status())
     }
@@ -117,6 +121,8 @@ impl Seen {
         tables.extend(self.routes.iter().map(route_table));
         tables.extend(self.neighbour_table());
         let workers = self.reader.workers() as u64;
+        tables.push(self.captures.clone());
+        tables.push(self.changes.clone());
         tables.push(held(totals, self.bounds, workers));
         tables.push(unknown(totals, self.bounds, workers));
         tables.push(fragments(totals, self.bounds, workers));

@@ -52,6 +52,9 @@ fn print(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
     if !status.flow_memory.is_empty() {
         writeln!(out, "flow tables {}", status.flow_memory)?;
     }
+    if !status.sandbox.is_empty() {
+        writeln!(out, "sandbox {}", status.sandbox)?;
+    }
     print_tables(out, style, &status.tables)?;
     print_memory(out, style, status)?;
     print_moved(out, style, status)?;
@@ -211,6 +214,7 @@ worker  cpu          packets      handed off  asleep    flows
      1    1             1000            2.5%   98.7%        3
 steering off: not asked for
 flow tables memfd on transparent huge pages
+sandbox off: a test
 
 table                used       limit  fill  overflows  when full
 flows-v4                3       65536  0.0%          0  evicts unconfirmed flows, then forwards without a pin

@@ -40,6 +40,8 @@ pub struct Config {
     pub gateway: Gateway,
     /// `[control]`
     pub control: Control,
+    /// `[security]` `sandbox`: whether the daemon gives up what it does not need any more.
+    pub sandbox: bool,
     /// `[tables]`
     pub tables: Tables,
     /// `[timeouts]`: those that are given.

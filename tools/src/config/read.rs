@@ -63,6 +63,7 @@ pub(super) fn config(path: &Path, text: &str, problems: &mut Problems) -> Option
     let config = Config {
         gateway: root.section("gateway").map(gateway).unwrap_or_default(),
         control: root.section("control").map(control).unwrap_or_default(),
+        sandbox: root.section("security").and_then(security) != Some(false),
         tables: root.section("tables").map(tables).unwrap_or_default(),
         timeouts,
         timeout_classes,
@@ -165,6 +166,13 @@ fn control(mut section: Section<'_>) -> Control {
         socket: socket.map(|path| path.value.into()),
         group: group.map(|name| name.value),
     }
+}
+
+/// Whether the sandbox is entered; `None`: nothing is said of it.
+fn security(mut section: Section<'_>) -> Option<bool> {
+    let sandbox = section.choice("sandbox", &[("on", true), ("off", false)]);
+    section.finish();
+    sandbox.map(|chosen| chosen.value)
 }
 
 fn tables(mut section: Section<'_>) -> Tables {

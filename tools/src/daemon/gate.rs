@@ -12,6 +12,7 @@
 use super::backend::About;
 use super::backend::DeviceCell;
 use super::backend::Live;
+use super::sandbox::Sandbox;
 use super::state::Keeper;
 use crate::server::ServeError;
 use crate::server::Server;
@@ -63,6 +64,8 @@ pub(crate) struct Parts {
     pub(crate) steering: Result<Steering, String>,
     /// On what memory the flow tables are, and why.
     pub(crate) flow_memory: String,
+    /// What this thread and all that it starts are left with.
+    pub(crate) sandbox: Sandbox,
 }
 
 /// Why a gateway does not start: one line.
@@ -120,6 +123,7 @@ pub(crate) fn start(
         state_file,
         steering,
         flow_memory,
+        sandbox,
     } = parts;
     let wakers = Wakers::new(setup.all_workers())?;
     let now = Now(clock.ms());
@@ -129,6 +133,8 @@ pub(crate) fn start(
         workers,
     } = stack::build(setup, &wakers, now)?;
     install(&mut control, &mut host, now).map_err(StartError::Install)?;
+    let bound = Server::bind(&socket)?;
+    let sandbox = sandbox.enter();
     // From here on a failure drops the gate, which ends what runs already.
     let mut gate = Gate {
         control: None,
@@ -154,6 +160,7 @@ pub(crate) fn start(
             Err(why) => format!("off: {why}"),
         },
         flow_memory,
+        sandbox,
     };
     tracing::info!("steering {}", about.steering);
     let mut live = Live::new(control, running.host.clone(), clock, about);
@@ -167,7 +174,7 @@ pub(crate) fn start(
     }
     let (handle, thread) = control::spawn(live, wakers.control)?;
     gate.control = Some((handle.clone(), thread));
-    gate.server = Some(Server::start(&socket, handle)?);
+    gate.server = Some(bound.serve(handle)?);
     Ok(gate)
 }
 
@@ -275,6 +282,7 @@ mod tests {
             state_file: None,
             steering: Err("a test".into()),
             flow_memory: "a test's".into(),
+            sandbox: Sandbox::Off("a test"),
         }
     }
 

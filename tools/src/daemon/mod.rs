@@ -9,11 +9,12 @@
 //! | [`backend`] | what the control socket's calls do |
 //! | `state` | groups kept over a restart, in their file |
 //! | `replay` | captures through a gateway in memory, off-line |
+//! | `sandbox` | what is given up before the first packet: capabilities, files, system calls |
 //! | `signals` | SIGTERM, SIGINT and SIGHUP, read by the main thread |
 //! | `log` | `tracing` on standard error |
 //!
 //! Order: signals are blocked before any thread starts; devices are open before the gateway is built; its first routes are
-//! there before a packet can come in; the socket is served last. The end goes the other way round.
+//! there before a packet can come in; what is not needed any more is given up before any thread starts; the socket is served last. The end goes the other way round.
 
 pub(crate) mod backend;
 pub(crate) mod gate;
@@ -23,6 +24,7 @@ mod plan;
 mod preflight;
 mod rehearsal;
 mod replay;
+pub(crate) mod sandbox;
 mod secrets;
 mod signals;
 mod state;
@@ -142,6 +144,7 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
         socket,
         clock,
         state_file: state_file.map(ToOwned::to_owned),
+        sandbox: plan.sandbox(&path, state_file, steering.is_ok()),
         steering,
         flow_memory: how,
     };

@@ -3,6 +3,8 @@
 use super::backend::group_spec;
 use super::backend::spec_with;
 use super::memory;
+use super::sandbox::Needs;
+use super::sandbox::Sandbox;
 use super::secrets::Secrets;
 use crate::config;
 use crate::config::Config;
@@ -187,6 +189,19 @@ impl<'a> Plan<'a> {
         }
         let steering = Steering::load(tables.v4.owner(), &even_slots(self.workers));
         steering.map_err(|error| error.to_string())
+    }
+
+    /// What is needed once everything is open: **whoever opens, makes or changes something later adds it to these**.
+    pub(super) fn sandbox(&self, socket: &Path, state: Option<&Path>, steered: bool) -> Sandbox {
+        if !self.config.sandbox {
+            return Sandbox::Off("by the configuration");
+        }
+        Sandbox::On(Needs {
+            replaced: state.map(Path::to_owned).into_iter().collect(),
+            removed: vec![socket.to_owned()],
+            steering: steered,
+            ..Needs::default()
+        })
     }
 
     /// Gives each worker its queue of every device, and the core its ports.

@@ -20,6 +20,7 @@ use super::addressing::{
 };
 use super::operator::SocketOperator;
 use crate::daemon::gate::{self, Gate, Parts};
+use crate::daemon::sandbox::Sandbox;
 use crate::server::SocketSpec;
 
 /// What the gateway is put between.
@@ -68,6 +69,7 @@ pub(crate) fn start(wires: Wires, program: &Path) -> Result<(Running, SocketOper
         state_file: None,
         steering: Err("the demo's workers learn".into()),
         flow_memory: "anonymous: the demo's tables are small".into(),
+        sandbox: Sandbox::Off("the demo lives in a namespace of its own"),
     };
     let gate = gate::start(parts, |_, _, _| Ok(())).map_err(|error| error.to_string())?;
     let operator = SocketOperator::connect(program, &socket)?;

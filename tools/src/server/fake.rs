@@ -730,6 +730,7 @@ impl Backend for Fake {
             workers: vec![worker(0), worker(1)],
             steering: "off: not asked for".into(),
             flow_memory: "memfd on transparent huge pages".into(),
+            sandbox: "off: a test".into(),
             tables: vec![table],
             moved: BTreeMap::from([("dead".into(), 2), ("policy".into(), 0)]),
             collateral: 0,

@@ -18,17 +18,24 @@ use nix::poll::PollFd;
 use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
 use nix::poll::poll;
+use nix::unistd::Uid;
 use std::io;
 use std::io::Write;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Clients at once; one more is answered `Busy`.
 const CLIENTS: usize = 64;
+
+/// Of these, what others than the own user and root may have: one of them, and all together. So no member of the socket's
+/// group keeps another out for long, and all of them together not the operator.
+const CLIENTS_OF_A_MEMBER: usize = 16;
+const CLIENTS_OF_MEMBERS: usize = 48;
 
 /// When the server ends, it looks so often, so many milliseconds apart, whether the last answers are out.
 const PARTING_LOOKS: u32 = 50;
@@ -41,8 +48,40 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
+/// A control socket that nobody serves yet. Dropped, it is removed.
+#[derive(Debug)]
+pub struct Bound {
+    listener: Listener,
+    path: PathBuf,
+}
+
+impl Bound {
+    /// Serves it with threads of its own.
+    ///
+    /// # Errors
+    /// The system refuses a thread, or a pair of sockets to wake it by.
+    pub fn serve(self, control: control::Handle) -> Result<Server, ServeError> {
+        let Self { listener, path } = self;
+        let failed = |error| ServeError::Io {
+            path: path.clone(),
+            error,
+        };
+        let (wake, woken) = UnixStream::pair().map_err(failed)?;
+        let thread = thread::Builder::new()
+            .name("fg-socket".into())
+            .spawn(move || serve(&listener, &woken, &control))
+            .map_err(failed)?;
+        Ok(Server {
+            wake,
+            thread: Some(thread),
+        })
+    }
+}
+
 /// A client's thread, and its connection to close.
 struct Client {
+    /// Who it is, unless it is the own user or root.
+    member: Option<Uid>,
     stream: UnixStream,
     thread: JoinHandle<()>,
 }
@@ -53,21 +92,20 @@ impl Server {
     /// # Errors
     /// One line that says what to do: see [`ServeError`].
     pub fn start(spec: &SocketSpec, control: control::Handle) -> Result<Self, ServeError> {
+        Self::bind(spec)?.serve(control)
+    }
+
+    /// Binds the socket: who connects waits until it is served.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn bind(spec: &SocketSpec) -> Result<Bound, ServeError> {
         let listener = Listener::bind(spec)?;
-        let failed = |error| ServeError::Io {
-            path: spec.path.clone(),
-            error,
-        };
-        listener.listener.set_nonblocking(true).map_err(failed)?;
-        let (wake, woken) = UnixStream::pair().map_err(failed)?;
-        let thread = thread::Builder::new()
-            .name("fg-socket".into())
-            .spawn(move || serve(&listener, &woken, &control))
-            .map_err(failed)?;
-        Ok(Self {
-            wake,
-            thread: Some(thread),
-        })
+        let path = spec.path.clone();
+        match listener.listener.set_nonblocking(true) {
+            Ok(()) => Ok(Bound { listener, path }),
+            Err(error) => Err(ServeError::Io { path, error }),
+        }
     }
 
     /// Ends every connection and removes the socket's file.
@@ -102,7 +140,7 @@ fn serve(listener: &Listener, woken: &UnixStream, control: &control::Handle) {
         clients.retain(|client| !client.thread.is_finished());
         match listener.listener.accept() {
             Ok((stream, _)) => {
-                if let Some(client) = admit(stream, &allowed, clients.len(), control) {
+                if let Some(client) = admit(stream, &allowed, &clients, control) {
                     clients.push(client);
                 }
             }
@@ -175,7 +213,7 @@ fn pause(ms: u64) {
 fn admit(
     stream: UnixStream,
     allowed: &Allowed,
-    clients: usize,
+    clients: &[Client],
     control: &control::Handle,
 ) -> Option<Client> {
     // Accepted sockets block, but for these limits: a client that does not read ends itself.
@@ -191,8 +229,9 @@ fn admit(
         tracing::warn!("control socket: refused uid {}", peer.uid);
         return refuse(stream, CallError::refused(Reason::Denied, refusal));
     }
-    if clients >= CLIENTS {
-        let busy = format!("{CLIENTS} clients are being served already: try again later");
+    let member = (!allowed.is_owner(peer)).then_some(peer.uid);
+    if let Some(most) = full(clients, member) {
+        let busy = format!("{most} clients are being served already: try again later");
         return refuse(stream, CallError::refused(Reason::Busy, busy));
     }
     let own = stream.try_clone().ok()?;
@@ -201,7 +240,25 @@ fn admit(
         .name("fg-client".into())
         .spawn(move || client::serve(&own, &control))
         .ok()?;
-    Some(Client { stream, thread })
+    Some(Client {
+        member,
+        stream,
+        thread,
+    })
+}
+
+/// The limit that leaves no place for one more.
+fn full(clients: &[Client], member: Option<Uid>) -> Option<usize> {
+    let members = clients.iter().filter(|client| client.member.is_some());
+    let own = members.clone().filter(|client| client.member == member);
+    let limits = [
+        (clients.len(), CLIENTS),
+        (members.count(), CLIENTS_OF_MEMBERS),
+        (own.count(), CLIENTS_OF_A_MEMBER),
+    ];
+    let concern = if member.is_some() { 3 } else { 1 };
+    let hit = limits[..concern].iter().find(|(used, most)| used >= most);
+    hit.map(|(_, most)| *most)
 }
 
 /// Says why, without waiting: the fresh socket's buffer has room for one message.

@@ -38,6 +38,7 @@ pub use batch::BatchNews;
 pub use batch::Slice;
 pub use batch::Ticket;
 pub use control::unix_ms;
+pub use listener::Bound;
 pub use listener::Server;
 pub use socket::ServeError;
 pub use socket::SocketSpec;

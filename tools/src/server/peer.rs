@@ -18,7 +18,32 @@ pub(super) struct Allowed {
     /// The gateway's own user.
     pub(super) uid: Uid,
     /// The socket's group, when one was configured.
-    pub(super) group: Option<Group>,
+    pub(super) group: Option<Members>,
+}
+
+/// The socket's group, looked up once: a running gateway asks nobody for names.
+#[derive(Debug, Clone)]
+pub(super) struct Members {
+    name: String,
+    gid: Gid,
+    uids: Vec<Uid>,
+}
+
+impl Members {
+    /// Who is in a group now.
+    pub(super) fn of(group: &Group) -> Self {
+        let uid = |name: &String| Some(User::from_name(name).ok().flatten()?.uid);
+        Self {
+            name: group.name.clone(),
+            gid: group.gid,
+            uids: group.mem.iter().filter_map(uid).collect(),
+        }
+    }
+
+    /// By the peer's primary group, or by the group's list of members.
+    fn has(&self, peer: Peer) -> bool {
+        peer.gid == self.gid || self.uids.contains(&peer.uid)
+    }
 }
 
 /// A peer as `SO_PEERCRED` tells it.
@@ -42,14 +67,16 @@ impl Allowed {
     /// # Errors
     /// One line that says as whom to call.
     pub(super) fn check(&self, peer: Peer) -> Result<(), String> {
-        let in_group = self
-            .group
-            .as_ref()
-            .is_some_and(|group| is_member(group, peer));
-        if peer.uid == self.uid || peer.uid.is_root() || in_group {
+        let in_group = self.group.as_ref().is_some_and(|group| group.has(peer));
+        if self.is_owner(peer) || in_group {
             return Ok(());
         }
         Err(self.refusal(peer))
+    }
+
+    /// Whether the peer is the gateway's own user or root: nobody may take the last places from these.
+    pub(super) fn is_owner(&self, peer: Peer) -> bool {
+        peer.uid == self.uid || peer.uid.is_root()
     }
 
     fn refusal(&self, peer: Peer) -> String {
@@ -72,25 +99,15 @@ impl Allowed {
     }
 }
 
-/// By the peer's primary group, or by the group's list of members.
-fn is_member(group: &Group, peer: Peer) -> bool {
-    let named = || {
-        let user = User::from_uid(peer.uid).ok().flatten();
-        user.is_some_and(|user| group.mem.contains(&user.name))
-    };
-    peer.gid == group.gid || named()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn allowed(group: Option<u32>) -> Allowed {
-        let group = group.map(|gid| Group {
+        let group = group.map(|gid| Members {
             name: "net".into(),
-            passwd: Default::default(),
             gid: Gid::from_raw(gid),
-            mem: vec!["root".into()],
+            uids: vec![Uid::from_raw(2000)],
         });
         Allowed {
             uid: Uid::from_raw(1000),
@@ -110,6 +127,22 @@ mod tests {
         assert!(allowed(None).check(peer(1000, 1)).is_ok());
         assert!(allowed(None).check(peer(0, 0)).is_ok());
         assert!(allowed(Some(7)).check(peer(1001, 7)).is_ok());
+        assert!(allowed(Some(7)).check(peer(2000, 1)).is_ok());
+        assert!(allowed(None).check(peer(2000, 7)).is_err());
+    }
+
+    #[test]
+    fn members_are_known_by_number_and_are_no_owners() {
+        let group = Group {
+            name: "net".into(),
+            passwd: Default::default(),
+            gid: Gid::from_raw(7),
+            mem: vec!["root".into(), "nobody at all".into()],
+        };
+        assert_eq!(Members::of(&group).uids, [Uid::from_raw(0)]);
+        let allowed = allowed(Some(7));
+        assert!(allowed.is_owner(peer(1000, 1)) && allowed.is_owner(peer(0, 0)));
+        assert!(!allowed.is_owner(peer(1001, 7)));
     }
 
     #[test]

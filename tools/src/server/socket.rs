@@ -1,5 +1,6 @@
 //! The socket's file: made with mode 0660, never taken from a living gateway, removed only while it is ours.
 
+use super::peer::Members;
 use nix::unistd::Group;
 use std::fs;
 use std::io;
@@ -78,7 +79,7 @@ fn remedy(error: &io::Error) -> &'static str {
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) listener: UnixListener,
-    pub(super) group: Option<Group>,
+    pub(super) group: Option<Members>,
     path: PathBuf,
     /// Device and inode, so that a successor's file at the same path is left alone.
     identity: Option<(u64, u64)>,
@@ -103,7 +104,7 @@ impl Listener {
         let identity = identity(&path);
         Ok(Self {
             listener,
-            group,
+            group: group.as_ref().map(Members::of),
             path,
             identity,
         })

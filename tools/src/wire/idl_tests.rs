@@ -745,7 +745,7 @@ fn parameters_and_replies_have_the_fields_that_are_described() {
         keys(&serde_json::from_value::<PingResult>(ended).unwrap()),
     );
     let status = json!({
-        "version": "v", "pid": 1, "uptime": 1, "workers": [], "steering": "s", "flow_memory": "m", "tables": [], "memory": [], "moved": {}, "collateral": 0,
+        "version": "v", "pid": 1, "uptime": 1, "workers": [], "steering": "s", "flow_memory": "m", "sandbox": "s", "tables": [], "memory": [], "moved": {}, "collateral": 0,
         "unpinned_packets": 0, "leaving": []
     });
     answers(

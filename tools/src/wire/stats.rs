@@ -250,6 +250,9 @@ pub struct Status {
     /// On what memory the flow tables are; if not on a memfd's huge pages, why, and what would help.
     #[serde(default)]
     pub flow_memory: String,
+    /// What the daemon has given up of its rights, its files and its system calls; if nothing, why.
+    #[serde(default)]
+    pub sandbox: String,
     /// Every bounded table.
     pub tables: Vec<Table>,
     /// What routes take of memory.

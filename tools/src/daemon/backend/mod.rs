@@ -119,6 +119,8 @@ pub(crate) struct About {
     pub(crate) steering: String,
     /// On what memory the flow tables are, and why.
     pub(crate) flow_memory: String,
+    /// What the daemon has given up, or why it has not.
+    pub(crate) sandbox: String,
 }
 
 impl About {

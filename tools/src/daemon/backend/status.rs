@@ -80,6 +80,7 @@ impl Seen {
             workers: self.workers(),
             steering: self.about.steering.clone(),
             flow_memory: self.about.flow_memory.clone(),
+            sandbox: self.about.sandbox.clone(),
             tables: self.tables(&totals),
             memory: self.memory.iter().map(memory).collect(),
             moved: moved(&totals),

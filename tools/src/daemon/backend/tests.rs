@@ -137,6 +137,7 @@ fn with_ports(fibs: u8, ports: Ports) -> Rig {
         cpus: vec![],
         steering: String::new(),
         flow_memory: "anonymous: asked for".into(),
+        sandbox: "off: a test".into(),
     };
     Rig {
         live: Live::new(gateway.control, running.host.clone(), clock, about),

@@ -1,0 +1,87 @@
+//! Frames to verdicts: a whole gateway takes whatever comes by its two ports, and its books must balance.
+//!
+//! The bytes are frames: a byte that says the port, the queue and how much time goes by before it; two of length; the frame.
+
+use flowgate_tests::net::{Scene, Transport, check};
+use flowgate_tests::rack::{CLIENTS, GATEWAY_MAC, RACK};
+use flowgate_tests::sim::SimGateway;
+use stack::flows::FlowFilter;
+use stack::ports::Layer;
+use stack::{Now, Setup};
+use std::cell::RefCell;
+
+thread_local! {
+    /// One for all inputs: it costs more than an input does. Flows end and half an hour goes by between two of them.
+    static SCENE: RefCell<Option<Scene>> = const { RefCell::new(None) };
+}
+
+/// Frames of an input that are looked at.
+const MOST: usize = 64;
+
+pub(crate) fn run(data: &[u8]) {
+    SCENE.with_borrow_mut(|scene| {
+        let scene = scene.get_or_insert_with(fresh);
+        let sim = &mut scene.net.sim;
+        begin(sim);
+        let mut rest = data;
+        for _ in 0..MOST {
+            let Some((head, frame, more)) = next(rest) else {
+                break;
+            };
+            rest = more;
+            take(sim, head, frame);
+        }
+        sim.assert_books();
+    });
+}
+
+fn fresh() -> Scene {
+    let setup = Setup {
+        flows_v4: 1024,
+        flows_v6: 1024,
+        buffers: 256,
+        ..Scene::setup(2)
+    };
+    let mut scene = Scene::new(2, setup, 1);
+    scene.net.transport = Transport::Ignored;
+    scene
+}
+
+fn begin(sim: &mut SimGateway) {
+    let flushed = sim.gateway.control.flow_flush(FlowFilter::default());
+    assert!(flushed.is_ok(), "no worker is busy at rest");
+    sim.now = Now(sim.now.0 + 1_800_000);
+    judge(sim);
+}
+
+/// A head of three bytes, the frame, and what follows.
+fn next(data: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (head, rest) = data.split_first_chunk::<3>()?;
+    let len = usize::from(u16::from_le_bytes([head[1], head[2]])).min(rest.len());
+    let (frame, more) = rest.split_at(len.min(4000));
+    Some((head[0], frame, more))
+}
+
+fn take(sim: &mut SimGateway, head: u8, frame: &[u8]) {
+    let (port, queue) = (usize::from(head & 1), usize::from(head >> 1 & 1));
+    sim.now = Now(sim.now.0 + u64::from(head >> 2) * 25);
+    sim.put(port, queue, frame);
+    judge(sim);
+}
+
+/// Runs the gateway, and reads all that leaves as another stack would.
+fn judge(sim: &mut SimGateway) {
+    for worker in &mut sim.gateway.workers {
+        worker.idle(sim.now);
+    }
+    for sent in sim.settle() {
+        let layer = match sent.port {
+            CLIENTS => Layer::L3,
+            RACK => Layer::L2(GATEWAY_MAC),
+            other => panic!("port {other} is none"),
+        };
+        if let Err(fault) = check::frame(&sent.bytes, layer, 1500, Transport::Ignored) {
+            panic!("a bad frame left: {fault}: {sent:02x?}");
+        }
+    }
+}

@@ -19,10 +19,11 @@ fn lab() -> Lab {
     })
 }
 
-/// A field of what the kernel says of each of the daemon's threads.
+/// A field of what the kernel says of each of the daemon's threads, but for the one that opens devices again.
 fn of_threads(pid: &str, field: &str) -> Vec<String> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
     let status = threads.map(|t| fs::read_to_string(t.expect("a thread").path().join("status")));
+    let status = status.filter(|text| !text.as_ref().is_ok_and(|t| t.contains("fg-devices")));
     let field = |text: String| {
         let line = text.lines().find_map(|line| line.strip_prefix(field));
         line.unwrap_or_default().trim().to_owned()

@@ -134,7 +134,6 @@ pub(crate) fn start(
     } = stack::build(setup, &wakers, now)?;
     install(&mut control, &mut host, now).map_err(StartError::Install)?;
     let bound = Server::bind(&socket)?;
-    let sandbox = sandbox.enter();
     // From here on a failure drops the gate, which ends what runs already.
     let mut gate = Gate {
         control: None,
@@ -149,6 +148,7 @@ pub(crate) fn start(
     let (told, news) = mpsc::channel();
     // Before any other thread: what opens devices again keeps the rights of the start, whatever the others give up.
     gate.keeping = look_after(devices, programs, clock, (told, wakers.control.clone()));
+    let sandbox = sandbox.enter();
     let running = run::start(workers, queues, host, clock, &run)?;
     let about = About {
         devices: kinds.iter().map(|_| DeviceCell::default()).collect(),

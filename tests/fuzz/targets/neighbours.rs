@@ -30,6 +30,7 @@ fn table() -> Table {
             .map(|(a, len)| (a.parse().expect("an address"), len))
             .to_vec(),
         up: true,
+        advertise: None,
     };
     let mut out = Vec::new();
     table.set_port(info, 0, &mut out);

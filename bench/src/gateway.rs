@@ -148,6 +148,7 @@ fn port(mac: Mac) -> Port {
         mtu: MTU,
         up: true,
         rules: Default::default(),
+        vlan: None,
         addrs: vec![PortAddr { addr: OWN, len: 24 }],
     }
 }

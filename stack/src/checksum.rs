@@ -11,6 +11,7 @@ use crate::parse::{Addrs, proto};
 /// Folded one's complement sum of `bytes`, not inverted: `0xffff` over a valid header.
 ///
 /// An odd last byte counts as the high half of a word (RFC 1071 §4.1).
+#[inline]
 pub fn sum(bytes: &[u8]) -> u16 {
     fold(add(bytes))
 }
@@ -87,6 +88,11 @@ pub fn transport_valid(addrs: &Addrs, proto: u8, l4: &[u8]) -> bool {
     fold(pseudo(addrs, proto, l4.len()) + add(l4)) == 0xffff
 }
 
+/// The folded sum of a pseudo header alone, not inverted: what is in the field of a checksum that is to be finished.
+pub(crate) fn pseudo_sum(addrs: &Addrs, proto: u8, len: usize) -> u16 {
+    fold(pseudo(addrs, proto, len))
+}
+
 fn pseudo(addrs: &Addrs, proto: u8, len: usize) -> u64 {
     let ends = match *addrs {
         Addrs::V4 { .. } if proto == proto::ICMP => return 0,
@@ -96,7 +102,16 @@ fn pseudo(addrs: &Addrs, proto: u8, len: usize) -> u64 {
     ends + u64::from(proto) + len as u64
 }
 
+#[inline]
+fn fold(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum >> 16) + (sum & 0xffff);
+    }
+    sum as u16
+}
+
 /// Sum of 32-bit words, unfolded; as 2^16 is 1 modulo 0xffff it folds to that of the 16-bit words.
+#[inline]
 fn add(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
     let total: u64 = words
@@ -106,13 +121,6 @@ fn add(bytes: &[u8]) -> u64 {
     let mut last = [0; 4];
     last[..rest.len()].copy_from_slice(rest);
     total + u64::from(u32::from_be_bytes(last))
-}
-
-fn fold(mut sum: u64) -> u16 {
-    while sum > 0xffff {
-        sum = (sum >> 16) + (sum & 0xffff);
-    }
-    sum as u16
 }
 
 #[cfg(test)]

@@ -150,6 +150,10 @@ drop_reasons! {
     HandoffFull = (Flowgate, "fg_handofffull", "packets dropped because the owner's ring was full");
     /// The place where packets of a slot wait that is changing its worker was full (design section 3).
     ParkFull = (Flowgate, "fg_parkfull", "packets dropped because their flows were changing workers and too many waited");
+    /// A VLAN tag that no port has: nobody's, or the reserved 4095 (IEEE 802.1Q 9.6).
+    UnknownVlan = (Flowgate, "fg_unknownvlan", "frames of a VLAN that no port has");
+    /// A second tag behind the first (IEEE 802.1ad): not supported.
+    SecondTag = (Flowgate, "fg_secondtag", "frames with a second VLAN tag");
     /// A frame larger than a buffer.
     Oversize = (Flowgate, "fg_oversize", "frames larger than a packet buffer");
     /// All buffers for super-packets are in use: packets wait, for a neighbour or another worker.

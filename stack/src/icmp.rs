@@ -17,7 +17,7 @@ mod limit;
 mod tests;
 
 pub use echo::echo_reply;
-pub use error::{Error, build_error, finish_quote, may_answer, param_problem};
+pub use error::{Error, build_error, finish_quote, may_answer, owed};
 pub use limit::{Class, Count, Limits, Rate, RateLimit, Rates};
 
 /// TTL and hop limit of the packets that this box makes (RFC 1700's default; FreeBSD's `ip_defttl`).

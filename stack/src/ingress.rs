@@ -3,6 +3,7 @@
 
 use crate::fate::DropReason;
 use crate::martian::{self, Dest};
+use crate::ours::Ours;
 use crate::parse::{Addrs, IpMeta};
 use crate::path::leads_back;
 use crate::pkt::LinkCast;
@@ -46,25 +47,35 @@ pub(crate) struct Came {
 /// Whether a packet with these addresses may come by its port.
 #[inline]
 pub(crate) fn check_source(
-    ports: &Ports,
+    (ports, ours): (&Ports, &Ours),
     view: &View,
     meta: &IpMeta,
     by: Came,
 ) -> Result<(), DropReason> {
     let (addrs, rules) = (&meta.addrs, by.rules);
     check_addresses(addrs, by.cast, rules.class_e)?;
-    // RFC 1812 §5.3.8: nobody else sends from an address of ours.
-    if ports.is_own_at(by.port, meta.fib, &addrs.src()) {
-        return Err(DropReason::IpOwnSource);
-    }
-    // RFC 1122 §3.2.1.3: a broadcast to a network that is ours to know comes from nobody, and would be answered to all.
-    if ports.is_broadcast(meta.fib, &addrs.src()) {
-        return Err(DropReason::IpBadSource);
+    if ours.may_have_source(addrs) {
+        check_ours(ports, meta, by.port)?;
     }
     // What is of one link only has come by it.
     let asked = rules.rpf != Rpf::Off && !martian::link_local_source(addrs);
     if asked && !leads_back(view, rules.rpf, meta, by.port) {
         return Err(DropReason::ReversePath);
+    }
+    Ok(())
+}
+
+/// The source is no address of ours, and not of all stations of a network of ours.
+#[cold]
+fn check_ours(ports: &Ports, meta: &IpMeta, port: PortId) -> Result<(), DropReason> {
+    let source = meta.addrs.src();
+    // RFC 1812 §5.3.8: nobody else sends from an address of ours.
+    if ports.is_own_at(port, meta.fib, &source) {
+        return Err(DropReason::IpOwnSource);
+    }
+    // RFC 1122 §3.2.1.3: a broadcast to a network that is ours to know comes from nobody, and would be answered to all.
+    if ports.is_broadcast(meta.fib, &source) {
+        return Err(DropReason::IpBadSource);
     }
     Ok(())
 }

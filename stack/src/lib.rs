@@ -24,6 +24,7 @@ pub mod marks;
 pub mod martian;
 pub mod offload;
 pub mod options;
+mod ours;
 pub mod parse;
 pub mod path;
 pub mod pkt;
@@ -32,6 +33,7 @@ mod routed;
 pub mod rules;
 pub mod slots;
 pub mod time;
+mod vlan;
 mod vouch;
 pub mod worker;
 

@@ -47,17 +47,60 @@ const V6: [Row<u128>; 5] = [
     Row(0xff00 << 112, 8, BAD, Dest::Multicast),   // ff00::/8 (RFC 4291 §2.7)
 ];
 
+/// The first octets of all blocks: of most addresses no more is asked.
+const FIRST4: [u64; 4] = {
+    let (mut bits, mut at) = ([0; 4], 0);
+    while at < V4.len() {
+        bits = with_octets(bits, (V4[at].0 >> 24) as usize, V4[at].1);
+        at += 1;
+    }
+    bits
+};
+const FIRST6: [u64; 4] = {
+    let (mut bits, mut at) = ([0; 4], 0);
+    while at < V6.len() {
+        bits = with_octets(bits, (V6[at].0 >> 120) as usize, V6[at].1);
+        at += 1;
+    }
+    bits
+};
+
+/// With the first octets of a block that begins with `octet`.
+const fn with_octets(mut bits: [u64; 4], octet: usize, len: u32) -> [u64; 4] {
+    let octets = if len < 8 { 1 << (8 - len) } else { 1 };
+    let mut at = octet;
+    while at < octet + octets {
+        bits[at / 64] |= 1 << (at % 64);
+        at += 1;
+    }
+    bits
+}
+
+#[inline]
+const fn begins_none(first: &[u64; 4], octet: u8) -> bool {
+    first[(octet / 64) as usize] >> (octet % 64) & 1 == 0
+}
+
+#[inline]
 fn row4(addr: u32) -> Option<&'static Row<u32>> {
+    if begins_none(&FIRST4, (addr >> 24) as u8) {
+        return None;
+    }
     V4.iter().find(|row| (addr ^ row.0) >> (32 - row.1) == 0)
 }
 
+#[inline]
 fn row6(addr: u128) -> Option<&'static Row<u128>> {
+    if begins_none(&FIRST6, (addr >> 120) as u8) {
+        return None;
+    }
     V6.iter().find(|row| (addr ^ row.0) >> (128 - row.1) == 0)
 }
 
 /// Whether the source is no single host: the packet is dropped, and never answered.
 ///
 /// A link-local source is good (ours to accept); [`link_local_source`] says that it must not be forwarded.
+#[inline]
 pub fn bad_source(addrs: &Addrs) -> bool {
     match *addrs {
         Addrs::V4 { src, .. } => row4(src).is_some_and(|row| row.2),
@@ -66,6 +109,7 @@ pub fn bad_source(addrs: &Addrs) -> bool {
 }
 
 /// What the destination asks for.
+#[inline]
 pub fn bad_dest(addrs: &Addrs) -> Dest {
     match *addrs {
         Addrs::V4 { dst, .. } => row4(dst).map_or(Dest::Ok, |row| row.3),
@@ -74,8 +118,13 @@ pub fn bad_dest(addrs: &Addrs) -> Dest {
 }
 
 /// Whether the source has meaning on one link only: such a packet is not forwarded (RFC 3927 §2.7, RFC 4291 §2.5.6).
+#[inline]
 pub fn link_local_source(addrs: &Addrs) -> bool {
-    matches!(bad_dest(&addrs.exchanged()), Dest::LinkLocal)
+    let row = match *addrs {
+        Addrs::V4 { src, .. } => row4(src).map(|row| row.3),
+        Addrs::V6 { src, .. } => row6(src).map(|row| row.3),
+    };
+    row == Some(Dest::LinkLocal)
 }
 
 /// Whether the source is of 240/4, "reserved" (RFC 1112 §4), which an operator may let through.

@@ -6,6 +6,7 @@
 //! of the packet it quotes *with its ends exchanged* (design section 3), so that the error finds the pin of
 //! the direction it travels in.
 
+use crate::checksum;
 use crate::fate::DropReason;
 use flowtable::L4;
 use route::FibId;
@@ -200,16 +201,25 @@ fn be128(b: &[u8], off: usize) -> Option<u128> {
 
 /// Reads an IP packet of either family. The frame may be longer than the datagram (padding).
 pub fn read(bytes: &[u8]) -> Result<IpMeta, DropReason> {
+    let mut meta = IpMeta::default();
+    read_into(bytes, FibId(0), &mut meta).map(|()| meta)
+}
+
+/// The same, into its place: a packet's meta is long, and copying it right after it was written costs more than reading a packet.
+/// After an error `meta` says nothing.
+pub(crate) fn read_into(bytes: &[u8], fib: FibId, meta: &mut IpMeta) -> Result<(), DropReason> {
+    *meta = IpMeta::default();
+    meta.fib = fib;
     match bytes.first().map(|b| b >> 4) {
-        Some(4) => read4(bytes),
-        Some(6) => read6(bytes),
+        Some(4) => read4(bytes, meta),
+        Some(6) => read6(bytes, meta),
         Some(_) => Err(DropReason::IpVersion),
         None => Err(DropReason::IpShort),
     }
 }
 
-fn read4(b: &[u8]) -> Result<IpMeta, DropReason> {
-    let header = b.get(..20).ok_or(DropReason::IpShort)?;
+fn read4(b: &[u8], meta: &mut IpMeta) -> Result<(), DropReason> {
+    let header = b.first_chunk::<20>().ok_or(DropReason::IpShort)?;
     let hlen = usize::from(header[0] & 15) * 4;
     let len = usize::from(u16::from_be_bytes([header[2], header[3]]));
     if hlen < 20 || hlen > b.len() {
@@ -218,18 +228,18 @@ fn read4(b: &[u8]) -> Result<IpMeta, DropReason> {
     if len < hlen || len > b.len() {
         return Err(DropReason::IpLen);
     }
-    if crate::checksum::sum(&b[..hlen]) != 0xffff {
+    // A header without options, as nearly all are, is summed without a loop.
+    let sum = match hlen {
+        20 => checksum::sum(header),
+        _ => checksum::sum(&b[..hlen]),
+    };
+    if sum != 0xffff {
         return Err(DropReason::IpSum);
     }
     if hlen > 20 {
         check_options(&b[20..hlen])?;
     }
-    let mut meta = IpMeta {
-        ttl: header[8],
-        proto: header[9],
-        len: len as u16,
-        ..IpMeta::default()
-    };
+    (meta.ttl, meta.proto, meta.len) = (header[8], header[9], len as u16);
     meta.addrs = addrs4(header).ok_or(DropReason::IpShort)?;
     meta.l4_off = hlen as u16;
     let frag = u16::from_be_bytes([header[6], header[7]]);
@@ -240,8 +250,7 @@ fn read4(b: &[u8]) -> Result<IpMeta, DropReason> {
         meta.fragment = Some(Fragment { id, offset, more });
         check_fragment(meta.fragment, hlen, len - hlen)?;
     }
-    read_transport(&b[..len], &mut meta)?;
-    Ok(meta)
+    read_transport(&b[..len], meta)
 }
 
 fn addrs4(header: &[u8]) -> Option<Addrs> {
@@ -289,27 +298,21 @@ fn check_fragment(
     Ok(())
 }
 
-fn read6(b: &[u8]) -> Result<IpMeta, DropReason> {
+fn read6(b: &[u8], meta: &mut IpMeta) -> Result<(), DropReason> {
     let header = b.get(..40).ok_or(DropReason::IpShort)?;
     let len = 40 + usize::from(u16::from_be_bytes([header[4], header[5]]));
     if len > b.len() || len > 65_535 {
         return Err(DropReason::IpLen);
     }
-    let mut meta = IpMeta {
-        ttl: header[7],
-        len: len as u16,
-        dont_fragment: true,
-        ..IpMeta::default()
-    };
+    (meta.ttl, meta.len, meta.dont_fragment) = (header[7], len as u16, true);
     let (src, dst) = be128(header, 8)
         .zip(be128(header, 24))
         .ok_or(DropReason::IpShort)?;
     meta.addrs = Addrs::V6 { src, dst };
-    let body = walk_extensions(&b[..len], header[6], &mut meta)?;
+    let body = walk_extensions(&b[..len], header[6], meta)?;
     // IPv6's length field counts extension headers in front of the fragment header, not these 48 bytes.
     check_fragment(meta.fragment, body.saturating_sub(48), len - body)?;
-    read_transport(&b[..len], &mut meta)?;
-    Ok(meta)
+    read_transport(&b[..len], meta)
 }
 
 /// How many extension headers are followed before the packet is refused.

@@ -6,13 +6,17 @@
 
 use crate::fate::DropReason;
 use crate::offload::{self, Offload};
-use crate::parse::IpMeta;
+use crate::parse::{self, IpMeta};
+use crate::vlan::{ADDRESSES, TAG, TPID};
 use flowtable::SlotNo;
-use route::PortId;
+use route::{FibId, PortId};
 use std::ops::{Deref, DerefMut};
 
 /// Bytes kept free in front of a received packet: an Ethernet header with two VLAN tags fits, aligned.
 pub const HEADROOM: usize = 64;
+
+/// Bytes behind the room of a packet, so that "exactly full" can be told from "cut" by one read.
+const SPARE: usize = 1;
 
 /// Bytes that fit into a large packet: a super-packet of 65,535 bytes and its link header.
 pub const LARGE: usize = 65_536 + HEADROOM;
@@ -39,6 +43,8 @@ pub struct PktBuf {
     buf: Box<[u8]>,
     start: usize,
     end: usize,
+    /// Where its link header began when it was received.
+    front: usize,
     /// Its buffer is one of the few for super-packets.
     large: bool,
     /// The port it came in by.
@@ -91,9 +97,10 @@ impl Pkt {
     fn made(size: usize, large: bool) -> Self {
         Self(Box::new(PktBuf {
             large,
-            buf: vec![0; HEADROOM + size].into_boxed_slice(),
+            buf: vec![0; HEADROOM + size + SPARE].into_boxed_slice(),
             start: HEADROOM,
             end: HEADROOM,
+            front: HEADROOM,
             in_port: PortId(0),
             cast: LinkCast::Unicast,
             offload: Offload::NONE,
@@ -134,6 +141,11 @@ impl PktBuf {
         }
     }
 
+    /// Reads it as an IP packet of `fib` into its meta, which says nothing after an error.
+    pub(crate) fn read_ip(&mut self, fib: FibId) -> Result<(), DropReason> {
+        parse::read_into(&self.buf[self.start..self.end], fib, &mut self.meta)
+    }
+
     /// The bytes of the packet.
     pub fn bytes(&self) -> &[u8] {
         &self.buf[self.start..self.end]
@@ -142,7 +154,11 @@ impl PktBuf {
     /// The bytes of a packet that nobody has put a header in front of, with the link header that was taken off it; without,
     /// if its own headers were changed since.
     pub fn received(&self) -> &[u8] {
-        let start = if self.stripped { self.start } else { HEADROOM };
+        let start = if self.stripped {
+            self.start
+        } else {
+            self.front
+        };
         &self.buf[start.min(self.start)..self.end]
     }
 
@@ -163,13 +179,32 @@ impl PktBuf {
 
     /// The whole room behind the headroom, for a device to read into; [`Self::filled`] says how much it read.
     pub fn space(&mut self) -> &mut [u8] {
-        &mut self.buf[HEADROOM..]
+        let end = self.room_end();
+        &mut self.buf[HEADROOM..end]
+    }
+
+    /// The same with `front` bytes of the headroom before it, for what a device puts in front of a packet, and one byte more
+    /// behind it: who reads that much was given more than fits.
+    pub fn space_behind(&mut self, front: usize) -> &mut [u8] {
+        &mut self.buf[HEADROOM.saturating_sub(front)..]
+    }
+
+    /// The packet with `header` in front of it, for a device that wants one there; the packet itself stays as it is. `None`
+    /// if the headroom is used up.
+    pub fn behind(&mut self, header: &[u8]) -> Option<&[u8]> {
+        let start = self.start.checked_sub(header.len())?;
+        self.buf[start..self.start].copy_from_slice(header);
+        Some(&self.buf[start..self.end])
+    }
+
+    fn room_end(&self) -> usize {
+        self.buf.len() - SPARE
     }
 
     /// Declares the first `len` bytes of [`Self::space`] to be the packet.
     pub fn filled(&mut self, len: usize) {
         self.start = HEADROOM;
-        self.end = (HEADROOM + len).min(self.buf.len());
+        self.end = (HEADROOM + len).min(self.room_end());
     }
 
     /// Makes the packet a copy of `bytes`; `false` (and empty) if they do not fit.
@@ -210,6 +245,32 @@ impl PktBuf {
         true
     }
 
+    /// Takes the VLAN tag out of a frame that has one: the addresses move up to what is behind it.
+    pub fn untag(&mut self) {
+        let bytes = self.bytes_mut();
+        if bytes.len() >= ADDRESSES + TAG {
+            bytes.copy_within(..ADDRESSES, TAG);
+            self.pull(TAG);
+            self.front += TAG;
+        }
+    }
+
+    /// Puts a VLAN tag with this control information behind a frame's addresses. `false` if the headroom is used up, or
+    /// this is no frame.
+    #[must_use]
+    pub fn tag(&mut self, tci: u16) -> bool {
+        if self.len() < ADDRESSES || !self.push(&[0; TAG]) {
+            return false;
+        }
+        let bytes = self.bytes_mut();
+        bytes.copy_within(TAG..TAG + ADDRESSES, 0);
+        if let Some(place) = bytes.get_mut(ADDRESSES..ADDRESSES + TAG) {
+            let ([a, b], [c, d]) = (TPID, tci.to_be_bytes());
+            place.copy_from_slice(&[a, b, c, d]);
+        }
+        true
+    }
+
     /// Cuts the packet to its first `len` bytes (padding of the link, a quote).
     pub fn truncate(&mut self, len: usize) {
         self.end = self.end.min(self.start + len);
@@ -218,7 +279,7 @@ impl PktBuf {
     /// Lengthens the packet at its end to `len` bytes in all; `false` if the buffer is too small.
     #[must_use]
     pub fn extend_to(&mut self, len: usize) -> bool {
-        if self.start + len > self.buf.len() {
+        if self.start + len > self.room_end() {
             return false;
         }
         self.end = self.end.max(self.start + len);
@@ -227,13 +288,14 @@ impl PktBuf {
 
     /// Bytes that fit behind the headroom.
     pub fn capacity(&self) -> usize {
-        self.buf.len() - HEADROOM
+        self.room_end() - HEADROOM
     }
 
     /// Forgets contents and marks; the buffer stays.
     pub fn reset(&mut self) {
         self.start = HEADROOM;
         self.end = HEADROOM;
+        self.front = HEADROOM;
         self.in_port = PortId(0);
         self.cast = LinkCast::Unicast;
         self.offload = Offload::NONE;

@@ -47,6 +47,15 @@ fn mask(addr: IpAddr, len: u8) -> IpAddr {
     }
 }
 
+/// What a port that is a VLAN is made of (IEEE 802.1Q): frames of another port that bear its tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vlan {
+    /// The port whose device carries its frames: one of Ethernet, and no VLAN itself.
+    pub parent: PortId,
+    /// The tag's VLAN identifier, 1 to 4094.
+    pub vid: u16,
+}
+
 /// One port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
@@ -66,6 +75,8 @@ pub struct Port {
     pub addrs: Vec<PortAddr>,
     /// What it lets through.
     pub rules: Rules,
+    /// If it is a VLAN of another port. Such ports have no queues, and come behind all that have.
+    pub vlan: Option<Vlan>,
 }
 
 impl Port {
@@ -175,6 +186,12 @@ impl Ports {
     /// The port called `name`.
     pub fn named(&self, name: &str) -> Option<&Port> {
         self.0.iter().find(|p| p.name == name)
+    }
+
+    /// The VLANs of a port.
+    pub fn vlans_of(&self, parent: PortId) -> impl Iterator<Item = &Port> {
+        let of_parent = move |port: &&Port| port.vlan.is_some_and(|vlan| vlan.parent == parent);
+        self.0.iter().filter(of_parent)
     }
 
     /// The ports of a FIB.

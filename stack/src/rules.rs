@@ -26,6 +26,16 @@ pub enum OptionRule {
     Drop,
 }
 
+/// What becomes of a packet with an IPv4 source route. None is obeyed (RFC 7126 §4.3, §4.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SourceRoutes {
+    /// It is dropped without a word.
+    #[default]
+    Drop,
+    /// It is dropped, and its sender told that its source route failed (RFC 1812 §5.2.7.1).
+    Refuse,
+}
+
 /// What a port tells IPv6 hosts of itself (RFC 4861 §6.2.1); its prefixes are those of its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Adverts {
@@ -50,4 +60,6 @@ pub struct Rules {
     pub adverts: Option<Adverts>,
     /// What becomes of IPv4 options of packets that come by this port.
     pub options: OptionRule,
+    /// What becomes of packets with a source route that come by this port.
+    pub source_routes: SourceRoutes,
 }

@@ -43,6 +43,8 @@ pub struct Subject {
     pub fills: bool,
     /// Whether its reader notices that it vanished (else the sender alone does).
     pub reader_notices: bool,
+    /// Whether it takes frames in bursts, so that a first one is taken before it is known that the device is down.
+    pub in_bursts: bool,
 }
 
 /// Makes a subject with so many queues for packets of this MTU.
@@ -144,9 +146,11 @@ impl Subject {
 const FAR_MAC: Mac = Mac([2, 0, 0, 0, 0x77, 1]);
 const NEAR_MAC: Mac = Mac([2, 0, 0, 0, 0x77, 2]);
 
-/// Sends a whole frame.
+/// Sends a whole frame, at once.
 fn tx(queue: &mut dyn Queue, frame: &[u8]) -> Tx {
-    queue.tx(frame)
+    let sent = queue.tx(frame);
+    queue.flush();
+    sent
 }
 
 fn frames_are_carried_unchanged(make: Make<'_>) {
@@ -328,6 +332,7 @@ fn nothing_is_allocated(make: Make<'_>, counted: fn(&mut dyn FnMut()) -> u64) {
                 assert_eq!(queue.tx(pkt.bytes()), Tx::Sent);
                 pool.put(pkt);
             }
+            queue.flush();
         });
         assert!(round == 0 || made == 0, "{made} allocations");
         subject.drain();
@@ -343,6 +348,9 @@ fn it_goes_down_and_comes_back(make: Make<'_>) {
     let frame = subject.frame(0, 1, 100);
     let mut out = Vec::new();
     for queue in &mut subject.queues {
+        if subject.in_bursts {
+            assert_eq!(tx(&mut **queue, &frame), Tx::Sent, "not known yet");
+        }
         assert_eq!(tx(&mut **queue, &frame), Tx::Refused, "down");
         let received = queue.rx_burst(&mut Pool::new(4, 2048), &mut out, 4);
         assert!(received.is_ok(), "down is not gone: {received:?}");

@@ -32,6 +32,7 @@
 
 #![allow(clippy::disallowed_methods)]
 
+pub mod access;
 pub mod binary;
 pub mod books;
 pub mod bulk;
@@ -55,6 +56,7 @@ use process::{Ran, Scratch};
 use segment::Segment;
 use stack::io::netlink::Netlink;
 use stack::io::netns::{has_ipv6, in_child_namespace, raise_fd_limit, sysctl_write};
+use stack::io::xdp;
 use std::env;
 use std::io::Write;
 use std::path::Path;
@@ -146,6 +148,8 @@ pub enum Wires {
     Made,
     /// Ends of cables (veth), by packet sockets; the other ends are [`CLIENT_END`] and one in the rack's bridge.
     Cables,
+    /// The same by XDP sockets, in this mode; the cables have a queue for each of the gateway's two workers.
+    Xdp(xdp::Mode),
 }
 
 impl Default for LabSpec {
@@ -188,8 +192,8 @@ impl Lab {
         sysctl_write("net/ipv4/ping_group_range", "0 0").expect("ping for group 0");
         let scratch = Scratch::new();
         let segment = Segment::build(&scratch, spec.servers, spec.rack_mtu);
-        if spec.wires == Wires::Cables {
-            lay_cables(&spec).expect("cables");
+        if spec.wires != Wires::Made {
+            lay_cables(&scratch, &spec).expect("cables");
         }
         let (echo, bulk) = (EchoServers::start(&segment), BulkServers::start(&segment));
         Self {
@@ -237,7 +241,7 @@ impl Lab {
     pub fn client_end(&self) -> &'static str {
         match self.spec.wires {
             Wires::Made => CLIENT_PORT,
-            Wires::Cables => CLIENT_END,
+            Wires::Cables | Wires::Xdp(_) => CLIENT_END,
         }
     }
 
@@ -245,7 +249,7 @@ impl Lab {
     pub fn rack_end(&self) -> &'static str {
         match self.spec.wires {
             Wires::Made => RACK_PORT,
-            Wires::Cables => RACK_END,
+            Wires::Cables | Wires::Xdp(_) => RACK_END,
         }
     }
 
@@ -262,14 +266,14 @@ impl Lab {
 }
 
 /// The cables between the gateway's ports, which have no address, and its neighbours.
-fn lay_cables(spec: &LabSpec) -> std::io::Result<()> {
+fn lay_cables(scratch: &Scratch, spec: &LabSpec) -> std::io::Result<()> {
     let netlink = Netlink::open()?;
     let cables = [
         (CLIENT_PORT, CLIENT_END, spec.client_mtu),
         (RACK_PORT, RACK_END, spec.rack_mtu),
     ];
     for (near, far, mtu) in cables {
-        netlink.veth(near, far)?;
+        lay_cable(scratch, spec.wires, near, far);
         for end in [near, far] {
             if end != CLIENT_END {
                 // On a kernel without IPv6 there is nothing to turn off.
@@ -286,6 +290,41 @@ fn lay_cables(spec: &LabSpec) -> std::io::Result<()> {
         netlink.addr_add(end, plan::client(Family::V6), plan::net_len(Family::V6))?;
     }
     Ok(())
+}
+
+/// One cable, of the kind that the gateway's ports want.
+///
+/// # Panics
+/// There is one of that name.
+pub fn lay_cable(scratch: &Scratch, wires: Wires, near: &str, far: &str) {
+    let run = |program: &str, words: &str| {
+        let words: Vec<_> = words.split_whitespace().collect();
+        let ran = scratch.run(None, Path::new(program), &words, PATIENCE);
+        ran.success();
+    };
+    let wide = match wires {
+        Wires::Xdp(_) => "numrxqueues 2 numtxqueues 2",
+        Wires::Made | Wires::Cables => "",
+    };
+    run(
+        "ip",
+        &format!("link add {near} {wide} type veth peer name {far} {wide}"),
+    );
+    if wires == Wires::Xdp(xdp::Mode::Generic) {
+        // Behind the driver super-packets come as they are, and have no room in a frame.
+        run("ethtool", &format!("-K {far} tso off gso off"));
+    }
+}
+
+/// Whether XDP programs may be loaded here; if not, that is said, and `test` counts as passed.
+pub fn has_xdp(test: &str) -> bool {
+    match xdp::may_load() {
+        Ok(()) => true,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "\n*** SKIPPED {test}: {error}");
+            false
+        }
+    }
 }
 
 /// Asks until the answer is yes, for [`PATIENCE`] at most; says whether it was.

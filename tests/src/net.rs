@@ -1,7 +1,8 @@
 //! A simulated network around a gateway: virtual time, one queue of events, links that misbehave, hosts on smoltcp.
 //!
 //! Behind a port of Ethernet all hosts share a segment (a hub that knows who has which hardware address); behind a
-//! port of bare IP each packet goes to the host that has its destination. What no host takes is kept for the test
+//! port of bare IP each packet goes to the host that has its destination. A VLAN is a segment of its own: hosts and tests
+//! see its frames without the tag that they have on its parent's device. What no host takes is kept for the test
 //! ([`Net::take_caught`]). Every frame that leaves the gateway is read and judged at once ([`check`]), and who gets
 //! which flow is remembered ([`watch`]).
 //!
@@ -25,7 +26,7 @@ pub use scene::{BOTH, SERVICE, SERVICE6, Scene, client_addr, service, to_clients
 use crate::frames::mac_dst;
 use crate::sim::{Sent, SimGateway};
 use link::Link;
-use stack::ports::Layer;
+use stack::ports::{Layer, Vlan};
 use stack::{Now, Setup};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -73,6 +74,7 @@ pub struct Net {
     /// Who got which flow.
     pub watch: Watch,
     layers: Vec<(Layer, u32)>,
+    vlans: Vec<Option<Vlan>>,
     to_gateway: Vec<Link>,
     from_gateway: Vec<Link>,
     flight: BinaryHeap<Reverse<Flying>>,
@@ -98,6 +100,7 @@ impl Net {
     pub fn starting_at(setup: Setup, seed: u64, now: Now) -> Self {
         let ports = setup.ports.0.iter();
         let layers: Vec<_> = ports.map(|port| (port.layer, port.mtu)).collect();
+        let vlans = setup.ports.0.iter().map(|port| port.vlan).collect();
         let links = vec![Link::new(Conditions::GOOD); layers.len()];
         Self {
             sim: SimGateway::starting_at(setup, now),
@@ -107,6 +110,7 @@ impl Net {
             transport: Transport::Checked,
             watch: Watch::default(),
             layers,
+            vlans,
             to_gateway: links.clone(),
             from_gateway: links,
             flight: BinaryHeap::new(),
@@ -159,7 +163,48 @@ impl Net {
 
     /// Puts a frame on the gateway's queue now, whatever links do.
     pub fn inject(&mut self, port: usize, queue: usize, frame: &[u8]) {
-        self.sim.put(port, queue, frame);
+        self.put(port, queue, frame);
+    }
+
+    /// As the device has it: of a VLAN by its parent, with its tag.
+    fn put(&mut self, port: usize, queue: usize, frame: &[u8]) {
+        match self.vlans[port] {
+            Some(vlan) => {
+                let (front, behind) = frame.split_at(frame.len().min(12));
+                let ([t0, t1], [v0, v1]) = ([0x81, 0x00], vlan.vid.to_be_bytes());
+                let tagged = [front, &[t0, t1, v0, v1], behind].concat();
+                self.sim.put(self.device(port), queue, &tagged);
+            }
+            None => self.sim.put(port, queue, frame),
+        }
+    }
+
+    /// The port whose device another port's frames go by.
+    fn device(&self, port: usize) -> usize {
+        self.vlans[port].map_or(port, |vlan| usize::from(vlan.parent.0))
+    }
+
+    /// A frame with a tag is a VLAN's, without it.
+    fn untagged(&self, sent: Sent) -> Sent {
+        let tag = sent
+            .bytes
+            .get(12..16)
+            .filter(|_| self.layers[sent.port].0 != Layer::L3);
+        let Some(&[0x81, 0x00, v0, v1]) = tag else {
+            return sent;
+        };
+        let vid = u16::from_be_bytes([v0, v1]);
+        let is = |vlan: &Vlan| (usize::from(vlan.parent.0), vlan.vid) == (sent.port, vid);
+        let port = self
+            .vlans
+            .iter()
+            .position(|vlan| vlan.as_ref().is_some_and(is));
+        let port = port.unwrap_or_else(|| panic!("a tag that no port has left: {sent:02x?}"));
+        Sent {
+            port,
+            bytes: [&sent.bytes[..12], &sent.bytes[16..]].concat(),
+            ..sent
+        }
     }
 
     /// Sends a frame (or bare packet) towards the gateway over the port's link.
@@ -172,7 +217,7 @@ impl Net {
     }
 
     fn queue(&mut self, port: usize, frame: &[u8]) -> usize {
-        let queues = self.sim.peers[port].len();
+        let queues = self.sim.peers[self.device(port)].len();
         match self.steer {
             Steer::Queue(queue) => queue,
             Steer::Random => self.rng.usize(..queues),
@@ -268,7 +313,7 @@ impl Net {
                 return;
             };
             match frame.to {
-                To::Gateway { port, queue } => self.sim.put(port, queue, &frame.bytes),
+                To::Gateway { port, queue } => self.put(port, queue, &frame.bytes),
                 To::Node(node) => self.nodes[node].input(frame.bytes),
             }
         }
@@ -303,6 +348,11 @@ impl Net {
     /// A frame leaves the gateway: it is judged, and goes to whom it is for.
     fn leaves(&mut self, sent: Sent) {
         self.frames_out += 1;
+        let sent = if sent.offload.is_none() {
+            self.untagged(sent)
+        } else {
+            sent
+        };
         let (layer, mtu) = self.layers[sent.port];
         if let Err(fault) = check::frame(&sent.bytes, layer, mtu, self.transport) {
             panic!(

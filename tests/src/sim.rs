@@ -49,6 +49,7 @@ pub fn port(id: u16, name: &str, layer: Layer, addrs: &[(&str, u8)]) -> Port {
         up: true,
         addrs,
         rules: Default::default(),
+        vlan: None,
     }
 }
 
@@ -63,8 +64,9 @@ impl SimGateway {
 
     /// As [`Self::new`], at a time of the caller's.
     pub fn starting_at(setup: Setup, now: Now) -> Self {
-        let (ports, size) = (setup.ports.0.len(), setup.packet_size);
-        let plain: Vec<_> = (0..ports).map(|_| (size, Caps::NONE)).collect();
+        let size = setup.packet_size;
+        let devices = setup.ports.0.iter().filter(|port| port.vlan.is_none());
+        let plain: Vec<_> = devices.map(|_| (size, Caps::NONE)).collect();
         Self::made(setup, now, DEPTH, &plain)
     }
 

@@ -27,6 +27,28 @@ fn c34_source_routes_are_refused() {
 }
 
 #[test]
+fn c34_who_sent_a_source_route_is_told_if_the_operator_wants_that() {
+    let mut case = case!(
+        "RFC 1812 5.2.7.1: a source route that is not obeyed: dropped, and its sender told, 3/5"
+    );
+    case = case.set("source-routes clients refuse");
+    for (n, kind) in (1..).zip([131, 137]) {
+        let packet = with(&[kind, 7, 4, 192, 0, 2, 12, 1]);
+        let told = Error {
+            from: GATEWAY,
+            kind: (3, 5),
+            rest: 0,
+            no: n,
+        };
+        case = case
+            .arrives(CLIENTS, &packet)
+            .dropped(IpSourceRoute)
+            .error(CLIENTS, &error(told, &packet));
+    }
+    case.holds();
+}
+
+#[test]
 fn c37_an_unknown_option_passes_unchanged() {
     let mut case = case!(
         "RFC 1812 4.2.2.6, 5.3.13.1, RFC 7126: options that the gateway does not know stay as they are"

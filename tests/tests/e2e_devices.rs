@@ -3,12 +3,15 @@
 use flowgate_tests::counting::{Counting, counted};
 use flowgate_tests::devices::raw::Raw;
 use flowgate_tests::devices::{Far, Subject, suite};
+use flowgate_tests::lab::has_xdp;
 use stack::io::Queue;
 use stack::io::mem::{self, MemPeer};
 use stack::io::netlink::Netlink;
 use stack::io::netns::{in_child_namespace, sysctl_write};
 use stack::io::packet::{self, PacketSpec};
 use stack::io::tun::{self, DeviceSpec, Kind};
+use stack::io::xdp::{self, Chosen, Mode, XdpSpec};
+use std::process::Command;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -49,6 +52,7 @@ impl Far for Peers {
 /// An interface of the kernel, and what is deleted and taken down with it.
 struct Interface {
     raw: Raw,
+    far: u32,
     device: u32,
 }
 
@@ -56,6 +60,7 @@ impl Interface {
     fn open(far: &str, device: &str) -> Self {
         Self {
             raw: Raw::open(far).expect("a packet socket"),
+            far: netlink().link_index(far).expect("its interface"),
             device: netlink().link_index(device).expect("its interface"),
         }
     }
@@ -71,8 +76,12 @@ impl Far for Interface {
     }
 
     fn set_up(&mut self, up: bool) -> bool {
-        let done = netlink().set_up(self.device, up);
-        done.expect("up or down");
+        let netlink = netlink();
+        netlink.set_up(self.device, up).expect("up or down");
+        // A cable's other end is told of it in the background, and until then loses what it sends.
+        while up && !netlink.is_running(self.far).expect("its state") {
+            std::thread::yield_now();
+        }
         true
     }
 
@@ -99,6 +108,7 @@ fn of_kernel(kind: Kind, queues: usize, mtu: usize) -> Subject {
         l2: kind == Kind::Tap,
         fills: false,
         reader_notices: true,
+        in_bursts: false,
     }
 }
 
@@ -112,6 +122,7 @@ fn a_port_in_memory_passes() {
             l2: true,
             fills: true,
             reader_notices: false,
+            in_bursts: false,
         }
     };
     suite(&mut make, count);
@@ -151,6 +162,7 @@ fn on_cable(no: usize, queues: usize, mtu: usize) -> Subject {
         l2: true,
         fills: false,
         reader_notices: true,
+        in_bursts: false,
     }
 }
 
@@ -165,4 +177,69 @@ fn packet_passes() {
         };
         suite(&mut make, count);
     }
+}
+
+/// A cable by whose ends `queues` queues are received and sent, its far end up.
+fn wide_cable(near: &str, far: &str, queues: usize) {
+    let (wide, peer) = (
+        format!("numrxqueues {queues} numtxqueues {queues}"),
+        "type veth peer name",
+    );
+    let words = format!("link add {near} {wide} {peer} {far} {wide}");
+    let done = Command::new("ip").args(words.split(' ')).status();
+    assert!(done.is_ok_and(|done| done.success()), "ip {words}");
+    netlink().link_up(far).expect("up");
+}
+
+/// The same by XDP sockets, one a queue of the interface.
+fn on_cable_by_xdp(no: usize, mode: Mode, queues: usize, mtu: usize) -> Subject {
+    let (near, far) = (format!("near{no}"), format!("far{no}"));
+    wide_cable(&near, &far, queues);
+    let mut spec = XdpSpec {
+        mode,
+        ..XdpSpec::new(&near)
+    };
+    spec.on.queues = queues;
+    spec.on.mtu = mtu as u32;
+    let device = xdp::open(&spec).expect("an XDP port");
+    let chosen = if mode == Mode::Generic {
+        Chosen::Generic
+    } else {
+        Chosen::Copy
+    };
+    assert_eq!(device.mode, chosen);
+    Subject {
+        far: Box::new(Interface::open(&far, &near)),
+        queues: boxed(device.queues),
+        l2: true,
+        fills: false,
+        reader_notices: true,
+        in_bursts: true,
+    }
+}
+
+fn xdp_suite(test: &str, mode: Mode) {
+    if !in_child_namespace(test).is_inside() {
+        return;
+    }
+    be_quiet();
+    if !has_xdp(test) {
+        return;
+    }
+    let mut no = 0;
+    let mut make = |queues, mtu| {
+        no += 1;
+        on_cable_by_xdp(no, mode, queues, mtu)
+    };
+    suite(&mut make, count);
+}
+
+#[test]
+fn xdp_in_the_driver_passes() {
+    xdp_suite("xdp_in_the_driver_passes", Mode::Auto);
+}
+
+#[test]
+fn xdp_behind_the_driver_passes() {
+    xdp_suite("xdp_behind_the_driver_passes", Mode::Generic);
 }

@@ -4,9 +4,11 @@ use flowgate_tests::lab::gateway::{Gateway, list};
 use flowgate_tests::lab::plan::{self, Family};
 use flowgate_tests::lab::{
     CLIENT_PORT, FLOWGATE, Lab, LabSpec, PATIENCE, RACK_PORT, Wires, echo, enter, eventually,
+    has_xdp, lay_cable,
 };
 use serde_json::Value;
 use stack::io::netlink::Netlink;
+use stack::io::xdp::Mode;
 
 fn port(gateway: &Gateway<'_>, name: &str) -> Value {
     let ports = list(&gateway.ask("netstat -i"), "ports");
@@ -131,12 +133,23 @@ fn flows(family: Family) -> bool {
 #[test]
 fn an_interface_that_vanishes_is_gone_until_there_is_one_again() {
     let name = "an_interface_that_vanishes_is_gone_until_there_is_one_again";
-    if !enter(name, &[FLOWGATE, "ip"]) {
-        return;
+    if enter(name, &[FLOWGATE, "ip"]) {
+        vanishes_and_returns(Wires::Cables);
     }
+}
+
+#[test]
+fn an_interface_of_xdp_sockets_that_vanishes_is_gone_until_there_is_one_again() {
+    let name = "an_interface_of_xdp_sockets_that_vanishes_is_gone_until_there_is_one_again";
+    if enter(name, &[FLOWGATE, "ip"]) && has_xdp(name) {
+        vanishes_and_returns(Wires::Xdp(Mode::Auto));
+    }
+}
+
+fn vanishes_and_returns(wires: Wires) {
     let lab = Lab::new(LabSpec {
         servers: 2,
-        wires: Wires::Cables,
+        wires,
         ..LabSpec::default()
     });
     let gateway = Gateway::start(&lab, &[1, 2]);
@@ -155,17 +168,7 @@ fn an_interface_that_vanishes_is_gone_until_there_is_one_again() {
             "{}",
             gateway.log()
         );
-        let pair = [
-            "link",
-            "add",
-            RACK_PORT,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            lab.rack_end(),
-        ];
-        lab.run("ip", &pair).success();
+        lay_cable(&lab.scratch, wires, RACK_PORT, lab.rack_end());
         lab.segment.attach(&lab.scratch, lab.rack_end());
         assert!(eventually(|| state() == "up"), "{}", gateway.log());
         assert!(eventually(|| gateway.knows(&[1, 2])), "{}", gateway.log());

@@ -133,3 +133,17 @@ fn a_damaged_trace_is_told_with_its_place() {
         ran.stderr
     );
 }
+
+#[test]
+fn output_that_is_lost_is_told() {
+    let scratch = Scratch::new();
+    let file = scratch.path("trace.pcap");
+    fs::write(&file, trace()).expect("the trace");
+    let out = scratch.path("out");
+    fs::create_dir(&out).expect("a folder");
+    // A device that is always full, by the name of a port's capture.
+    std::os::unix::fs::symlink("/dev/full", out.join("rack.pcap")).expect("a link");
+    let ran = replay(&scratch, &file, &out);
+    assert_eq!(ran.status.code(), Some(73), "{}", ran.stderr);
+    assert!(ran.stderr.contains("rack.pcap"), "{}", ran.stderr);
+}

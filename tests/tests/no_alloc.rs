@@ -1,13 +1,15 @@
 //! Forwarding allocates nothing: not on a hit, not on a miss, not on a hand-off, not on a drop or an ICMP error.
 
 use flowgate_tests::counting::{Counting, counted};
-use flowgate_tests::frames::{tcp, tcp_segment, udp};
+use flowgate_tests::frames::{ether, tcp, tcp_segment, udp};
 use flowgate_tests::rack::{GATEWAY_MAC, RACK, Rack, server_mac};
-use flowgate_tests::sim::{SimGateway, client_and_rack, ip};
+use flowgate_tests::sim::{SimGateway, client_and_rack, ip, port};
 use flowgate_tests::supers::{tcp_super, udp_super};
 use stack::Setup;
+use stack::fate::DropReason;
 use stack::host::{HostCmd, HostLink};
 use stack::offload::Caps;
+use stack::ports::{Layer, Port, Vlan};
 use std::net::SocketAddr;
 
 #[global_allocator]
@@ -149,4 +151,44 @@ fn super_packets_allocate_nothing_whole_or_cut() {
         let totals = sim.gateway.control.totals();
         assert_eq!(totals.super_sent + totals.super_cut, 6);
     }
+}
+
+#[test]
+fn tagged_frames_allocate_nothing_whether_they_go_on_or_not() {
+    let mut ports = client_and_rack(GATEWAY_MAC);
+    let parent = route::PortId(RACK as u16);
+    ports.0.push(Port {
+        vlan: Some(Vlan { parent, vid: 7 }),
+        ..port(2, "rack.7", Layer::L2(GATEWAY_MAC), &[("192.0.7.1", 24)])
+    });
+    let mut sim = SimGateway::new(Setup {
+        ports,
+        workers: 2,
+        buffers: 512,
+        ..Setup::default()
+    });
+    sim.gateway.host.call(HostCmd::SetStatic {
+        port: route::PortId(2),
+        addr: ip("192.0.7.11"),
+        mac: server_mac(0),
+        published: false,
+    });
+    let (client, server) = (socket("10.0.0.5:5000"), socket("192.0.7.11:80"));
+    let back = ether(GATEWAY_MAC, server_mac(0), &udp(server, client, b"back"));
+    let tagged = |tag: [u8; 4]| [&back[..12], &tag, &back[12..]].concat();
+    let frames = [[0x81, 0, 0, 7], [0x81, 0, 0, 8], [0x81, 0, 0, 0]].map(tagged);
+    let mut round = || {
+        sim.put(0, 0, &udp(client, server, b"there"));
+        for (at, frame) in frames.iter().enumerate() {
+            sim.put(RACK, at % 2, frame);
+        }
+        let allocated = counted(|| while sim.poll_workers() > 0 {});
+        sim.settle();
+        allocated
+    };
+    round();
+    assert_eq!(round() + round(), 0);
+    let totals = sim.gateway.control.totals();
+    let unknown = totals.dropped_for(DropReason::UnknownVlan);
+    assert_eq!((unknown, totals.forwarded >= 6), (3, true), "{totals:?}");
 }

@@ -18,7 +18,7 @@ use stack::fate::DropReason;
 use stack::flows::FlowFilter;
 use stack::host::{HostCmd, HostLink};
 use stack::ports::{Layer, Ports};
-use stack::rules::{OptionRule, Rpf};
+use stack::rules::{OptionRule, Rpf, SourceRoutes};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -63,6 +63,7 @@ fn ports(rng: &mut fastrand::Rng) -> Ports {
     ports[GUARDED].rules.rpf = Rpf::Strict;
     ports[GUARDED].rules.options = [OptionRule::Drop, OptionRule::Ignore][rng.usize(..2)];
     ports[EDGE].rules.rpf = [Rpf::Loose, Rpf::LooseNoDefault][rng.usize(..2)];
+    ports[EDGE].rules.source_routes = SourceRoutes::Refuse;
     ports[EDGE].rules.redirects = true;
     ports[EDGE].rules.directed_broadcast = true;
     ports[EDGE].rules.class_e = true;

@@ -1,14 +1,13 @@
 //! Flowgate with its own threads, on the same devices.
 
 use super::Forwarder;
+use super::cable::Side;
 use super::place::{LEN, said};
 use flowtable::{GroupSecret, TableSecret};
 use route::{FibId, PortId};
 use stack::counters::Counters;
-use stack::io::Queue;
 use stack::io::poll::Clock;
 use stack::io::run::{RunConfig, Running, start};
-use stack::io::tun::Device;
 use stack::ports::{Layer, Port, PortAddr, Ports};
 use stack::{Gateway, Now, Setup, Wakers, build};
 use std::net::Ipv4Addr;
@@ -25,13 +24,13 @@ pub(super) struct Flowgate {
 }
 
 impl Flowgate {
-    pub(super) fn start([one, other]: [Device; 2]) -> Result<Self, String> {
+    pub(super) fn start([one, other]: [Side; 2]) -> Result<Self, String> {
         let workers = one.queues.len();
         let setup = Setup {
             workers,
             ports: Ports(vec![
-                port(0, "tun0", Ipv4Addr::new(10, 1, 0, 1)),
-                port(1, "tun1", Ipv4Addr::new(10, 2, 0, 1)),
+                port(0, &one, Ipv4Addr::new(10, 1, 0, 1)),
+                port(1, &other, Ipv4Addr::new(10, 2, 0, 1)),
             ]),
             large_buffers: LARGE_BUFFERS,
             table_secret: TableSecret([7; 16]),
@@ -47,8 +46,7 @@ impl Flowgate {
         } = build(setup, &wakers, Now(clock.ms())).map_err(said)?;
         let counters = workers.iter().map(|w| Arc::clone(w.counters())).collect();
         let pairs = one.queues.into_iter().zip(other.queues);
-        let queues = pairs
-            .map(|(one, other)| -> Vec<Box<dyn Queue>> { vec![Box::new(one), Box::new(other)] });
+        let queues = pairs.map(|(one, other)| vec![one, other]);
         let config = RunConfig::default();
         let running = start(workers, queues.collect(), host, clock, &config).map_err(said)?;
         Ok(Self {
@@ -59,15 +57,16 @@ impl Flowgate {
     }
 }
 
-fn port(id: u16, name: &str, addr: Ipv4Addr) -> Port {
+fn port(id: u16, side: &Side, addr: Ipv4Addr) -> Port {
     Port {
         fib: FibId(0),
         id: PortId(id),
-        name: name.into(),
-        layer: Layer::L3,
+        name: side.name.clone(),
+        layer: side.mac.map_or(Layer::L3, Layer::L2),
         mtu: 1500,
         up: true,
         rules: Default::default(),
+        vlan: None,
         addrs: vec![PortAddr {
             addr: addr.into(),
             len: LEN,

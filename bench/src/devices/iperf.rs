@@ -12,18 +12,13 @@ pub(super) struct Run {
     pub(super) streams: usize,
     /// From the server to the client.
     pub(super) back: bool,
-    /// Datagrams of 16 bytes as fast as they go, not TCP.
-    pub(super) small: bool,
     pub(super) seconds: usize,
 }
 
 impl Run {
     pub(super) fn name(&self) -> String {
         let way = if self.back { "back" } else { "there" };
-        match self.small {
-            true => "16-byte datagrams".into(),
-            false => format!("{} stream(s) {way}", self.streams),
-        }
+        format!("{} stream(s) {way}", self.streams)
     }
 }
 
@@ -82,9 +77,6 @@ fn client(ends: &Ends, run: &Run) -> Result<Got, String> {
     ]);
     if run.back {
         client.arg("-R");
-    }
-    if run.small {
-        client.args(["-u", "-l", "16", "-b", "0"]);
     }
     let output = ends.client.enter(|| client.output())?.map_err(said)?;
     let answer: Value = serde_json::from_slice(&output.stdout).map_err(said)?;

@@ -1,10 +1,12 @@
 //! Two namespaces, and what joins each to whoever forwards: a TUN device, or a cable.
 
+use arp::Mac;
 use stack::io::netlink::Netlink;
 use stack::io::netns::{current_netns, new_child_netns_thread, thread_in_netns};
 use stack::io::tun::{Device, DeviceSpec, Kind, open};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
+use std::process::Command;
 
 /// One end's network: its host's address, the forwarder's, and what is behind it.
 pub(super) struct End {
@@ -13,6 +15,9 @@ pub(super) struct End {
     other: Ipv4Addr,
     pub(super) netns: OwnedFd,
 }
+
+/// The host's end of a cable to it.
+pub(super) const FAR: &str = "far";
 
 /// Length of either network.
 pub(super) const LEN: u8 = 24;
@@ -54,6 +59,29 @@ impl End {
     /// Runs `f` in its namespace.
     pub(super) fn enter<R: Send>(&self, f: impl FnOnce() -> R + Send) -> Result<R, String> {
         thread_in_netns(&self.netns, f).map_err(said)
+    }
+
+    /// The hardware address of its host's interface.
+    pub(super) fn mac(&self) -> Result<Mac, String> {
+        let mac = self.enter(|| {
+            let netlink = Netlink::open()?;
+            netlink.link_mac(netlink.link_index(FAR)?)
+        })?;
+        mac.map_err(said)?
+            .map(Mac)
+            .ok_or_else(|| "no address".into())
+    }
+
+    /// Tells its host the forwarder's hardware address.
+    pub(super) fn know(&self, mac: Mac) -> Result<(), String> {
+        let (router, mac) = (self.router.to_string(), mac.to_string());
+        let mut tell = Command::new("ip");
+        tell.args(["neigh", "replace", &router, "lladdr", &mac, "dev", FAR]);
+        let told = self.enter(|| tell.status())?.map_err(said)?;
+        match told.success() {
+            true => Ok(()),
+            false => Err("ip neigh replace failed".into()),
+        }
     }
 
     /// Takes an interface of this namespace in, as its way to the other end.

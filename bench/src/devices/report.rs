@@ -4,7 +4,7 @@ use super::Way;
 use super::iperf::{Got, Run};
 use super::place::said;
 use crate::common::stats::Summary;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -82,7 +82,7 @@ impl Report {
             "\n{:<20} {:>10} {:>10} {:>10} {:>9} {:>9}   sent again",
             "Gbit/s, medians", "bare loop", "flowgate", "kernel", "of bare", "of kernel"
         );
-        for run in runs.iter().filter(|run| !run.small) {
+        for run in runs {
             let [bare, flowgate, kernel] =
                 Way::ALL.map(|way| self.median(way, run, |row| Some(row.gbit)).unwrap_or(0.0));
             let again: u64 = self.of(Way::Flowgate, run).map(|row| row.again).sum();
@@ -103,19 +103,4 @@ impl Report {
             );
         }
     }
-}
-
-/// CPU time that the forwarding threads of this process have had, ns.
-pub(super) fn cpu_ns() -> u64 {
-    let Ok(threads) = fs::read_dir("/proc/self/task") else {
-        return 0;
-    };
-    let read = |thread: fs::DirEntry| {
-        let name = fs::read_to_string(thread.path().join("comm")).ok()?;
-        let forwards = name.starts_with("fg-bare") || name.starts_with("fg-worker");
-        let spent = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        let ns: u64 = spent.split(' ').next()?.parse().ok()?;
-        forwards.then_some(ns)
-    };
-    threads.flatten().filter_map(read).sum()
 }

@@ -3,20 +3,10 @@
 //! other's ring; what is counted is the time in bursts.
 
 use crate::clock::thread_cpu;
-use arp::Mac;
-use etherparse::PacketBuilder;
+use crate::rig::{Endless, Frames, NOW, gateway};
 use flowtable::{OwnerHash, TableSecret};
-use route::PortId;
-use stack::control::{GatewaySpec, PathKind, RouteSpec};
-use stack::host::{HostCmd, HostLink};
 use stack::io::poll::pin_to_cpu;
-use stack::io::{Queue, Tx};
-use stack::pkt::{Pkt, Pool};
-use stack::ports::{Layer, Port, PortAddr, Ports};
-use stack::{Gateway, Now, Setup, Wakers, Worker, build};
-use std::io;
-use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use stack::{Setup, Worker};
 use std::sync::Barrier;
 use std::time::Duration;
 
@@ -25,50 +15,11 @@ const WORKERS: usize = 2;
 const FLOWS: usize = 10_000;
 const POLLS: usize = 20_000;
 const WARM: usize = 2_000;
-const NOW: Now = Now(10_000);
-const LAN: Mac = Mac([2, 0, 0, 0, 1, 1]);
-const WAN: Mac = Mac([2, 0, 0, 0, 2, 1]);
-
-/// A port without a device: it always has the next of its frames, and takes all that is sent.
-struct Endless {
-    frames: Vec<Vec<u8>>,
-    at: usize,
-}
-
-impl Queue for Endless {
-    fn rx_burst(&mut self, pool: &mut Pool, out: &mut Vec<Pkt>, max: usize) -> io::Result<usize> {
-        if self.frames.is_empty() {
-            return Ok(0);
-        }
-        for done in 0..max {
-            let Some(mut pkt) = pool.take() else {
-                return Ok(done);
-            };
-            pkt.copy_from(&self.frames[self.at]);
-            self.at = (self.at + 1) % self.frames.len();
-            out.push(pkt);
-        }
-        Ok(max)
-    }
-
-    fn tx(&mut self, _: &[u8]) -> Tx {
-        Tx::Sent
-    }
-
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-
-    fn truncated(&self) -> u64 {
-        0
-    }
-}
-
 /// Frames of flows that this worker owns.
-fn frames(worker: usize) -> Vec<Vec<u8>> {
+fn frames(worker: usize) -> Frames {
     let owner = OwnerHash::new(&TableSecret([0; 16]));
     let mut rng = fastrand::Rng::with_seed(17);
-    let mut frames = Vec::new();
+    let mut frames = Frames::new(64);
     while frames.len() < FLOWS {
         let (src, dst) = (
             0x0a00_0002 + rng.u32(..60_000),
@@ -76,75 +27,17 @@ fn frames(worker: usize) -> Vec<Vec<u8>> {
         );
         let slot = owner.slot4(17, src, 5000, dst, 443);
         if usize::from(slot.0) % WORKERS == worker {
-            let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 1, 2], LAN.0)
-                .ipv4(src.to_be_bytes(), dst.to_be_bytes(), 64)
-                .udp(5000, 443);
-            let mut bytes = Vec::new();
-            if builder.write(&mut bytes, &[0; 22]).is_ok() {
-                frames.push(bytes);
-            }
+            frames.push((src.into(), 5000), (dst.into(), 443));
         }
     }
     frames
 }
 
-fn gateway() -> Result<Gateway, String> {
-    let port = |id: u16, name: &str, mac, addr: [u8; 4]| Port {
-        fib: route::FibId(0),
-        id: PortId(id),
-        name: name.into(),
-        layer: Layer::L2(mac),
-        mtu: 1500,
-        up: true,
-        rules: Default::default(),
-        addrs: vec![PortAddr {
-            addr: addr.into(),
-            len: 16,
-        }],
-    };
-    let setup = Setup {
-        workers: WORKERS,
-        ports: Ports(vec![
-            port(0, "lan", LAN, [10, 0, 0, 1]),
-            port(1, "wan", WAN, [192, 0, 2, 254]),
-        ]),
-        ..Setup::default()
-    };
-    let told = |error: stack::ControlError| error.to_string();
-    let mut gateway = build(setup, &Wakers::null(WORKERS), NOW).map_err(told)?;
-    let router: IpAddr = [192, 0, 2, 1].into();
-    gateway.host.call(HostCmd::SetStatic {
-        port: PortId(1),
-        addr: router,
-        mac: Mac([2, 0, 0, 0, 2, 2]),
-        published: false,
-    });
-    let spec = RouteSpec {
-        prefix: "0.0.0.0/0".parse().map_err(|_| "a bad prefix")?,
-        kind: PathKind::Gateways(vec![GatewaySpec {
-            addr: router,
-            weight: None,
-            port: None,
-            recursive: false,
-        }]),
-        mtu: None,
-        deadline_s: None,
-        options: Default::default(),
-    };
-    let host = &mut gateway.host;
-    gateway.control.route_add(&spec, host, NOW).map_err(told)?;
-    gateway.host.poll(NOW);
-    gateway.control.tick(&mut gateway.host, NOW);
-    Ok(gateway)
-}
-
 /// One worker's thread: nanoseconds of CPU, packets forwarded, packets dropped.
-fn drive(worker: &mut Worker, frames: Vec<Vec<u8>>, start: &Barrier) -> (f64, u64, u64) {
+fn drive(worker: &mut Worker, frames: Frames, start: &Barrier) -> (f64, u64, u64) {
     // Where a CPU cannot be had the system chooses.
     let _ = pin_to_cpu(worker.id());
-    let empty = Vec::new();
-    let queue = |frames| Box::new(Endless { frames, at: 0 }) as Box<dyn Queue>;
-    let mut queues = vec![queue(frames), queue(empty)];
+    let mut queues = Endless::pair(frames, Frames::new(64));
     for _ in 0..WARM {
         start.wait();
         worker.poll(NOW, &mut queues);
@@ -171,7 +64,11 @@ fn drive(worker: &mut Worker, frames: Vec<Vec<u8>>, start: &Barrier) -> (f64, u6
 
 /// Nanoseconds a forwarded packet, and the share that was dropped, if each worker gets the packets of `of(worker)`.
 fn measure(of: impl Fn(usize) -> usize) -> Result<(f64, f64), String> {
-    let mut gateway = gateway()?;
+    let setup = Setup {
+        workers: WORKERS,
+        ..Setup::default()
+    };
+    let mut gateway = gateway(setup)?;
     let start = Barrier::new(WORKERS);
     let sums = std::thread::scope(|scope| {
         let threads: Vec<_> = gateway

@@ -13,6 +13,7 @@ pub use ring::{Frame, Ring, RingWriter};
 use crate::fate::DropReason;
 use crate::pkt::PktBuf;
 use crate::time::Now;
+use crate::vlan::{ADDRESSES, TAG};
 use route::PortId;
 use std::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, OnceLock};
@@ -336,6 +337,24 @@ impl Copied {
             captured,
             len: all.len(),
             bare: pkt.stripped,
+        }
+    }
+
+    /// Of a frame that is sent with a VLAN tag, which is left out.
+    #[cold]
+    pub(crate) fn untagged(frame: &[u8]) -> Self {
+        let (front, behind) = (frame.get(..ADDRESSES), frame.get(ADDRESSES + TAG..));
+        let (front, behind) = (front.unwrap_or_default(), behind.unwrap_or_default());
+        let mut bytes = [0; ALL_SNAP];
+        for (to, from) in bytes.iter_mut().zip(front.iter().chain(behind)) {
+            *to = *from;
+        }
+        let len = front.len() + behind.len();
+        Self {
+            bytes,
+            captured: len.min(ALL_SNAP),
+            len,
+            bare: false,
         }
     }
 

@@ -374,6 +374,7 @@ impl Control {
             affinities: None,
             batch: None,
         };
+        control.start_vlans();
         control.install_ports(host, now)?;
         let ports = control.ports.clone();
         for port in ports.0.iter().filter(|port| !port.up) {
@@ -381,6 +382,15 @@ impl Control {
         }
         control.told.clear();
         Ok(control)
+    }
+
+    /// VLANs of a port that is down from the start are down too.
+    fn start_vlans(&mut self) {
+        let ids: Vec<_> = self.ports.0.iter().map(|port| port.id).collect();
+        let down = ids.into_iter().filter(|id| self.follow_switch(*id));
+        if down.count() > 0 {
+            self.publish_ports();
+        }
     }
 
     /// Each port is made known to the host, and its networks and own addresses to the routes.

@@ -1,5 +1,6 @@
 //! Ports going up and down. A port is up if the operator says so and its device carries frames; the two are kept
 //! apart, so that a device that comes back does not undo the operator's word, nor the operator's word a lost device.
+//! A VLAN's device is its parent: while that is down, so is the VLAN.
 
 use super::{Control, ControlError, ControlEvent};
 use crate::host::{HostCmd, HostLink};
@@ -22,15 +23,27 @@ pub(super) struct Switch {
 impl Switch {
     /// The configuration's word for each port; devices carry frames until something else is heard.
     pub(super) fn of(ports: &Ports) -> Vec<Self> {
+        let carrier = |port: &Port| {
+            let parent = port.vlan.and_then(|vlan| ports.get(vlan.parent));
+            parent.is_none_or(|parent| parent.up)
+        };
         let of_port = |port: &Port| Self {
             told: port.up,
-            device: DeviceState::Up,
+            device: carried(carrier(port)),
         };
         ports.0.iter().map(of_port).collect()
     }
 
     fn up(self) -> bool {
         self.told && self.device.carries()
+    }
+}
+
+/// What a port is to its VLANs.
+const fn carried(up: bool) -> DeviceState {
+    match up {
+        true => DeviceState::Up,
+        false => DeviceState::Down,
     }
 }
 
@@ -69,7 +82,7 @@ impl Control {
         self.switch(id, |switch| switch.device = state, host, now);
     }
 
-    /// Changes what speaks for or against a port, and the port if that changes the sum.
+    /// Changes what speaks for or against a port, and the port and its VLANs if that changes the sum.
     fn switch(
         &mut self,
         id: PortId,
@@ -77,24 +90,54 @@ impl Control {
         host: &mut dyn HostLink,
         now: Now,
     ) {
-        let at = usize::from(id.0);
-        let (Some(switch), Some(port)) = (self.switches.get_mut(at), self.ports.0.get_mut(at))
-        else {
+        let Some(switch) = self.switches.get_mut(usize::from(id.0)) else {
             return;
         };
         change(switch);
-        let up = switch.up();
-        if port.up == up {
-            return;
+        let device = carried(switch.up());
+        let vlans: Vec<PortId> = self.ports.vlans_of(id).map(|port| port.id).collect();
+        for vlan in &vlans {
+            if let Some(switch) = self.switches.get_mut(usize::from(vlan.0)) {
+                switch.device = device;
+            }
         }
-        port.up = up;
-        let port = port.clone();
-        let name = port.name.clone();
-        host.call(HostCmd::SetPort(port));
+        let mut changed = vec![id];
+        changed.extend(vlans);
+        changed.retain(|id| self.follow_switch(*id));
+        if !changed.is_empty() {
+            self.switched(&changed, host, now);
+        }
+    }
+
+    /// Whether a port is another than its switch says; it is what that says from now on.
+    pub(super) fn follow_switch(&mut self, id: PortId) -> bool {
+        let at = usize::from(id.0);
+        let (Some(switch), Some(port)) = (self.switches.get(at), self.ports.0.get_mut(at)) else {
+            return false;
+        };
+        std::mem::replace(&mut port.up, switch.up()) != switch.up()
+    }
+
+    /// These have come up or gone down.
+    fn switched(&mut self, changed: &[PortId], host: &mut dyn HostLink, now: Now) {
+        let ports: Vec<Port> = changed
+            .iter()
+            .filter_map(|id| self.ports.get(*id))
+            .cloned()
+            .collect();
+        for port in &ports {
+            host.call(HostCmd::SetPort(port.clone()));
+        }
         self.publish_ports();
-        self.port_health(id, up, now);
+        for port in &ports {
+            self.port_health(port.id, port.up, now);
+        }
         self.settle(host, now);
-        self.told.push(ControlEvent::Port { name, up });
+        self.told
+            .extend(ports.into_iter().map(|port| ControlEvent::Port {
+                name: port.name,
+                up: port.up,
+            }));
     }
 
     /// A port has a new device: its queues go to the workers, and its hardware address is known when it comes up. `false`, and nothing was done, if a worker's mailbox is full:
@@ -109,16 +152,20 @@ impl Control {
                 .mailbox
                 .push(WorkerCmd::Replace(Arc::clone(replacement)));
         }
-        let port = self.ports.0.get_mut(usize::from(replacement.port.0));
-        if let (Some(port), Some(mac)) = (port, replacement.mac) {
-            port.layer = Layer::L2(mac);
+        if let Some(mac) = replacement.mac {
+            let of = replacement.port;
+            let vlan = |port: &Port| port.vlan.is_some_and(|vlan| vlan.parent == of);
+            let all = self.ports.0.iter_mut();
+            for port in all.filter(|port| port.id == of || vlan(port)) {
+                port.layer = Layer::L2(mac);
+            }
         }
         self.wake_workers();
         true
     }
 
     /// Publishes the ports; the old object is kept until no worker can hold it, so that none ever frees it.
-    fn publish_ports(&mut self) {
+    pub(super) fn publish_ports(&mut self) {
         let old = self.published.swap(Arc::new(self.ports.clone()));
         let epoch = self.view.qsbr().advance();
         self.retired.push((epoch, old));

@@ -7,6 +7,7 @@ use crate::martian::{self, Dest};
 use crate::offload::{self, Partial};
 use crate::parse::{self, Addrs, Fragment, IpMeta, be32, proto};
 use crate::pkt::{LinkCast, Pkt};
+use crate::rules::{OptionRule, Rules, SourceRoutes};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Longest IPv4 error, in all (RFC 1812 §4.3.2.3).
@@ -30,6 +31,8 @@ pub enum Error {
     NetUnreachable,
     /// The neighbour does not answer, or no next hop is alive: 3/1, 1/3.
     HostUnreachable,
+    /// A source route that is not obeyed: 3/5 (RFC 1812 §5.2.7.1). IPv6 has no such message.
+    SourceRouteFailed,
     /// A reject route: 3/1 as FreeBSD answers it, 1/6 (RFC 4443 §3.1).
     Rejected,
     /// Too big for the way out: 3/4 (RFC 1191 §4), packet too big 2/0.
@@ -65,9 +68,11 @@ impl Error {
             Self::FragNeeded { .. } => Class::TooBig,
             Self::ParamProblem { .. } | Self::UnknownOption { .. } => Class::Param,
             Self::Redirect { .. } => Class::Redirect,
-            Self::NetUnreachable | Self::HostUnreachable | Self::Rejected | Self::BeyondScope => {
-                Class::Unreachable
-            }
+            Self::NetUnreachable
+            | Self::HostUnreachable
+            | Self::SourceRouteFailed
+            | Self::Rejected
+            | Self::BeyondScope => Class::Unreachable,
         }
     }
 
@@ -77,6 +82,7 @@ impl Error {
             Self::TimeExceeded => "time exceeded in transit".to_owned(),
             Self::NetUnreachable => "network unreachable".to_owned(),
             Self::HostUnreachable => "host unreachable".to_owned(),
+            Self::SourceRouteFailed => "source route failed".to_owned(),
             Self::Rejected => "host unreachable (reject route)".to_owned(),
             Self::FragNeeded { mtu } => format!("packet too big, MTU {mtu}"),
             Self::BeyondScope => "beyond scope of source address".to_owned(),
@@ -92,6 +98,7 @@ impl Error {
             Self::TimeExceeded => (11, 0, 0),
             Self::NetUnreachable => (3, 0, 0),
             Self::HostUnreachable | Self::Rejected => (3, 1, 0),
+            Self::SourceRouteFailed => (3, 5, 0),
             Self::FragNeeded { mtu } => (3, 4, mtu.min(0xffff)),
             Self::BeyondScope | Self::UnknownOption { .. } => return None,
             Self::Redirect { gateway } => (5, 1, gateway.to_bits()),
@@ -102,7 +109,7 @@ impl Error {
     /// Type, code, and the 32 bits behind the checksum, in ICMPv6 (RFC 4443 §3).
     fn wire6(self) -> Option<(u8, u8, u32)> {
         Some(match self {
-            Self::Redirect { .. } => return None,
+            Self::Redirect { .. } | Self::SourceRouteFailed => return None,
             Self::TimeExceeded => (3, 0, 0),
             Self::NetUnreachable => (1, 0, 0),
             Self::HostUnreachable => (1, 3, 0),
@@ -291,47 +298,53 @@ pub fn may_answer(error: &Error, meta: &IpMeta, packet: &[u8], cast: LinkCast) -
     to_many || (cast == LinkCast::Unicast && martian::bad_dest(&meta.addrs) != Dest::Multicast)
 }
 
-/// The error owed about a packet that `parse::read` refused for `reason`, with as much of its meta as can be trusted.
+/// The error owed about a packet that `parse::read` refused for `reason` on a port with these rules, with as much of its meta
+/// as can be trusted.
 ///
-/// Malformed IPv4 options point at the option (RFC 1812 §5.2.6 and conformance C38), a type 0 routing
-/// header at its type (RFC 5095 §3). `None`: the reason owes no error. Ask [`may_answer`] as for any other.
-pub fn param_problem(bytes: &[u8], reason: DropReason) -> Option<(Error, IpMeta)> {
+/// Malformed IPv4 options point at the option (RFC 1812 §5.2.6 and conformance C38) where options are worked on, a type 0
+/// routing header at its type (RFC 5095 §3). Of a source route its sender is told if the port does so. `None`: no error
+/// is owed. Ask [`may_answer`] as for any other.
+pub fn owed(bytes: &[u8], reason: DropReason, rules: &Rules) -> Option<(Error, IpMeta)> {
     let (pointer, meta) = match reason {
-        DropReason::IpOptions => refused4(bytes)?,
+        DropReason::IpOptions if rules.options == OptionRule::Process => refused4(bytes)?,
         DropReason::Ip6Routing => refused6(bytes)?,
+        DropReason::IpSourceRoute if rules.source_routes == SourceRoutes::Refuse => {
+            return Some((Error::SourceRouteFailed, fixed4(bytes)?));
+        }
         _ => return None,
     };
-    Some((
-        Error::ParamProblem {
-            pointer: pointer as u32,
-        },
-        meta,
-    ))
+    let pointer = pointer as u32;
+    Some((Error::ParamProblem { pointer }, meta))
 }
 
-/// Offset of the malformed option, and the fixed header's fields.
-fn refused4(bytes: &[u8]) -> Option<(usize, IpMeta)> {
+/// What an IPv4 packet's fixed header says.
+fn fixed4(bytes: &[u8]) -> Option<IpMeta> {
     let header = bytes.first_chunk::<20>()?;
-    let hlen = usize::from(header[0] & 15) * 4;
     let frag = u16::from_be_bytes([header[6], header[7]]);
     let fragment = (frag & 0x3fff != 0).then(|| Fragment {
         id: u32::from(u16::from_be_bytes([header[4], header[5]])),
         offset: (frag & 0x1fff) * 8,
         more: frag & 0x2000 != 0,
     });
-    let meta = IpMeta {
+    Some(IpMeta {
         addrs: Addrs::V4 {
             src: be32(header, 12)?,
             dst: be32(header, 16)?,
         },
         proto: header[9],
         ttl: header[8],
-        l4_off: hlen as u16,
+        l4_off: u16::from(header[0] & 15) * 4,
         len: u16::from_be_bytes([header[2], header[3]]),
         dont_fragment: frag & 0x4000 != 0,
         fragment,
         ..IpMeta::default()
-    };
+    })
+}
+
+/// Offset of the malformed option, and the fixed header's fields.
+fn refused4(bytes: &[u8]) -> Option<(usize, IpMeta)> {
+    let meta = fixed4(bytes)?;
+    let hlen = usize::from(meta.l4_off);
     let options = bytes.get(20..hlen)?;
     let mut at = 0;
     while let Some(&kind) = options.get(at) {

@@ -9,6 +9,7 @@ use crate::checksum;
 use crate::fate::DropReason;
 use crate::parse::{self, Addrs, IpMeta, Role, proto};
 use crate::pkt::{LinkCast, Pkt};
+use crate::rules::{Rules, SourceRoutes};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const CLIENT4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);

@@ -4,6 +4,7 @@ use super::Queue;
 use super::packet::{self, PacketError, PacketSpec};
 use super::steer::Programs;
 use super::tun::{self, DeviceError, DeviceSpec, Kind};
+use super::xdp::{self, Chosen, XdpError, XdpSpec};
 use crate::offload::Caps;
 use arp::Mac;
 
@@ -12,8 +13,10 @@ use arp::Mac;
 pub enum Spec {
     /// A TUN or TAP device, made by us.
     Made(DeviceSpec),
-    /// An interface that is there.
+    /// An interface that is there, by packet sockets.
     Found(PacketSpec),
+    /// The same, by XDP sockets.
+    Xdp(XdpSpec),
 }
 
 /// A device that was opened.
@@ -28,6 +31,8 @@ pub struct Opened {
     pub mac: Option<Mac>,
     /// What it takes unfinished.
     pub offloads: Caps,
+    /// How frames get to a port of XDP sockets.
+    pub mode: Option<Chosen>,
     /// What is not as it should be; one line each.
     pub warnings: Vec<String>,
 }
@@ -41,6 +46,9 @@ pub enum OpenError {
     /// An interface.
     #[error(transparent)]
     Found(#[from] PacketError),
+    /// An interface by XDP sockets.
+    #[error(transparent)]
+    Xdp(#[from] XdpError),
 }
 
 impl OpenError {
@@ -51,7 +59,12 @@ impl OpenError {
                 error,
                 DeviceError::NodeForbidden { .. } | DeviceError::NoRight { .. }
             ),
-            Self::Found(error) => matches!(error, PacketError::NoRight { .. }),
+            Self::Found(error) | Self::Xdp(XdpError::Interface(error)) => {
+                matches!(error, PacketError::NoRight { .. })
+            }
+            Self::Xdp(error) => {
+                matches!(error, XdpError::NoRight { .. } | XdpError::Locked { .. })
+            }
         }
     }
 }
@@ -62,6 +75,7 @@ impl Spec {
         match self {
             Self::Made(spec) => &spec.name,
             Self::Found(spec) => &spec.name,
+            Self::Xdp(spec) => &spec.on.name,
         }
     }
 
@@ -73,6 +87,7 @@ impl Spec {
                 Kind::Tap => "tap",
             },
             Self::Found(_) => "packet",
+            Self::Xdp(_) => "xdp",
         }
     }
 
@@ -85,6 +100,7 @@ impl Spec {
         match self {
             Self::Made(spec) => made(spec, steering),
             Self::Found(spec) => found(spec, steering),
+            Self::Xdp(spec) => by_xdp(spec),
         }
     }
 }
@@ -100,6 +116,7 @@ fn made(spec: &DeviceSpec, steering: Option<&Programs>) -> Result<Opened, OpenEr
         queues: boxed(device.queues),
         mac: None,
         offloads,
+        mode: None,
     })
 }
 
@@ -113,6 +130,21 @@ fn found(spec: &PacketSpec, steering: Option<&Programs>) -> Result<Opened, OpenE
         queues: boxed(device.queues),
         mac: Some(device.mac),
         offloads,
+        mode: None,
+        warnings: device.warnings,
+    })
+}
+
+/// A card chooses the queue of a frame itself, so there is nothing to steer.
+fn by_xdp(spec: &XdpSpec) -> Result<Opened, OpenError> {
+    let device = xdp::open(spec)?;
+    Ok(Opened {
+        name: device.name,
+        ifindex: device.ifindex,
+        queues: boxed(device.queues),
+        mac: Some(device.mac),
+        offloads: Caps::NONE,
+        mode: Some(device.mode),
         warnings: device.warnings,
     })
 }

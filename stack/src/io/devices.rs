@@ -11,6 +11,7 @@ use super::netlink::DeviceWatch;
 use super::poll::{Clock, Poller};
 use super::steer::Programs;
 use super::wake::Waker;
+use super::xdp::Chosen;
 use crate::ports::DeviceState;
 use arp::Mac;
 use route::PortId;
@@ -33,6 +34,8 @@ pub struct Replacement {
     pub port: PortId,
     /// Its hardware address, if that is its interface's.
     pub mac: Option<Mac>,
+    /// How frames get to it, if it is one of XDP sockets.
+    pub mode: Option<Chosen>,
     queues: Vec<Mutex<Option<Box<dyn Queue>>>>,
     /// Workers that are still to take theirs.
     left: AtomicUsize,
@@ -52,6 +55,7 @@ impl Replacement {
         Self {
             port,
             mac,
+            mode: None,
             queues: queues.collect(),
             left,
         }
@@ -213,8 +217,8 @@ impl Devices {
     fn note(&mut self, port: PortId, mut state: DeviceState) {
         let now = self.clock.ms();
         if let Some(kept) = self.kept.iter_mut().find(|kept| kept.port == port) {
-            // A TUN that moved to another namespace still carries packets; a packet socket stays behind.
-            if state == DeviceState::Moved && matches!(kept.spec, Spec::Found(_)) {
+            // A TUN that moved to another namespace still carries packets; the sockets of an interface stay behind.
+            if state == DeviceState::Moved && !matches!(kept.spec, Spec::Made(_)) {
                 state = DeviceState::Deleted;
             }
             kept.again = (state == DeviceState::Deleted).then_some((now, 0));
@@ -234,7 +238,10 @@ impl Devices {
                 for warning in &opened.warnings {
                     tracing::warn!(port = opened.name, "{warning}");
                 }
-                let replacement = Arc::new(Replacement::new(port, opened.mac, opened.queues));
+                let replacement = Arc::new(Replacement {
+                    mode: opened.mode,
+                    ..Replacement::new(port, opened.mac, opened.queues)
+                });
                 self.under_way.push(Arc::clone(&replacement));
                 self.tell(News::Replaced(replacement));
                 self.watch.follow(port, opened.ifindex);

@@ -10,7 +10,9 @@
 //! | [`devices`] | what becomes of them, and how they come back |
 //! | [`tun`] | TUN and TAP devices of the kernel, with several queues |
 //! | [`packet`] | interfaces that are there, by packet sockets |
+//! | [`xdp`] | the same, by XDP sockets: frames pass the kernel's network stack by |
 //! | [`pcap`] | captures, read and written |
+//! | `asm` | an assembler for the two programs that the kernel is given |
 //! | [`steer`] | a program by which TUN and TAP deliver each packet to its flow's worker |
 //! | [`mem`] | a port in memory: two ends joined by lock-free rings |
 //! | [`wake`] | how a sleeping thread is woken without a system call while it is awake |
@@ -22,6 +24,7 @@
 //!
 //! What is received, sent, truncated and refused per packet allocates nothing and logs nothing.
 
+mod asm;
 pub mod device;
 pub mod devices;
 pub mod mem;
@@ -36,6 +39,7 @@ pub mod steer;
 mod sys;
 pub mod tun;
 pub mod wake;
+pub mod xdp;
 
 use crate::offload::{Caps, Offload};
 use crate::pkt::{Pkt, Pool};
@@ -82,6 +86,18 @@ pub trait Queue: Send {
         let _ = (frame, offload);
         Tx::Refused
     }
+
+    /// Sends a packet, finished or of a kind that [`Self::offloads`] takes. It may write into the packet's headroom.
+    fn tx_pkt(&mut self, pkt: &mut Pkt) -> Tx {
+        match pkt.offload {
+            Offload::NONE => self.tx(pkt.bytes()),
+            offload => self.tx_offload(pkt.bytes(), &offload),
+        }
+    }
+
+    /// Hands over what [`Self::tx`] took, where a device takes a burst of frames in one call; called when a burst is through.
+    /// What a device took and cannot send after all is its loss, as a card's is.
+    fn flush(&mut self) {}
 
     /// What to sleep on: readable when [`Self::rx_burst`] would find something. `None` for a port
     /// that cannot wake anybody (simulation). Ask for it anew before each sleep: a port in memory

@@ -236,6 +236,14 @@ impl Netlink {
         Ok(self.link_flags(ifindex)? & libc::IFF_UP.cast_unsigned() != 0)
     }
 
+    /// Whether an interface is up and its link is too, so that what is sent goes out.
+    ///
+    /// # Errors
+    /// `ENODEV`.
+    pub fn is_running(&self, ifindex: u32) -> Result<bool> {
+        Ok(self.link_flags(ifindex)? & libc::IFF_RUNNING.cast_unsigned() != 0)
+    }
+
     /// An interface's flags (`IFF_UP` and others).
     fn link_flags(&self, ifindex: u32) -> Result<u32> {
         let request = Message::link(libc::RTM_GETLINK, 0, ifindex, 0, 0);

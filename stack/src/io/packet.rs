@@ -15,7 +15,7 @@
 
 mod queue;
 mod refusal;
-mod ring;
+pub(super) mod ring;
 #[cfg(test)]
 mod tests;
 
@@ -152,7 +152,7 @@ pub fn check(spec: &PacketSpec) -> Result<(), PacketError> {
 }
 
 /// Its number and hardware address; it is set up if the port is.
-fn interface(spec: &PacketSpec) -> Result<(u32, Mac), PacketError> {
+pub(super) fn interface(spec: &PacketSpec) -> Result<(u32, Mac), PacketError> {
     let name = spec.name.as_str();
     let failed = |error: NetlinkError| PacketError::of(name, "rtnetlink")(error.errno);
     let netlink = Netlink::open().map_err(failed)?;
@@ -245,7 +245,12 @@ fn fan_out(sockets: &[BorrowedFd<'_>], steering: Option<&Programs>) -> Result<()
 }
 
 /// Has the card pass on what is for the gateway: its address if it is not the card's own, its groups, or everything.
-fn listen(socket: BorrowedFd<'_>, ifindex: u32, spec: &PacketSpec, own: Mac) -> Result<(), Errno> {
+pub(super) fn listen(
+    socket: BorrowedFd<'_>,
+    ifindex: u32,
+    spec: &PacketSpec,
+    own: Mac,
+) -> Result<(), Errno> {
     let join = |kind, mac: Mac| {
         let mut request = libc::packet_mreq {
             mr_ifindex: ifindex.cast_signed(),
@@ -293,9 +298,8 @@ fn groups(addrs: &[IpAddr]) -> Vec<Mac> {
     groups
 }
 
-/// What the interface's own kernel does that a gateway on it does not want.
-fn warnings(name: &str, shares_mac: bool) -> Vec<String> {
-    let mut found = Vec::new();
+/// The addresses that the kernel has on an interface.
+pub(super) fn kernels_addrs(name: &str) -> Vec<IpAddr> {
     let has = |addr: &nix::ifaddrs::InterfaceAddress| {
         let address = addr.address.as_ref()?;
         let v4 = address.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
@@ -303,7 +307,13 @@ fn warnings(name: &str, shares_mac: bool) -> Vec<String> {
         v4.or(v6).filter(|_| addr.interface_name == name)
     };
     let addrs = nix::ifaddrs::getifaddrs().into_iter().flatten();
-    for addr in addrs.filter_map(|addr| has(&addr)) {
+    addrs.filter_map(|addr| has(&addr)).collect()
+}
+
+/// What the interface's own kernel does that a gateway on it does not want.
+fn warnings(name: &str, shares_mac: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for addr in kernels_addrs(name) {
         let remedy = match addr {
             IpAddr::V6(v6) if v6.is_unicast_link_local() => {
                 format!("'sysctl -w net.ipv6.conf.{name}.disable_ipv6=1'")

@@ -6,19 +6,20 @@
 //! ([`flowtable::OwnerHash`]) and looks the slot up in an array of 256 workers, which is changed when slots move.
 //!
 //! It knows what has an owner by one look: IPv4 and IPv6 without extension headers, with the ports or the identifier of
-//! what has them. Pieces of datagrams, ICMP errors (they belong to what they quote) and anything else go to queue 0, whose
+//! what has them, in Ethernet frames with a VLAN tag too (most have it beside the frame, where this program does not see it; a
+//! bridge or a raw socket leaves it within). Pieces of datagrams, ICMP errors (they belong to what they quote) and anything else go to queue 0, whose
 //! worker hands them to whom they belong. To load it takes root, or CAP_BPF and CAP_NET_ADMIN, of the machine: those of a
 //! user namespace do not count.
 
-mod asm;
 #[cfg(test)]
 mod tests;
 
+use super::asm::{Asm, If, Insn, Label, Op, Reg, Size};
 use super::sys;
 use super::tun::{Device, Kind};
 use crate::parse::proto;
 use crate::slots::SlotMap;
-use asm::{Asm, If, Insn, Label, Op, Reg, Size};
+use crate::vlan;
 use flowtable::{OwnerHash, SLOTS};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -96,7 +97,7 @@ impl Steering {
         }
         let load = |kind| {
             let program = program(owner, kind, map.as_raw_fd());
-            let loaded = sys::bpf_load(&program).map(Arc::new);
+            let loaded = sys::bpf_load(sys::Program::SocketFilter, &program).map(Arc::new);
             loaded.map_err(SteerError::of("load the steering program"))
         };
         let (tun, tap) = (load(Kind::Tun)?, load(Kind::Tap)?);
@@ -158,6 +159,8 @@ const ICMP6: Label = Label(6);
 const IDENT: Label = Label(7);
 const HASH: Label = Label(8);
 const OTHER: Label = Label(9);
+const TAGGED4: Label = Label(10);
+const TAGGED6: Label = Label(11);
 
 /// `bpf_map_lookup_elem`.
 const LOOKUP: i32 = 1;
@@ -171,8 +174,13 @@ fn program(owner: &OwnerHash, kind: Kind, map: i32) -> Vec<Insn> {
     };
     asm.reg(Op::Mov, PACKET, R1);
     family(&mut asm, kind);
-    read4(&mut asm, ip);
-    read6(&mut asm, ip, owner);
+    if kind == Kind::Tap {
+        let ip = ip + vlan::TAG as i32;
+        read4(&mut asm, TAGGED4, ip);
+        read6(&mut asm, TAGGED6, ip, owner);
+    }
+    read4(&mut asm, V4, ip);
+    read6(&mut asm, V6, ip, owner);
     transport(&mut asm);
     hash(&mut asm, owner);
     answer(&mut asm, map);
@@ -180,24 +188,33 @@ fn program(owner: &OwnerHash, kind: Kind, map: i32) -> Vec<Insn> {
 }
 
 fn family(asm: &mut Asm, kind: Kind) {
-    let (v4, v6) = match kind {
+    match kind {
         Kind::Tun => {
             asm.packet(Size::Byte, 0);
             asm.number(Op::Rsh, R0, 4);
-            (4, 6)
+            asm.jump_if(If::Equal, R0, 4, V4);
+            asm.jump_if(If::Equal, R0, 6, V6);
         }
         Kind::Tap => {
             asm.packet(Size::Half, 12);
-            (0x0800, 0x86dd)
+            asm.jump_if(If::Equal, R0, 0x0800, V4);
+            asm.jump_if(If::Equal, R0, 0x86dd, V6);
+            asm.jump_if(
+                If::Unequal,
+                R0,
+                u16::from_be_bytes(vlan::TPID).into(),
+                OTHER,
+            );
+            asm.packet(Size::Half, 16);
+            asm.jump_if(If::Equal, R0, 0x0800, TAGGED4);
+            asm.jump_if(If::Equal, R0, 0x86dd, TAGGED6);
         }
-    };
-    asm.jump_if(If::Equal, R0, v4, V4);
-    asm.jump_if(If::Equal, R0, v6, V6);
+    }
     asm.jump(OTHER);
 }
 
-fn read4(asm: &mut Asm, ip: i32) {
-    asm.label(V4);
+fn read4(asm: &mut Asm, here: Label, ip: i32) {
+    asm.label(here);
     asm.packet(Size::Byte, ip);
     asm.reg(Op::Mov, L4, R0);
     asm.number(Op::And, L4, 15);
@@ -218,8 +235,8 @@ fn read4(asm: &mut Asm, ip: i32) {
     asm.jump(TRANSPORT);
 }
 
-fn read6(asm: &mut Asm, ip: i32, owner: &OwnerHash) {
-    asm.label(V6);
+fn read6(asm: &mut Asm, here: Label, ip: i32, owner: &OwnerHash) {
+    asm.label(here);
     asm.number(Op::Mov, L4, ip + 40);
     address6(asm, ip + 8, owner);
     asm.keep(SRC, R8);
@@ -232,6 +249,7 @@ fn read6(asm: &mut Asm, ip: i32, owner: &OwnerHash) {
         asm.jump_if(If::Equal, R0, next, OTHER);
     }
     asm.jump_if(If::Equal, R0, proto::ICMP6.into(), ICMP6);
+    asm.jump(TRANSPORT);
 }
 
 /// `r8 = ` the word of the IPv6 address at `at`.
@@ -338,7 +356,7 @@ fn answer(asm: &mut Asm, map: i32) {
     asm.number(Op::Add, R2, SLOT.into());
     asm.call(LOOKUP);
     asm.jump_if(If::Equal, R0, 0, OTHER);
-    asm.word_at(R0, R0);
+    asm.word_at(R0, R0, 0);
     asm.exit();
     asm.label(OTHER);
     asm.number(Op::Mov, R0, 0);

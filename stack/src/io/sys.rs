@@ -110,8 +110,17 @@ pub(super) fn tun_set_steering(fd: BorrowedFd<'_>, program: BorrowedFd<'_>) -> R
 const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
 const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
-const BPF_PROG_TYPE_SOCKET_FILTER: u32 = 1;
+const BPF_MAP_TYPE_XSKMAP: u32 = 17;
+const BPF_XDP: u32 = 37;
+
+/// The kinds of programs that are loaded here.
+#[derive(Clone, Copy)]
+pub(super) enum Program {
+    SocketFilter = 1,
+    Xdp = 6,
+}
 
 /// What `BPF_MAP_CREATE` reads; the kernel takes what is left out for zeros.
 #[repr(C)]
@@ -163,8 +172,17 @@ fn owned(fd: libc::c_long) -> OwnedFd {
 
 /// An array of `entries` 32-bit numbers for eBPF programs, all 0.
 pub(super) fn bpf_array(entries: u32) -> Result<OwnedFd, Errno> {
+    bpf_map(BPF_MAP_TYPE_ARRAY, entries)
+}
+
+/// Room for `entries` XDP sockets, none yet; [`bpf_set`] takes their descriptors.
+pub(super) fn bpf_sockets(entries: u32) -> Result<OwnedFd, Errno> {
+    bpf_map(BPF_MAP_TYPE_XSKMAP, entries)
+}
+
+fn bpf_map(map_type: u32, entries: u32) -> Result<OwnedFd, Errno> {
     let attr = MapAttr {
-        map_type: BPF_MAP_TYPE_ARRAY,
+        map_type,
         key_size: 4,
         value_size: 4,
         max_entries: entries,
@@ -184,16 +202,40 @@ pub(super) fn bpf_set(map: BorrowedFd<'_>, key: u32, value: u32) -> Result<(), E
     bpf(BPF_MAP_UPDATE_ELEM, &attr).map(drop)
 }
 
-/// Loads a program of the socket-filter type.
-pub(super) fn bpf_load(insns: &[[u8; 8]]) -> Result<OwnedFd, Errno> {
+/// Loads a program.
+pub(super) fn bpf_load(kind: Program, insns: &[[u8; 8]]) -> Result<OwnedFd, Errno> {
     let license = c"BSD";
     let attr = LoadAttr {
-        kind: BPF_PROG_TYPE_SOCKET_FILTER,
+        kind: kind as u32,
         count: insns.len() as u32,
         insns: insns.as_ptr() as u64,
         license: license.as_ptr() as u64,
     };
     bpf(BPF_PROG_LOAD, &attr).map(owned)
+}
+
+/// What `BPF_LINK_CREATE` reads, for XDP.
+#[repr(C)]
+struct LinkAttr {
+    program: u32,
+    ifindex: u32,
+    kind: u32,
+    flags: u32,
+}
+
+/// Has an interface run an XDP program for each frame that comes in, as long as the descriptor that is returned is open.
+pub(super) fn bpf_link_xdp(
+    program: BorrowedFd<'_>,
+    ifindex: u32,
+    flags: u32,
+) -> Result<OwnedFd, Errno> {
+    let attr = LinkAttr {
+        program: program.as_raw_fd().cast_unsigned(),
+        ifindex,
+        kind: BPF_XDP,
+        flags,
+    };
+    bpf(BPF_LINK_CREATE, &attr).map(owned)
 }
 
 /// What `BPF_PROG_TEST_RUN` reads and writes, up to its times.
@@ -235,4 +277,76 @@ pub(super) fn bpf_run(program: BorrowedFd<'_>, frame: &[u8]) -> Result<u32, Errn
         )
     };
     Errno::result(done).map(|_| attr.result)
+}
+
+/// `struct ethtool_channels` (`linux/ethtool.h`), which `libc` lacks.
+#[repr(C)]
+#[derive(Default)]
+struct Channels {
+    command: u32,
+    most: [u32; 4],
+    rx: u32,
+    tx: u32,
+    other: u32,
+    combined: u32,
+}
+
+/// How many queues an interface receives by, and sends by (`ETHTOOL_GCHANNELS`). `socket` is any socket of its network
+/// namespace; `name` is cut at 15 bytes. `EOPNOTSUPP`: its driver does not say.
+pub(super) fn ethtool_queues(socket: BorrowedFd<'_>, name: &str) -> Result<(u32, u32), Errno> {
+    const SIOCETHTOOL: libc::c_ulong = 0x8946;
+    const ETHTOOL_GCHANNELS: u32 = 0x3c;
+    let mut channels = Channels {
+        command: ETHTOOL_GCHANNELS,
+        ..Channels::default()
+    };
+    // SAFETY: `ifreq` is plain C data for which all zeros is a valid value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    let room = request.ifr_name.len() - 1;
+    for (to, from) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_data = (&raw mut channels).cast();
+    // SAFETY: the descriptor is open (borrowed), SIOCETHTOOL reads one `ifreq` and, for this command, reads and writes one
+    // `ethtool_channels`; both outlive the call. Other kinds of descriptor answer ENOTTY.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut request) };
+    Errno::result(done)?;
+    let Channels {
+        rx, tx, combined, ..
+    } = channels;
+    Ok((rx.saturating_add(combined), tx.saturating_add(combined)))
+}
+
+/// An XDP socket without anything. Non-blocking.
+pub(super) fn xdp_socket() -> Result<OwnedFd, Errno> {
+    let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: three numbers.
+    let fd = Errno::result(unsafe { libc::socket(libc::AF_XDP, kind, 0) })?;
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Binds it to one queue of an interface.
+pub(super) fn xdp_bind(
+    socket: BorrowedFd<'_>,
+    ifindex: u32,
+    queue: u32,
+    flags: u16,
+) -> Result<(), Errno> {
+    let address = libc::sockaddr_xdp {
+        sxdp_family: libc::AF_XDP as u16,
+        sxdp_flags: flags,
+        sxdp_ifindex: ifindex,
+        sxdp_queue_id: queue,
+        sxdp_shared_umem_fd: 0,
+    };
+    // SAFETY: the address outlives the call and its size is given.
+    let done = unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of_val(&address) as libc::socklen_t,
+        )
+    };
+    Errno::result(done).map(drop)
 }

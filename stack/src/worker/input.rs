@@ -7,18 +7,25 @@ use crate::fate::DropReason;
 use crate::icmp::{self, Error};
 use crate::ingress::{self, Came, ETHER_HDR, has_options};
 use crate::options;
-use crate::parse::{self, IpMeta};
+use crate::parse::IpMeta;
 use crate::pkt::Pkt;
 use crate::ports::Layer;
 use crate::rules::{OptionRule, Rules};
+use crate::vlan;
 use arp::{Kind, Mac};
 use flowtable::SlotNo;
-use route::FibId;
+use route::{FibId, PortId};
 
 impl Worker {
     /// A frame was received on one of our own queues.
-    pub(super) fn arrive(&mut self, mut pkt: Pkt) {
+    pub(super) fn arrive(&mut self, pkt: Pkt) {
         self.count_rx(pkt.in_port, pkt.len() as u64);
+        self.port_input(pkt);
+    }
+
+    /// A frame of a port, as that sees it: of a VLAN without its tag.
+    #[inline]
+    fn port_input(&mut self, mut pkt: Pkt) {
         let (layer, fib, rules) = match self.burst_ports.get(pkt.in_port) {
             Some(port) if port.up => (port.layer, port.fib, port.rules),
             _ => return self.drop_pkt(pkt, DropReason::PortDown),
@@ -26,43 +33,34 @@ impl Worker {
         if let Some(reason) = pkt.fault {
             return self.drop_pkt(pkt, reason);
         }
-        let read = match layer {
+        match layer {
             Layer::L2(mac) => match self.ether_input(pkt, mac) {
-                Some(ip) => {
-                    pkt = ip;
-                    parse::read(pkt.bytes())
-                }
+                Some(ip) => pkt = ip,
                 None => return,
             },
             Layer::L3 => {
                 let v6 = pkt.bytes().first().is_some_and(|b| b >> 4 == 6);
                 self.count_ip(&mut pkt, v6);
-                parse::read(pkt.bytes())
             }
-        };
-        let checked = read.and_then(|meta| {
-            let meta = IpMeta { fib, ..meta };
-            self.check_source(&meta, &pkt, rules).map(|()| meta)
-        });
-        match checked {
-            Ok(meta) => {
-                pkt.meta = meta;
-                // The link may have padded the frame; beyond the datagram nothing is ours (RFC 1812 §5.2.2).
-                pkt.truncate(usize::from(meta.len));
-                if !pkt.offload.is_none() && !self.fit_offload(&mut pkt) {
-                    return self.drop_pkt(pkt, DropReason::OffloadBad);
-                }
-                if has_options(&meta) {
-                    return self.check_options(pkt, rules.options);
-                }
-                self.hand_over(pkt);
-            }
-            Err(reason) => self.refuse(pkt, reason, fib, rules),
         }
+        let read = pkt.read_ip(fib);
+        if let Err(reason) = read.and_then(|()| self.check_source(&pkt.meta, &pkt, rules)) {
+            pkt.meta = IpMeta::default();
+            return self.refuse(pkt, reason, fib, rules);
+        }
+        // The link may have padded the frame; beyond the datagram nothing is ours (RFC 1812 §5.2.2).
+        let len = usize::from(pkt.meta.len);
+        pkt.truncate(len);
+        if !pkt.offload.is_none() && !self.fit_offload(&mut pkt) {
+            return self.drop_pkt(pkt, DropReason::OffloadBad);
+        }
+        if has_options(&pkt.meta) {
+            return self.check_options(pkt, rules.options);
+        }
+        self.hand_over(pkt);
     }
 
     /// Whether what the device left undone fits what was read.
-    #[cold]
     fn fit_offload(&self, pkt: &mut Pkt) -> bool {
         let fits = pkt.offload.fit(&pkt.meta, pkt.bytes());
         match fits.filter(|_| pkt.fault.is_none()) {
@@ -82,7 +80,7 @@ impl Worker {
             cast: pkt.cast,
             rules,
         };
-        ingress::check_source(&self.burst_ports, self.path.view(), meta, by)
+        ingress::check_source((&self.burst_ports, &self.ours), self.path.view(), meta, by)
     }
 
     /// A packet with IPv4 options: what cannot be worked on is answered before anything is done.
@@ -110,10 +108,7 @@ impl Worker {
 
     /// Drops what `ip_input` refused; some refusals are owed an answer (RFC 1812 §5.3.13, RFC 5095).
     fn refuse(&mut self, mut pkt: Pkt, reason: DropReason, fib: FibId, rules: Rules) {
-        // Options that are not worked on are not corrected either.
-        let quiet = reason == DropReason::IpOptions && rules.options != OptionRule::Process;
-        let owed = icmp::param_problem(pkt.bytes(), reason)
-            .filter(|_| !quiet)
+        let owed = icmp::owed(pkt.bytes(), reason, &rules)
             .map(|(error, meta)| (error, IpMeta { fib, ..meta }));
         match owed {
             Some((error, meta)) if self.check_source(&meta, &pkt, rules).is_ok() => {
@@ -144,7 +139,9 @@ impl Worker {
         if let [0x08, 0x00] | [0x86, 0xdd] = ethertype {
             self.count_ip(&mut pkt, ethertype == [0x86, 0xdd]);
         }
-        if let Some(kind) = arp::is_neighbour_frame(pkt.bytes()) {
+        if ethertype != [0x08, 0x00]
+            && let Some(kind) = arp::is_neighbour_frame(pkt.bytes())
+        {
             self.punt_arp(pkt, kind);
             return None;
         }
@@ -154,9 +151,42 @@ impl Worker {
                 pkt.pull(ETHER_HDR);
                 Some(pkt)
             }
+            Err(DropReason::EtherType) => {
+                self.vlan_input(pkt);
+                None
+            }
             Err(reason) => {
                 self.drop_pkt(pkt, reason);
                 None
+            }
+        }
+    }
+
+    /// A frame that is none of IP, ARP or ND: with a tag it is a VLAN's, and starts again there. Asked last, untagged frames
+    /// pay nothing for it.
+    #[inline(never)]
+    fn vlan_input(&mut self, mut pkt: Pkt) {
+        match self.vlan_of(&pkt) {
+            Ok(port) => {
+                pkt.untag();
+                if port != pkt.in_port {
+                    pkt.in_port = port;
+                    self.count_rx_of(port, pkt.len() as u64);
+                }
+                self.port_input(pkt);
+            }
+            Err(reason) => self.drop_pkt(pkt, reason),
+        }
+    }
+
+    /// The port that a tagged frame is for.
+    fn vlan_of(&self, pkt: &Pkt) -> Result<PortId, DropReason> {
+        match vlan::of_frame(pkt.bytes())? {
+            None => Err(DropReason::EtherType),
+            Some(0) => Ok(pkt.in_port),
+            Some(vid) => {
+                let port = self.vlans.port(pkt.in_port, vid);
+                port.ok_or(DropReason::UnknownVlan)
             }
         }
     }

@@ -27,12 +27,14 @@ use crate::icmp::Limits;
 use crate::io::Queue;
 use crate::io::wake::Waker;
 use crate::links::WorkerLinks;
+use crate::ours::Ours;
 use crate::path::{Path, Ready};
 use crate::pkt::{HEADROOM, Pkt, Pool};
 use crate::ports::Ports;
 use crate::slots::Slots;
 use crate::slots::follow::Following;
 use crate::time::Now;
+use crate::vlan::Vlans;
 use arc_swap::{ArcSwap, Cache};
 use flush::Flushing;
 use moving::Moving;
@@ -114,6 +116,9 @@ pub struct Worker {
     ports: Cache<Arc<ArcSwap<Ports>>, Arc<Ports>>,
     /// The burst's view of the ports.
     burst_ports: Arc<Ports>,
+    vlans: Vlans,
+    /// Which sources may be theirs.
+    ours: Ours,
     counters: Arc<Counters>,
     recorder: Recorder,
     used: Arc<NeighUse>,
@@ -167,6 +172,8 @@ impl Worker {
             links: parts.links,
             wakers: parts.wakers,
             ports,
+            vlans: Vlans::of(&burst_ports),
+            ours: Ours::of(&burst_ports),
             burst_ports,
             counters: parts.counters,
             recorder: Recorder::new(parts.captures),
@@ -205,7 +212,7 @@ impl Worker {
         &self.counters
     }
 
-    /// One burst. `queues[p]` is this worker's queue of port `p`. Returns how many packets it moved; 0 means
+    /// One burst. `queues[p]` is this worker's queue of port `p`; VLANs have none. Returns how many packets it moved; 0 means
     /// that it may sleep until its waker rings, a queue becomes readable or [`Self::timeout_ms`] passes.
     pub fn poll(&mut self, now: Now, queues: &mut [Box<dyn Queue>]) -> usize {
         self.begin(now);
@@ -263,6 +270,7 @@ impl Worker {
         if !Arc::ptr_eq(current, &self.burst_ports) {
             // Control keeps every retired object until workers have moved on, so this never frees.
             self.burst_ports = Arc::clone(current);
+            self.ours = Ours::of(&self.burst_ports);
         }
         for link in self.links.to.iter_mut().flatten() {
             while let Some(pkt) = link.reclaim() {
@@ -475,6 +483,11 @@ impl Worker {
     fn count_rx(&self, port: PortId, bytes: u64) {
         self.counters.rx.bump();
         self.counters.rx_bytes.add(bytes);
+        self.count_rx_of(port, bytes);
+    }
+
+    /// As of a port alone: a VLAN's frame has been counted when it came by its parent.
+    fn count_rx_of(&self, port: PortId, bytes: u64) {
         if let Some(port) = self.counters.port(port) {
             port.rx.bump();
             port.rx_bytes.add(bytes);

@@ -1,21 +1,37 @@
 //! `tx_burst`: packets to devices, and what is left to be done of one that its device does not do.
 
 use super::Worker;
-use crate::capture::{Fate, Frame};
+use crate::capture::{Copied, Fate, Frame};
 use crate::io::{Queue, Tx};
 use crate::offload::Cut;
 use crate::pkt::Pkt;
+use crate::vlan::TAG;
 use route::PortId;
+
+/// Where a frame leaves.
+#[derive(Clone, Copy)]
+struct Exit {
+    port: PortId,
+    /// The port by whose queue it goes: another if the port is a VLAN.
+    by: PortId,
+}
 
 impl Worker {
     /// Gives everything that is ready to its device.
     pub(super) fn flush_tx(&mut self, queues: &mut [Box<dyn Queue>]) {
+        if self.txq.is_empty() {
+            return;
+        }
         let mut txq = std::mem::take(&mut self.txq);
         for (port, mut pkt) in txq.drain(..) {
-            let sent = match queues.get_mut(usize::from(port.0)) {
+            let mut exit = Exit { port, by: port };
+            if usize::from(port.0) >= queues.len() {
+                exit.by = self.vlan_output(port, &mut pkt);
+            }
+            let sent = match queues.get_mut(usize::from(exit.by.0)) {
                 None => false,
-                Some(queue) if pkt.offload.is_none() => queue.tx(pkt.bytes()) == Tx::Sent,
-                Some(queue) => match self.tx_unfinished(port, &mut pkt, &mut **queue) {
+                Some(queue) if pkt.offload.is_none() => queue.tx_pkt(&mut pkt) == Tx::Sent,
+                Some(queue) => match self.tx_unfinished(exit, &mut pkt, &mut **queue) {
                     Some(sent) => sent,
                     None => {
                         self.pool.put(pkt);
@@ -23,25 +39,31 @@ impl Worker {
                     }
                 },
             };
-            self.count_tx(port, pkt.len() as u64, sent);
-            self.record_tx(port, pkt.bytes(), sent);
+            self.count_tx(exit, pkt.len() as u64, sent);
+            self.record_tx(exit, pkt.bytes(), sent);
             self.pool.put(pkt);
         }
         self.txq = txq;
+        for queue in queues {
+            queue.flush();
+        }
+    }
+
+    /// A port without queues: its frame gets its tag, and goes by its parent. Returns the port itself if it cannot.
+    #[inline(never)]
+    fn vlan_output(&self, port: PortId, pkt: &mut Pkt) -> PortId {
+        match self.vlans.of_port(port) {
+            Some(vlan) if pkt.tag(vlan.vid) => vlan.parent,
+            _ => port,
+        }
     }
 
     /// Sends a packet that is not finished: as it is if the device takes that, else finished. `None`: it was cut, and each
     /// segment has been counted.
-    #[cold]
-    fn tx_unfinished(
-        &mut self,
-        port: PortId,
-        pkt: &mut Pkt,
-        queue: &mut dyn Queue,
-    ) -> Option<bool> {
+    fn tx_unfinished(&mut self, exit: Exit, pkt: &mut Pkt, queue: &mut dyn Queue) -> Option<bool> {
         let offload = pkt.offload;
         if queue.offloads().takes(&offload) {
-            let sent = queue.tx_offload(pkt.bytes(), &offload) == Tx::Sent;
+            let sent = queue.tx_pkt(pkt) == Tx::Sent;
             if sent && offload.gso.is_some() {
                 self.counters.super_sent.bump();
             }
@@ -50,7 +72,7 @@ impl Worker {
         let link = pkt.len().saturating_sub(usize::from(pkt.meta.len));
         match Cut::of(pkt.bytes(), link, &offload) {
             Some(cut) => {
-                self.tx_segments(port, pkt, cut, queue);
+                self.tx_segments(exit, pkt, cut, queue);
                 None
             }
             None => {
@@ -61,7 +83,7 @@ impl Worker {
     }
 
     /// Sends a super-packet in segments, one after the other from one place: a whole burst of them needs no buffers.
-    fn tx_segments(&mut self, port: PortId, pkt: &Pkt, cut: Cut, queue: &mut dyn Queue) {
+    fn tx_segments(&mut self, exit: Exit, pkt: &Pkt, cut: Cut, queue: &mut dyn Queue) {
         self.counters.super_cut.bump();
         self.counters.extra_pieces.add(cut.count() as u64 - 1);
         let mut place = std::mem::take(&mut self.segment);
@@ -69,33 +91,43 @@ impl Worker {
             let written = cut.write(pkt.bytes(), at, &mut place);
             let segment = written.and_then(|len| place.get(..len));
             let sent = segment.is_some_and(|segment| queue.tx(segment) == Tx::Sent);
-            self.count_tx(
-                port,
-                segment.map_or(0, |segment| segment.len() as u64),
-                sent,
-            );
-            self.record_tx(port, segment.unwrap_or_default(), sent);
+            let segment = segment.unwrap_or_default();
+            self.count_tx(exit, segment.len() as u64, sent);
+            self.record_tx(exit, segment, sent);
         }
         self.segment = place;
     }
 
+    /// A frame of a VLAN is recorded as that port's, without its tag, as it is when it comes in.
     #[inline]
-    fn record_tx(&mut self, port: PortId, frame: &[u8], sent: bool) {
+    fn record_tx(&mut self, exit: Exit, frame: &[u8], sent: bool) {
         if self.recorder.is_on() {
             let fate = if sent { Fate::Sent } else { Fate::Refused };
-            self.recorder.seen(port, fate, Frame::of(frame));
+            if exit.port == exit.by {
+                self.recorder.seen(exit.port, fate, Frame::of(frame));
+            } else {
+                let untagged = Copied::untagged(frame);
+                self.recorder.seen(exit.port, fate, untagged.frame());
+            }
         }
     }
 
-    fn count_tx(&self, port: PortId, bytes: u64, sent: bool) {
-        let of_port = self.counters.port(port);
+    fn count_tx(&self, exit: Exit, bytes: u64, sent: bool) {
         if sent {
             self.counters.tx.bump();
             self.counters.tx_bytes.add(bytes);
         } else {
             self.counters.refused.bump();
         }
-        match of_port {
+        self.count_tx_of(exit.by, bytes, sent);
+        if exit.port != exit.by {
+            self.count_tx_of(exit.port, bytes.saturating_sub(TAG as u64), sent);
+        }
+    }
+
+    #[inline]
+    fn count_tx_of(&self, port: PortId, bytes: u64, sent: bool) {
+        match self.counters.port(port) {
             Some(port) if sent => {
                 port.tx.bump();
                 port.tx_bytes.add(bytes);

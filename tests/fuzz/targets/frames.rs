@@ -1,12 +1,12 @@
-//! Frames to verdicts: a whole gateway takes whatever comes by its two ports, and its books must balance.
+//! Frames to verdicts: a whole gateway takes whatever comes by its two ports and a VLAN of one, and its books must balance.
 //!
 //! The bytes are frames: a byte that says the port, the queue and how much time goes by before it; two of length; the frame.
 
-use flowgate_tests::net::{Scene, Transport, check};
+use flowgate_tests::net::{BOTH, Scene, Transport, check};
 use flowgate_tests::rack::{CLIENTS, GATEWAY_MAC, RACK};
-use flowgate_tests::sim::SimGateway;
+use flowgate_tests::sim::{Sent, SimGateway, client_and_rack, port};
 use stack::flows::FlowFilter;
-use stack::ports::Layer;
+use stack::ports::{Layer, Port, Ports, Vlan};
 use stack::{Now, Setup};
 use std::cell::RefCell;
 
@@ -37,14 +37,45 @@ pub(crate) fn run(data: &[u8]) {
 
 fn fresh() -> Scene {
     let setup = Setup {
+        ports: ports(),
         flows_v4: 1024,
         flows_v6: 1024,
         buffers: 256,
         ..Scene::setup(2)
     };
-    let mut scene = Scene::new(2, setup, 1);
+    let mut scene = Scene::with_ports(2, setup, 1);
+    for family in BOTH {
+        scene.route(family, &[0, 1]);
+    }
     scene.net.transport = Transport::Ignored;
+    scene.net.sim.settle();
     scene
+}
+
+/// The tag of the VLAN.
+const TAG: [u8; 4] = [0x81, 0, 0, 7];
+
+fn ports() -> Ports {
+    let mut ports = client_and_rack(GATEWAY_MAC);
+    let (parent, addrs) = (
+        route::PortId(RACK as u16),
+        [("192.0.7.1", 24), ("fd00:7::1", 64)],
+    );
+    ports.0.push(Port {
+        vlan: Some(Vlan { parent, vid: 7 }),
+        ..port(2, "rack.7", Layer::L2(GATEWAY_MAC), &addrs)
+    });
+    ports
+}
+
+/// A frame without its tag, which can be one only.
+fn untagged(sent: &Sent) -> Vec<u8> {
+    match sent.bytes.get(12..16) {
+        Some(tag) if sent.port == RACK && tag == TAG => {
+            [&sent.bytes[..12], &sent.bytes[16..]].concat()
+        }
+        _ => sent.bytes.clone(),
+    }
 }
 
 fn begin(sim: &mut SimGateway) {
@@ -80,7 +111,7 @@ fn judge(sim: &mut SimGateway) {
             RACK => Layer::L2(GATEWAY_MAC),
             other => panic!("port {other} is none"),
         };
-        if let Err(fault) = check::frame(&sent.bytes, layer, 1500, Transport::Ignored) {
+        if let Err(fault) = check::frame(&untagged(&sent), layer, 1500, Transport::Ignored) {
             panic!("a bad frame left: {fault}: {sent:02x?}");
         }
     }

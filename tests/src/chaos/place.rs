@@ -6,8 +6,8 @@ use crate::sim::{ip, port};
 use arp::Mac;
 use route::FibId;
 use stack::links::Depths;
-use stack::ports::{Layer, Port, Ports};
-use stack::rules::{OptionRule, Rpf, Rules};
+use stack::ports::{Layer, Port, Ports, Vlan};
+use stack::rules::{OptionRule, Rpf, Rules, SourceRoutes};
 use stack::{Now, Setup};
 use std::net::IpAddr;
 
@@ -71,6 +71,7 @@ fn rules(rng: &mut fastrand::Rng) -> Rules {
         redirects: rng.bool(),
         adverts: None,
         options: one_of(rng, &options),
+        source_routes: SourceRoutes::Refuse,
     }
 }
 
@@ -93,12 +94,39 @@ fn draw_port(no: usize, fibs: u8, rng: &mut fastrand::Rng) -> Port {
     drawn
 }
 
+/// A VLAN of port 1, all else as drawn.
+fn draw_vlan(drawn: Port, parent: &Port) -> Port {
+    let no = drawn.id.0;
+    let (v4, v6) = (format!("192.0.{}.1", 2 + no), format!("fd00:{no:x}::1"));
+    let addrs = [(&*v4, 24), (&*v6, 64), ("fe80::1", 64)];
+    Port {
+        mtu: drawn.mtu.min(parent.mtu),
+        rules: drawn.rules,
+        fib: drawn.fib,
+        vlan: Some(Vlan {
+            parent: parent.id,
+            vid: 100 + no,
+        }),
+        ..port(no, &drawn.name, parent.layer, &addrs)
+    }
+}
+
+/// Two ports with devices at least; of the others the last may be VLANs.
+fn draw_ports(fibs: u8, rng: &mut fastrand::Rng) -> Vec<Port> {
+    let count = rng.usize(2..=4);
+    let mut ports: Vec<Port> = (0..count).map(|no| draw_port(no, fibs, rng)).collect();
+    let devices = rng.usize(2..=count);
+    let parent = ports[1].clone();
+    for port in &mut ports[devices..] {
+        *port = draw_vlan(port.clone(), &parent);
+    }
+    ports
+}
+
 impl Place {
     pub(super) fn draw(rng: &mut fastrand::Rng) -> Self {
         let fibs = one_of(rng, &[1, 1, 1, 2]);
-        let ports: Vec<Port> = (0..rng.usize(2..=4))
-            .map(|no| draw_port(no, fibs, rng))
-            .collect();
+        let ports = draw_ports(fibs, rng);
         let workers = rng.usize(1..=4);
         // Soon after it, milliseconds need more than 32 bits.
         let wrap = (1 << 32) - 120_000;

@@ -14,7 +14,7 @@ use stack::Setup;
 use stack::control::{GatewaySpec, PathKind, RouteSpec};
 use stack::host::{HostCmd, HostLink};
 use stack::ports::{Layer, Ports};
-use stack::rules::{OptionRule, Rpf};
+use stack::rules::{OptionRule, Rpf, SourceRoutes};
 
 /// The ports, in the order of their numbers.
 pub const PORTS: [&str; 3] = ["clients", "rack", "west"];
@@ -201,6 +201,7 @@ fn configure(setup: &mut Setup, words: &str) {
         ["class-e", _] => rules.class_e = true,
         ["redirects", _] => rules.redirects = true,
         ["ip-options", _, "ignore"] => rules.options = OptionRule::Ignore,
+        ["source-routes", _, "refuse"] => rules.source_routes = SourceRoutes::Refuse,
         ["ip-options", _, "drop"] => rules.options = OptionRule::Drop,
         _ => panic!("nothing is configured by {words}"),
     }

@@ -5,6 +5,7 @@ use super::process::{Process, Ran};
 use super::{CLIENT_PORT, Lab, PATIENCE, RACK_PORT, Wires, binary, eventually};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use stack::io::xdp::Mode;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -250,6 +251,7 @@ fn config(lab: &Lab, servers: &[usize], socket: &std::path::Path, more: &str) ->
             ("tun", "tap", format!("host-addresses = {own}\n"))
         }
         Wires::Cables => ("packet", "packet", String::new()),
+        Wires::Xdp(_) => ("xdp", "xdp", String::new()),
     };
     let mut text = format!(
         "[gateway]\nworkers = 2\n{more}\n[control]\nsocket = \"{}\"\n\
@@ -281,6 +283,8 @@ fn config(lab: &Lab, servers: &[usize], socket: &std::path::Path, more: &str) ->
 fn offload(lab: &Lab, is_on: bool) -> String {
     let word = if is_on { "on" } else { "off" };
     match lab.spec.wires {
+        Wires::Xdp(Mode::Generic) => "xdp-mode = \"generic\"\n".into(),
+        Wires::Xdp(_) => String::new(),
         Wires::Made => format!("offload = \"{word}\"\n"),
         Wires::Cables => String::new(),
     }

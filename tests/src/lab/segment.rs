@@ -112,7 +112,7 @@ impl Server {
     }
 
     /// The bridge's end of its cable.
-    fn port(&self) -> String {
+    pub(super) fn port(&self) -> String {
         format!("port{}", self.number)
     }
 

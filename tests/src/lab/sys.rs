@@ -1,4 +1,4 @@
-//! Every `unsafe` block of the tests: what a child does between fork and exec, and packet sockets, whose addresses nobody
+//! Every `unsafe` block of the tests: what a child does between fork and exec, packet sockets and programs, whose calls nobody
 //! wraps.
 
 #![allow(unsafe_code)]
@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -91,4 +91,72 @@ fn link_addr(index: u32, protocol: u16) -> libc::sockaddr_ll {
         sll_halen: 0,
         sll_addr: [0; 8],
     }
+}
+
+/// One instruction of eBPF.
+type Insn = [u8; 8];
+
+// Commands, a kind and places of bpf(2) (`linux/bpf.h`), which `libc` lacks.
+const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_LINK_CREATE: libc::c_int = 28;
+const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
+
+/// Where a program sees an interface's frames.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Side {
+    /// When they come in.
+    In = 46,
+    /// When they go out.
+    Out = 47,
+}
+
+/// What `BPF_PROG_LOAD` reads; the kernel takes what is left out for zeros.
+#[repr(C)]
+struct LoadAttr {
+    kind: u32,
+    count: u32,
+    insns: u64,
+    license: u64,
+}
+
+/// What `BPF_LINK_CREATE` reads for an interface.
+#[repr(C)]
+struct LinkAttr {
+    program: u32,
+    index: u32,
+    side: u32,
+    flags: u32,
+    relative: u64,
+    revision: u64,
+}
+
+/// Has a program see all frames of an interface for as long as what is returned is kept. Linux 6.6 or later, as root.
+pub(crate) fn attach(index: u32, side: Side, insns: &[Insn]) -> Result<OwnedFd, Errno> {
+    let load = LoadAttr {
+        kind: BPF_PROG_TYPE_SCHED_CLS,
+        count: insns.len() as u32,
+        insns: insns.as_ptr() as u64,
+        license: c"BSD".as_ptr() as u64,
+    };
+    let program = bpf(BPF_PROG_LOAD, &load)?;
+    let link = LinkAttr {
+        program: program.as_raw_fd().cast_unsigned(),
+        index,
+        side: side as u32,
+        flags: 0,
+        relative: 0,
+        revision: 0,
+    };
+    bpf(BPF_LINK_CREATE, &link)
+}
+
+/// bpf(2), for commands that answer with a descriptor.
+fn bpf<A>(command: libc::c_int, attr: &A) -> Result<OwnedFd, Errno> {
+    let (attr, size) = (&raw const *attr, size_of::<A>() as libc::c_uint);
+    // SAFETY: the attributes are one live value of plain integers, whose size is given; the addresses in it are those of
+    // values that the caller keeps alive over the call, which reads them only.
+    let done = unsafe { libc::syscall(libc::SYS_bpf, command, attr, size) };
+    let fd = Errno::result(done)? as libc::c_int;
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -75,12 +75,24 @@ impl Net {
 
     fn assert_ports(&mut self) {
         let ports = self.sim.gateway.control.reader().port_reports();
-        let sum = |of: fn(&PortTotals) -> u64| ports.iter().map(|p| of(&p.totals)).sum::<u64>();
+        // What goes by a VLAN has been counted for its parent.
+        let devices = || ports.iter().filter(|p| p.port.vlan.is_none());
+        let sum = |of: fn(&PortTotals) -> u64| devices().map(|p| of(&p.totals)).sum::<u64>();
+        let dropped: u64 = ports.iter().map(|p| p.totals.rx_dropped).sum();
         let totals = self.totals();
         assert_eq!(sum(|p| p.rx), totals.rx, "received by ports");
         assert_eq!(sum(|p| p.tx), totals.tx, "sent by ports");
         assert_eq!(sum(|p| p.refused), totals.refused, "refused by ports");
-        assert_eq!(sum(|p| p.rx_dropped), totals.dropped(), "dropped by ports");
+        assert_eq!(dropped, totals.dropped(), "dropped by ports");
+        for vlan in &ports {
+            let parent = vlan
+                .port
+                .vlan
+                .and_then(|of| ports.iter().find(|p| p.port.id == of.parent));
+            let Some(parent) = parent else { continue };
+            let (own, all) = (&vlan.totals, &parent.totals);
+            assert!(own.rx <= all.rx && own.tx <= all.tx && own.refused <= all.refused);
+        }
     }
 
     /// Panics unless packets were dropped for exactly these reasons, so often.

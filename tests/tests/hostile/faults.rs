@@ -343,7 +343,8 @@ fn each_fault_of_a_frame_is_dropped_for_its_own_reason() {
             ether(server_mac(5), STRANGER_MAC, &packet),
             EtherNotOurs,
         ),
-        ("a VLAN tag", typed(0x8100, &packet), EtherType),
+        ("a VLAN tag", typed(0x8100, &packet), UnknownVlan),
+        ("a provider's VLAN tag", typed(0x88a8, &packet), EtherType),
         ("an 802.3 length", typed(46, &packet), EtherType),
         ("IPv4 announced as IPv6", typed(0x86dd, &packet), IpVersion),
         (

@@ -66,8 +66,8 @@ Nobody answers in a capture. So questions for neighbours are answered from 02:fe
 bytes of the address asked for, unless --no-answers; and frames to one station are taken for the
 gateway's, unless --as-sent.
 
-exit status: 0 done; 65 a capture is damaged; 66 it cannot be read; 70 own fault;
-73 an output cannot be made; 78 wrong configuration";
+exit status: 0 done; 64 usage; 65 a capture is damaged; 66 it cannot be read; 70 own fault;
+73 a capture cannot be made, or not whole; 74 output failed; 78 wrong configuration";
 
 const FLOW_EXAMPLES: &str = "\
 examples:

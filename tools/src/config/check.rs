@@ -10,12 +10,14 @@ use super::Port;
 use super::PortType;
 use super::Problems;
 use super::Route;
+use super::vlans;
 use crate::wire::limits::MIN_MTU_V6;
 use crate::wire::limits::check_mtu;
 use crate::wire::route::PathKind;
 use route::FibId;
 use route::Prefix;
 use route::TimeoutClass;
+use stack::io::xdp;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -26,6 +28,7 @@ pub(super) fn config(config: &Config, problems: &mut Problems) {
     names(&config.ports, problems);
     networks(&config.ports, problems);
     adverts(&config.ports, problems);
+    vlans::check(&config.ports, problems);
     own_addresses(&config.ports, problems);
     for port in &config.ports {
         self::port(port, config, problems);
@@ -256,6 +259,9 @@ fn port(port: &Port, config: &Config, problems: &mut Problems) {
         );
     }
     let gateway = &config.gateway;
+    if port.kind == PortType::Vlan {
+        return;
+    }
     if let (Some(queues), Some(workers)) = (&port.queues, gateway.max_workers.or(gateway.workers))
         && queues.value != workers
     {
@@ -267,7 +273,8 @@ fn port(port: &Port, config: &Config, problems: &mut Problems) {
             ),
         );
     }
-    of_packet(port, problems);
+    of_found(port, problems);
+    of_xdp(port, problems);
     if let Some(Located { value: mac, line }) = &port.mac {
         if port.kind == PortType::Tun {
             problems.add(
@@ -281,18 +288,20 @@ fn port(port: &Port, config: &Config, problems: &mut Problems) {
 }
 
 /// What goes with interfaces that are there alone, and what does not.
-fn of_packet(port: &Port, problems: &mut Problems) {
+fn of_found(port: &Port, problems: &mut Problems) {
     let name = &port.name.value;
-    if port.kind != PortType::Packet {
+    if !port.kind.is_found() {
         if let Some(promiscuous) = &port.promiscuous {
             problems.add(
                 promiscuous.line,
-                "promiscuous goes with type = \"packet\": leave it out",
+                "promiscuous goes with type = \"packet\" and \"xdp\": leave it out",
             );
         }
         return;
     }
-    if let Some(offload) = port.offload.as_ref().filter(|offload| !offload.value) {
+    let is_packet = port.kind == PortType::Packet;
+    let offload = port.offload.as_ref().filter(|offload| !offload.value);
+    if let Some(offload) = offload.filter(|_| is_packet) {
         problems.add(
             offload.line,
             format!("offload = \"off\": interface {name}'s offloads are its own ('ethtool -K {name} gro off tx off'): leave it out"),
@@ -302,6 +311,32 @@ fn of_packet(port: &Port, problems: &mut Problems) {
         problems.add(
             first.line,
             format!("host-addresses: interface {name} is the gateway's alone, the kernel must have no address on it: leave it out"),
+        );
+    }
+}
+
+/// What goes with XDP sockets alone, and what does not.
+fn of_xdp(port: &Port, problems: &mut Problems) {
+    if port.kind != PortType::Xdp {
+        if let Some(mode) = &port.xdp_mode {
+            problems.add(mode.line, "xdp-mode goes with type = \"xdp\": leave it out");
+        }
+        return;
+    }
+    if let Some(offload) = &port.offload {
+        problems.add(
+            offload.line,
+            "offload: XDP sockets leave nothing undone to the card, nor it to them: leave it out",
+        );
+    }
+    let (mtu, most) = (&port.mtu, xdp::MTU_MOST);
+    if mtu.value > most {
+        problems.add(
+            mtu.line,
+            format!(
+                "mtu = {}: a frame of type xdp has room for {most}: write {most} or less, or type = \"packet\"",
+                mtu.value
+            ),
         );
     }
 }

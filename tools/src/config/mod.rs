@@ -9,6 +9,7 @@ mod document;
 mod nearest;
 mod problem;
 mod read;
+mod vlans;
 
 pub use problem::Problem;
 pub use problem::Problems;
@@ -19,6 +20,7 @@ use flowtable::State;
 use route::Prefix;
 use route::TimeoutClass;
 use stack::io::memfd::Memory;
+use stack::io::xdp;
 use stack::rules::Rules;
 use std::net::IpAddr;
 use std::path::Path;
@@ -52,7 +54,7 @@ pub struct Config {
     pub group_secret_file: PathBuf,
     /// `[state]` `state-file`; beside the configuration when left out.
     pub state_file: PathBuf,
-    /// `[[port]]`, in their order, which numbers them.
+    /// `[[port]]`, in their order, which numbers them; VLANs behind all others.
     pub ports: Vec<Port>,
     /// `[[group]]`
     pub groups: Vec<Group>,
@@ -175,6 +177,17 @@ pub enum PortType {
     Tap,
     /// Ethernet frames of an interface that is there.
     Packet,
+    /// The same by XDP sockets, past the kernel's network stack.
+    Xdp,
+    /// Frames of another port that bear its tag.
+    Vlan,
+}
+
+impl PortType {
+    /// Whether its device is an interface that is there.
+    pub fn is_found(self) -> bool {
+        matches!(self, Self::Packet | Self::Xdp)
+    }
 }
 
 /// `[[port]]`
@@ -182,8 +195,10 @@ pub enum PortType {
 pub struct Port {
     /// Its name, which is the device's too.
     pub name: Located<String>,
-    /// TUN, TAP, or packet sockets.
+    /// TUN, TAP, packet sockets, XDP sockets, or a VLAN of another port.
     pub kind: PortType,
+    /// Of a VLAN, and of no other: whose.
+    pub vlan: Option<VlanOf>,
     /// The FIB of what comes in by it.
     pub fib: Located<u8>,
     /// Queues of the device; one for each worker.
@@ -203,14 +218,28 @@ pub struct Port {
     pub promiscuous: Option<Located<bool>>,
     /// What it lets through.
     pub rules: Rules,
-    /// Whether checksums and the cutting of super-packets may be left to the other side of the device; absent: yes.
+    /// How frames get to a port of type xdp; absent: the best way that works.
+    pub xdp_mode: Option<Located<xdp::Mode>>,
+    /// Whether checksums and the cutting of super-packets may be left to the other side of the device; absent: yes, but on a
+    /// port of type xdp.
     pub offload: Option<Located<bool>>,
 }
 
+/// What a VLAN's frames are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VlanOf {
+    /// The port by whose device they go.
+    pub parent: Located<String>,
+    /// Their tag, 1 to 4094.
+    pub vid: Located<u16>,
+}
+
 impl Port {
-    /// Whether checksums and the cutting of super-packets may be left to the other side of the device.
+    /// Whether checksums and the cutting of super-packets may be left to the other side of the device; a VLAN has none.
     pub fn has_offload(&self) -> bool {
-        self.offload.as_ref().is_none_or(|offload| offload.value)
+        self.vlan.is_none()
+            && self.kind != PortType::Xdp
+            && self.offload.as_ref().is_none_or(|offload| offload.value)
     }
 }
 

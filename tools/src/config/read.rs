@@ -16,6 +16,7 @@ use super::Problems;
 use super::Route;
 use super::Tables;
 use super::TimeoutsOf;
+use super::VlanOf;
 use super::document::Document;
 use super::document::Element;
 use super::document::Section;
@@ -35,14 +36,19 @@ use route::FibId;
 use route::MAX_BUCKETS;
 use route::Prefix;
 use stack::io::memfd::Memory;
+use stack::io::xdp::Mode;
 use stack::rules::Adverts;
 use stack::rules::OptionRule;
 use stack::rules::Rpf;
 use stack::rules::Rules;
+use stack::rules::SourceRoutes;
 use std::net::IpAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use toml::de::DeTable;
+
+/// A port's MTU, bytes, unless it is a VLAN.
+const DEFAULT_MTU: u32 = 1500;
 
 /// Reads everything; `None` only when the text is no TOML.
 pub(super) fn config(path: &Path, text: &str, problems: &mut Problems) -> Option<Config> {
@@ -104,7 +110,24 @@ fn ports(root: &mut Section<'_>) -> Vec<Port> {
     if sections.is_empty() {
         root.problem(0, "no port: a gateway needs at least one [[port]]");
     }
-    sections.into_iter().filter_map(port).collect()
+    in_order(sections.into_iter().filter_map(port).collect())
+}
+
+/// VLANs behind the ports that have devices; one whose MTU was left out has its parent's.
+fn in_order(mut ports: Vec<Port>) -> Vec<Port> {
+    ports.sort_by_key(|port| port.vlan.is_some());
+    let mtus: Vec<_> = ports
+        .iter()
+        .map(|port| (port.name.value.clone(), port.mtu.value))
+        .collect();
+    for port in ports.iter_mut().filter(|port| port.mtu.value == 0) {
+        let parent = port.vlan.as_ref().map(|vlan| &vlan.parent.value);
+        let found = mtus
+            .iter()
+            .find(|(name, mtu)| Some(name) == parent && *mtu > 0);
+        port.mtu.value = found.map_or(DEFAULT_MTU, |(_, mtu)| *mtu);
+    }
+    ports
 }
 
 fn gateway(mut section: Section<'_>) -> Gateway {
@@ -294,8 +317,18 @@ fn port(mut section: Section<'_>) -> Option<Port> {
         ("tun", PortType::Tun),
         ("tap", PortType::Tap),
         ("packet", PortType::Packet),
+        ("xdp", PortType::Xdp),
+        ("vlan", PortType::Vlan),
     ];
     let kind = section.choice("type", &kinds);
+    let is_vlan = matches!(&kind, Some(kind) if kind.value == PortType::Vlan);
+    let vlan = vlan(&mut section, is_vlan);
+    // Of the name that FreeBSD and Linux give it.
+    let usual = vlan.as_ref().map(|vlan| Located {
+        value: format!("{}.{}", vlan.parent.value, vlan.vid.value),
+        line,
+    });
+    let name = name.or(usual);
     let fib = fib(&mut section);
     let queues = section.number("queues", 1..=256);
     let addresses = addresses(&mut section, "addresses");
@@ -315,31 +348,71 @@ fn port(mut section: Section<'_>) -> Option<Port> {
     });
     let rules = rules(&mut section);
     let offload = section.choice("offload", &[("on", true), ("off", false)]);
-    if name.is_none() {
+    let xdp_mode = section.choice("xdp-mode", &XDP_MODES);
+    if name.is_none() && !is_vlan {
         section.problem(line, "a port without a name: write name = \"rack\", say");
     }
     if !has_type {
         section.problem(
             line,
-            "a port without a type: write type = \"tun\", type = \"tap\" or type = \"packet\"",
+            "a port without a type: write type = \"tun\", type = \"tap\", type = \"packet\", type = \"xdp\" or type = \"vlan\"",
         );
     }
     section.finish();
+    if is_vlan && vlan.is_none() {
+        return None;
+    }
+    // Of a VLAN, 0 stands for its parent's, until that is known.
+    let usual = if is_vlan { 0 } else { DEFAULT_MTU };
     Some(Port {
         name: name?,
         kind: kind?.value,
+        vlan,
         fib,
         queues,
         addresses,
         host_addresses,
-        mtu: mtu.unwrap_or(Located { value: 1500, line }),
+        mtu: mtu.unwrap_or(Located { value: usual, line }),
         up,
         mac,
         promiscuous,
         rules,
         offload,
+        xdp_mode,
     })
 }
+
+/// What a VLAN is made of, and only a VLAN.
+fn vlan(section: &mut Section<'_>, is_vlan: bool) -> Option<VlanOf> {
+    let line = section.line;
+    for (key, example) in [("parent", "parent = \"rack\""), ("vlan", "vlan = 100")] {
+        match (is_vlan, section.has(key)) {
+            (true, false) => section.problem(
+                line,
+                format!("a VLAN without a {key}: write {example}, say"),
+            ),
+            (false, true) => section.problem(
+                line,
+                format!("{key} goes with type = \"vlan\": leave it out, or write that"),
+            ),
+            _ => {}
+        }
+    }
+    let parent = section.text("parent", "a port's name");
+    let vid = section.number("vlan", 1..=4094u16);
+    Some(VlanOf {
+        parent: parent?,
+        vid: vid?,
+    })
+    .filter(|_| is_vlan)
+}
+
+const XDP_MODES: [(&str, Mode); 4] = [
+    ("auto", Mode::Auto),
+    ("zero-copy", Mode::ZeroCopy),
+    ("copy", Mode::Copy),
+    ("generic", Mode::Generic),
+];
 
 /// What a port lets through.
 fn rules(section: &mut Section<'_>) -> Rules {
@@ -354,6 +427,10 @@ fn rules(section: &mut Section<'_>) -> Rules {
         ("ignore", OptionRule::Ignore),
         ("drop", OptionRule::Drop),
     ];
+    let source_routes = [
+        ("drop", SourceRoutes::Drop),
+        ("refuse", SourceRoutes::Refuse),
+    ];
     let default = Rules::default();
     Rules {
         rpf: section
@@ -366,6 +443,9 @@ fn rules(section: &mut Section<'_>) -> Rules {
         options: section
             .choice("ip-options", &options)
             .map_or(default.options, |options| options.value),
+        source_routes: section
+            .choice("source-routes", &source_routes)
+            .map_or(default.source_routes, |rule| rule.value),
     }
 }
 

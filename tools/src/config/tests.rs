@@ -273,7 +273,7 @@ fn ports_are_checked() {
     let cases = [
         (
             "name = \"a\"\n",
-            "flowgate.toml:5: a port without a type: write type = \"tun\", type = \"tap\" or type = \"packet\"",
+            "flowgate.toml:5: a port without a type: write type = \"tun\", type = \"tap\", type = \"packet\", type = \"xdp\" or type = \"vlan\"",
         ),
         (
             "type = \"tun\"\n",
@@ -281,7 +281,7 @@ fn ports_are_checked() {
         ),
         (
             "name = \"a\"\ntype = \"veth\"\n",
-            "flowgate.toml:7: type = \"veth\": write type = \"tun\" or type = \"tap\" or type = \"packet\"",
+            "flowgate.toml:7: type = \"veth\": write type = \"tun\" or type = \"tap\" or type = \"packet\" or type = \"xdp\" or type = \"vlan\"",
         ),
         (
             "name = \"rack\"\ntype = \"tun\"\n",
@@ -361,7 +361,7 @@ fn ports_are_checked() {
         ),
         (
             "name = \"a\"\ntype = \"tap\"\npromiscuous = true\n",
-            "flowgate.toml:5: promiscuous goes with type = \"packet\": leave it out",
+            "flowgate.toml:5: promiscuous goes with type = \"packet\" and \"xdp\": leave it out",
         ),
         (
             "name = \"eth1\"\ntype = \"packet\"\nhost-addresses = [\"10.0.0.1/24\"]\n",
@@ -370,6 +370,26 @@ fn ports_are_checked() {
         (
             "name = \"eth1\"\ntype = \"packet\"\noffload = \"off\"\n",
             "flowgate.toml:8: offload = \"off\": interface eth1's offloads are its own ('ethtool -K eth1 gro off tx off'): leave it out",
+        ),
+        (
+            "name = \"eth1\"\ntype = \"xdp\"\noffload = \"on\"\n",
+            "flowgate.toml:8: offload: XDP sockets leave nothing undone to the card, nor it to them: leave it out",
+        ),
+        (
+            "name = \"eth1\"\ntype = \"xdp\"\nmtu = 3819\n",
+            "flowgate.toml:8: mtu = 3819: a frame of type xdp has room for 3818: write 3818 or less, or type = \"packet\"",
+        ),
+        (
+            "name = \"eth1\"\ntype = \"xdp\"\nhost-addresses = [\"10.0.0.1/24\"]\n",
+            "flowgate.toml:8: host-addresses: interface eth1 is the gateway's alone, the kernel must have no address on it: leave it out",
+        ),
+        (
+            "name = \"eth1\"\ntype = \"xdp\"\nxdp-mode = \"fast\"\n",
+            "flowgate.toml:8: xdp-mode = \"fast\": write xdp-mode = \"auto\" or xdp-mode = \"zero-copy\" or xdp-mode = \"copy\" or xdp-mode = \"generic\"",
+        ),
+        (
+            "name = \"a\"\ntype = \"packet\"\nxdp-mode = \"copy\"\n",
+            "flowgate.toml:8: xdp-mode goes with type = \"xdp\": leave it out",
         ),
         (
             "name = \"a\"\ntype = \"tun\"\nqueues = 4\n[gateway]\nworkers = 2\n",
@@ -386,17 +406,31 @@ fn ports_are_checked() {
 }
 
 #[test]
+fn a_port_of_xdp_sockets_is_read() {
+    let port = |more: &str| {
+        let of = good(&format!(
+            "[[port]]\nname = \"eth1\"\ntype = \"xdp\"\nmtu = 3818\npromiscuous = true\n{more}"
+        ));
+        of.ports.into_iter().next().unwrap()
+    };
+    let of = port("xdp-mode = \"generic\"\nmac = \"02:00:00:00:00:01\"\n");
+    assert_eq!((of.kind, of.has_offload()), (PortType::Xdp, false));
+    assert_eq!(of.xdp_mode.unwrap().value, xdp::Mode::Generic);
+    assert_eq!(port("").xdp_mode, None);
+}
+
+#[test]
 fn a_wrong_port_is_told_once() {
     assert_eq!(
         wrong("[[port]]\nname = \"a\"\ntype = \"tub\"\n"),
         [
-            "flowgate.toml:3: type = \"tub\": write type = \"tun\" or type = \"tap\" or type = \"packet\""
+            "flowgate.toml:3: type = \"tub\": write type = \"tun\" or type = \"tap\" or type = \"packet\" or type = \"xdp\" or type = \"vlan\""
         ]
     );
     assert_eq!(
         wrong("[[port]]\nname = \"a\"\n"),
         [
-            "flowgate.toml:1: a port without a type: write type = \"tun\", type = \"tap\" or type = \"packet\""
+            "flowgate.toml:1: a port without a type: write type = \"tun\", type = \"tap\", type = \"packet\", type = \"xdp\" or type = \"vlan\""
         ]
     );
     assert_eq!(
@@ -461,7 +495,7 @@ fn fibs_are_read_and_must_be_there() {
 #[test]
 fn a_port_has_its_switches_and_all_are_off_else() {
     let port = "[[port]]\nname = \"a\"\ntype = \"tap\"\naddresses = [\"fe80::1/64\"]\n";
-    let switches = "router-advertisements = true\nrpf = \"strict\"\nclass-e = true\ndirected-broadcast = true\nredirects = true\nip-options = \"drop\"\n";
+    let switches = "router-advertisements = true\nrpf = \"strict\"\nclass-e = true\ndirected-broadcast = true\nredirects = true\nip-options = \"drop\"\nsource-routes = \"refuse\"\n";
     assert_eq!(good(port).ports[0].rules, Rules::default());
     let all = Rules {
         rpf: stack::rules::Rpf::Strict,
@@ -473,6 +507,7 @@ fn a_port_has_its_switches_and_all_are_off_else() {
             interval_s: 600,
         }),
         options: stack::rules::OptionRule::Drop,
+        source_routes: stack::rules::SourceRoutes::Refuse,
     };
     assert_eq!(good(&format!("{port}{switches}")).ports[0].rules, all);
 }
@@ -748,4 +783,122 @@ fn what_is_wrong_with_a_group_is_told_with_its_line() {
     for lines in [format!("{group}fib = 3\n"), routes.into()] {
         assert_eq!(wrong_after_ports(&lines).len(), 1, "{lines}");
     }
+}
+
+/// A TAP and what is behind it.
+fn with_tap(rest: &str) -> String {
+    format!("[[port]]\nname = \"tap0\"\ntype = \"tap\"\nmtu = 1600\n{rest}")
+}
+
+#[test]
+fn a_vlan_has_its_parent_s_name_and_mtu_unless_it_has_its_own() {
+    let red = "[[port]]\nname = \"red\"\ntype = \"vlan\"\nparent = \"tap0\"\nvlan = 4094\nmtu = 1400\nredirects = true\n";
+    let usual =
+        "[[port]]\ntype = \"vlan\"\nparent = \"tap0\"\nvlan = 7\naddresses = [\"fd00::1/64\"]\n";
+    let config = good(&format!("{red}{usual}{}", with_tap("")));
+    let names: Vec<&str> = config.ports.iter().map(|p| p.name.value.as_str()).collect();
+    assert_eq!(names, ["tap0", "red", "tap0.7"], "devices before VLANs");
+    let mtus: Vec<u32> = config.ports.iter().map(|p| p.mtu.value).collect();
+    assert_eq!(mtus, [1600, 1400, 1600]);
+    let of = |port: &Port| {
+        port.vlan
+            .as_ref()
+            .map(|v| (v.parent.value.clone(), v.vid.value))
+    };
+    let vlans: Vec<_> = config.ports.iter().map(of).collect();
+    let tap = |vid| Some(("tap0".to_owned(), vid));
+    assert_eq!(vlans, [None, tap(4094), tap(7)]);
+    assert!(config.ports[1].rules.redirects);
+    assert!(config.ports[0].has_offload() && !config.ports[1].has_offload());
+}
+
+#[test]
+fn each_wrong_vlan_is_told_in_one_line() {
+    let vlan = |keys: &str| with_tap(&format!("[[port]]\nname = \"v\"\ntype = \"vlan\"\n{keys}"));
+    let cases = [
+        (
+            "vlan = 1\n",
+            "5: a VLAN without a parent: write parent = \"rack\", say",
+        ),
+        (
+            "parent = \"tap0\"\n",
+            "5: a VLAN without a vlan: write vlan = 100, say",
+        ),
+        (
+            "parent = \"tap1\"\nvlan = 1\n",
+            "8: parent = \"tap1\": no such port: the ports are tap0",
+        ),
+        (
+            "parent = \"v\"\nvlan = 1\n",
+            "8: parent = \"v\": that is a VLAN itself, and frames have one tag here: name its parent",
+        ),
+        (
+            "parent = \"tap0\"\nvlan = 1\nmtu = 1601\n",
+            "10: mtu = 1601: its parent tap0 takes 1600: write 1600 or less, or leave it out",
+        ),
+        (
+            "parent = \"tap0\"\nvlan = 1\nqueues = 1\n",
+            "10: queues: a VLAN has its parent's device: write it for port tap0, or leave it out",
+        ),
+        (
+            "parent = \"tap0\"\nvlan = 1\noffload = \"on\"\n",
+            "10: offload: a VLAN has its parent's device: write it for port tap0, or leave it out",
+        ),
+        (
+            "parent = \"tap0\"\nvlan = 1\nmac = \"02:00:00:00:00:01\"\n",
+            "10: mac: a VLAN has its parent's device: write it for port tap0, or leave it out",
+        ),
+        (
+            "parent = \"tap0\"\nvlan = 1\nhost-addresses = [\"192.0.2.5/24\"]\n",
+            "10: host-addresses: a VLAN has its parent's device: write it for port tap0, or leave it out",
+        ),
+        (
+            "parent = \"tap0\"\nvlan = 1\npromiscuous = true\n",
+            "5: promiscuous: a VLAN has its parent's device: write it for port tap0, or leave it out",
+        ),
+        (
+            "parent = \"tap0\"\nvlan = 9\n[[port]]\nname = \"w\"\ntype = \"vlan\"\nparent = \"tap0\"\nvlan = 9\n",
+            "14: vlan = 9: port tap0 has this VLAN already, in line 9: choose another number",
+        ),
+    ];
+    for (keys, line) in cases {
+        let line = format!("flowgate.toml:{line}");
+        assert_eq!(wrong(&vlan(keys)), [line], "{keys}");
+    }
+    for vid in ["0", "4095", "-1", "\"x\""] {
+        let lines = wrong(&vlan(&format!("parent = \"tap0\"\nvlan = {vid}\n")));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(
+            lines[0].starts_with("flowgate.toml:9: vlan = ") && lines[0].contains("4094"),
+            "{lines:?}"
+        );
+    }
+    let tun = "[[port]]\nname = \"t\"\ntype = \"tun\"\n[[port]]\ntype = \"vlan\"\nparent = \"t\"\nvlan = 1\n";
+    let lines = wrong(tun);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0]
+            .starts_with("flowgate.toml:6: parent = \"t\": a TUN's packets have no link header"),
+        "{lines:?}"
+    );
+    let lines = wrong(&with_tap("vlan = 3\n"));
+    assert_eq!(
+        lines,
+        ["flowgate.toml:1: vlan goes with type = \"vlan\": leave it out, or write that"]
+    );
+}
+
+#[test]
+fn ports_are_at_most_what_a_flow_s_entry_can_name() {
+    let vlans = |count: usize| {
+        let vlan = |vid| format!("[[port]]\ntype = \"vlan\"\nparent = \"tap0\"\nvlan = {vid}\n");
+        with_tap(&(1..=count).map(vlan).collect::<String>())
+    };
+    assert_eq!(good(&vlans(255)).ports.len(), 256);
+    let lines = wrong(&vlans(256));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].ends_with("there are 257 ports: there may be 256, VLANs included"),
+        "{lines:?}"
+    );
 }

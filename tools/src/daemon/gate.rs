@@ -38,6 +38,7 @@ use stack::io::run::Running;
 use stack::io::steer::Programs;
 use stack::io::steer::Steering;
 use stack::io::wake::Waker;
+use stack::io::xdp::Chosen;
 use stack::offload::Caps;
 use std::io;
 use std::path::PathBuf;
@@ -49,8 +50,10 @@ pub(crate) struct Parts {
     pub(crate) setup: Setup,
     /// `queues[worker][port]`.
     pub(crate) queues: Vec<Vec<Box<dyn Queue>>>,
-    /// What each port is: `tun`, `tap`, `mem`.
+    /// What each port is: `tun`, `tap`, `packet`, `xdp`, `mem`.
     pub(crate) kinds: Vec<&'static str>,
+    /// By which way frames get to each port that is of type xdp; of one that is not here, none.
+    pub(crate) modes: Vec<Option<Chosen>>,
     /// What each port's device takes unfinished.
     pub(crate) offloads: Vec<Caps>,
     pub(crate) run: RunConfig,
@@ -90,6 +93,12 @@ pub(crate) struct Gate {
     running: Option<Running>,
 }
 
+/// Where each port's device is told of.
+fn cells(ports: usize, modes: &[Option<Chosen>]) -> Vec<DeviceCell> {
+    let mode = |port| modes.get(port).copied().flatten();
+    (0..ports).map(|port| DeviceCell::of(mode(port))).collect()
+}
+
 /// Has somebody look after the devices; without, one that goes stays away.
 fn look_after(
     devices: Vec<(Spec, u32)>,
@@ -115,6 +124,7 @@ pub(crate) fn start(
         setup,
         queues,
         kinds,
+        modes,
         offloads,
         run,
         devices,
@@ -151,7 +161,7 @@ pub(crate) fn start(
     let sandbox = sandbox.enter();
     let running = run::start(workers, queues, host, clock, &run)?;
     let about = About {
-        devices: kinds.iter().map(|_| DeviceCell::default()).collect(),
+        devices: cells(kinds.len(), &modes),
         kinds,
         offloads,
         cpus: run.cpus,
@@ -260,6 +270,7 @@ mod tests {
             up: true,
             addrs: Vec::new(),
             rules: Default::default(),
+            vlan: None,
         };
         Parts {
             setup: Setup {
@@ -271,6 +282,7 @@ mod tests {
             },
             queues: vec![vec![queue]],
             kinds: vec!["mem"],
+            modes: Vec::new(),
             offloads: Vec::new(),
             run: RunConfig::default(),
             devices: Vec::new(),

@@ -126,6 +126,7 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
     let steering = plan.steering(&tables);
     let opened = open(plan, steering.as_ref().ok())?;
     let offloads = opened.iter().map(|device| device.offloads).collect();
+    let modes = opened.iter().map(|device| device.mode).collect();
     let numbers = opened.iter().map(|device| device.ifindex);
     let devices = plan.devices().into_iter().zip(numbers).collect();
     let (queues, ports) = plan.ports(opened, &secrets);
@@ -138,6 +139,7 @@ fn start(plan: &Plan<'_>, socket: SocketSpec) -> Result<Gate, Stop> {
         },
         queues,
         kinds: plan.kinds(),
+        modes,
         offloads,
         run: plan.run(),
         devices,
@@ -167,6 +169,9 @@ fn open(plan: &Plan<'_>, steering: Option<&Steering>) -> Result<Vec<Opened>, Sto
     for spec in plan.devices() {
         let opened = spec.open(steering.map(Steering::programs));
         let opened = opened.map_err(|error| refused_device(&error))?;
+        if let Some(mode) = opened.mode {
+            tracing::info!(port = opened.name, mode = mode.word(), "XDP sockets");
+        }
         for warning in &opened.warnings {
             tracing::warn!(port = opened.name, "{warning}");
         }

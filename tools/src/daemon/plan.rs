@@ -36,11 +36,13 @@ use stack::io::run::RunConfig;
 use stack::io::steer::Steering;
 use stack::io::tun;
 use stack::io::tun::DeviceSpec;
+use stack::io::xdp::XdpSpec;
 use stack::path::FlowTables;
 use stack::ports::Layer;
 use stack::ports::Port;
 use stack::ports::PortAddr;
 use stack::ports::Ports;
+use stack::ports::Vlan;
 use stack::slots::even_slots;
 use std::path::Path;
 
@@ -139,26 +141,52 @@ impl<'a> Plan<'a> {
         &self.config.group_secret_file
     }
 
-    /// What the ports' devices are to be, in their order.
+    /// What the ports' devices are to be, in their order; VLANs, which come behind them, have none.
     pub(super) fn devices(&self) -> Vec<Spec> {
         let ports = self.config.ports.iter();
-        ports.map(|port| self.device(port)).collect()
+        ports.filter_map(|port| self.device(port)).collect()
     }
 
-    fn device(&self, port: &config::Port) -> Spec {
-        match port.kind {
+    fn device(&self, port: &config::Port) -> Option<Spec> {
+        Some(match port.kind {
             PortType::Tun => Spec::Made(self.made(port, tun::Kind::Tun)),
             PortType::Tap => Spec::Made(self.made(port, tun::Kind::Tap)),
-            PortType::Packet => Spec::Found(PacketSpec {
-                queues: self.most,
-                mtu: port.mtu.value,
-                mac: port.mac.as_ref().map(|mac| mac.value),
-                addrs: port.addresses.iter().map(|a| a.value.address).collect(),
-                promiscuous: port.promiscuous.as_ref().is_some_and(|on| on.value),
-                up: port.up,
-                ..PacketSpec::new(&port.name.value)
+            PortType::Packet => Spec::Found(self.found(port)),
+            PortType::Xdp => Spec::Xdp(XdpSpec {
+                on: self.found(port),
+                mode: port
+                    .xdp_mode
+                    .as_ref()
+                    .map_or_else(Default::default, |mode| mode.value),
+                // Who writes the number down means it.
+                some_queues: port.queues.is_some(),
             }),
+            PortType::Vlan => return None,
+        })
+    }
+
+    /// A card that passes on tagged frames only to who asked for their VLAN passes on all when it is promiscuous.
+    fn found(&self, port: &config::Port) -> PacketSpec {
+        let vlans = || self.vlans_of(&port.name.value);
+        let told = port.promiscuous.as_ref().map(|on| on.value);
+        let addrs = vlans().chain([port]).flat_map(|port| &port.addresses);
+        PacketSpec {
+            queues: self.most,
+            mtu: port.mtu.value,
+            mac: port.mac.as_ref().map(|mac| mac.value),
+            addrs: addrs.map(|a| a.value.address).collect(),
+            promiscuous: told.unwrap_or_else(|| vlans().next().is_some()),
+            up: port.up,
+            ..PacketSpec::new(&port.name.value)
         }
+    }
+
+    fn vlans_of(&self, parent: &'a str) -> impl Iterator<Item = &'a config::Port> {
+        let of_parent = move |port: &&config::Port| {
+            let vlan = port.vlan.as_ref();
+            vlan.is_some_and(|vlan| vlan.parent.value == parent)
+        };
+        self.config.ports.iter().filter(of_parent)
     }
 
     fn made(&self, port: &config::Port, kind: tun::Kind) -> DeviceSpec {
@@ -214,14 +242,41 @@ impl<'a> Plan<'a> {
                 mine.push(queue);
             }
         }
-        (queues, Ports(ports))
+        (queues, self.with_vlans(ports, secrets))
     }
 
     /// The ports as they would be, without devices.
     pub(super) fn ports_alone(&self, secrets: &Secrets) -> Ports {
         let named = (0..).map(PortId).zip(&self.config.ports);
-        let ports = named.map(|(id, of)| port(id, of, of.name.value.clone(), None, secrets));
-        Ports(ports.collect())
+        let devices = named.filter(|(_, of)| of.vlan.is_none());
+        let ports = devices.map(|(id, of)| port(id, of, of.name.value.clone(), None, secrets));
+        self.with_vlans(ports.collect(), secrets)
+    }
+
+    /// The VLANs behind the ports that have devices.
+    fn with_vlans(&self, mut ports: Vec<Port>, secrets: &Secrets) -> Ports {
+        let named = (0..).map(PortId).zip(&self.config.ports);
+        for (id, of) in named.skip(ports.len()) {
+            let parent = of.vlan.as_ref().and_then(|vlan| {
+                let parent = ports.iter().find(|port| port.name == vlan.parent.value)?;
+                let (parent, vid) = (parent.clone(), vlan.vid.value);
+                Some((
+                    parent.layer,
+                    Vlan {
+                        parent: parent.id,
+                        vid,
+                    },
+                ))
+            });
+            let port = port(id, of, of.name.value.clone(), None, secrets);
+            // The configuration's check has seen to it that there is one.
+            ports.extend(parent.map(|(layer, vlan)| Port {
+                layer,
+                vlan: Some(vlan),
+                ..port
+            }));
+        }
+        Ports(ports)
     }
 
     /// What the core is built from.
@@ -325,7 +380,13 @@ impl<'a> Plan<'a> {
 
     /// What each port is, for listings.
     pub(super) fn kinds(&self) -> Vec<&'static str> {
-        self.devices().iter().map(Spec::kind).collect()
+        let vlans = self.config.ports.iter().filter(|port| port.vlan.is_some());
+        let devices = self.devices();
+        devices
+            .iter()
+            .map(Spec::kind)
+            .chain(vlans.map(|_| "vlan"))
+            .collect()
     }
 
     /// How the threads run.
@@ -434,7 +495,7 @@ impl<'a> Plan<'a> {
                 addresses,
                 mtu,
                 up = port.up,
-                queues = self.most,
+                queues = if port.vlan.is_some() { 0 } else { self.most },
                 "port"
             );
         }
@@ -458,7 +519,7 @@ fn port(
     let told = config.mac.as_ref().map(|mac| mac.value);
     let layer = match config.kind {
         PortType::Tun => Layer::L3,
-        PortType::Tap | PortType::Packet => {
+        PortType::Tap | PortType::Packet | PortType::Xdp | PortType::Vlan => {
             let mac = told.or(has);
             Layer::L2(mac.unwrap_or_else(|| own_mac(&device, secrets)))
         }
@@ -476,6 +537,7 @@ fn port(
         up: config.up,
         addrs: addrs.collect(),
         rules: config.rules,
+        vlan: None,
     }
 }
 
@@ -611,6 +673,35 @@ mod tests {
                     .is_some()
             );
         }
+    }
+
+    #[test]
+    fn vlans_come_behind_the_devices_and_have_their_parents_hardware_address() {
+        let vlan = |parent: &str, vid| {
+            format!(
+                "[[port]]\ntype = \"vlan\"\nparent = \"{parent}\"\nvlan = {vid}\naddresses = [\"fd00:{vid}::1/64\"]\n"
+            )
+        };
+        let eth = "[[port]]\nname = \"eth\"\ntype = \"packet\"\naddresses = [\"fd00::1/64\"]\n";
+        let tap = "[[port]]\nname = \"tap\"\ntype = \"tap\"\noffload = \"off\"\nmac = \"02:00:00:00:00:07\"\n";
+        let config = config(&format!("{}{eth}{tap}{}", vlan("tap", 7), vlan("eth", 8)));
+        let plan = Plan::new(Path::new(FILE), &config);
+        assert_eq!(plan.kinds(), ["packet", "tap", "vlan", "vlan"]);
+        let devices = plan.devices();
+        let [Spec::Found(found), Spec::Made(_)] = &devices[..] else {
+            panic!("{devices:?}");
+        };
+        let addrs: Vec<String> = found.addrs.iter().map(ToString::to_string).collect();
+        assert_eq!(addrs, ["fd00:8::1", "fd00::1"], "its VLANs' groups too");
+        assert!(found.promiscuous, "a card may hold tagged frames back");
+        let ports = plan.ports_alone(&secrets(1)).0;
+        let ids: Vec<u16> = ports.iter().map(|port| port.id.0).collect();
+        assert_eq!(ids, [0, 1, 2, 3]);
+        let of = |port: &Port| port.vlan.map(|vlan| (vlan.parent.0, vlan.vid));
+        let vlans: Vec<_> = ports.iter().map(of).collect();
+        assert_eq!(vlans, [None, None, Some((1, 7)), Some((0, 8))]);
+        assert_eq!(ports[2].layer, Layer::L2(Mac([2, 0, 0, 0, 0, 7])));
+        assert_eq!(ports[3].layer, ports[0].layer);
     }
 
     #[test]

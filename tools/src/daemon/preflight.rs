@@ -11,10 +11,12 @@ use crate::config::Config;
 use crate::config::Tables;
 use crate::server::SocketSpec;
 use flowtable::TableSecret;
+use stack::io::device::OpenError;
 use stack::io::device::Spec;
 use stack::io::memfd;
 use stack::io::packet;
 use stack::io::poll;
+use stack::io::xdp;
 use stack::pkt::LARGE;
 use std::fs;
 use std::path::PathBuf;
@@ -72,12 +74,15 @@ pub(super) fn check(
         .map_err(|line| (Exit::CantCreate, format!("flowgate: {line}")))
 }
 
-/// Ports of type packet are on interfaces that are there.
+/// Ports of type packet and xdp are on interfaces that are there.
 fn interfaces(plan: &Plan<'_>) -> Result<(), Refusal> {
     for spec in plan.devices() {
-        if let Spec::Found(spec) = spec {
-            packet::check(&spec).map_err(|error| (Exit::System, plan.in_file(error)))?;
-        }
+        let checked = match spec {
+            Spec::Made(_) => Ok(()),
+            Spec::Found(spec) => packet::check(&spec).map_err(OpenError::from),
+            Spec::Xdp(spec) => xdp::check(&spec).map_err(OpenError::from),
+        };
+        checked.map_err(|error| (Exit::System, plan.in_file(error)))?;
     }
     Ok(())
 }

@@ -35,6 +35,7 @@ use stack::ports::Layer;
 use stack::ports::Port;
 use std::fs;
 use std::fs::File;
+use std::io;
 use std::io::BufWriter;
 use std::io::Write;
 use std::path::Path;
@@ -83,9 +84,14 @@ fn perform(args: &ReplayArgs, json: bool) -> Result<(), Stop> {
     let mut player = Player::new(gateway, queues, played, time, args.realtime);
     player.play();
     let report = Report::of(player, &sources);
-    // A reader that went away misses nothing.
-    let _ = report.print(&mut std::io::stdout(), json);
-    report.verdict()
+    match report.print(&mut std::io::stdout(), json) {
+        // A reader that went away misses nothing.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let line = format!("flowgate: standard output: {error}");
+            Err(Stop::new(Exit::Io, line))
+        }
+        _ => report.verdict(),
+    }
 }
 
 /// A queue for each port, and what becomes of its records.
@@ -100,7 +106,12 @@ fn open(
         fs::create_dir_all(dir).map_err(cannot)?;
     }
     let (mut queues, mut all): (Vec<Box<dyn Queue>>, AllPlayed) = (Vec::new(), Vec::new());
-    for (at, port) in ports.iter().enumerate() {
+    // VLANs come behind, and have no queues.
+    for (at, port) in ports
+        .iter()
+        .enumerate()
+        .filter(|(_, port)| port.vlan.is_none())
+    {
         let source = sources.of(at);
         let manner = Manner {
             layer: port.layer,
@@ -123,5 +134,6 @@ fn writer(dir: &Path, port: &Port) -> Result<Writer<BufWriter<File>>, Stop> {
     let ether = port.layer != Layer::L3;
     File::create(&file)
         .and_then(|output| Writer::new(BufWriter::new(output), ether))
+        .and_then(|mut writer| writer.flush().map(|()| writer))
         .map_err(|error| Stop::new(Exit::CantCreate, format!("{}: {error}", file.display())))
 }

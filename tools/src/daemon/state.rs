@@ -194,6 +194,12 @@ pub(super) fn check(file: &Path, others: &[(&Path, &str)]) -> Result<(), String>
     if file.file_name().is_none() || file.is_dir() {
         return Err(format!("state file {at}: that is a directory: {remedy}"));
     }
+    // It would be renamed and replaced: `/dev/null`, which is how one may try to say that nothing is to be kept.
+    if fs::metadata(file).is_ok_and(|is| !is.is_file()) {
+        return Err(format!(
+            "state file {at}: that is a device, a pipe or a socket, no regular file: {remedy}"
+        ));
+    }
     let directory = file.parent().filter(|p| !p.as_os_str().is_empty());
     match directory.filter(|directory| !directory.is_dir()) {
         Some(directory) => Err(format!(

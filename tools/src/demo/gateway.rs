@@ -58,6 +58,7 @@ pub(crate) fn start(wires: Wires, program: &Path) -> Result<(Running, SocketOper
         setup: setup(workers, ports)?,
         queues: queues.collect(),
         kinds: vec!["tun", "mem"],
+        modes: Vec::new(),
         offloads: Vec::new(),
         run: RunConfig::default(),
         devices: Vec::new(),
@@ -114,6 +115,7 @@ fn ports(device: &str, has_v6: bool, mtu: u32) -> Ports {
         up: true,
         addrs,
         rules: Default::default(),
+        vlan: None,
     };
     let clients = addrs(
         (CLIENT_GATEWAY4, CLIENT_LEN4),

@@ -543,8 +543,11 @@ impl Backend for Fake {
             name: name.into(),
             index,
             kind: kind.into(),
+            parent: None,
+            vlan: None,
             up: true,
             device: None,
+            mode: None,
             mtu: 1500,
             mac: (kind == "tap").then(|| "02:00:00:00:00:01".into()),
             offloads: match kind {
@@ -562,8 +565,14 @@ impl Backend for Fake {
         };
         let uplink = port(1, "uplink", "tun", "10.99.0.1/24");
         let rack = port(2, "rack", "tap", "192.0.2.1/24");
+        let vlan = Port {
+            parent: Some(rack.name.clone()),
+            vlan: Some(100),
+            mac: rack.mac.clone(),
+            ..port(3, "rack.100", "vlan", "198.51.100.1/24")
+        };
         Box::new(|| Ports {
-            ports: vec![uplink, rack],
+            ports: vec![uplink, rack, vlan],
         })
     }
 

@@ -18,13 +18,22 @@ pub struct Port {
     pub name: String,
     /// Its index.
     pub index: u32,
-    /// `tun`, `tap`, `packet` or `mem`.
+    /// `tun`, `tap`, `packet`, `xdp`, `vlan` or `mem`.
     pub kind: String,
+    /// Of a VLAN: the port by whose device its frames go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Of a VLAN: its tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
     /// Up.
     pub up: bool,
     /// What was last heard of its device: `up`, `down`, `gone` or `moved` (to another network namespace).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// By which way frames get to one of type `xdp`: `zero-copy`, `copy` or `generic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
     /// Its MTU in bytes.
     pub mtu: u32,
     /// Its link address, for Ethernet.

@@ -7,9 +7,11 @@ use crate::icmp::{self, Error};
 use crate::ingress::{self, Came, ETHER_HDR};
 use crate::martian;
 use crate::options;
+use crate::ours::Ours;
 use crate::parse::{self, IpMeta, Role};
 use crate::ports::Layer;
 use crate::rules::{OptionRule, Rpf};
+use crate::vlan;
 use arp::Mac;
 
 impl Tracing<'_> {
@@ -93,6 +95,7 @@ impl Tracing<'_> {
                 self.pass(Stage::Ether, cause);
                 Ok(ip)
             }
+            Err(_) if ethertype == vlan::TPID => Err(self.vlan_frame(frame)),
             Err(reason) => {
                 let cause = format!(
                     "type {}: {}",
@@ -100,6 +103,36 @@ impl Tracing<'_> {
                     words::refused(reason)
                 );
                 Err(self.drop(Stage::Ether, reason, cause))
+            }
+        }
+    }
+
+    /// As a worker's `vlan_input`.
+    fn vlan_frame(&mut self, frame: &[u8]) -> Verdict {
+        let (ports, here) = (&self.control.ports, self.port);
+        let port = match vlan::of_frame(frame) {
+            Err(reason) => Err((reason, words::refused(reason))),
+            Ok(None | Some(0)) => Ok((here, format!("a priority tag: {} itself", here.name))),
+            Ok(Some(vid)) => {
+                let mut vlans = ports.vlans_of(here.id);
+                let port = vlans.find(|port| port.vlan.is_some_and(|vlan| vlan.vid == vid));
+                let found = port.map(|port| (port, format!("tag of VLAN {vid}: {}", port.name)));
+                found.ok_or_else(|| {
+                    let cause = format!("tag of VLAN {vid}: {} has no such VLAN", here.name);
+                    (DropReason::UnknownVlan, cause)
+                })
+            }
+        };
+        match port {
+            Err((reason, cause)) => self.drop(Stage::Ether, reason, cause),
+            Ok((port, cause)) => {
+                self.pass(Stage::Ether, cause);
+                self.port = port;
+                self.arrive(&PacketAsk {
+                    port: port.id,
+                    framing: Framing::Ether,
+                    bytes: &vlan::without_tag(frame),
+                })
             }
         }
     }
@@ -126,7 +159,8 @@ impl Tracing<'_> {
             cast: self.cast,
             rules: self.port.rules,
         };
-        ingress::check_source(&self.control.ports, &self.control.view, meta, by)
+        let ports = &self.control.ports;
+        ingress::check_source((ports, &Ours::of(ports)), &self.control.view, meta, by)
     }
 
     fn good_addresses(&self, meta: &IpMeta) -> String {
@@ -153,10 +187,7 @@ impl Tracing<'_> {
     fn refuse(&mut self, ip: &[u8], stage: Stage, reason: DropReason) -> Verdict {
         let cause = self.why_refused(ip, stage, reason);
         self.stop(stage, cause);
-        // Options that are not worked on are not corrected either.
-        let quiet =
-            reason == DropReason::IpOptions && self.port.rules.options != OptionRule::Process;
-        let owed = icmp::param_problem(ip, reason).filter(|_| !quiet);
+        let owed = icmp::owed(ip, reason, &self.port.rules);
         let owed = owed.map(|(error, meta)| {
             let fib = self.port.fib;
             (error, IpMeta { fib, ..meta })

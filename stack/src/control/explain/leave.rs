@@ -350,7 +350,15 @@ impl Tracing<'_> {
             || "bare IP".to_owned(),
             |header| format!("link header {}", words::hex(&header)),
         );
-        let cause = format!("out by {port}, TTL {}, {link}", meta.ttl.saturating_sub(1));
+        let tag = self.control.ports.get(way.port).and_then(|port| port.vlan);
+        let tag = tag.map_or_else(String::new, |vlan| {
+            let parent = self.port_name(vlan.parent);
+            format!(" (tagged 8100{:04x}, by {parent})", vlan.vid)
+        });
+        let cause = format!(
+            "out by {port}{tag}, TTL {}, {link}",
+            meta.ttl.saturating_sub(1)
+        );
         self.pass(Stage::Output, cause);
         Verdict::Forward(Way {
             nhop: pin,

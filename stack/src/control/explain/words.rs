@@ -5,6 +5,7 @@ use crate::fate::DropReason;
 use crate::ingress::ETHER_HDR;
 use crate::parse::{self, IpMeta, Tuple, proto};
 use crate::pkt::LinkCast;
+use crate::vlan;
 use flowtable::L4;
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -76,7 +77,15 @@ pub(super) fn tuple(tuple: &Tuple) -> String {
 pub(super) fn packet(ask: &PacketAsk<'_>) -> String {
     let ip = match ask.framing {
         Framing::Ip => ask.bytes,
-        Framing::Ether => ask.bytes.get(ETHER_HDR..).unwrap_or_default(),
+        Framing::Ether => {
+            let tag = matches!(vlan::of_frame(ask.bytes), Ok(Some(_)));
+            let link = if tag {
+                ETHER_HDR + vlan::TAG
+            } else {
+                ETHER_HDR
+            };
+            ask.bytes.get(link..).unwrap_or_default()
+        }
     };
     match parse::read(ip) {
         Ok(meta) => {
@@ -158,6 +167,7 @@ pub(super) const fn rule(reason: DropReason) -> Option<&'static str> {
         DropReason::IpMulticast => "RFC 1812 5.3.5",
         DropReason::IpLinkCast => "RFC 1812 5.3.4",
         DropReason::ReversePath => "RFC 3704",
+        DropReason::SecondTag => "IEEE 802.1ad is not supported",
         DropReason::IpSourceRoute => "RFC 7126 4.3",
         DropReason::IpOptions => "RFC 1812 5.2.6",
         DropReason::TtlExpired => "RFC 1812 5.3.1",
@@ -174,6 +184,7 @@ pub(super) const fn rule(reason: DropReason) -> Option<&'static str> {
 /// What one packet is, where the counter's text speaks of many.
 const fn text(reason: DropReason) -> &'static str {
     match reason {
+        DropReason::SecondTag => "a second VLAN tag behind the first",
         DropReason::IpShort => "fewer bytes than a header",
         DropReason::IpVersion => "neither version 4 nor 6, or not the one that the link announced",
         DropReason::IpHeaderLen => "header length below 20 bytes or beyond the data",

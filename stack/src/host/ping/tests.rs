@@ -19,6 +19,7 @@ fn ports() -> Ports {
         up: true,
         addrs: vec![own("192.0.2.1", 24)],
         rules: Default::default(),
+        vlan: None,
     }])
 }
 

@@ -24,6 +24,7 @@ fn each_icmp_error_is_exact_to_the_byte() {
         (Error::TimeExceeded, [11, 0, 0, 0, 0, 0]),
         (Error::NetUnreachable, [3, 0, 0, 0, 0, 0]),
         (Error::HostUnreachable, [3, 1, 0, 0, 0, 0]),
+        (Error::SourceRouteFailed, [3, 5, 0, 0, 0, 0]),
         (Error::Rejected, [3, 1, 0, 0, 0, 0]),
         (Error::FragNeeded { mtu: 1400 }, [3, 4, 0, 0, 0x05, 0x78]),
         (Error::FragNeeded { mtu: 70_000 }, [3, 4, 0, 0, 0xff, 0xff]),
@@ -314,7 +315,7 @@ fn c38_c67_a_parameter_problem_points_at_the_byte_that_is_wrong() {
     ] {
         let packet = ip4(CLIENT4, SERVER4, proto::UDP, &options, &udp(20));
         assert_eq!(parse::read(&packet).unwrap_err(), DropReason::IpOptions);
-        let (what, meta) = param_problem(&packet, DropReason::IpOptions).unwrap();
+        let (what, meta) = owed(&packet, DropReason::IpOptions, &Rules::default()).unwrap();
         assert_eq!(what, Error::ParamProblem { pointer });
         assert!(may_answer(&what, &meta, &packet, LinkCast::Unicast));
         let mut out = Pkt::with_size(600);
@@ -337,7 +338,7 @@ fn c38_c67_a_parameter_problem_points_at_the_byte_that_is_wrong() {
     chain.extend(udp(12));
     let packet = ip6(CLIENT6, SERVER6, 0, &chain);
     assert_eq!(parse::read(&packet).unwrap_err(), DropReason::Ip6Routing);
-    let (what, meta) = param_problem(&packet, DropReason::Ip6Routing).unwrap();
+    let (what, meta) = owed(&packet, DropReason::Ip6Routing, &Rules::default()).unwrap();
     assert_eq!(what, Error::ParamProblem { pointer: 50 });
     assert_eq!(
         (meta.addrs, usize::from(meta.len)),
@@ -356,21 +357,28 @@ fn an_option_error_in_a_later_piece_or_about_an_icmp_error_stays_unanswered() {
             &[3, 0, 0, 0, 0, 0, 0, 0],
         );
         packet[6..8].copy_from_slice(&word.to_be_bytes());
-        let (what, meta) = param_problem(&packet, DropReason::IpOptions).unwrap();
+        let (what, meta) = owed(&packet, DropReason::IpOptions, &Rules::default()).unwrap();
         assert!(!may_answer(&what, &meta, &packet, LinkCast::Unicast));
     }
 }
 
 #[test]
-fn a_parameter_problem_is_owed_for_two_reasons_only_and_never_panics() {
+fn an_error_is_owed_for_few_reasons_only_and_never_panics() {
     let packet = ip4(CLIENT4, SERVER4, proto::UDP, &[1, 1, 0x44, 1], &udp(20));
+    let told = Rules {
+        source_routes: SourceRoutes::Refuse,
+        ..Rules::default()
+    };
     for &reason in DropReason::ALL {
-        let owed = param_problem(&packet, reason).is_some();
-        assert_eq!(owed, reason == DropReason::IpOptions, "{reason:?}");
+        let by = |rules: &Rules| owed(&packet, reason, rules).is_some();
+        let pointer = reason == DropReason::IpOptions;
+        assert_eq!(by(&Rules::default()), pointer, "{reason:?}");
+        let source_route = reason == DropReason::IpSourceRoute;
+        assert_eq!(by(&told), pointer || source_route, "{reason:?}");
     }
     let sound = ip4(CLIENT4, SERVER4, proto::UDP, &[1, 7, 3, 4], &udp(20));
     assert!(
-        param_problem(&sound, DropReason::IpOptions).is_none(),
+        owed(&sound, DropReason::IpOptions, &Rules::default()).is_none(),
         "nothing to point at"
     );
     let seed = 0x1c3e_0001;
@@ -381,7 +389,9 @@ fn a_parameter_problem_is_owed_for_two_reasons_only_and_never_panics() {
             .map(|_| [0, 43, 44, 60, 1, 2, rng.u8(..)][rng.usize(..7)])
             .collect();
         for reason in [DropReason::IpOptions, DropReason::Ip6Routing] {
-            if let Some((Error::ParamProblem { pointer }, _)) = param_problem(&bytes, reason) {
+            if let Some((Error::ParamProblem { pointer }, _)) =
+                owed(&bytes, reason, &Rules::default())
+            {
                 assert!((pointer as usize) < len, "seed {seed:#x}: {bytes:x?}");
             }
         }
@@ -396,6 +406,7 @@ fn every_error_has_a_class() {
     for error in [
         Error::NetUnreachable,
         Error::HostUnreachable,
+        Error::SourceRouteFailed,
         Error::Rejected,
         Error::BeyondScope,
     ] {

@@ -8,7 +8,7 @@ use thiserror::Error;
 pub enum PacketError {
     /// There is no interface of that name.
     #[error(
-        "there is no interface '{name}': a port of type packet is on one that is there ('ip link' lists them)"
+        "there is no interface '{name}': a port of type packet or xdp is on one that is there ('ip link' lists them)"
     )]
     NoInterface {
         /// The interface asked for.
@@ -24,7 +24,9 @@ pub enum PacketError {
         name: String,
     },
     /// It carries no Ethernet frames.
-    #[error("'{name}' has no Ethernet address: a port of type packet is on an Ethernet interface")]
+    #[error(
+        "'{name}' has no Ethernet address: a port of type packet or xdp is on an Ethernet interface"
+    )]
     NotEthernet {
         /// The interface asked for.
         name: String,

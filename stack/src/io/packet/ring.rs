@@ -186,7 +186,7 @@ fn read(status: u32, rest: &[u8]) -> Slot<'_> {
 }
 
 /// A packet socket that hears nothing yet.
-pub(super) fn socket() -> Result<OwnedFd, Errno> {
+pub(in crate::io) fn socket() -> Result<OwnedFd, Errno> {
     let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: three numbers.
     let fd = Errno::result(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })?;
@@ -231,16 +231,20 @@ pub(super) fn bound_to(socket: BorrowedFd<'_>) -> Option<u32> {
 }
 
 /// Options' values: plain C data without padding that matters, which any bytes are valid for.
-pub(super) trait Plain: Copy {}
+pub(in crate::io) trait Plain: Copy {}
 impl Plain for libc::c_int {}
 impl Plain for u32 {}
 impl Plain for libc::tpacket_req {}
 impl Plain for libc::tpacket_stats {}
 impl Plain for libc::packet_mreq {}
 impl Plain for libc::sock_fprog {}
+impl Plain for libc::xdp_umem_reg {}
+impl Plain for libc::xdp_mmap_offsets {}
+impl Plain for libc::xdp_options {}
+impl Plain for libc::xdp_statistics {}
 
 /// Sets an option.
-pub(super) fn set<T: Plain>(
+pub(in crate::io) fn set<T: Plain>(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
     name: libc::c_int,
@@ -261,7 +265,7 @@ pub(super) fn set<T: Plain>(
 }
 
 /// Reads an option; the value that is passed in is what the kernel leaves untouched.
-pub(super) fn get<T: Plain>(
+pub(in crate::io) fn get<T: Plain>(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
     name: libc::c_int,

@@ -3,6 +3,7 @@
 
 use crate::checksum;
 use crate::parse::{Addrs, proto};
+use crate::vlan::{ADDRESSES, TAG, TPID, without_tag};
 use arp::{Mac, ether_header};
 use std::net::Ipv6Addr;
 
@@ -19,8 +20,20 @@ pub(super) fn station(addr: &[u8]) -> Mac {
     }
 }
 
-/// The answer to a frame, if it asks for a neighbour.
+/// The answer to a frame, if it asks for a neighbour: with the VLAN tag that the question has.
 pub(super) fn answer(frame: &[u8]) -> Option<Vec<u8>> {
+    let Some(tag) = frame
+        .get(ADDRESSES..ADDRESSES + TAG)
+        .filter(|tag| tag.starts_with(&TPID))
+    else {
+        return untagged(frame);
+    };
+    let mut reply = untagged(&without_tag(frame))?;
+    reply.splice(ADDRESSES..ADDRESSES, tag.iter().copied());
+    Some(reply)
+}
+
+fn untagged(frame: &[u8]) -> Option<Vec<u8>> {
     match frame.get(12..ETHER)? {
         [0x08, 0x06] => arp(frame),
         [0x86, 0xdd] => nd(frame),

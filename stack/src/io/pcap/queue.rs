@@ -248,6 +248,12 @@ impl<R: Read + Send, W: Write + Send> Queue for PcapQueue<R, W> {
         }
     }
 
+    fn flush(&mut self) {
+        if let Some(Err(error)) = self.write.as_mut().map(Writer::flush) {
+            self.note(|played| played.unwritten = Some(error.kind()));
+        }
+    }
+
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }

@@ -17,6 +17,8 @@ const BARE_IP: [u32; 5] = [12, 14, RAW, 228, 229];
 const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
 const OLD_PACKET: u32 = 2;
+/// `LINKTYPE_USER0`: records of who wrote the capture, no packets; `flowgate capture` writes changes of state so.
+const PRIVATE: u32 = 147;
 const SIMPLE: u32 = 3;
 const ENHANCED: u32 = 6;
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
@@ -58,6 +60,8 @@ pub struct Record {
 pub struct Interface {
     /// Its name, if the capture tells.
     pub name: Option<String>,
+    /// Its records are no packets, and are passed over.
+    private: bool,
     ether: bool,
     /// One unit of its times is so many parts of a second.
     per_second: u64,
@@ -216,6 +220,7 @@ impl<R: Read> Capture<R> {
         self.interfaces.push(Interface {
             name: None,
             ether,
+            private: false,
             per_second,
             shift: 0,
         });
@@ -257,8 +262,8 @@ impl<R: Read> Capture<R> {
             let mut body = std::mem::take(&mut self.room);
             let read = self.body(&mut body).and_then(|()| match kind {
                 INTERFACE => self.interface(&body).map(|()| None),
-                ENHANCED | OLD_PACKET => self.packet(&body, kind == ENHANCED, bytes).map(Some),
-                SIMPLE => self.simple(&body, bytes).map(Some),
+                ENHANCED | OLD_PACKET => self.packet(&body, kind == ENHANCED, bytes),
+                SIMPLE => self.simple(&body, bytes),
                 _ => Ok(None),
             });
             self.room = body;
@@ -315,9 +320,11 @@ impl<R: Read> Capture<R> {
         let Some(link) = self.half(body, 0) else {
             return Err(self.bad("an interface without a link type"));
         };
+        let private = u32::from(link) == PRIVATE;
         let mut interface = Interface {
             name: None,
-            ether: self.is_ether(u32::from(link))?,
+            ether: private || self.is_ether(u32::from(link))?,
+            private,
             per_second: 1_000_000,
             shift: 0,
         };
@@ -371,7 +378,7 @@ impl<R: Read> Capture<R> {
         body: &[u8],
         enhanced: bool,
         bytes: &mut Vec<u8>,
-    ) -> Result<Record, BadCapture> {
+    ) -> Result<Option<Record>, BadCapture> {
         let word = |at| self.word(body, at).unwrap_or_default();
         let interface = match enhanced {
             true => word(0),
@@ -383,6 +390,9 @@ impl<R: Read> Capture<R> {
                 "a packet of interface {interface}; there are {there}"
             )));
         };
+        if of.private {
+            return Ok(None);
+        }
         let units = u64::from(word(4)) << 32 | u64::from(word(8));
         let kept = word(12) as usize;
         let Some(data) = body.get(20..).and_then(|data| data.get(..kept)) else {
@@ -397,30 +407,33 @@ impl<R: Read> Capture<R> {
             .unwrap_or_default();
         let mut flags = self.options(options).filter(|(code, _)| *code == 2);
         let flags = flags.next().and_then(|(_, value)| self.word(value, 0));
-        Ok(Record {
+        Ok(Some(Record {
             at_ns: of.ns(units),
             interface,
             ether: of.ether,
             len: word(16),
             outbound: flags.is_some_and(|flags| flags & 3 == 2),
-        })
+        }))
     }
 
-    fn simple(&self, body: &[u8], bytes: &mut Vec<u8>) -> Result<Record, BadCapture> {
+    fn simple(&self, body: &[u8], bytes: &mut Vec<u8>) -> Result<Option<Record>, BadCapture> {
         let Some(of) = self.interfaces.first() else {
             return Err(self.bad("a packet before any interface"));
         };
+        if of.private {
+            return Ok(None);
+        }
         let len = self.word(body, 0).unwrap_or_default();
         let data = body.get(4..).unwrap_or_default();
         bytes.clear();
         bytes.extend_from_slice(data.get(..len as usize).unwrap_or(data));
-        Ok(Record {
+        Ok(Some(Record {
             at_ns: 0,
             interface: 0,
             ether: of.ether,
             len,
             outbound: false,
-        })
+        }))
     }
 }
 

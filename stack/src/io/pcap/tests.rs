@@ -122,6 +122,15 @@ fn records_are_read_in_both_formats_and_byte_orders() {
 }
 
 #[test]
+fn what_its_writer_says_of_itself_is_passed_over() {
+    let turn = ORDERS[0];
+    let changes = blocks(turn, 147, &[(AT, b"a change"), (AT, b"another")]);
+    assert_eq!(all(&changes), Ok(Vec::new()));
+    let then = [changes, blocks(turn, 1, &[(AT, b"frame")])].concat();
+    assert_eq!(all(&then).unwrap().len(), 1, "a section of frames");
+}
+
+#[test]
 fn what_is_no_capture_is_said_with_its_place() {
     let said = |file: &[u8]| all(file).unwrap_err().to_string();
     assert_eq!(said(b""), "at byte 0: the file is empty");
@@ -286,6 +295,13 @@ fn questions_for_neighbours_are_answered() {
     assert_eq!(answers[0][..6], OURS.0);
     assert_eq!(answers[0][20..28], [0, 2, 2, 0xfe, 192, 0, 2, 11]);
     assert_eq!(answers[0][28..32], [192, 0, 2, 11]);
+    // In a VLAN the answer has its tag.
+    let tag = [0x81, 0, 0, 100];
+    let tagged = |frame: &[u8]| [&frame[..12], &tag, &frame[12..]].concat();
+    assert_eq!(queue.tx(&tagged(&question)), Tx::Sent);
+    assert_eq!(received(&mut queue), [tagged(&answers[0])]);
+    assert_eq!(queue.tx(&tagged(&question)[..15]), Tx::Sent);
+    assert_eq!(received(&mut queue).len(), 0);
     // An announcement asks nobody.
     question.truncate(38);
     question.extend([192, 0, 2, 1]);

@@ -57,7 +57,11 @@ impl<W: Write> Writer<W> {
     pub fn flush(&mut self) -> io::Result<()> {
         match self.failed {
             Some(kind) => Err(kind.into()),
-            None => self.output.flush(),
+            // A part may be lost: what came behind it would be read as something else.
+            None => {
+                let flushed = self.output.flush();
+                flushed.inspect_err(|error| self.failed = Some(error.kind()))
+            }
         }
     }
 }

@@ -192,6 +192,11 @@ fn the_program_computes_the_owner_function_of_the_packet_path() {
         };
         assert_eq!(run(&steering.programs.tun, &bytes), wanted, "{bytes:02x?}");
         assert_eq!(run(&steering.programs.tap, &frame), wanted, "{frame:02x?}");
+        let tagged = [&[2; 12], &[0x81, 0, 0xe0, 100][..], &frame[12..]].concat();
+        let tap = &steering.programs.tap;
+        assert_eq!(run(tap, &tagged), wanted, "{tagged:02x?}");
+        let twice = [&[2; 12], &[0x81, 0, 0, 7][..], &tagged[12..]].concat();
+        assert_eq!(run(tap, &twice), 0, "{twice:02x?}");
         owned += u32::from(wanted > 0);
         left += u32::from(wanted == 0);
     }

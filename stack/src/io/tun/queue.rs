@@ -4,10 +4,8 @@ use super::super::{Queue, Tx};
 use crate::fate::DropReason;
 use crate::offload::{Caps, Offload, VNET_HDR};
 use crate::pkt::{Pkt, Pool};
-use nix::errno::Errno;
-use nix::sys::uio::{readv, writev};
-use nix::unistd::write;
-use std::io::{self, IoSlice, IoSliceMut};
+use rustix::io::{Errno, read, write, writev};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Large packets in a burst at most: beyond that they would leave the CPU's nearest caches before they are sent.
@@ -22,47 +20,28 @@ pub struct TunQueue {
     offloads: Option<Caps>,
 }
 
-/// What one read of the device gave.
-enum Read {
-    /// So many bytes, all of the packet.
-    Packet(usize),
-    /// A packet longer than the buffer; the rest of it is lost.
-    Truncated,
-    /// Nothing there.
-    Nothing,
-}
-
-/// Reads one packet into what is given, and says how many bytes.
-fn read_into(fd: &OwnedFd, parts: &mut [IoSliceMut<'_>]) -> Result<usize, Errno> {
+/// Reads one packet with what is in front of it, and says how many bytes; 0: there is none. The kernel cuts a packet that does
+/// not fit and says only how much it copied, so the room ends with a spare byte ([`Pkt::space_behind`]).
+///
+/// By `rustix`, whose system calls are instructions here and not calls into the C library, which asks at each read and write
+/// whether the thread is being cancelled.
+fn read_into(fd: &OwnedFd, room: &mut [u8]) -> Result<usize, Errno> {
     loop {
-        match readv(fd, parts) {
-            Err(Errno::EAGAIN) => return Ok(0),
-            Err(Errno::EINTR) => {}
+        match read(fd, &mut *room) {
+            Err(Errno::AGAIN) => return Ok(0),
+            Err(Errno::INTR) => {}
             done => return done,
         }
     }
-}
-
-/// Reads one packet. The kernel cuts a packet that does not fit and says only how much it copied,
-/// so a spare byte behind the buffer tells "exactly full" from "cut".
-fn read_packet(fd: &OwnedFd, room: &mut [u8]) -> Result<Read, Errno> {
-    let len = room.len();
-    let mut spare = [0];
-    let mut parts = [IoSliceMut::new(room), IoSliceMut::new(&mut spare)];
-    Ok(match read_into(fd, &mut parts)? {
-        0 => Read::Nothing,
-        read if read > len => Read::Truncated,
-        read => Read::Packet(read),
-    })
 }
 
 /// What became of a write.
 fn written(done: Result<usize, Errno>) -> Option<Tx> {
     match done {
         Ok(_) => Some(Tx::Sent),
-        Err(Errno::EINTR) => None,
+        Err(Errno::INTR) => None,
         // EBADFD: the device was deleted; the others: not a TUN queue any more.
-        Err(Errno::EBADFD | Errno::EBADF | Errno::ENODEV | Errno::ENXIO) => {
+        Err(Errno::BADFD | Errno::BADF | Errno::NODEV | Errno::NXIO) => {
             Some(Tx::Gone(io::ErrorKind::NotFound))
         }
         // EAGAIN, ENOBUFS, ENOMEM: full. EIO: down. EINVAL: not a packet.
@@ -93,36 +72,32 @@ impl TunQueue {
     fn rx_plain(&mut self, pool: &mut Pool, out: &mut Vec<Pkt>, max: usize) -> Result<(), Errno> {
         for _ in 0..max {
             let Some(mut pkt) = pool.take() else { break };
-            match read_packet(&self.fd, pkt.space()) {
-                Ok(Read::Packet(len)) => {
+            match read_into(&self.fd, pkt.space_behind(0)) {
+                Ok(len @ 1..) if len <= pkt.capacity() => {
                     pkt.filled(len);
                     out.push(pkt);
                 }
-                Ok(Read::Truncated) => {
-                    self.truncated += 1;
+                done => {
                     pool.put(pkt);
-                }
-                Ok(Read::Nothing) => {
-                    pool.put(pkt);
-                    break;
-                }
-                Err(errno) => {
-                    pool.put(pkt);
-                    return Err(errno);
+                    match done? {
+                        0 => break,
+                        _ => self.truncated += 1,
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// A burst of frames with virtio header. What does not fit an ordinary packet goes on in a large one that is kept ready;
-    /// while all of those are in use, what would need one is dropped, so that the others can pass.
+    /// A burst of frames with virtio header. Each is read into the large packet that is kept ready, and what fits an ordinary
+    /// one is copied there: a super-packet is not known before it is read, and one read of one place costs less than one of
+    /// several. While all large ones are in use, what would need one is dropped, so that the others can pass.
     fn rx_virtio(&mut self, pool: &mut Pool, out: &mut Vec<Pkt>, max: usize) -> Result<(), Errno> {
-        let (mut spare, mut large) = (pool.take_large(), 0);
+        let (mut ready, mut large) = (pool.take_large(), 0);
         let mut done = Ok(());
         for _ in 0..max {
             let Some(pkt) = pool.take() else { break };
-            match self.read_virtio(pkt, &mut spare, pool) {
+            match self.read_virtio(pkt, &mut ready, pool) {
                 Ok(Some(pkt)) => out.push(pkt),
                 Ok(None) => break,
                 Err(errno) => {
@@ -132,68 +107,58 @@ impl TunQueue {
             }
             if out.last().is_some_and(|pkt| pkt.is_large()) {
                 large += 1;
-                spare = pool.take_large();
-                if large == LARGE_BURST || spare.is_none() {
+                ready = pool.take_large();
+                if large == LARGE_BURST || ready.is_none() {
                     break;
                 }
             }
         }
-        if let Some(spare) = spare {
-            pool.put(spare);
+        if let Some(ready) = ready {
+            pool.put(ready);
         }
         done
     }
 
-    /// Reads one frame into `pkt`, or into `pkt` and `spare`, which is taken then.
+    /// Reads one frame into `large`, which is taken if it needs that, else into `pkt`.
     fn read_virtio(
         &self,
         mut pkt: Pkt,
-        spare: &mut Option<Pkt>,
+        large: &mut Option<Pkt>,
         pool: &mut Pool,
     ) -> Result<Option<Pkt>, Errno> {
-        let (mut header, mut byte) = ([0; VNET_HDR], [0]);
-        let size = pkt.capacity();
-        let rest = spare
-            .as_mut()
-            .and_then(|large| large.space().get_mut(size..))
-            .unwrap_or(&mut byte);
-        let mut parts = [
-            IoSliceMut::new(&mut header),
-            IoSliceMut::new(pkt.space()),
-            IoSliceMut::new(rest),
-        ];
-        let read = read_into(&self.fd, &mut parts);
-        let len = match read {
-            Ok(read) if read > VNET_HDR => read - VNET_HDR,
+        let room = large.as_mut().unwrap_or(&mut pkt).space_behind(VNET_HDR);
+        let (header, len) = match read_into(&self.fd, room) {
+            Ok(read) if read > VNET_HDR => (room.first_chunk(), read - VNET_HDR),
             read => {
                 pool.put(pkt);
                 return read.map(|_| None);
             }
         };
-        let offload = Offload::decode(&header, len);
+        let offload = header.map_or(Ok(Offload::NONE), |header| Offload::decode(header, len));
         let mut fault = offload.is_err().then_some(DropReason::OffloadBad);
-        if len > size {
-            match spare.take() {
-                Some(large) => pkt = joined(pkt, large, len, pool),
+        if len > pkt.capacity() {
+            match large.take() {
+                Some(large) => pool.put(std::mem::replace(&mut pkt, large)),
                 None => fault = Some(DropReason::LargeFull),
             }
+            pkt.filled(len);
+        } else if let Some(large) = large {
+            pkt.copy_from(large.space().get(..len).unwrap_or_default());
+        } else {
+            pkt.filled(len);
         }
-        pkt.filled(len);
         pkt.offload = offload.unwrap_or_default();
         pkt.fault = fault;
         Ok(Some(pkt))
     }
-}
 
-/// The large packet whose first part was read into the ordinary one.
-fn joined(mut first: Pkt, mut large: Pkt, len: usize, pool: &mut Pool) -> Pkt {
-    let size = first.capacity();
-    if let Some(front) = large.space().get_mut(..size) {
-        front.copy_from_slice(first.space());
+    fn write(&self, frame: &[u8]) -> Tx {
+        loop {
+            if let Some(tx) = written(write(&self.fd, frame)) {
+                return tx;
+            }
+        }
     }
-    large.filled(len);
-    pool.put(first);
-    large
 }
 
 impl Queue for TunQueue {
@@ -214,11 +179,7 @@ impl Queue for TunQueue {
         if self.offloads.is_some() {
             return self.tx_offload(frame, &Offload::NONE);
         }
-        loop {
-            if let Some(tx) = written(write(&self.fd, frame)) {
-                return tx;
-            }
-        }
+        self.write(frame)
     }
 
     fn offloads(&self) -> Caps {
@@ -232,6 +193,17 @@ impl Queue for TunQueue {
             if let Some(tx) = written(writev(&self.fd, &parts)) {
                 return tx;
             }
+        }
+    }
+
+    fn tx_pkt(&mut self, pkt: &mut Pkt) -> Tx {
+        if self.offloads.is_none() {
+            return self.write(pkt.bytes());
+        }
+        let header = pkt.offload.encode(pkt.bytes());
+        match pkt.behind(&header) {
+            Some(whole) => self.write(whole),
+            None => self.tx_offload(pkt.bytes(), &pkt.offload),
         }
     }
 

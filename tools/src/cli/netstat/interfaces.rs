@@ -51,13 +51,20 @@ fn print(out: &mut dyn Write, port: &Port) -> io::Result<()> {
             "0",
         ],
     )?;
-    if !port.offloads.is_empty() {
+    if let (Some(parent), Some(tag)) = (&port.parent, port.vlan) {
+        let (vlan, no) = (format!("<Vlan#{tag}>"), "-");
+        line(out, [&name, no, &vlan, parent, no, no, no, no, no, no])?;
+    }
+    if !port.offloads.is_empty() && port.vlan.is_none() {
         let words = port.offloads.join(",");
         let no = "-";
         line(
             out,
             [&name, no, "<Offload>", &words, no, no, no, no, no, no],
         )?;
+    }
+    if let Some(mode) = &port.mode {
+        writeln!(out, "\txdp: {mode}")?;
     }
     if port.device.as_deref() == Some("gone") {
         writeln!(out, "\tdevice: gone")?;

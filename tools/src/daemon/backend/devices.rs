@@ -3,18 +3,42 @@
 use super::Live;
 use stack::Now;
 use stack::io::devices::News;
+use stack::io::xdp::Chosen;
 use stack::ports::DeviceState;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering;
 
-/// What was last heard of a port's device; read by any thread.
+/// What was last heard of a port's device, and by which way frames get to one of type xdp; read by any thread.
 #[derive(Debug, Default)]
-pub(crate) struct DeviceCell(AtomicU8);
+pub(crate) struct DeviceCell(AtomicU8, AtomicU8);
+
+/// In the order of [`DeviceCell`]'s second number, after 0 for none.
+const MODES: [Chosen; 3] = [Chosen::ZeroCopy, Chosen::Copy, Chosen::Generic];
 
 /// As listings call them, in the order of [`DeviceCell`]'s numbers.
 const STATES: [&str; 4] = ["up", "down", "gone", "moved"];
 
 impl DeviceCell {
+    /// One that is up, whose frames come by this way.
+    pub(crate) fn of(mode: Option<Chosen>) -> Self {
+        let cell = Self::default();
+        cell.set_mode(mode);
+        cell
+    }
+
+    fn set_mode(&self, mode: Option<Chosen>) {
+        let at = mode.and_then(|mode| MODES.iter().position(|is| *is == mode));
+        let number = at.map_or(0, |at| at as u8 + 1);
+        self.1.store(number, Ordering::Relaxed);
+    }
+
+    /// By which way frames get there, as listings call it.
+    pub(super) fn mode(&self) -> Option<&'static str> {
+        let number = usize::from(self.1.load(Ordering::Relaxed));
+        let mode = number.checked_sub(1).and_then(|at| MODES.get(at));
+        mode.map(|mode| mode.word())
+    }
+
     fn set(&self, state: DeviceState) {
         let number = match state {
             DeviceState::Up => 0,
@@ -45,8 +69,13 @@ impl Live {
                     return;
                 }
                 News::Replaced(replacement) => {
+                    let cell = self.about.devices.get(usize::from(replacement.port.0));
+                    if let Some(cell) = cell {
+                        cell.set_mode(replacement.mode);
+                    }
                     let port = self.port_name(replacement.port);
-                    tracing::info!(port, "its device is there again");
+                    let mode = replacement.mode.map(Chosen::word);
+                    tracing::info!(port, mode, "its device is there again");
                 }
                 News::State(port, state) => {
                     if let Some(cell) = self.about.devices.get(usize::from(port.0)) {
@@ -81,6 +110,14 @@ mod tests {
         for (state, word) in states {
             cell.set(state);
             assert_eq!(cell.word(), word);
+        }
+    }
+
+    #[test]
+    fn the_way_of_frames_is_called_by_its_word() {
+        assert_eq!(DeviceCell::of(None).mode(), None);
+        for mode in MODES {
+            assert_eq!(DeviceCell::of(Some(mode)).mode(), Some(mode.word()));
         }
     }
 }

@@ -107,7 +107,7 @@ const GATHER_TURN: Duration = Duration::from_millis(2);
 /// What only the one who started the gateway knows of it.
 #[derive(Debug)]
 pub(crate) struct About {
-    /// What each port is: `tun`, `tap`, `packet`, `mem`.
+    /// What each port is: `tun`, `tap`, `packet`, `xdp`, `mem`.
     pub(crate) kinds: Vec<&'static str>,
     /// What each port's device takes unfinished; of one that is not here, nothing.
     pub(crate) offloads: Vec<Caps>,

@@ -438,22 +438,30 @@ pub(super) fn ports(reader: &Reader, about: &About) -> Ports {
         ports: reader
             .port_reports()
             .iter()
-            .map(|report| port(report, about))
+            .map(|report| port(report, reader, about))
             .collect(),
     }
 }
 
-fn port(PortReport { port, totals }: &PortReport, about: &About) -> Port {
+fn port(PortReport { port, totals }: &PortReport, reader: &Reader, about: &About) -> Port {
     let id = usize::from(port.id.0);
+    // A VLAN has its parent's device.
+    let by = port.vlan.map_or(id, |vlan| usize::from(vlan.parent.0));
     Port {
         name: port.name.clone(),
         index: u32::from(port.id.0) + 1,
         kind: about.kinds.get(id).copied().unwrap_or("mem").into(),
+        parent: port.vlan.map(|vlan| reader.port_name(vlan.parent)),
+        vlan: port.vlan.map(|vlan| vlan.vid),
         up: port.up,
-        device: about.devices.get(id).map(|cell| cell.word().into()),
+        device: about.devices.get(by).map(|cell| cell.word().into()),
+        mode: about
+            .devices
+            .get(id)
+            .and_then(|cell| cell.mode().map(Into::into)),
         mtu: port.mtu,
         mac: port.mac().map(|mac| mac.to_string()),
-        offloads: about.offloads_of(id),
+        offloads: about.offloads_of(by),
         addresses: port
             .addrs
             .iter()

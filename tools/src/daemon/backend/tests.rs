@@ -87,6 +87,7 @@ fn port(id: u16, name: &str, layer: Layer, addrs: &[(&str, u8)]) -> Port {
         up: true,
         addrs: addrs.iter().map(addr).collect(),
         rules: Default::default(),
+        vlan: None,
     }
 }
 

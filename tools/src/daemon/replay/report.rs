@@ -29,6 +29,9 @@ struct OfPort {
     /// What ended the reading or the writing, other than the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     bad: Option<String>,
+    /// That was the writing.
+    #[serde(skip)]
+    unwritten: bool,
 }
 
 /// What came of it.
@@ -51,13 +54,18 @@ impl Report {
         let ports = reader.port_reports();
         let ports = ports
             .iter()
-            .zip(outcome)
+            .zip(
+                outcome
+                    .into_iter()
+                    .chain(std::iter::repeat_with(Played::default)),
+            )
             .enumerate()
             .map(|(at, (of, played))| {
                 let capture = sources.of(at).map(|of| of.file.display().to_string());
                 OfPort {
                     port: of.port.name.clone(),
                     bad: bad(&played, capture.as_deref()),
+                    unwritten: played.bad.is_none() && played.unwritten.is_some(),
                     capture,
                     records: played.played,
                     cut: played.cut,
@@ -113,8 +121,17 @@ impl Report {
 
     /// How the command ends.
     pub(super) fn verdict(&self) -> Result<(), Stop> {
-        if let Some(bad) = self.ports.iter().find_map(|of| of.bad.as_ref()) {
-            return Err(Stop::new(Exit::Data, bad));
+        let mut wrong = self
+            .ports
+            .iter()
+            .filter_map(|of| Some((of.bad.as_ref()?, of)));
+        if let Some((bad, of)) = wrong.next() {
+            let exit = if of.unwritten {
+                Exit::CantCreate
+            } else {
+                Exit::Data
+            };
+            return Err(Stop::new(exit, bad));
         }
         match &self.imbalance {
             None => Ok(()),
@@ -129,7 +146,7 @@ fn bad(played: &Played, capture: Option<&str>) -> Option<String> {
     read.or_else(|| {
         let unwritten = played.unwritten?;
         Some(format!(
-            "the capture of what it sends cannot be written: {unwritten}"
+            "the capture of what it sends cannot be written whole: {unwritten}"
         ))
     })
 }

@@ -42,6 +42,7 @@ impl Sources {
         let mut found = Self(Vec::new());
         for word in words {
             for source in named(word, ports)? {
+                no_vlan(&source, ports)?;
                 let (port, file) = (source.port, source.file.display());
                 if found.of(port).is_some() {
                     let name = ports.0.get(port).map_or("", |port| port.name.as_str());
@@ -55,6 +56,20 @@ impl Sources {
         }
         Ok(found)
     }
+}
+
+/// A VLAN's frames are in its parent's capture, with their tags.
+fn no_vlan(source: &Source, ports: &Ports) -> Result<(), Stop> {
+    let port = ports.0.get(source.port);
+    let parent = port.and_then(|port| ports.get(port.vlan?.parent));
+    let (Some(port), Some(parent)) = (port, parent) else {
+        return Ok(());
+    };
+    let (file, name, parent) = (source.file.display(), &port.name, &parent.name);
+    let line = format!(
+        "{file}: {name} is a VLAN of {parent}, whose capture has its frames with their tags: write {parent}={file}"
+    );
+    Err(Stop::new(Exit::Usage, line))
 }
 
 fn named(word: &OsString, ports: &Ports) -> Result<Vec<Source>, Stop> {

@@ -20,6 +20,7 @@ fn ports(names: &[&str]) -> Ports {
         fib: route::FibId(0),
         addrs: Vec::new(),
         rules: Default::default(),
+        vlan: None,
     };
     Ports((0..).zip(names).map(port).collect())
 }
@@ -150,6 +151,7 @@ fn a_file_that_has_another_use_is_refused_or_left_alone() {
     assert!(refused(&config).contains("that is the configuration"));
     assert!(refused(&by_another_name.join("gateway.toml")).contains("the configuration"));
     assert!(refused(&dir).contains("a directory"));
+    assert!(refused(Path::new("/dev/null")).contains("no regular file"));
     assert!(refused(&dir.join("none/state")).contains("there is no directory"));
     assert_eq!(super::check(&dir.join("state"), &others), Ok(()));
     assert!(super::is_ours(&dir.join("state")), "it is not there yet");

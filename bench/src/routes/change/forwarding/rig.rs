@@ -81,6 +81,7 @@ fn port(id: u16, name: &str, mac: Mac, addrs: &[(&str, u8)]) -> Port {
         mtu: 1500,
         up: true,
         rules: Default::default(),
+        vlan: None,
         addrs: addrs.iter().filter_map(addr).collect(),
     }
 }

@@ -1,4 +1,4 @@
-//! A few words of eBPF: an assembler for the one program of this crate (RFC 9669; `Documentation/networking/filter.rst`).
+//! A few words of eBPF: an assembler for the programs of this crate (RFC 9669; `Documentation/networking/filter.rst`).
 
 /// One instruction as the kernel reads it.
 pub(super) type Insn = [u8; 8];
@@ -105,9 +105,9 @@ impl Asm {
         self.push(0x79, dst, Reg(10), at, 0);
     }
 
-    /// `dst = ` the word at address `src`.
-    pub(super) fn word_at(&mut self, dst: Reg, src: Reg) {
-        self.push(0x61, dst, src, 0, 0);
+    /// `dst = ` the word at address `src + at`.
+    pub(super) fn word_at(&mut self, dst: Reg, src: Reg, at: i16) {
+        self.push(0x61, dst, src, at, 0);
     }
 
     /// Calls one of the kernel's functions for programs.

@@ -23,6 +23,7 @@
 //! | [`bulk`] | transfers large enough to meet every MTU |
 //! | [`probes`] | ping, traceroute, path-MTU discovery: what every router must do |
 //! | [`nginx`] | a web server in each server's namespace |
+//! | [`judge`], `tap` | all that a gateway sends is recorded and judged by tshark, unasked |
 //! | [`capture`] | what went over an interface, and whether it was well-formed |
 //! | [`process`] | programs with a time limit that never outlive the test |
 //! | `sys` | the `unsafe` of starting a program in another namespace, and of packet sockets |
@@ -40,6 +41,7 @@ pub mod capture;
 pub mod echo;
 pub mod gateway;
 pub mod held;
+pub mod judge;
 pub mod nginx;
 pub mod plan;
 pub mod probes;
@@ -48,6 +50,7 @@ pub mod rate;
 pub mod router;
 pub mod segment;
 pub(crate) mod sys;
+mod tap;
 
 use bulk::BulkServers;
 use echo::EchoServers;

@@ -1,4 +1,5 @@
-//! What went over an interface, recorded by dumpcap and judged by tshark.
+//! What went over an interface, recorded by dumpcap and judged by tshark, where a test asks for it. (What every gateway of the
+//! laboratory sends is judged unasked: [`super::judge`].)
 //!
 //! A recording is a second look at a test that has other things to show. So a machine without these
 //! tools still runs the test, and says what it left out.
@@ -31,7 +32,7 @@ const WRONG: &str = "_ws.malformed || ip.checksum.status == \"Bad\" \
     || icmp.checksum.status == \"Bad\" || icmpv6.checksum.status == \"Bad\" \
     || (((tcp.checksum.status == \"Bad\" && !(tcp.checksum == 0xffff)) \
             || udp.checksum.status == \"Bad\") \
-        && !(icmp.type in {3, 11, 12}) && !(icmpv6.type in {1, 2, 3, 4}))";
+        && !(icmp.type in {3, 5, 11, 12}) && !(icmpv6.type in {1, 2, 3, 4, 137}))";
 
 /// Checksums that tshark verifies only when asked to.
 const CHECKS: [&str; 3] = [
@@ -81,6 +82,11 @@ impl Capture {
 }
 
 impl Recording {
+    /// What somebody else recorded into a file.
+    pub(super) fn of(file: PathBuf) -> Self {
+        Self { file }
+    }
+
     /// The packets that a display filter of tshark's selects, one line each.
     ///
     /// # Panics

@@ -1,5 +1,6 @@
 //! Flowgate's daemon in the gateway's place, configured by a file and driven by its command line.
 
+use super::judge::Judge;
 use super::plan::{self, Family};
 use super::process::{Process, Ran};
 use super::{CLIENT_PORT, Lab, PATIENCE, RACK_PORT, Wires, binary, eventually};
@@ -10,7 +11,7 @@ use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-/// A running daemon; ended when this is dropped.
+/// A running daemon; ended when this is dropped, and what it sent judged then ([`Judge`]).
 #[derive(Debug)]
 pub struct Gateway<'a> {
     lab: &'a Lab,
@@ -19,6 +20,8 @@ pub struct Gateway<'a> {
     pub config: PathBuf,
     /// Its control socket.
     pub socket: PathBuf,
+    // Behind the process: judged when it has ended.
+    judge: Option<Judge<'a>>,
 }
 
 impl<'a> Gateway<'a> {
@@ -41,12 +44,18 @@ impl<'a> Gateway<'a> {
             .scratch
             .write("flowgate.toml", &config(lab, servers, &socket, more));
         let args = ["run", "--config", &*config.to_string_lossy()];
+        let judge = Judge::new(lab).map(|judge| match lab.spec.wires {
+            Wires::Made => judge.bare(lab.client_end()),
+            Wires::Cables | Wires::Xdp(_) => judge.ethernet(lab.client_end()),
+        });
+        let judge = judge.map(|judge| judge.ethernet(lab.rack_end()));
         let process = lab.scratch.start(None, binary::flowgate(), &args, &[]);
         let mut gateway = Self {
             lab,
             process,
             config,
             socket,
+            judge,
         };
         let up = eventually(|| gateway.cli("status").status.success() || !gateway.is_running());
         assert!(up && gateway.is_running(), "no daemon: {}", gateway.log());
@@ -164,10 +173,18 @@ impl<'a> Gateway<'a> {
         self.process.signal(signal);
     }
 
-    /// Waits for its end.
+    /// What it sends may be wrong where tshark's display filter `filter` says so, because of `reason`: a router passes on as it
+    /// is what a test sends wrong.
+    pub fn excuse(&mut self, filter: &str, reason: &str) {
+        if let Some(judge) = &mut self.judge {
+            judge.excuse(filter, reason);
+        }
+    }
+
+    /// Waits for its end; what it sent is judged then.
     ///
     /// # Panics
-    /// It does not end.
+    /// It does not end, or sent something wrong.
     pub fn finish(self) -> Ran {
         self.process.finish(PATIENCE)
     }

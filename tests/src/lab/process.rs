@@ -42,6 +42,12 @@ impl Scratch {
         self.dir.join(name)
     }
 
+    /// The path of a file in it that no other call names: numbered.
+    pub(super) fn fresh(&self, name: &str) -> PathBuf {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        self.path(&format!("{number}-{name}"))
+    }
+
     /// Writes a file in it and returns its path.
     ///
     /// # Panics

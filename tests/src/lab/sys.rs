@@ -27,12 +27,13 @@ pub(super) fn arrange(command: &mut Command, netns: Option<OwnedFd>) {
 
 /// A socket that receives every frame that comes in by an interface, and none that goes out by it.
 pub(crate) fn packet_socket(index: u32) -> Result<OwnedFd, Errno> {
-    use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    // Of no protocol: until it is bound it would hear every interface.
     let fd = socket(
         AddressFamily::Packet,
         SockType::Raw,
         SockFlag::SOCK_CLOEXEC,
-        SockProtocol::EthAll,
+        None,
     )?;
     let on: libc::c_int = 1;
     // SAFETY: the descriptor is open; the option's value is one `c_int` that outlives the call and whose size is given.
@@ -57,6 +58,24 @@ pub(crate) fn packet_socket(index: u32) -> Result<OwnedFd, Errno> {
     };
     Errno::result(done)?;
     Ok(fd)
+}
+
+/// Has a packet socket put the ten bytes of `struct virtio_net_hdr` before each frame, which say what of it is left to do.
+pub(crate) fn with_virtio_header(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // `linux/if_packet.h`; `libc` lacks it.
+    const PACKET_VNET_HDR: libc::c_int = 15;
+    let on: libc::c_int = 1;
+    // SAFETY: the descriptor is open; the option's value is one `c_int` that outlives the call and whose size is given.
+    let done = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_PACKET,
+            PACKET_VNET_HDR,
+            (&raw const on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        )
+    };
+    Errno::result(done).map(drop)
 }
 
 /// Sends a frame out by an interface, as one of this protocol.

@@ -193,7 +193,7 @@ pub(crate) fn be32(b: &[u8], off: usize) -> Option<u32> {
         .map(|s| u32::from_be_bytes([s[0], s[1], s[2], s[3]]))
 }
 
-fn be128(b: &[u8], off: usize) -> Option<u128> {
+pub(crate) fn be128(b: &[u8], off: usize) -> Option<u128> {
     b.get(off..off + 16)
         .and_then(|s| s.try_into().ok())
         .map(u128::from_be_bytes)

@@ -93,6 +93,12 @@ impl Port {
             .or_else(|| of_family.next())
     }
 
+    /// Our first IPv6 link-local address there: neighbour discovery's source (RFC 4861 §4).
+    pub fn link_local(&self) -> Option<IpAddr> {
+        let mut all = self.addrs.iter().map(|a| a.addr);
+        all.find(|addr| addr.is_ipv6() && is_link_local(addr))
+    }
+
     /// Whether `addr` is one of our own there.
     pub fn has(&self, addr: &IpAddr) -> bool {
         self.addrs.iter().any(|own| own.addr == *addr)

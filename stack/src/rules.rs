@@ -54,7 +54,7 @@ pub struct Rules {
     pub directed_broadcast: bool,
     /// Whether 240/4 is as good as any other address, for what comes by this port.
     pub class_e: bool,
-    /// Whether a host that had a shorter way is told so (RFC 1812 §5.2.7.2).
+    /// Whether a host that had a shorter way is told so (RFC 1812 §5.2.7.2, RFC 4861 §8.2).
     pub redirects: bool,
     /// Router advertisements, if hosts there are to have them.
     pub adverts: Option<Adverts>,

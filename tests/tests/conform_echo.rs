@@ -2,14 +2,16 @@
 
 use flowgate_tests::case;
 use flowgate_tests::conform::{Error, error, from_rack, to_rack};
-use flowgate_tests::frames::ether;
+use flowgate_tests::frames::{ether, ip_packet};
 use flowgate_tests::net::BOTH;
 use flowgate_tests::net::craft::{echo_request, fix_header, is_v6, pieces, with_ttl};
 use flowgate_tests::net::zoo::{with_extension, with_options};
 use flowgate_tests::rack::{CLIENTS, Family, RACK, server_mac};
 use flowgate_tests::sim::ip;
-use smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, Ipv6Packet};
-use stack::fate::DropReason::{IcmpSum, Ip6Unknown, IpLinkCast, IpMulticast};
+use smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, IpProtocol, Ipv6Packet};
+use stack::fate::DropReason::{
+    FragmentBad, FragmentTiny, IcmpSum, Ip6Unknown, IpLinkCast, IpMulticast,
+};
 
 /// The reply to an echo request: ends exchanged, TTL 64, everything else as it was.
 fn reply_to(request: &[u8]) -> Vec<u8> {
@@ -244,4 +246,95 @@ fn c51_an_echo_request_in_pieces_is_put_together_and_answered_in_pieces() {
             case.holds();
         }
     }
+}
+
+/// A piece of a datagram from host 0 of `rack` to `to`: its fragment header says `next` and `word` (offset and M), and there is
+/// a destination options header in front of it, if `behind` says so.
+fn piece6(to: &str, behind: bool, next: u8, word: u16, payload: &[u8]) -> Vec<u8> {
+    let front: &[u8] = if behind {
+        &[44, 0, 1, 4, 0, 0, 0, 0]
+    } else {
+        &[]
+    };
+    let [high, low] = word.to_be_bytes();
+    let body = [front, &[next, 0, high, low, 0, 0, 0, 9], payload].concat();
+    let first = if behind { 60 } else { 44 };
+    ip_packet(ip("fd00:2::11"), ip(to), IpProtocol::from(first), 64, &body)
+}
+
+fn told6(code: u8, pointer: u32, about: &[u8]) -> Vec<u8> {
+    let told = Error {
+        from: "fd00:2::1",
+        kind: (4, code),
+        rest: pointer,
+        no: 0,
+    };
+    to_rack(&error(told, about))
+}
+
+#[test]
+fn c51_a_piece_for_us_that_fits_no_datagram_is_answered_with_a_pointer_to_why() {
+    // 8 bytes at 65,528 are one too many, and so are 8 at 65,520 behind 8 more that the length counts.
+    let pieces = [
+        (piece6("fd00:2::1", false, 58, 1, &[0x5a; 20]), 4),
+        (piece6("fd00:2::1", true, 58, 1, &[0x5a; 20]), 4),
+        (piece6("fd00:2::1", false, 58, 65_528, &[0x5a; 8]), 42),
+        (piece6("fd00:2::1", true, 58, 65_520, &[0x5a; 8]), 50),
+    ];
+    let case = case!(
+        "RFC 8200 4.5: a length that is no multiple of 8 with M set, 4/0 at the payload length; a datagram longer than 65,535, 4/0 at the fragment offset"
+    );
+    pieces
+        .into_iter()
+        .fold(case, |case, (piece, pointer)| {
+            case.arrives(RACK, &from_rack(&piece))
+                .dropped(FragmentBad)
+                .error(RACK, &told6(0, pointer, &piece))
+        })
+        .holds();
+}
+
+#[test]
+fn c51_a_first_piece_for_us_without_all_headers_is_answered() {
+    // A TCP header of which four bytes are in another piece, and options that go on there.
+    let tcp = piece6("fd00:2::1", false, 6, 1, &[0; 16]);
+    let options = piece6("fd00:2::1", false, 60, 1, &[58, 1, 1, 4, 0, 0, 0, 0]);
+    let case = case!("RFC 8200 4.5, RFC 7112 6: 4/3");
+    [tcp, options]
+        .into_iter()
+        .fold(case, |case, piece| {
+            case.arrives(RACK, &from_rack(&piece))
+                .dropped(FragmentTiny)
+                .error(RACK, &told6(3, 0, &piece))
+        })
+        .holds();
+}
+
+#[test]
+fn c51_a_bad_piece_in_transit_or_of_ipv4_is_dropped_without_a_word() {
+    let transit = "2001:db8:18::9";
+    let case = case!(
+        "RFC 8200 4.5 asks the destination for an answer, no router on the way; RFC 791 and 1122 ask for none"
+    );
+    let case = [
+        (piece6(transit, false, 58, 1, &[0x5a; 20]), FragmentBad),
+        (piece6(transit, false, 58, 65_528, &[0x5a; 8]), FragmentBad),
+        (piece6(transit, false, 6, 1, &[0; 16]), FragmentTiny),
+    ]
+    .into_iter()
+    .fold(case, |case, (piece, reason)| {
+        case.arrives(RACK, &from_rack(&piece)).dropped(reason)
+    });
+    let mut v4 = ip_packet(
+        ip("192.0.2.11"),
+        ip("192.0.2.1"),
+        IpProtocol::Icmp,
+        64,
+        &[0x5a; 20],
+    );
+    v4[6] = 0x20;
+    fix_header(&mut v4);
+    case.arrives(RACK, &from_rack(&v4))
+        .dropped(FragmentBad)
+        .holds();
 }

@@ -1,12 +1,15 @@
-//! C48: ICMP redirects. Host 1 of `rack` sends to what host 0 leads to.
+//! C48: redirects of ICMP and of neighbour discovery. Host 1 of `rack` sends to what host 0 leads to.
 
+use arp::Mac;
 use flowgate_tests::case;
 use flowgate_tests::conform::{Case, Error, datagram_of, error, from_rack, hop, to_rack, to_west};
-use flowgate_tests::frames::{ether, udp};
-use flowgate_tests::net::craft::{icmp_error, with_ttl};
+use flowgate_tests::frames::{ether, ip_packet, udp};
+use flowgate_tests::net::craft::{destination, icmp_error, source, with_ttl};
 use flowgate_tests::rack::{GATEWAY_MAC, RACK, server_mac};
 use flowgate_tests::sim::ip;
+use smoltcp::wire::{Icmpv6Packet, IpProtocol};
 use stack::fate::DropReason::TtlExpired;
+use std::net::IpAddr;
 
 const WEST: usize = 2;
 
@@ -24,6 +27,41 @@ fn redirect(to: [u8; 4], no: u16, about: &[u8]) -> Vec<u8> {
     };
     ether(server_mac(1), GATEWAY_MAC, &error(told, about))
 }
+
+fn octets(addr: IpAddr) -> [u8; 16] {
+    match addr {
+        IpAddr::V6(addr) => addr.octets(),
+        IpAddr::V4(_) => panic!("{addr} is not IPv6"),
+    }
+}
+
+/// RFC 4861 4.5: from the link-local address of `rack` to host 1, about a packet of its: `target` is at `mac`.
+fn redirect6(target: &str, mac: Option<Mac>, about: &[u8]) -> Vec<u8> {
+    let mut message = vec![137, 0, 0, 0, 0, 0, 0, 0];
+    message.extend(octets(ip(target)));
+    message.extend(octets(destination(about)));
+    if let Some(mac) = mac {
+        message.extend([2, 1]);
+        message.extend(mac.0);
+    }
+    let quote = &about[..about.len().min(1280 - 40 - message.len() - 8)];
+    let words = (8 + quote.len()).div_ceil(8);
+    let end = message.len() + 8 * words;
+    message.extend([4, words as u8, 0, 0, 0, 0, 0, 0]);
+    message.extend(quote);
+    message.resize(end, 0);
+    let (from, to) = (ip("fe80::1"), source(about));
+    let (IpAddr::V6(from6), IpAddr::V6(to6)) = (from, to) else {
+        panic!("{to} is not IPv6");
+    };
+    Icmpv6Packet::new_unchecked(&mut message[..]).fill_checksum(&from6, &to6);
+    let mut packet = ip_packet(from, to, IpProtocol::Icmpv6, 255, &message);
+    packet[0] = 0x6c;
+    ether(server_mac(1), GATEWAY_MAC, &packet)
+}
+
+/// A network behind the router fe80::11, which is host 0.
+const BEHIND: &str = "route add 2001:db8:48::/48 fe80::11%rack";
 
 fn on(case: Case) -> Case {
     case.set("redirects rack")
@@ -44,11 +82,57 @@ fn c48_a_host_with_a_shorter_way_is_told_and_its_packet_goes_on() {
 }
 
 #[test]
+fn c48_an_ipv6_host_with_a_shorter_way_is_told_and_its_packet_goes_on() {
+    let packet = datagram_of("fd00:2::12", "2001:db8:48::10");
+    let near = datagram_of("fd00:2::12", "fd00:2::11");
+    let mac = Some(server_mac(0));
+    on(case!("RFC 4861 4.5, 8.2: of the router's link-local address, or of the destination if it is a neighbour; from ours, hop limit 255"))
+        .told(BEHIND)
+        .arrives(RACK, &from_host_1(&packet))
+        .error(RACK, &redirect6("fe80::11", mac, &packet))
+        .goes_on(RACK, &to_rack(&hop(&packet)))
+        .arrives(RACK, &from_host_1(&near))
+        .error(RACK, &redirect6("fd00:2::11", mac, &near))
+        .goes_on(RACK, &to_rack(&hop(&near)))
+        .holds();
+}
+
+#[test]
+fn c48_an_ipv6_redirect_quotes_what_1280_bytes_allow() {
+    let sized = |len: usize| {
+        let ends = ["[fd00:2::12]:4000", "[2001:db8:48::10]:53"];
+        let [from, to] = ends.map(|end| end.parse().expect("an end"));
+        udp(from, to, &vec![0x5a; len - 48])
+    };
+    let case = on(case!(
+        "RFC 4861 4.6.3, 8.2: as much of the packet as fits; an option is whole words of eight bytes, filled up with zeros"
+    ));
+    // 1184 bytes are all that fits beside the option of the link-layer address.
+    [48, 49, 1183, 1184, 1185, 1500]
+        .iter()
+        .fold(case.told(BEHIND), |case, &len| {
+            let (packet, mac) = (sized(len), Some(server_mac(0)));
+            case.arrives(RACK, &from_host_1(&packet))
+                .error(RACK, &redirect6("fe80::11", mac, &packet))
+                .goes_on(RACK, &to_rack(&hop(&packet)))
+        })
+        // One flow.
+        .counts("pinned", 5)
+        .holds();
+    let longest = redirect6("fe80::11", Some(server_mac(0)), &sized(1500));
+    assert_eq!(longest.len(), 14 + 1280);
+}
+
+#[test]
 fn c48_redirects_are_off_by_default() {
     let packet = datagram_of("192.0.2.12", "203.0.113.10");
+    let packet6 = datagram_of("fd00:2::12", "2001:db8:48::10");
     case!("RFC 1812 5.2.7.2 has a switch: a host that is told keeps to one gateway of several")
+        .told(BEHIND)
         .arrives(RACK, &from_host_1(&packet))
         .goes_on(RACK, &to_rack(&hop(&packet)))
+        .arrives(RACK, &from_host_1(&packet6))
+        .goes_on(RACK, &to_rack(&hop(&packet6)))
         .holds();
 }
 
@@ -58,14 +142,33 @@ fn c48_who_has_no_shorter_way_is_told_nothing() {
         datagram_of("198.18.0.9", "203.0.113.10"),
         datagram_of("192.0.2.12", "198.18.0.9"),
     );
-    let six = datagram_of("fd00:2::12", "2001:db8:113::10");
-    on(case!("RFC 1812 5.2.7.2: not to a sender that is not on that network, not if the packet leaves by another interface; in IPv6 none is sent"))
+    on(case!("RFC 1812 5.2.7.2: not to a sender that is not on that network, not if the packet leaves by another interface"))
+        .called("v4")
         .arrives(RACK, &from_rack(&far))
         .goes_on(RACK, &to_rack(&hop(&far)))
         .arrives(RACK, &from_host_1(&out))
         .goes_on(WEST, &to_west(&hop(&out)))
-        .arrives(RACK, &from_host_1(&six))
-        .goes_on(RACK, &to_rack(&hop(&six)))
+        .holds();
+    let (far, out) = (
+        datagram_of("2001:db8:18::9", "2001:db8:48::10"),
+        datagram_of("fd00:2::12", "2001:db8:18::9"),
+    );
+    on(case!("RFC 4861 8.2: not to a sender that is no neighbour, not if the packet leaves by another interface"))
+        .called("v6")
+        .told(BEHIND)
+        .arrives(RACK, &from_rack(&far))
+        .goes_on(RACK, &to_rack(&hop(&far)))
+        .arrives(RACK, &from_host_1(&out))
+        .goes_on(WEST, &to_west(&hop(&out)))
+        .holds();
+}
+
+#[test]
+fn c48_no_ipv6_redirect_to_a_router_that_is_known_by_no_link_local_address() {
+    let packet = datagram_of("fd00:2::12", "2001:db8:113::10");
+    on(case!("RFC 4861 4.5: a router is named by its link-local address, which a next hop fd00:2::11 does not tell; 8.2: routes are to say it"))
+        .arrives(RACK, &from_host_1(&packet))
+        .goes_on(RACK, &to_rack(&hop(&packet)))
         .holds();
 }
 
@@ -76,6 +179,16 @@ fn c48_neither_of_itself_nor_of_one_way_among_several() {
         "RFC 1812 5.2.7.2: who is the next hop itself has no shorter way"
     ))
     .called("itself")
+    .arrives(RACK, &from_rack(&own))
+    .goes_on(RACK, &to_rack(&hop(&own)))
+    .holds();
+    // The router fe80::11 sends by its other address: its hardware address says who it is.
+    let own = datagram_of("fd00:2::11", "2001:db8:48::10");
+    on(case!(
+        "RFC 4861 8.2: who is the next hop itself has no better one"
+    ))
+    .called("itself_v6")
+    .told(BEHIND)
     .arrives(RACK, &from_rack(&own))
     .goes_on(RACK, &to_rack(&hop(&own)))
     .holds();
@@ -118,8 +231,42 @@ fn c48_not_about_errors_and_packets_that_end_here() {
 }
 
 #[test]
+fn c48_no_ipv6_redirect_about_errors_and_packets_that_end_here() {
+    let about = udp(
+        "[2001:db8:48::10]:9".parse().expect("a server"),
+        "[fd00:2::12]:9".parse().expect("a host"),
+        b"x",
+    );
+    let packet = icmp_error(ip("fd00:2::12"), &about, 1, 4, 0);
+    let ended = with_ttl(datagram_of("fd00:2::12", "2001:db8:48::10"), 1);
+    let told = Error {
+        from: "fd00:2::1",
+        kind: (3, 0),
+        rest: 0,
+        no: 0,
+    };
+    on(case!("RFC 4443 2.4 (e): no message about an ICMPv6 error; RFC 4861 8.2: about packets that are forwarded"))
+        .told(BEHIND)
+        .arrives(RACK, &from_host_1(&packet))
+        .unanswered()
+        .goes_on(RACK, &to_rack(&hop(&packet)))
+        .arrives(RACK, &from_host_1(&ended))
+        .dropped(TtlExpired)
+        .error(RACK, &ether(server_mac(1), GATEWAY_MAC, &error(told, &ended)))
+        .holds();
+}
+
+#[test]
 fn c48_redirects_are_limited() {
-    let packet = datagram_of("192.0.2.12", "203.0.113.10");
+    for packet in [
+        datagram_of("192.0.2.12", "192.0.2.11"),
+        datagram_of("fd00:2::12", "fd00:2::11"),
+    ] {
+        a_flood_is_told_little(&packet);
+    }
+}
+
+fn a_flood_is_told_little(packet: &[u8]) {
     let mut scene = flowgate_tests::net::Scene::with_ports(
         2,
         stack::Setup {
@@ -132,10 +279,12 @@ fn c48_redirects_are_limited() {
         },
         48,
     );
-    scene.route(flowgate_tests::rack::Family::V4, &[0]);
+    for family in flowgate_tests::net::BOTH {
+        scene.route(family, &[0]);
+    }
     scene.net.run_for(2000);
     for _ in 0..1000 {
-        scene.net.inject(RACK, 0, &from_host_1(&packet));
+        scene.net.inject(RACK, 0, &from_host_1(packet));
     }
     scene.net.run_for(10);
     let totals = scene.net.totals();

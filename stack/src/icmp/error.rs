@@ -1,26 +1,25 @@
 //! Building ICMP errors about packets in transit, and the rules when none may be sent.
 
-use super::{Class, TTL};
+use super::{Class, TTL, redirect};
 use crate::checksum;
-use crate::fate::DropReason;
 use crate::martian::{self, Dest};
 use crate::offload::{self, Partial};
-use crate::parse::{self, Addrs, Fragment, IpMeta, be32, proto};
+use crate::parse::{self, Addrs, IpMeta, proto};
 use crate::pkt::{LinkCast, Pkt};
-use crate::rules::{OptionRule, Rules, SourceRoutes};
+use arp::Mac;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Longest IPv4 error, in all (RFC 1812 §4.3.2.3).
 const MAX_V4: usize = 576;
 /// Longest IPv6 error, in all: the minimum MTU (RFC 4443 §2.4 (c)).
-const MAX_V6: usize = 1280;
+pub(super) const MAX_V6: usize = 1280;
 /// Bytes of IPv4 and ICMP header in front of the quote.
 const FRONT_V4: usize = 20 + ICMP_HEADER;
 /// Bytes of IPv6 and ICMPv6 header in front of the quote.
 const FRONT_V6: usize = 40 + ICMP_HEADER;
 const ICMP_HEADER: usize = 8;
 /// DSCP CS6, no ECN: precedence 6, "internetwork control" (RFC 1812 §4.3.2.5); the same in IPv6.
-const TRAFFIC_CLASS: u8 = 0xc0;
+pub(super) const TRAFFIC_CLASS: u8 = 0xc0;
 
 /// What is wrong with a packet in transit. The numbers are {type/code} in ICMP and in ICMPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +41,16 @@ pub enum Error {
     },
     /// A link-local source would leave its link: 1/2 (RFC 4443 §3.1). IPv4 has no such message.
     BeyondScope,
-    /// A host on the sender's own network is the better next hop for this destination: 5/1 (RFC 1812 §5.2.7.2). In IPv6
-    /// none is sent.
+    /// Somebody on the sender's own link is the better first hop for this destination: 5/1 (RFC 1812 §5.2.7.2), neighbour
+    /// discovery's 137/0 (RFC 4861 §4.5).
     Redirect {
-        /// That host.
-        gateway: Ipv4Addr,
+        /// Who that is.
+        gateway: IpAddr,
+        /// His hardware address, if it is known; only neighbour discovery tells it.
+        mac: Option<Mac>,
     },
+    /// The first piece of an IPv6 datagram lacks a part of its headers: 4/3 (RFC 7112 §6). IPv4 has no such message.
+    HeadersCut,
     /// A header field makes no sense: 12/0, 4/0.
     ParamProblem {
         /// Offset of the first bad byte from the start of the IP header.
@@ -66,7 +69,9 @@ impl Error {
         match self {
             Self::TimeExceeded => Class::TimeExceeded,
             Self::FragNeeded { .. } => Class::TooBig,
-            Self::ParamProblem { .. } | Self::UnknownOption { .. } => Class::Param,
+            Self::HeadersCut | Self::ParamProblem { .. } | Self::UnknownOption { .. } => {
+                Class::Param
+            }
             Self::Redirect { .. } => Class::Redirect,
             Self::NetUnreachable
             | Self::HostUnreachable
@@ -86,7 +91,8 @@ impl Error {
             Self::Rejected => "host unreachable (reject route)".to_owned(),
             Self::FragNeeded { mtu } => format!("packet too big, MTU {mtu}"),
             Self::BeyondScope => "beyond scope of source address".to_owned(),
-            Self::Redirect { gateway } => format!("redirect to {gateway}"),
+            Self::Redirect { gateway, .. } => format!("redirect to {gateway}"),
+            Self::HeadersCut => "first piece without all headers".to_owned(),
             Self::ParamProblem { pointer } => format!("parameter problem at byte {pointer}"),
             Self::UnknownOption { pointer } => format!("unknown option at byte {pointer}"),
         }
@@ -100,8 +106,12 @@ impl Error {
             Self::HostUnreachable | Self::Rejected => (3, 1, 0),
             Self::SourceRouteFailed => (3, 5, 0),
             Self::FragNeeded { mtu } => (3, 4, mtu.min(0xffff)),
-            Self::BeyondScope | Self::UnknownOption { .. } => return None,
-            Self::Redirect { gateway } => (5, 1, gateway.to_bits()),
+            Self::BeyondScope | Self::HeadersCut | Self::UnknownOption { .. } => return None,
+            Self::Redirect {
+                gateway: IpAddr::V4(gateway),
+                ..
+            } => (5, 1, gateway.to_bits()),
+            Self::Redirect { .. } => return None,
             Self::ParamProblem { pointer } => (12, 0, u32::from(u8::try_from(pointer).ok()?) << 24),
         })
     }
@@ -119,7 +129,21 @@ impl Error {
             Self::BeyondScope => (1, 2, 0),
             Self::ParamProblem { pointer } => (4, 0, pointer),
             Self::UnknownOption { pointer } => (4, 2, pointer),
+            Self::HeadersCut => (4, 3, 0),
         })
+    }
+
+    /// Whether it is neighbour discovery's: from a link-local address, to the link that it is about.
+    pub fn is_of_the_link(&self) -> bool {
+        matches!(self, Self::Redirect { gateway, .. } if gateway.is_ipv6())
+    }
+
+    /// Where the quote begins in the message.
+    fn quote_at(&self) -> usize {
+        match self {
+            Self::Redirect { mac, .. } if self.is_of_the_link() => redirect::quote_at(*mac),
+            _ => ICMP_HEADER,
+        }
     }
 }
 
@@ -127,7 +151,8 @@ impl Error {
 ///
 /// `offending` are the packet's bytes *as they were received*, from the IP header on (padding behind
 /// `meta.len` is left out); `ident` is the new packet's IPv4 identification. The quote is verbatim and as
-/// long as 576 or 1280 bytes in all allow. TTL 64, DF clear, checksums complete; `out.meta` is not set.
+/// long as 576 or 1280 bytes in all allow. TTL 64 (neighbour discovery's 255), DF clear, checksums complete; `out.meta` is not
+/// set.
 ///
 /// Returns `false`, `out` empty, if the family has no such message, `source` is of the other family, the
 /// offender lacks its IP header, or the error does not fit into `out`. Ask [`may_answer`] first.
@@ -221,6 +246,13 @@ fn write6(
     if datagram.len() < 40 {
         return None;
     }
+    if let Error::Redirect {
+        gateway: IpAddr::V6(target),
+        mac,
+    } = error
+    {
+        return redirect::write6((from, to), (target, mac), datagram, space);
+    }
     let wire = error.wire6()?;
     let quote = &datagram[..datagram.len().min(MAX_V6 - FRONT_V6)];
     let packet = space.get_mut(..FRONT_V6 + quote.len())?;
@@ -258,9 +290,9 @@ fn write_message(
     message[2..4].copy_from_slice(&checksum);
 }
 
-/// Finishes the checksum in the quote of an error that [`build_error`] wrote about `offending`, which came unfinished: a sender
+/// Finishes the checksum in the quote of `error`, that [`build_error`] wrote about `offending`, which came unfinished: a sender
 /// quotes to itself what was to be on the wire.
-pub fn finish_quote(out: &mut Pkt, offending: &[u8], csum: Partial) {
+pub fn finish_quote(out: &mut Pkt, error: &Error, offending: &[u8], csum: Partial) {
     let Ok(meta) = parse::read(out.bytes()) else {
         return;
     };
@@ -269,7 +301,7 @@ pub fn finish_quote(out: &mut Pkt, offending: &[u8], csum: Partial) {
     let Some(message) = out.bytes_mut().get_mut(l4..) else {
         return;
     };
-    let field = ICMP_HEADER + start + usize::from(csum.offset);
+    let field = error.quote_at() + start + usize::from(csum.offset);
     if let Some(field) = message.get_mut(field..field + 2) {
         field.copy_from_slice(&finished);
         message[2..4].fill(0);
@@ -296,102 +328,4 @@ pub fn may_answer(error: &Error, meta: &IpMeta, packet: &[u8], cast: LinkCast) -
     // RFC 4443 §2.4 (e.3): path MTU discovery works for multicast too.
     let to_many = v6 && matches!(error, Error::FragNeeded { .. });
     to_many || (cast == LinkCast::Unicast && martian::bad_dest(&meta.addrs) != Dest::Multicast)
-}
-
-/// The error owed about a packet that `parse::read` refused for `reason` on a port with these rules, with as much of its meta
-/// as can be trusted.
-///
-/// Malformed IPv4 options point at the option (RFC 1812 §5.2.6 and conformance C38) where options are worked on, a type 0
-/// routing header at its type (RFC 5095 §3). Of a source route its sender is told if the port does so. `None`: no error
-/// is owed. Ask [`may_answer`] as for any other.
-pub fn owed(bytes: &[u8], reason: DropReason, rules: &Rules) -> Option<(Error, IpMeta)> {
-    let (pointer, meta) = match reason {
-        DropReason::IpOptions if rules.options == OptionRule::Process => refused4(bytes)?,
-        DropReason::Ip6Routing => refused6(bytes)?,
-        DropReason::IpSourceRoute if rules.source_routes == SourceRoutes::Refuse => {
-            return Some((Error::SourceRouteFailed, fixed4(bytes)?));
-        }
-        _ => return None,
-    };
-    let pointer = pointer as u32;
-    Some((Error::ParamProblem { pointer }, meta))
-}
-
-/// What an IPv4 packet's fixed header says.
-fn fixed4(bytes: &[u8]) -> Option<IpMeta> {
-    let header = bytes.first_chunk::<20>()?;
-    let frag = u16::from_be_bytes([header[6], header[7]]);
-    let fragment = (frag & 0x3fff != 0).then(|| Fragment {
-        id: u32::from(u16::from_be_bytes([header[4], header[5]])),
-        offset: (frag & 0x1fff) * 8,
-        more: frag & 0x2000 != 0,
-    });
-    Some(IpMeta {
-        addrs: Addrs::V4 {
-            src: be32(header, 12)?,
-            dst: be32(header, 16)?,
-        },
-        proto: header[9],
-        ttl: header[8],
-        l4_off: u16::from(header[0] & 15) * 4,
-        len: u16::from_be_bytes([header[2], header[3]]),
-        dont_fragment: frag & 0x4000 != 0,
-        fragment,
-        ..IpMeta::default()
-    })
-}
-
-/// Offset of the malformed option, and the fixed header's fields.
-fn refused4(bytes: &[u8]) -> Option<(usize, IpMeta)> {
-    let meta = fixed4(bytes)?;
-    let hlen = usize::from(meta.l4_off);
-    let options = bytes.get(20..hlen)?;
-    let mut at = 0;
-    while let Some(&kind) = options.get(at) {
-        match (kind, options.get(at + 1)) {
-            (0, _) => return None,
-            (1, _) => at += 1,
-            (_, Some(&len)) if len >= 2 && at + usize::from(len) <= options.len() => {
-                at += usize::from(len);
-            }
-            _ => return Some((20 + at, meta)),
-        }
-    }
-    None
-}
-
-/// Offset of the routing header's type field, and the fixed header's fields.
-fn refused6(bytes: &[u8]) -> Option<(usize, IpMeta)> {
-    let header = bytes.first_chunk::<40>()?;
-    let end = |from: usize| {
-        header
-            .get(from..from + 16)?
-            .try_into()
-            .ok()
-            .map(u128::from_be_bytes)
-    };
-    let meta = IpMeta {
-        addrs: Addrs::V6 {
-            src: end(8)?,
-            dst: end(24)?,
-        },
-        ttl: header[7],
-        len: u16::from_be_bytes([header[4], header[5]]).checked_add(40)?,
-        dont_fragment: true,
-        ..IpMeta::default()
-    };
-    let (mut next, mut at) = (header[6], 40);
-    while matches!(next, 0 | 60 | 43 | 44) {
-        let ext = bytes.get(at..at + 8)?;
-        if next == 43 && ext[2] == 0 && ext[3] != 0 {
-            return Some((at + 2, meta));
-        }
-        at += if next == 44 {
-            8
-        } else {
-            8 + usize::from(ext[1]) * 8
-        };
-        next = ext[0];
-    }
-    None
 }

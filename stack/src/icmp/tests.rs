@@ -3,6 +3,7 @@
 mod echo;
 mod error;
 mod limit;
+mod redirect;
 
 use super::*;
 use crate::checksum;

@@ -2,12 +2,12 @@
 
 use super::Worker;
 use crate::fate::DropReason;
-use crate::icmp::{self, Class, Error};
+use crate::icmp::{self, Advice, Class, Error};
 use crate::link::NO_NEIGH;
 use crate::parse::{self, Tuple};
 use crate::path::{Hop, Outcome, has_one_way};
 use crate::pkt::Pkt;
-use crate::ports::is_link_local;
+use crate::ports::{Port, is_link_local};
 use route::{FibId, NhopAttrs, NhopKind, Pin, PortId};
 use std::net::IpAddr;
 
@@ -21,25 +21,12 @@ impl Worker {
     }
 
     fn answer_error(&mut self, offending: &Pkt, error: Error) {
+        if !self.may_tell(offending, &error) {
+            return;
+        }
         let meta = &offending.meta;
-        let may = icmp::may_answer(&error, meta, offending.bytes(), offending.cast);
-        // RFC 1122 §3.2.2: nor about a broadcast to a network that is ours to know.
-        if !may || self.burst_ports.is_broadcast(meta.fib, &meta.addrs.dst()) {
-            return self.counters.icmp_suppressed.bump();
-        }
-        let to = meta.addrs.src();
-        let class = error.class();
-        let allowed = self.limits.allow_to(class, to, self.now.0);
-        self.show_limit(class);
-        if !allowed {
-            return self.counters.icmp_limited.bump();
-        }
-        // RFC 1812 §4.3.2.4: from an address of the interface that the message leaves by.
-        let way = self.way_back(offending);
-        let port = way.map_or(offending.in_port, |hop| hop.attrs.port);
-        let (Some(source), Some(mut out)) =
-            (self.burst_ports.answer_from(port, &to), self.pool.take())
-        else {
+        let (source, way) = self.from_whence(offending, &error);
+        let (Some(source), Some(mut out)) = (source, self.pool.take()) else {
             return self.counters.icmp_suppressed.bump();
         };
         self.ident = self.ident.wrapping_add(1);
@@ -48,14 +35,45 @@ impl Worker {
             return self.pool.put(out);
         }
         if let Some(csum) = offending.offload.csum {
-            icmp::finish_quote(&mut out, offending.bytes(), csum);
+            icmp::finish_quote(&mut out, &error, offending.bytes(), csum);
         }
         self.counters.icmp_sent.bump();
         self.begin_own(out, offending.in_port, way);
     }
 
-    /// Tells the sender of a packet that leaves by the port that it came by who is the better next hop, if both are on one
-    /// network and the operator wants that (RFC 1812 §5.2.7.2). The packet goes on.
+    /// Whether an error may be sent about a packet, and not too many were; counted if not.
+    fn may_tell(&mut self, offending: &Pkt, error: &Error) -> bool {
+        let meta = &offending.meta;
+        let may = icmp::may_answer(error, meta, offending.bytes(), offending.cast);
+        // RFC 1122 §3.2.2: nor about a broadcast to a network that is ours to know.
+        if !may || self.burst_ports.is_broadcast(meta.fib, &meta.addrs.dst()) {
+            self.counters.icmp_suppressed.bump();
+            return false;
+        }
+        let class = error.class();
+        let allowed = self.limits.allow_to(class, meta.addrs.src(), self.now.0);
+        self.show_limit(class);
+        if !allowed {
+            self.counters.icmp_limited.bump();
+        }
+        allowed
+    }
+
+    /// An error's source address and its way, as far as that is known.
+    fn from_whence(&self, offending: &Pkt, error: &Error) -> (Option<IpAddr>, Option<Hop>) {
+        if error.is_of_the_link() {
+            let port = self.burst_ports.get(offending.in_port);
+            return (port.and_then(Port::link_local), port.map(on_link));
+        }
+        // RFC 1812 §4.3.2.4: from an address of the interface that the message leaves by.
+        let way = self.way_back(offending);
+        let port = way.map_or(offending.in_port, |hop| hop.attrs.port);
+        let to = offending.meta.addrs.src();
+        (self.burst_ports.answer_from(port, &to), way)
+    }
+
+    /// Tells the sender of a packet that leaves by the port that it came by who is the better first hop, if both are on one
+    /// network and the operator wants that (RFC 1812 §5.2.7.2, RFC 4861 §8.2). The packet goes on.
     pub(super) fn redirect(&mut self, pkt: &Pkt, hop: Hop) {
         let port = self.burst_ports.get(pkt.in_port);
         let Some(port) = port.filter(|port| port.rules.redirects) else {
@@ -65,14 +83,13 @@ impl Worker {
             NhopKind::Iface => Some(pkt.meta.addrs.dst()),
             _ => self.neigh.addr(arp::NeighIdx(hop.attrs.neigh)),
         };
-        let from = pkt.meta.addrs.src();
-        // Who is told of one way keeps to it: not where there are several. Nor is a host told of itself.
-        if let (IpAddr::V4(_), Some(better @ IpAddr::V4(gateway))) = (from, better)
-            && better != from
-            && port.joins(&from, &better)
+        let advice = better.map(|to| icmp::advice(port, &self.neigh, &pkt.meta.addrs, to));
+        // Who is told of one way keeps to it: not where there are several.
+        if let Some(Advice::Tell { better, mac }) = advice
             && has_one_way(self.path.view(), pkt.meta.fib, &pkt.meta.addrs)
         {
-            self.answer_error(pkt, Error::Redirect { gateway });
+            let gateway = better;
+            self.answer_error(pkt, Error::Redirect { gateway, mac });
         }
     }
 
@@ -95,15 +112,7 @@ impl Worker {
     fn way_of_own(&self, fib: FibId, tuple: &Tuple, port: PortId) -> Outcome {
         let one_link = is_link_local(&tuple.addrs.dst());
         match self.burst_ports.get(port).filter(|_| one_link) {
-            Some(port) => Outcome::Via(Hop {
-                pin: Pin::NONE,
-                attrs: NhopAttrs {
-                    kind: NhopKind::Iface,
-                    port: port.id,
-                    neigh: NO_NEIGH,
-                    mtu: port.mtu,
-                },
-            }),
+            Some(port) => Outcome::Via(on_link(port)),
             None => self.path.route_only(fib, tuple, self.now),
         }
     }
@@ -163,5 +172,18 @@ impl Worker {
             Outcome::Local => self.drop_pkt(pkt, DropReason::NoRoute),
             Outcome::Unroutable(reason) => self.drop_pkt(pkt, reason),
         }
+    }
+}
+
+/// The way to a neighbour of a port.
+fn on_link(port: &Port) -> Hop {
+    Hop {
+        pin: Pin::NONE,
+        attrs: NhopAttrs {
+            kind: NhopKind::Iface,
+            port: port.id,
+            neigh: NO_NEIGH,
+            mtu: port.mtu,
+        },
     }
 }

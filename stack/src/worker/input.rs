@@ -15,6 +15,7 @@ use crate::vlan;
 use arp::{Kind, Mac};
 use flowtable::SlotNo;
 use route::{FibId, PortId};
+use std::net::IpAddr;
 
 impl Worker {
     /// A frame was received on one of our own queues.
@@ -106,9 +107,10 @@ impl Worker {
         self.counters.count_ip(v6);
     }
 
-    /// Drops what `ip_input` refused; some refusals are owed an answer (RFC 1812 §5.3.13, RFC 5095).
+    /// Drops what `ip_input` refused; some refusals are owed an answer (RFC 1812 §5.3.13, RFC 5095, RFC 8200 §4.5).
     fn refuse(&mut self, mut pkt: Pkt, reason: DropReason, fib: FibId, rules: Rules) {
-        let owed = icmp::owed(pkt.bytes(), reason, &rules)
+        let is_ours = |dst: &IpAddr| self.burst_ports.is_own_at(pkt.in_port, fib, dst);
+        let owed = icmp::owed(pkt.bytes(), reason, &rules, is_ours)
             .map(|(error, meta)| (error, IpMeta { fib, ..meta }));
         match owed {
             Some((error, meta)) if self.check_source(&meta, &pkt, rules).is_ok() => {

@@ -20,9 +20,10 @@ use stack::rules::{OptionRule, Rpf, SourceRoutes};
 pub const PORTS: [&str; 3] = ["clients", "rack", "west"];
 
 /// Neighbours that never have to be asked: port, address, hardware address.
-pub(crate) const NEIGHBOURS: [(u16, &str, u8); 10] = [
+pub(crate) const NEIGHBOURS: [(u16, &str, u8); 11] = [
     (1, "192.0.2.11", 0),
     (1, "fd00:2::11", 0),
+    (1, "fe80::11", 0),
     // An MTU is its next hop's: the same host by other addresses.
     (1, "192.0.2.21", 0),
     (1, "192.0.2.22", 0),
@@ -164,11 +165,16 @@ fn ports() -> Ports {
 }
 
 fn add(net: &mut Net, (prefix, way, mtu): &(&str, &str, Option<u32>)) {
-    let gateway = |addr: &str| GatewaySpec {
-        addr: ip(addr),
-        weight: Some(1),
-        port: None,
-        recursive: false,
+    let gateway = |addr: &str| {
+        let (addr, port) = addr
+            .split_once('%')
+            .map_or((addr, None), |(addr, port)| (addr, Some(port.to_owned())));
+        GatewaySpec {
+            addr: ip(addr),
+            weight: Some(1),
+            port,
+            recursive: false,
+        }
     };
     let kind = match *way {
         "blackhole" => PathKind::Blackhole,

@@ -172,6 +172,15 @@ pub fn source(packet: &[u8]) -> IpAddr {
     }
 }
 
+/// A packet's destination.
+pub fn destination(packet: &[u8]) -> IpAddr {
+    if is_v6(packet) {
+        Ipv6Packet::new_unchecked(packet).dst_addr().into()
+    } else {
+        Ipv4Packet::new_unchecked(packet).dst_addr().into()
+    }
+}
+
 /// An ICMP error taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IcmpError {

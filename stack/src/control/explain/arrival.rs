@@ -13,6 +13,7 @@ use crate::ports::Layer;
 use crate::rules::{OptionRule, Rpf};
 use crate::vlan;
 use arp::Mac;
+use std::net::IpAddr;
 
 impl Tracing<'_> {
     /// As a worker's `arrive`.
@@ -187,7 +188,9 @@ impl Tracing<'_> {
     fn refuse(&mut self, ip: &[u8], stage: Stage, reason: DropReason) -> Verdict {
         let cause = self.why_refused(ip, stage, reason);
         self.stop(stage, cause);
-        let owed = icmp::owed(ip, reason, &self.port.rules);
+        let (ports, at, fib) = (&self.control.ports, self.port.id, self.port.fib);
+        let is_ours = |dst: &IpAddr| ports.is_own_at(at, fib, dst);
+        let owed = icmp::owed(ip, reason, &self.port.rules, is_ours);
         let owed = owed.map(|(error, meta)| {
             let fib = self.port.fib;
             (error, IpMeta { fib, ..meta })

@@ -2,7 +2,7 @@
 
 use super::{Stage, Tracing, Verdict, Way, words};
 use crate::fate::DropReason;
-use crate::icmp::{self, Error};
+use crate::icmp::{self, Advice, Error};
 use crate::link::{Link, NO_NEIGH, arpresolve};
 use crate::local6::{self, Fault};
 use crate::parse::{IpMeta, Role, proto};
@@ -368,18 +368,28 @@ impl Tracing<'_> {
         })
     }
 
-    /// It leaves by the port that it came by: its sender may be told of a shorter way (RFC 1812 §5.2.7.2).
+    /// It leaves by the port that it came by: its sender may be told of a shorter way (RFC 1812 §5.2.7.2, RFC 4861 §8.2).
     fn redirects(&mut self, way: &NhopAttrs, meta: &IpMeta) {
         let (src, better) = (meta.addrs.src(), self.neighbour_of(way, &meta.addrs.dst()));
-        let one_network = src.is_ipv4() && better.is_ipv4() && self.port.joins(&src, &better);
-        let one_network = one_network && src != better;
         let one_way = has_one_way(&self.control.view, meta.fib, &meta.addrs);
-        let cause = match (self.port.rules.redirects, one_network, one_way) {
-            (false, ..) => "it leaves by the port that it came by; redirects are off".to_owned(),
-            (_, false, _) => "it leaves by the port that it came by, but its sender and the next hop share no network there: no redirect".to_owned(),
-            (.., false) => "it leaves by the port that it came by, one of several ways: no redirect".to_owned(),
-            _ => format!("{src} is told that {better} is the shorter way, if no limit stands against it"),
+        let told = match icmp::advice(self.port, &self.control.neigh, &meta.addrs, better) {
+            Advice::Off => "redirects are off".to_owned(),
+            Advice::Apart => {
+                "but its sender and the next hop share no network there: no redirect".to_owned()
+            }
+            Advice::Itself => format!("{src} is the next hop itself: no redirect"),
+            Advice::NotLinkLocal(router) => format!(
+                "the router {router} is known by no link-local address: no redirect (RFC 4861 4.5)"
+            ),
+            Advice::NoSource => {
+                "that has no link-local address to redirect from (RFC 4861 4.5)".to_owned()
+            }
+            Advice::Tell { .. } if !one_way => "one of several ways: no redirect".to_owned(),
+            Advice::Tell { better, .. } => format!(
+                "{src} is told that {better} is the shorter way, if no limit stands against it"
+            ),
         };
+        let cause = format!("it leaves by the port that it came by; {told}");
         self.pass(Stage::Redirect, cause);
     }
 }

@@ -315,7 +315,8 @@ fn c38_c67_a_parameter_problem_points_at_the_byte_that_is_wrong() {
     ] {
         let packet = ip4(CLIENT4, SERVER4, proto::UDP, &options, &udp(20));
         assert_eq!(parse::read(&packet).unwrap_err(), DropReason::IpOptions);
-        let (what, meta) = owed(&packet, DropReason::IpOptions, &Rules::default()).unwrap();
+        let (what, meta) =
+            owed(&packet, DropReason::IpOptions, &Rules::default(), |_| true).unwrap();
         assert_eq!(what, Error::ParamProblem { pointer });
         assert!(may_answer(&what, &meta, &packet, LinkCast::Unicast));
         let mut out = Pkt::with_size(600);
@@ -338,7 +339,7 @@ fn c38_c67_a_parameter_problem_points_at_the_byte_that_is_wrong() {
     chain.extend(udp(12));
     let packet = ip6(CLIENT6, SERVER6, 0, &chain);
     assert_eq!(parse::read(&packet).unwrap_err(), DropReason::Ip6Routing);
-    let (what, meta) = owed(&packet, DropReason::Ip6Routing, &Rules::default()).unwrap();
+    let (what, meta) = owed(&packet, DropReason::Ip6Routing, &Rules::default(), |_| true).unwrap();
     assert_eq!(what, Error::ParamProblem { pointer: 50 });
     assert_eq!(
         (meta.addrs, usize::from(meta.len)),
@@ -357,7 +358,8 @@ fn an_option_error_in_a_later_piece_or_about_an_icmp_error_stays_unanswered() {
             &[3, 0, 0, 0, 0, 0, 0, 0],
         );
         packet[6..8].copy_from_slice(&word.to_be_bytes());
-        let (what, meta) = owed(&packet, DropReason::IpOptions, &Rules::default()).unwrap();
+        let (what, meta) =
+            owed(&packet, DropReason::IpOptions, &Rules::default(), |_| true).unwrap();
         assert!(!may_answer(&what, &meta, &packet, LinkCast::Unicast));
     }
 }
@@ -370,7 +372,7 @@ fn an_error_is_owed_for_few_reasons_only_and_never_panics() {
         ..Rules::default()
     };
     for &reason in DropReason::ALL {
-        let by = |rules: &Rules| owed(&packet, reason, rules).is_some();
+        let by = |rules: &Rules| owed(&packet, reason, rules, |_| false).is_some();
         let pointer = reason == DropReason::IpOptions;
         assert_eq!(by(&Rules::default()), pointer, "{reason:?}");
         let source_route = reason == DropReason::IpSourceRoute;
@@ -378,19 +380,27 @@ fn an_error_is_owed_for_few_reasons_only_and_never_panics() {
     }
     let sound = ip4(CLIENT4, SERVER4, proto::UDP, &[1, 7, 3, 4], &udp(20));
     assert!(
-        owed(&sound, DropReason::IpOptions, &Rules::default()).is_none(),
+        owed(&sound, DropReason::IpOptions, &Rules::default(), |_| true).is_none(),
         "nothing to point at"
     );
     let seed = 0x1c3e_0001;
     let mut rng = fastrand::Rng::with_seed(seed);
     for _ in 0..100_000 {
         let len = rng.usize(..120);
-        let bytes: Vec<u8> = (0..len)
+        let mut bytes: Vec<u8> = (0..len)
             .map(|_| [0, 43, 44, 60, 1, 2, rng.u8(..)][rng.usize(..7)])
             .collect();
-        for reason in [DropReason::IpOptions, DropReason::Ip6Routing] {
+        if let Some(first) = bytes.first_mut() {
+            *first = [0x46, 0x60, *first][rng.usize(..3)];
+        }
+        for reason in [
+            DropReason::IpOptions,
+            DropReason::Ip6Routing,
+            DropReason::FragmentBad,
+            DropReason::FragmentTiny,
+        ] {
             if let Some((Error::ParamProblem { pointer }, _)) =
-                owed(&bytes, reason, &Rules::default())
+                owed(&bytes, reason, &Rules::default(), |_| true)
             {
                 assert!((pointer as usize) < len, "seed {seed:#x}: {bytes:x?}");
             }

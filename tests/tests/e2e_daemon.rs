@@ -292,6 +292,41 @@ fn begin_ping(gateway: &Gateway<'_>, to: IpAddr) -> Process {
     begun.expect("it began")
 }
 
+#[test]
+fn who_follows_a_gateway_that_ends_is_told_so() {
+    let name = "who_follows_a_gateway_that_ends_is_told_so";
+    if !enter(name, &[FLOWGATE, "ip"]) {
+        return;
+    }
+    let lab = Lab::new(LabSpec {
+        servers: 1,
+        ..LabSpec::default()
+    });
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let gateway = Gateway::start(&lab, &[1]);
+        let following = ["capture -all", "route monitor"].map(|words| gateway.start_cli(words));
+        let begins = || {
+            gateway.tell("route add 10.0.0.0/8 192.0.2.11");
+            gateway.tell("route delete 10.0.0.0/8");
+            gateway.tell("ping -c 1 192.0.2.11");
+            following.iter().all(|process| !process.stdout().is_empty())
+        };
+        assert!(eventually(begins));
+        let ping = begin_ping(&gateway, plan::server(Family::V4, 1));
+        gateway.signal(signal);
+        gateway.finish();
+        for process in following.into_iter().chain([ping]) {
+            let ran = process.finish(PATIENCE);
+            assert_eq!(ran.status.code(), Some(1), "{signal}: {ran}");
+            let told = ["has ended", "is stopping"];
+            assert!(
+                told.iter().any(|t| ran.stderr.contains(t)),
+                "{signal}: {ran}"
+            );
+        }
+    }
+}
+
 /// The server that each of many flows would get, none of which has a pin.
 fn choices(gateway: &Gateway<'_>) -> Vec<String> {
     let service = plan::service(Family::V4);

@@ -130,8 +130,8 @@ examples:
 The gateway itself sends, from its own address, by the routes of the packets that it forwards.
 Without -c it goes on until Ctrl-C, which ends it with the statistics.
 
-exit status: 0 somebody answered; 1 refused: no route, or the size does not fit;
-2 nobody answered; 64 usage; 69 no flowgate at the socket";
+exit status: 0 somebody answered; 1 refused: no route, or the size does not fit, or the gateway
+ended; 2 nobody answered; 64 usage; 69 no flowgate at the socket";
 
 const WORKERS_EXAMPLES: &str = "\
 examples:

@@ -9,6 +9,7 @@ use super::session::Tint;
 use super::words::Words;
 use crate::capture::headers;
 use crate::capture::line;
+use crate::client;
 use crate::pcap::Block;
 use crate::pcap::Link;
 use crate::pcap::Writer;
@@ -94,10 +95,12 @@ pub(crate) fn run(words: Words, session: &mut Session<'_>) -> Result<(), Failure
     });
     let interrupted = watch.end();
     written.and_then(|()| sink.end(session))?;
-    if !interrupted {
-        ended?;
+    let ended = if interrupted { Ok(()) } else { ended };
+    // What was captured is summed up, whoever ended it.
+    if matches!(ended, Ok(()) | Err(client::Error::Ended(_))) {
+        seen.print(session, said.file.as_deref())?;
     }
-    seen.print(session, said.file.as_deref())
+    Ok(ended?)
 }
 
 fn read(mut words: Words) -> Result<Said, Failure> {

@@ -3,7 +3,7 @@
 //! | status | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | the gateway refused, or what was asked for is not there |
+//! | 1 | the gateway refused, or ended meanwhile, or what was asked for is not there |
 //! | 2 | a ping that nobody answered |
 //! | 64 | the command line cannot be read (`EX_USAGE`) |
 //! | 65 | a file of routes has something wrong in it (`EX_DATAERR`) |
@@ -114,7 +114,7 @@ impl Failure {
             Self::Client(client::Error::Call(CallError::Refused(Reason::Denied, _))) => {
                 Exit::NoRight
             }
-            Self::Client(client::Error::Call(_)) => Exit::Refused,
+            Self::Client(client::Error::Call(_) | client::Error::Ended(_)) => Exit::Refused,
             Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
             Self::Io(_) => Exit::Io,
         }

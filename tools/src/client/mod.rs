@@ -47,6 +47,9 @@ pub enum Error {
     /// The gateway refused the call.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// The gateway ended while it was asked.
+    #[error("the flowgate at {} has ended", .0.display())]
+    Ended(PathBuf),
     /// What came back is not the protocol.
     #[error("the program at {} does not answer as a flowgate does: {what}", path.display())]
     Protocol {
@@ -72,6 +75,8 @@ pub struct Client {
     path: PathBuf,
     reader: FrameReader<UnixStream>,
     patience: Option<Duration>,
+    /// Whether it has answered once.
+    answered: bool,
 }
 
 impl Client {
@@ -86,6 +91,7 @@ impl Client {
                     path: path.into(),
                     reader: FrameReader::new(stream),
                     patience: None,
+                    answered: false,
                 };
                 client.patience(Some(PATIENCE))?;
                 Ok(client)
@@ -186,20 +192,36 @@ impl Client {
 
     fn reply(&mut self) -> Result<(Value, bool), Error> {
         let reply = match self.reader.next_message() {
-            Ok(Some(message)) => {
-                serde_json::from_slice::<Reply>(message).map_err(|e| e.to_string())
-            }
-            Ok(None) => Err("it closed the connection without an answer".into()),
-            Err(FrameError::Io(error)) if is_timeout(&error) => return Err(self.silent()),
-            Err(error) => Err(error.to_string()),
+            Ok(Some(message)) => Ok(serde_json::from_slice::<Reply>(message)),
+            Ok(None) => Err(None),
+            Err(error) => Err(Some(error)),
         };
-        let reply = reply.map_err(|what| self.protocol(what))?;
+        let reply = reply.map_err(|why| self.lost(why))?;
+        let reply = reply.map_err(|error| self.protocol(error))?;
+        self.answered = true;
         let continues = reply.continues;
         Ok((reply.outcome()?, continues))
     }
 
     fn read<T: DeserializeOwned>(&self, value: &Value) -> Result<T, Error> {
         T::deserialize(value).map_err(|error| self.protocol(error))
+    }
+
+    /// No message came: the connection was closed, or failed.
+    fn lost(&self, why: Option<FrameError>) -> Error {
+        let ended = || Error::Ended(self.path.clone());
+        match why {
+            Some(FrameError::Io(error)) if is_timeout(&error) => self.silent(),
+            None | Some(FrameError::Io(_)) if self.answered || self.is_gone() => ended(),
+            Some(FrameError::CutShort(_)) if self.is_gone() => ended(),
+            None => self.protocol("it closed the connection without an answer"),
+            Some(error) => self.protocol(error),
+        }
+    }
+
+    /// Whether nobody serves the socket any more.
+    fn is_gone(&self) -> bool {
+        UnixStream::connect(&self.path).is_err()
     }
 
     /// Nothing came for as long as one waits.

@@ -16,6 +16,8 @@ fn against(answer: &'static [u8]) -> Result<Value, Error> {
         let mut asked = [0; 64];
         assert!(stream.read(&mut asked).unwrap() > 0);
         stream.write_all(answer).unwrap();
+        // It goes on: whose socket is served has not ended.
+        listener
     });
     let outcome = Client::connect(&path).unwrap().call("Status", &json!({}));
     program.join().unwrap();
@@ -56,6 +58,30 @@ fn what_no_flowgate_would_answer_is_an_error() {
             "{answer:?}: {error}"
         );
         assert_eq!(error.to_string().lines().count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn a_gateway_that_ends_is_said_to_have_ended() {
+    // Between two answers, within one, and before the first.
+    for (answers, serves) in [
+        (&b"{\"continues\":true,\"parameters\":{}}\0"[..], true),
+        (b"{\"continues\":true,\"parameters\":{}}\0{\"para", false),
+        (b"", false),
+    ] {
+        let directory = crate::testing::Directory::new();
+        let path = directory.join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut client = Client::connect(&path).unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        let listener = serves.then_some(listener);
+        stream.write_all(answers).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let each = |_: Value, _: &Value| true;
+        let error = client.call_more("Capture", &json!({}), each).unwrap_err();
+        assert!(matches!(&error, Error::Ended(_)), "{error:?}");
+        assert!(error.to_string().ends_with("has ended"), "{error}");
+        drop(listener);
     }
 }
 

@@ -424,7 +424,7 @@ fn a_stopping_gateway_ends_its_clients_and_removes_its_socket() {
     drop(gateway);
     assert!(matches!(
         idle.call::<Value>("Status", &json!({})),
-        Err(Error::Protocol { .. })
+        Err(Error::Ended(_))
     ));
     assert!(matches!(Client::connect(&path), Err(Error::NoDaemon(_))));
 }

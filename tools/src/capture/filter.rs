@@ -82,6 +82,14 @@ impl Filter {
         }
     }
 
+    /// Whether a gateway with these ports and so many workers has all ports and workers that are named.
+    ///
+    /// # Errors
+    /// One line that says what it has not, and what it has.
+    pub fn check_names(&self, ports: &[&str], workers: u16) -> Result<(), String> {
+        self.0.check_names(ports, workers)
+    }
+
     /// Whether a packet is wanted.
     pub fn wants(&self, record: &CaptureRecord, headers: &Headers) -> bool {
         self.0.wants(record, headers)
@@ -89,6 +97,26 @@ impl Filter {
 }
 
 impl Node {
+    fn check_names(&self, ports: &[&str], workers: u16) -> Result<(), String> {
+        match self {
+            Self::And(nodes) | Self::Or(nodes) => nodes
+                .iter()
+                .try_for_each(|node| node.check_names(ports, workers)),
+            Self::Not(node) => node.check_names(ports, workers),
+            Self::On(port) if !ports.contains(&port.as_str()) => {
+                let all = ports.join(", ");
+                Err(format!("no port is called {port}: there are {all}"))
+            }
+            Self::Worker(worker) if *worker >= workers => {
+                let last = workers.saturating_sub(1);
+                Err(format!(
+                    "there is no worker {worker}: there are 0 to {last}"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn wants(&self, record: &CaptureRecord, headers: &Headers) -> bool {
         match self {
             Self::Everything => true,

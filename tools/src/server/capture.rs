@@ -11,6 +11,8 @@ use crate::wire::capture::CapturePort;
 use crate::wire::capture::CaptureRecord;
 use crate::wire::capture::Captured;
 use crate::wire::explain::bytes_of_hex;
+use crate::wire::message::CallError;
+use crate::wire::message::Reason;
 use std::time::Duration;
 
 /// From one look at the rings to the next.
@@ -33,6 +35,7 @@ pub(super) fn run(ask: Capture, control: &Handle, out: &mut Replies<'_>) -> Resu
         let mut found = look();
         if begins {
             ports.clone_from(&found.ports);
+            check_names(&filter, &ports, control)?;
         }
         if with_changes {
             let (next, missed, changes) = control.call(move |backend| backend.changes(from))?;
@@ -56,6 +59,14 @@ pub(super) fn run(ask: Capture, control: &Handle, out: &mut Replies<'_>) -> Resu
             return Ok(());
         }
     }
+}
+
+/// Refuses ports and workers that are not there: nothing would ever be of them.
+fn check_names(filter: &Filter, ports: &[CapturePort], control: &Handle) -> Result<(), End> {
+    let most = control.call(|backend| backend.workers())?().most;
+    let names: Vec<&str> = ports.iter().map(|port| port.name.as_str()).collect();
+    let checked = filter.check_names(&names, most);
+    checked.map_err(|line| CallError::refused(Reason::NotFound, line).into())
 }
 
 fn wants(filter: &Filter, ports: &[CapturePort], record: &CaptureRecord) -> bool {

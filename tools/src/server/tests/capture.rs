@@ -58,3 +58,31 @@ fn a_capture_takes_more_and_a_filter_that_can_be_read() {
     let wrong = refused(json!({"all": true, "sample": 0}));
     assert!(wrong.to_string().contains("1 to 1000000"), "{wrong}");
 }
+
+#[test]
+fn a_filter_that_names_what_is_not_there_is_refused_with_what_is() {
+    let gateway = Gateway::start(Fake::small());
+    let told = |filter: &str| {
+        let ask = Capture {
+            last: true,
+            filter: Some(filter.into()),
+            ..Capture::default()
+        };
+        let each = |_: Captured, _: &Value| true;
+        let told = gateway.client().call_more("Capture", &ask, each);
+        told.map_err(|error| error.to_string())
+    };
+    assert_eq!(told("on rack and worker 0"), Ok(()));
+    for filter in ["on rak", "tcp and not (udp or on rak)"] {
+        let wrong = told(filter).unwrap_err();
+        assert!(
+            wrong.contains("no port is called rak: there are uplink, rack"),
+            "{wrong}"
+        );
+    }
+    let wrong = told("worker 4096").unwrap_err();
+    assert!(
+        wrong.contains("there is no worker 4096: there are 0 to "),
+        "{wrong}"
+    );
+}

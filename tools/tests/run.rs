@@ -169,15 +169,23 @@ fn a_daemon_serves_its_commands_until_it_is_told_to_end() {
         assert!(!out.is_empty() || line == "arp -an", "{line}");
     }
 
-    let second = Command::new(env!("CARGO_BIN_EXE_flowgate"))
-        .args(["run", "--config"])
-        .arg(&config)
-        .arg("--socket")
-        .arg(&socket)
-        .output()
-        .unwrap();
-    assert_eq!(second.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&second.stderr).contains("a flowgate already serves"));
+    // A second one on the same socket, and one elsewhere with the same state file.
+    let elsewhere = place.file("other.sock");
+    for (socket, why) in [
+        (&socket, "a flowgate already serves"),
+        (&elsewhere, "another gateway keeps its groups there"),
+    ] {
+        let second = Command::new(env!("CARGO_BIN_EXE_flowgate"))
+            .args(["run", "--config"])
+            .arg(&config)
+            .arg("--socket")
+            .arg(socket)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&second.stderr);
+        assert_eq!(second.status.code(), Some(1), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
 
     let pid = Pid::from_raw(daemon.child.id() as i32);
     for harmless in [Signal::SIGUSR1, Signal::SIGUSR2] {

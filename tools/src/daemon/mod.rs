@@ -105,7 +105,10 @@ fn perform(args: &RunArgs, socket: Option<PathBuf>) -> Result<(), Stop> {
     log::start(args.log.as_deref()).map_err(|line| Stop::new(Exit::Usage, line))?;
     let system = |error: nix::Error| Stop::new(Exit::System, format!("flowgate: signals: {error}"));
     let signals = Signals::block().map_err(system)?;
-    let gate = start(&plan, socket_spec(&config, socket)?)?;
+    let socket = socket_spec(&config, socket)?;
+    let alone = state::alone(plan.state_file());
+    let _alone = alone.map_err(|line| Stop::new(Exit::Refused, format!("flowgate: {line}")))?;
+    let gate = start(&plan, socket)?;
     let signal = watch(&gate, &signals)?;
     tracing::info!(%signal, "ending; a second signal ends at once");
     // From here on a signal does what it does by default.

@@ -21,6 +21,7 @@ use stack::ports::Ports;
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
+use std::fs::TryLockError;
 use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
@@ -229,6 +230,35 @@ pub(super) fn is_ours(file: &Path) -> bool {
         );
     }
     ours
+}
+
+/// Keeps a file of groups for this process alone while what is returned is held: two gateways would replace each other's.
+///
+/// What is locked is a file beside it, which stays, as the file itself is replaced whenever it is written. Where none can be
+/// made nothing can be written either, which is told when that is tried; `None` then.
+///
+/// # Errors
+/// One line: another gateway has it.
+pub(super) fn alone(file: &Path) -> Result<Option<File>, String> {
+    let beside = with_ending(file, "lock");
+    let open = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(&beside);
+    let Ok(lock) = open else { return Ok(None) };
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "state file {}: another gateway keeps its groups there ({} is locked): end it, or name another place with \
+             state-file in [state]",
+            file.display(),
+            beside.display()
+        )),
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
 }
 
 /// Gives control what an earlier gateway kept. What is wrong is told, and keeps nobody from starting.

@@ -160,3 +160,27 @@ fn a_file_that_has_another_use_is_refused_or_left_alone() {
     assert!(!super::is_ours(&file("victim", "dear diary")));
     fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn a_file_is_one_gateways_for_as_long_as_that_runs() {
+    let directory = crate::testing::Directory::new();
+    let file = directory.join("flowgate.state");
+    let held = alone(&file).unwrap();
+    assert!(held.is_some());
+    let refused = alone(&file).unwrap_err();
+    assert!(
+        refused.contains("another gateway keeps its groups there"),
+        "{refused}"
+    );
+    assert_eq!(refused.lines().count(), 1);
+    // That of another file is another's.
+    assert!(alone(&directory.join("other.state")).unwrap().is_some());
+    drop(held);
+    assert!(alone(&file).unwrap().is_some());
+    // Where none can be made.
+    assert!(
+        alone(&directory.join("none/flowgate.state"))
+            .unwrap()
+            .is_none()
+    );
+}

@@ -44,12 +44,9 @@ fn redirect6(target: &str, mac: Option<Mac>, about: &[u8]) -> Vec<u8> {
         message.extend([2, 1]);
         message.extend(mac.0);
     }
-    let quote = &about[..about.len().min(1280 - 40 - message.len() - 8)];
-    let words = (8 + quote.len()).div_ceil(8);
-    let end = message.len() + 8 * words;
-    message.extend([4, words as u8, 0, 0, 0, 0, 0, 0]);
-    message.extend(quote);
-    message.resize(end, 0);
+    let words = about.len().min(1280 - 40 - message.len() - 8) / 8;
+    message.extend([4, words as u8 + 1, 0, 0, 0, 0, 0, 0]);
+    message.extend(&about[..8 * words]);
     let (from, to) = (ip("fe80::1"), source(about));
     let (IpAddr::V6(from6), IpAddr::V6(to6)) = (from, to) else {
         panic!("{to} is not IPv6");
@@ -105,7 +102,7 @@ fn c48_an_ipv6_redirect_quotes_what_1280_bytes_allow() {
         udp(from, to, &vec![0x5a; len - 48])
     };
     let case = on(case!(
-        "RFC 4861 4.6.3, 8.2: as much of the packet as fits; an option is whole words of eight bytes, filled up with zeros"
+        "RFC 4861 4.6.3, 8.2: as much of the packet as fits; an option is whole words of eight bytes, and has nothing but the packet's"
     ));
     // 1184 bytes are all that fits beside the option of the link-layer address.
     [48, 49, 1183, 1184, 1185, 1500]

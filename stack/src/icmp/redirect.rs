@@ -89,8 +89,8 @@ pub(super) fn quote_at(mac: Option<Mac>) -> usize {
 /// Writes a redirect of neighbour discovery: from `from` to the source of `datagram`, about its destination, with as much of it
 /// as 1280 bytes in all allow. Its length, or `None` if it does not fit into `space`.
 ///
-/// The quote is filled up with zeros to whole words of eight bytes, in which an option's length counts; the quoted header
-/// says how long the packet was.
+/// An option's length counts words of eight bytes, and zeros behind the quote would pass for bytes of the packet: last bytes
+/// that fill no word are left out.
 pub(super) fn write6(
     (from, to): (Ipv6Addr, Ipv6Addr),
     (target, mac): (Ipv6Addr, Option<Mac>),
@@ -98,8 +98,8 @@ pub(super) fn write6(
     space: &mut [u8],
 ) -> Option<usize> {
     let at = quote_at(mac);
-    let quote = &datagram[..datagram.len().min(MAX_V6 - 40 - at)];
-    let len = 40 + at + quote.len().next_multiple_of(8);
+    let quote = &datagram[..datagram.len().min(MAX_V6 - 40 - at) & !7];
+    let len = 40 + at + quote.len();
     let (header, message) = space.get_mut(..len)?.split_first_chunk_mut::<40>()?;
     write_header(header, message.len(), from, to);
     message.fill(0);
@@ -113,7 +113,7 @@ pub(super) fn write6(
     let option = at - REDIRECTED_HEADER;
     let words = (message.len() - option) / 8;
     message[option..option + 2].copy_from_slice(&[REDIRECTED, words as u8]);
-    message[at..at + quote.len()].copy_from_slice(quote);
+    message[at..].copy_from_slice(quote);
     let addrs = Addrs::V6 {
         src: from.to_bits(),
         dst: to.to_bits(),

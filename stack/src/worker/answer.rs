@@ -25,7 +25,7 @@ impl Worker {
             return;
         }
         let meta = &offending.meta;
-        let (source, way) = self.from_whence(offending, &error);
+        let (source, way) = self.whence(offending, &error);
         let (Some(source), Some(mut out)) = (source, self.pool.take()) else {
             return self.counters.icmp_suppressed.bump();
         };
@@ -60,7 +60,7 @@ impl Worker {
     }
 
     /// An error's source address and its way, as far as that is known.
-    fn from_whence(&self, offending: &Pkt, error: &Error) -> (Option<IpAddr>, Option<Hop>) {
+    fn whence(&self, offending: &Pkt, error: &Error) -> (Option<IpAddr>, Option<Hop>) {
         if error.is_of_the_link() {
             let port = self.burst_ports.get(offending.in_port);
             return (port.and_then(Port::link_local), port.map(on_link));

@@ -1,5 +1,6 @@
 //! The judge of what gateways send can find something wrong: malformed packets, wrong checksums, wrongly begun ones.
 
+use flowgate_tests::conform::{Step, Vector};
 use flowgate_tests::frames::{ether, udp};
 use flowgate_tests::lab::judge::Judge;
 use flowgate_tests::lab::{CLIENT_PORT, Lab, LabSpec, RACK_PORT, enter, eventually};
@@ -10,6 +11,7 @@ use stack::io::tun::{self, Device, DeviceSpec, Kind};
 use stack::io::{Queue, Tx};
 use stack::offload::{Offload, Partial};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 const TOOLS: [&str; 2] = ["ip", "tshark"];
 
@@ -142,6 +144,42 @@ fn a_test_fails_by_its_judge_unless_it_said_why_that_is_sent() {
     assert!(tried(&[good, wrong.clone()], true));
     assert!(!tried(&[bad, wrong], true), "nothing else is excused");
     assert!(!tried(&[], false), "who saw nothing has judged nothing");
+}
+
+/// What `e2e_vectors` holds a live gateway to, byte by byte.
+#[test]
+fn all_that_vectors_have_a_gateway_send_is_right() {
+    let name = "all_that_vectors_have_a_gateway_send_is_right";
+    if !enter(name, &TOOLS) {
+        return;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors");
+    let files = std::fs::read_dir(folder).expect("the vectors");
+    let paths = files.map(|file| file.expect("a file").path());
+    let texts = paths.filter(|path| path.extension().is_some_and(|ends| ends == "txt"));
+    let mut sent = [Vec::new(), Vec::new()];
+    for path in texts {
+        let text = std::fs::read_to_string(&path).expect("a text");
+        let vector = Vector::parse(&text).expect("a vector");
+        // Its errors quote what a test sent wrong: headers that tshark cannot read, as the router could not.
+        if vector.name == "c50_extension_headers_that_ask_for_more_are_answered_or_not_as_they_say"
+        {
+            continue;
+        }
+        for step in vector.steps {
+            if let Step::Out(port, bytes) = step {
+                sent[usize::from(port == "clients")].push(bytes);
+            }
+        }
+    }
+    let lab = lab();
+    let mut judge = Judge::new(&lab).expect("tshark is there");
+    for (is_bare, frames) in [false, true].into_iter().zip(&sent) {
+        judge = judge.frames(is_bare, frames.iter().map(Vec::as_slice));
+    }
+    let verdict = judge.verdict();
+    assert!(verdict.packets > 300, "{verdict:?}");
+    assert!(verdict.wrong.is_empty(), "{}", verdict.wrong.join("\n"));
 }
 
 fn has(interface: &str) -> bool {

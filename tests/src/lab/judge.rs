@@ -62,6 +62,18 @@ impl<'a> Judge<'a> {
         self
     }
 
+    /// Adds frames that are known already, to be judged with the others.
+    #[must_use]
+    pub fn frames<'f>(mut self, is_bare: bool, frames: impl Iterator<Item = &'f [u8]>) -> Self {
+        let of = if is_bare {
+            Frames::Bare
+        } else {
+            Frames::Ethernet
+        };
+        self.taps.add(of, frames);
+        self
+    }
+
     /// Whether all of these interfaces were there, and are listened to.
     pub fn hears(&self) -> bool {
         self.taps.hear()

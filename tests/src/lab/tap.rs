@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-/// What is recorded of an interface; then its tap closes, so that loads are not slowed.
-const MOST: usize = 2 << 20;
+/// What is recorded of an interface, bytes and frames; then its tap closes, so that loads and judging are not slowed.
+const MOST: (usize, usize) = (2 << 20, 10_000);
 /// How long a tap sleeps before it looks whether it is to end, or whether its interface is another one, ms.
 const LOOK: u16 = 10;
 /// Bytes of virtio's header.
@@ -126,6 +126,13 @@ impl Taps {
         self.threads.push(std::thread::spawn(move || tap.run(&end)));
     }
 
+    /// Records frames that came another way.
+    pub(super) fn add<'f>(&mut self, frames: Frames, all: impl Iterator<Item = &'f [u8]>) {
+        let mut record = self.record.lock().expect("a file");
+        let number = record.interface(frames);
+        all.for_each(|frame| record.packet(number, frame));
+    }
+
     /// Whether each has found its interface once.
     pub(super) fn hear(&self) -> bool {
         self.hearing.load(Ordering::Relaxed) >= self.threads.len()
@@ -149,14 +156,14 @@ struct Tap {
     number: u32,
     record: Arc<Mutex<Record>>,
     hearing: Arc<AtomicUsize>,
-    left: usize,
+    left: (usize, usize),
 }
 
 impl Tap {
     fn run(&mut self, end: &AtomicBool) {
         let mut room = vec![0; 80_000];
         let mut socket: Option<(u32, OwnedFd)> = None;
-        while self.left > 0 {
+        while !self.is_full() {
             let ends = end.load(Ordering::Relaxed);
             if let Some((_, socket)) = &socket {
                 self.take(socket, &mut room);
@@ -177,9 +184,13 @@ impl Tap {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.left.0 == 0 || self.left.1 == 0
+    }
+
     /// Records what is there.
     fn take(&mut self, socket: &OwnedFd, room: &mut [u8]) {
-        while self.left > 0 {
+        while !self.is_full() {
             match recv(socket.as_raw_fd(), room, MsgFlags::MSG_DONTWAIT) {
                 Ok(len) => self.note(&mut room[..len]),
                 // A super-packet of a kind that virtio's header has no word for; that the interface went is said once.
@@ -197,7 +208,8 @@ impl Tap {
             let [start, offset] = [6, 8].map(|at| u16::from_le_bytes([header[at], header[at + 1]]));
             finish_checksum(frame, start.into(), offset.into());
         }
-        self.left = self.left.saturating_sub(frame.len());
+        self.left.0 = self.left.0.saturating_sub(frame.len());
+        self.left.1 -= 1;
         let mut record = self.record.lock().expect("a file");
         record.packet(self.number, frame);
     }

@@ -203,6 +203,24 @@ fn a_claim_that_nobody_settled_is_given_up() {
     check_books(&table, 61);
 }
 
+/// Control need not visit a table without templates: it is told of the first one, and counts the last one out.
+#[test]
+fn a_table_is_in_use_from_its_first_template_until_a_count_after_its_last() {
+    let table = Templates::new(8, SECRET);
+    let mut sweeper = table.writer();
+    sweeper.sweep(0, 10);
+    assert!(!table.in_use());
+    assert_eq!(take(&table.writer(), 1, 7, 10), Some(7));
+    assert!(table.in_use());
+    sweeper.sweep(0, 11);
+    assert!(table.in_use());
+    assert_eq!(sweeper.flush(12, |_| true), 1);
+    sweeper.sweep(0, 12);
+    assert!(!table.in_use());
+    assert_eq!(take(&table.writer(), 2, 8, 13), Some(8));
+    assert!(table.in_use());
+}
+
 /// Threads that take templates of few clients in few places, while others forget them: at each round, all flows of
 /// a client that got a template at all went one way.
 #[test]

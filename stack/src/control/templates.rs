@@ -71,7 +71,13 @@ impl Control {
         // Without flows nothing is in use.
         let horizon = oldest.map_or_else(|| now.secs().0, |tick| tick.0 / Tick::PER_SECOND);
         self.templates.table().set_horizon(horizon);
-        self.templates.sweep(SWEEP, now.secs().0);
+        // Without templates there is nothing to visit, ten times a second, in a gateway that has nothing else to do; they are counted all
+        // the same, so that the first one is seen.
+        let buckets = match self.templates.table().in_use() {
+            true => SWEEP,
+            false => 0,
+        };
+        self.templates.sweep(buckets, now.secs().0);
     }
 
     /// Forgets the templates that match: new flows choose anew, pinned ones stay. Returns how many there were.

@@ -13,7 +13,7 @@ mod watch;
 pub use watch::DeviceWatch;
 
 use super::sys;
-use message::{Message, attrs, ifinfomsg, replies, u32_at, verdict};
+use message::{Message, attrs, ifinfomsg, replies, tcmsg, u32_at, verdict};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
@@ -32,6 +32,8 @@ const REPLY_ROOM: usize = 32 * 1024;
 const LOCAL_WAIT_MS: u32 = 2000;
 /// The first attribute in the data of a `veth` link: its other end.
 const VETH_INFO_PEER: u16 = 1;
+/// Where the queueing discipline of a whole device is.
+const TC_H_ROOT: u32 = u32::MAX;
 
 /// A request that the kernel refused: what was asked, why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,6 +180,18 @@ impl Netlink {
             request,
             &format!("set the queue of interface {ifindex} to {packets} packets"),
         )
+    }
+
+    /// Puts no queueing discipline in front of the device (`noqueue`): packets go to it at once, and who sends is told when it is full.
+    ///
+    /// # Errors
+    /// `ENODEV`, `EPERM`, `EOPNOTSUPP` (a kernel without traffic control).
+    pub fn set_noqueue(&self, ifindex: u32) -> Result<()> {
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
+        let request = Message::new(libc::RTM_NEWQDISC, flags, &tcmsg(ifindex, TC_H_ROOT))
+            .attr_name(libc::TCA_KIND, "noqueue");
+        let doing = format!("take the queueing discipline off interface {ifindex}");
+        self.request(request, &doing)
     }
 
     /// Sets the hardware address.

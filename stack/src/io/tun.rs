@@ -239,6 +239,10 @@ impl Device {
         netlink
             .set_txqueuelen(self.ifindex, spec.txqueuelen)
             .map_err(named)?;
+        // The device has queues of its own, and never asks to wait. A discipline in front of them would never hold a packet, but the kernel
+        // makes one for each of the 256 queues that a device may have, with three rings of `txqueuelen` each: 30 MB a device, and 10 to
+        // 20 ms to set it up. A kernel that refuses keeps its own.
+        let _ = netlink.set_noqueue(self.ifindex);
         if spec.up {
             self.set_up(true)?;
         }

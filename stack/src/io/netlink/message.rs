@@ -94,6 +94,14 @@ pub(super) fn ifinfomsg(ifindex: u32, flags: u32, change: u32) -> [u8; 16] {
     body
 }
 
+/// `struct tcmsg` for any family and a handle of the kernel's choice.
+pub(super) fn tcmsg(ifindex: u32, parent: u32) -> [u8; 20] {
+    let mut body = [0; 20];
+    body[4..8].copy_from_slice(&ifindex.to_ne_bytes());
+    body[12..16].copy_from_slice(&parent.to_ne_bytes());
+    body
+}
+
 /// One message of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reply<'a> {

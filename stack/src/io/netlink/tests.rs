@@ -4,6 +4,7 @@ use super::*;
 use crate::io::netns::{
     current_netns, has_ipv6, in_child_namespace, new_child_netns_thread, thread_in_netns,
 };
+use crate::io::tun::{DeviceSpec, Kind, open};
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -57,6 +58,42 @@ fn links_take_addresses_and_refuse_what_is_wrong_by_name() {
         netlink.link_index("b").unwrap_err().errno,
         Errno::ENODEV,
         "its peer goes too"
+    );
+}
+
+/// The name of a link's queueing discipline among its attributes.
+const IFLA_QDISC: u16 = 6;
+
+/// The name of a device's queueing discipline.
+fn qdisc(netlink: &Netlink, ifindex: u32) -> String {
+    let request = Message::link(libc::RTM_GETLINK, 0, ifindex, 0, 0);
+    let body = netlink.ask(request, "read it").unwrap().unwrap();
+    let mut attrs = attrs(&body[ifinfomsg(0, 0, 0).len()..]);
+    let (_, name) = attrs.find(|&(kind, _)| kind == IFLA_QDISC).unwrap();
+    String::from_utf8_lossy(name).trim_end_matches('\0').into()
+}
+
+#[test]
+fn a_device_that_is_made_and_set_up_has_no_queueing_discipline() {
+    let test = "io::netlink::tests::a_device_that_is_made_and_set_up_has_no_queueing_discipline";
+    if !in_child_namespace(test).is_inside() {
+        return;
+    }
+    let netlink = Netlink::open().unwrap();
+    for (kind, name) in [(Kind::Tun, "t"), (Kind::Tap, "e")] {
+        let spec = DeviceSpec {
+            queues: 2,
+            ..DeviceSpec::new(kind, name)
+        };
+        let device = open(&spec).unwrap();
+        assert_eq!(qdisc(&netlink, device.ifindex), "noqueue");
+    }
+    let missing = netlink.set_noqueue(12_345).unwrap_err();
+    assert_eq!(missing.errno, Errno::ENODEV);
+    let line = missing.to_string();
+    assert!(
+        line.starts_with("cannot take the queueing discipline off interface 12345: "),
+        "{line}"
     );
 }
 

@@ -57,7 +57,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// How often the main thread looks whether every thread is alive, in milliseconds.
-const WATCH_MS: u16 = 200;
+const WATCH_MS: u16 = 1000;
 
 /// Why the daemon ends with another status than 0: one line, and that status.
 #[derive(Debug)]

@@ -33,8 +33,8 @@ impl Side {
 /// A cable to either end.
 pub(super) fn cables(ends: &Ends, of: Of, queues: usize) -> Result<[Side; 2], String> {
     Ok([
-        cable(&ends.client, &near(), of, queues)?,
-        cable(&ends.server, &near(), of, queues)?,
+        cable(&ends.client, of, queues)?,
+        cable(&ends.server, of, queues)?,
     ])
 }
 
@@ -44,7 +44,9 @@ fn near() -> String {
     format!("near{}", MADE.fetch_add(1, Relaxed))
 }
 
-fn cable(end: &End, near: &str, of: Of, queues: usize) -> Result<Side, String> {
+/// Lays a cable from the calling thread's namespace to an end; its near end, which is up, has the name that is returned.
+pub(super) fn lay(end: &End, queues: usize) -> Result<String, String> {
+    let near = near();
     let wide = format!("numrxqueues {queues} numtxqueues {queues}");
     let words = format!("link add {near} {wide} type veth peer name {FAR} {wide}");
     let made = Command::new("ip").args(words.split(' ')).status();
@@ -52,14 +54,19 @@ fn cable(end: &End, near: &str, of: Of, queues: usize) -> Result<Side, String> {
         return Err(format!("ip {words}: failed"));
     }
     end.take(FAR, Some(end.router.into()))?;
+    Ok(near)
+}
+
+fn cable(end: &End, of: Of, queues: usize) -> Result<Side, String> {
+    let near = lay(end, queues)?;
     let on = PacketSpec {
         queues,
-        ..PacketSpec::new(near)
+        ..PacketSpec::new(&near)
     };
     let spec = match of {
         Of::Xdp => Spec::Xdp(XdpSpec {
             on,
-            ..XdpSpec::new(near)
+            ..XdpSpec::new(&near)
         }),
         Of::Packet | Of::Tun => Spec::Found(on),
     };

@@ -16,8 +16,8 @@ impl Kernel {
         let router = namespace()?;
         let netlink = Netlink::open().map_err(said)?;
         for (end, near, far) in [
-            (&ends.client, "near0", "far0"),
-            (&ends.server, "near1", "far1"),
+            (&ends.client, "kernel0", "far0"),
+            (&ends.server, "kernel1", "far1"),
         ] {
             netlink.veth(near, far).map_err(said)?;
             let index = netlink.link_index(near).map_err(said)?;

@@ -1,21 +1,27 @@
-//! The table that is told, and the file with every measurement.
+//! The file with every number, and their medians.
 
-use super::Way;
-use super::iperf::{Got, Run};
 use super::place::said;
 use crate::common::stats::Summary;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-/// One measurement.
+/// Whose numbers, and in which turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At<'a> {
+    pub(super) turn: usize,
+    /// Who forwards.
+    pub(super) way: &'a str,
+    /// What is measured.
+    pub(super) run: &'a str,
+}
+
+/// One number.
 struct Row {
-    way: Way,
-    run: Run,
-    gbit: f64,
-    again: u64,
-    /// CPU time of the forwarding threads for each packet, ns; where there are such threads.
-    ns: Option<f64>,
+    way: String,
+    run: String,
+    what: &'static str,
+    value: f64,
 }
 
 pub(super) struct Report {
@@ -27,80 +33,91 @@ impl Report {
     pub(super) fn create(path: &Path) -> Result<Self, String> {
         let named = |error| format!("{}: {error}", path.display());
         let mut file = File::create(path).map_err(named)?;
-        writeln!(
-            file,
-            "turn,way,run,gbit_s,sent_again,packets,cpu_ns_a_packet"
-        )
-        .map_err(named)?;
-        Ok(Self {
-            file,
-            rows: Vec::new(),
-        })
+        writeln!(file, "turn,way,run,what,value").map_err(named)?;
+        let rows = Vec::new();
+        Ok(Self { file, rows })
     }
 
+    /// What one measurement gave: each number with its name, whose end is its unit.
     pub(super) fn add(
         &mut self,
-        turn: usize,
-        way: Way,
-        run: &Run,
-        got: &Got,
-        (packets, ns): (u64, u64),
+        at: At<'_>,
+        numbers: &[(&'static str, f64)],
     ) -> Result<(), String> {
-        let ns = (packets > 0).then(|| ns as f64 / packets as f64);
-        let (name, what) = (way.name(), run.name());
-        let each = ns.map_or_else(String::new, |ns| format!("{ns:.0}"));
-        let line = format!(
-            "{turn},{name},{what},{:.3},{},{packets},{each}",
-            got.gbit, got.again
-        );
-        println!("{line}");
-        self.rows.push(Row {
-            way,
-            run: *run,
-            gbit: got.gbit,
-            again: got.again,
-            ns,
-        });
-        writeln!(self.file, "{line}").map_err(said)
+        let At { turn, way, run } = at;
+        let told: Vec<String> = numbers
+            .iter()
+            .map(|(what, number)| format!("{what} {number:.3}"))
+            .collect();
+        println!("turn {turn}, {way}, {run}: {}", told.join(", "));
+        self.add_quietly(at, numbers)
     }
 
-    fn of(&self, way: Way, run: &Run) -> impl Iterator<Item = &Row> {
-        let (way, run) = (way, *run);
+    /// The same, into the file alone.
+    pub(super) fn add_quietly(
+        &mut self,
+        at: At<'_>,
+        numbers: &[(&'static str, f64)],
+    ) -> Result<(), String> {
+        let At { turn, way, run } = at;
+        for &(what, value) in numbers {
+            writeln!(self.file, "{turn},{way},{run},{what},{value:.3}").map_err(said)?;
+            self.rows.push(Row {
+                way: way.to_owned(),
+                run: run.to_owned(),
+                what,
+                value,
+            });
+        }
+        Ok(())
+    }
+
+    /// All turns' numbers of one kind.
+    pub(super) fn all(&self, way: &str, run: &str, what: &str) -> Vec<f64> {
+        let wanted = |row: &&Row| (&*row.way, &*row.run, row.what) == (way, run, what);
         self.rows
             .iter()
-            .filter(move |row| row.way == way && row.run == run)
+            .filter(wanted)
+            .map(|row| row.value)
+            .collect()
     }
 
-    fn median(&self, way: Way, run: &Run, of: impl Fn(&Row) -> Option<f64>) -> Option<f64> {
-        let numbers: Vec<f64> = self.of(way, run).filter_map(of).collect();
-        Summary::of(&numbers).map(|summary| summary.median)
+    /// The middle and the ends; none if nothing was measured.
+    pub(super) fn summary(&self, way: &str, run: &str, what: &str) -> Option<Summary> {
+        Summary::of(&self.all(way, run, what))
     }
 
-    /// Medians, and what share of the others' Flowgate reaches.
-    pub(super) fn print(&self, runs: &[Run]) {
-        println!(
-            "\n{:<20} {:>10} {:>10} {:>10} {:>9} {:>9}   sent again",
-            "Gbit/s, medians", "bare loop", "flowgate", "kernel", "of bare", "of kernel"
-        );
-        for run in runs {
-            let [bare, flowgate, kernel] =
-                Way::ALL.map(|way| self.median(way, run, |row| Some(row.gbit)).unwrap_or(0.0));
-            let again: u64 = self.of(Way::Flowgate, run).map(|row| row.again).sum();
-            println!(
-                "{:<20} {bare:>10.2} {flowgate:>10.2} {kernel:>10.2} {:>9.2} {:>9.2}   {again}",
-                run.name(),
-                flowgate / bare,
-                flowgate / kernel
-            );
+    /// 0 if nothing was measured.
+    pub(super) fn median(&self, way: &str, run: &str, what: &str) -> f64 {
+        self.summary(way, run, what).map_or(0.0, |all| all.median)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_told_apart_by_way_run_and_name_and_each_has_a_line() {
+        let path = std::env::temp_dir().join(format!("flowgate-report-{}", std::process::id()));
+        let mut report = Report::create(&path).expect("a file");
+        for (turn, value) in [(0, 1.0), (1, 5.0)] {
+            let at = |way| At {
+                turn,
+                way,
+                run: "r",
+            };
+            report
+                .add(at("a"), &[("x_ns", value), ("y", 9.0)])
+                .expect("a");
+            report.add(at("b"), &[("x_ns", 7.0)]).expect("b");
         }
-        for run in runs {
-            let [bare, flowgate] = [Way::Bare, Way::Flowgate]
-                .map(|way| self.median(way, run, |row| row.ns).unwrap_or(0.0));
-            println!(
-                "CPU a packet, {}: bare loop {bare:.0} ns, flowgate {flowgate:.0} ns, more by {:.0} ns",
-                run.name(),
-                flowgate - bare
-            );
-        }
+        assert_eq!(report.all("a", "r", "x_ns"), [1.0, 5.0]);
+        assert_eq!(report.median("a", "r", "x_ns"), 3.0);
+        assert_eq!(report.median("a", "other", "x_ns"), 0.0);
+        let text = std::fs::read_to_string(&path).expect("the file");
+        let _ = std::fs::remove_file(&path);
+        assert_eq!(text.lines().count(), 7);
+        assert_eq!(text.lines().nth(1), Some("0,a,r,x_ns,1.000"));
     }
 }

@@ -4,10 +4,10 @@
 //! meets both alike. What counts is the CPU time of the forwarding thread alone, a packet.
 
 use super::place::{End, Ends, said};
-use super::{Job, Of, Way, start};
+use super::report::{At, Report};
+use super::{Job, Of, Way, cpu, start};
 use crate::clock::now;
 use crate::common::stats::Summary;
-use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ struct Lane {
 }
 
 /// Medians over the turns, ns a packet.
-pub(super) struct Small {
+struct Small {
     bare: Summary,
     flowgate: Summary,
     /// Of the differences between turns that follow each other.
@@ -38,8 +38,16 @@ pub(super) struct Small {
     flows: usize,
 }
 
+/// Measures each number of flows and prints what it costs.
+pub(super) fn measure(job: &Job, report: &mut Report) -> Result<(), String> {
+    for &flows in &job.flows {
+        pairs(job, flows, report)?.print();
+    }
+    Ok(())
+}
+
 /// Measures `job.pairs` turns of each.
-pub(super) fn measure(job: &Job, flows: usize) -> Result<Small, String> {
+fn pairs(job: &Job, flows: usize, report: &mut Report) -> Result<Small, String> {
     let bare = Lane::new(Way::Bare, job, flows)?;
     let flowgate = Lane::new(Way::Flowgate, job, flows)?;
     let span = Duration::from_millis(job.turn_ms as u64);
@@ -52,11 +60,17 @@ pub(super) fn measure(job: &Job, flows: usize) -> Result<Small, String> {
             (&flowgate, &bare)
         };
         let (one, other) = (first.turn(span)?, second.turn(span)?);
-        rows.push(if pair % 2 == 0 {
+        let row = if pair % 2 == 0 {
             (one, other)
         } else {
             (other, one)
-        });
+        };
+        let run = &format!("{flows} flow(s) of small packets");
+        for (way, ns) in [(Way::Bare, row.0), (Way::Flowgate, row.1)] {
+            let (turn, way) = (pair, way.name());
+            report.add_quietly(At { turn, way, run }, &[("cpu_ns_a_packet", ns)])?;
+        }
+        rows.push(row);
     }
     let of = |f: fn(&(f64, f64)) -> f64| {
         let numbers: Vec<f64> = rows.iter().map(f).collect();
@@ -71,7 +85,7 @@ pub(super) fn measure(job: &Job, flows: usize) -> Result<Small, String> {
 }
 
 impl Small {
-    pub(super) fn print(&self) {
+    fn print(&self) {
         println!(
             "CPU a packet, {}-byte datagrams, {} flow(s): bare loop {:.0} ns, flowgate {:.0} ns; more by {:.0} ns \
              (single pairs {:.0} to {:.0})",
@@ -114,10 +128,10 @@ impl Lane {
     fn turn(&self, span: Duration) -> Result<f64, String> {
         let mut flow = self.to.iter().cycle();
         self.flood(LEAD, &mut flow)?;
-        let before = (self.forwarder.forwarded(), cpu_ns(self.way));
+        let before = (self.forwarder.forwarded(), cpu::forwarding_ns(self.way));
         self.flood(span, &mut flow)?;
         let packets = self.forwarder.forwarded() - before.0;
-        let ns = cpu_ns(self.way).saturating_sub(before.1);
+        let ns = cpu::forwarding_ns(self.way).saturating_sub(before.1);
         match packets {
             0 => Err(format!("{}: nothing was forwarded", self.way.name())),
             _ => Ok(ns as f64 / packets as f64),
@@ -142,23 +156,4 @@ impl Lane {
 
 fn sender(end: &End) -> Result<UdpSocket, String> {
     end.enter(|| UdpSocket::bind((end.host, 0)))?.map_err(said)
-}
-
-/// CPU time that the threads of `way` have had, ns.
-pub(super) fn cpu_ns(way: Way) -> u64 {
-    let Ok(threads) = fs::read_dir("/proc/self/task") else {
-        return 0;
-    };
-    let prefix = match way {
-        Way::Bare => "fg-bare",
-        Way::Flowgate => "fg-worker",
-        Way::Kernel => return 0,
-    };
-    let read = |thread: fs::DirEntry| {
-        let name = fs::read_to_string(thread.path().join("comm")).ok()?;
-        let spent = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        let ns: u64 = spent.split(' ').next()?.parse().ok()?;
-        name.starts_with(prefix).then_some(ns)
-    };
-    threads.flatten().filter_map(read).sum()
 }

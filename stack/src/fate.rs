@@ -136,8 +136,8 @@ drop_reasons! {
     IcmpSum = (Transport, "icps_checksum", "ICMP messages for us with a bad checksum");
     /// The queue of local packets to the host is full.
     LocalFull = (Flowgate, "fg_localfull", "packets for our own sockets dropped because the queue was full");
-    /// The packet waited for a neighbour and a newer one took its place.
-    HoldFull = (Flowgate, "fg_holdfull", "packets dropped while waiting for a neighbour, by a newer one");
+    /// The packet waited for a neighbour and a newer one took its place, or super-packets that wait hold half their buffers.
+    HoldFull = (Flowgate, "fg_holdfull", "packets without room to wait for a neighbour");
     /// The neighbour did not answer and no other next hop was alive.
     NeighbourFailed = (Flowgate, "fg_hostdown", "packets whose neighbour did not answer");
     /// No room among the packets that wait for an unknown neighbour.

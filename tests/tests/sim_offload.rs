@@ -11,7 +11,7 @@ use stack::counters::Totals;
 use stack::fate::DropReason;
 use stack::host::{HostCmd, HostLink};
 use stack::offload::{Caps, Gso, GsoKind, Offload, Partial};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 const HEADER: usize = 14;
 
@@ -289,6 +289,25 @@ fn handed_to_their_owners_super_packets_leave_no_large_buffer_behind() {
     let totals = totals(&sim);
     assert_eq!((sent, totals.super_sent), (400, 400));
     assert!(totals.handed_off > 100, "{}", totals.handed_off);
+}
+
+#[test]
+fn super_packets_for_a_scan_of_addresses_leave_large_buffers_to_others() {
+    let mut sim = gateway(setup(), Caps::ALL);
+    let (client, server) = ends()[0];
+    for host in 100..150 {
+        let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)), 80);
+        sim.put_unfinished(CLIENTS, 0, &tcp_super(client, nobody, 40_000, 1400));
+        sim.settle();
+    }
+    let full = sim.gateway.control.totals();
+    assert_eq!(full.large_used, 4, "half of eight");
+    assert_eq!(full.dropped_for(DropReason::HoldFull), 46);
+    sim.put_unfinished(CLIENTS, 0, &tcp_super(client, server, 40_000, 1400));
+    let sent = sim.settle();
+    let whole = |sent: &Sent| sent.bytes.len() > 40_000;
+    assert_eq!(sent.iter().filter(|sent| whole(sent)).count(), 1);
+    sim.assert_books();
 }
 
 #[test]

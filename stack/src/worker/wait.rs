@@ -126,6 +126,9 @@ impl Worker {
         if self.gave_up(&mut pkt) {
             return self.unreachable(pkt, DropReason::NeighbourFailed);
         }
+        if !self.may_wait(&pkt) {
+            return self.drop_pkt(pkt, DropReason::HoldFull);
+        }
         self.count_waiting(&pkt);
         if let Some(older) = self.waiting.hold.push(idx, pkt) {
             self.count_released(&older);
@@ -144,6 +147,9 @@ impl Worker {
         if self.waiting.unknown.len() >= UNKNOWN_MAX {
             return self.drop_pkt(pkt, DropReason::NeighbourFull);
         }
+        if !self.may_wait(&pkt) {
+            return self.drop_pkt(pkt, DropReason::HoldFull);
+        }
         if !self.waiting.asked(port, addr)
             && let Err(reason) = self.ask(port, addr)
         {
@@ -157,6 +163,11 @@ impl Worker {
             until_ms: self.now.0 + UNKNOWN_WAIT_MS,
             pkt,
         });
+    }
+
+    /// Super-packets that wait keep half the large buffers at most: whoever scans addresses with them takes none from others.
+    fn may_wait(&self, pkt: &Pkt) -> bool {
+        !pkt.is_large() || self.pool.large_used() <= self.pool.large_total() / 2
     }
 
     /// Has the host ask for a new neighbour.

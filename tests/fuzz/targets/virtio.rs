@@ -10,6 +10,9 @@ use stack::offload::{Caps, Offload, VNET_HDR};
 use stack::ports::Layer;
 use std::cell::RefCell;
 
+/// Large buffers of the gateway's worker: those that wait for a neighbour keep half of them.
+const LARGE: usize = 4;
+
 thread_local! {
     /// A gateway whose clients leave everything undone and whose rack takes none of that; one for all inputs.
     static GATEWAY: RefCell<Option<SimGateway>> = const { RefCell::new(None) };
@@ -44,14 +47,18 @@ pub(crate) fn run(data: &[u8]) {
             }
         }
         sim.assert_books();
-        assert_eq!(sim.gateway.control.totals().large_used, 0);
+        let totals = sim.gateway.control.totals();
+        assert!(
+            totals.large_used <= totals.waiting.min(LARGE as u64 / 2),
+            "{totals:?}"
+        );
     });
 }
 
 fn fresh() -> SimGateway {
     let setup = Setup {
         ports: client_and_rack(GATEWAY_MAC),
-        large_buffers: 4,
+        large_buffers: LARGE,
         ..Scene::setup(1)
     };
     let mut sim = SimGateway::with_offloads(setup, &[Caps::ALL, Caps::NONE]);

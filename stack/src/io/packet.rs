@@ -316,7 +316,7 @@ fn warnings(name: &str, shares_mac: bool) -> Vec<String> {
     for addr in kernels_addrs(name) {
         let remedy = match addr {
             IpAddr::V6(v6) if v6.is_unicast_link_local() => {
-                format!("'sysctl -w net.ipv6.conf.{name}.disable_ipv6=1'")
+                format!("'sysctl -w net/ipv6/conf/{name}/disable_ipv6=1'")
             }
             _ => format!("'ip addr flush dev {name}'"),
         };
@@ -330,7 +330,7 @@ fn warnings(name: &str, shares_mac: bool) -> Vec<String> {
         if shares_mac && forwards.is_ok_and(|value| value.trim() == "1") {
             found.push(format!(
                 "the kernel forwards what comes in by '{name}' too: give the port a mac of its own, or \
-                 'sysctl -w net.{family}.conf.{name}.forwarding=0'"
+                 'sysctl -w net/{family}/conf/{name}/forwarding=0'"
             ));
         }
     }

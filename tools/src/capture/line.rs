@@ -18,10 +18,17 @@ pub fn line(record: &CaptureRecord, headers: &Headers) -> String {
     };
     let (clock, port) = (clock(record.time), &record.port);
     format!(
-        "{clock} {port} {way} {verdict}: {}, length {}",
+        "{clock} {port} {way} {verdict}: {}{}, length {}",
+        tags(headers),
         what(headers),
         record.length
     )
+}
+
+/// The VLANs of the tags that a frame still bears.
+fn tags(of: &Headers) -> String {
+    let vlans = of.vlans.iter().flatten();
+    vlans.map(|vlan| format!("vlan {vlan} ")).collect()
 }
 
 /// The time of day, UTC.
@@ -112,5 +119,10 @@ mod tests {
             "23:42:21.007 uplink in  drop ips_ttlexpired: IP 10.0.0.2.1234 > 203.0.113.10.80: tcp Flags [S], length 40"
         );
         assert!(line(&record, &Headers::default()).ends_with("no header, length 40"));
+        let mut tagged = [0u8; 12].to_vec();
+        tagged.extend([0x88, 0xa8, 0xe0, 5, 0x81, 0, 0, 7, 8, 6]);
+        assert!(line(&record, &headers(&tagged, true)).ends_with(": vlan 5 vlan 7 ARP, length 40"));
+        let half = &tagged[..15];
+        assert!(line(&record, &headers(half, true)).ends_with(": ethertype 0x88a8, length 40"));
     }
 }

@@ -14,6 +14,8 @@ use std::net::Ipv6Addr;
 /// Bytes of an Ethernet header, and of a VLAN tag behind it.
 const ETHER: usize = 14;
 const VLAN: usize = 4;
+/// Tags that are read: a service provider's and a customer's.
+const TAGS: usize = 2;
 
 /// The headers of a packet, as far as they are there. Nothing is checked: a packet that was dropped may be wrong anywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,6 +34,8 @@ pub struct Headers {
     pub icmp: Option<(u8, u8)>,
     /// Whether it is a piece of a datagram but the first.
     pub piece: bool,
+    /// The VLANs of its tags, the outer one first; 0 is priority alone.
+    pub vlans: [Option<u16>; TAGS],
 }
 
 fn be16(bytes: &[u8], at: usize) -> Option<u16> {
@@ -48,15 +52,22 @@ pub fn headers(bytes: &[u8], ether: bool) -> Headers {
         };
         return ip(bytes, ethertype);
     }
-    match be16(bytes, 12) {
-        Some(0x8100) => {
-            let ethertype = be16(bytes, ETHER + VLAN - 2).unwrap_or(0x8100);
-            ip(bytes.get(ETHER + VLAN..).unwrap_or_default(), ethertype)
+    let (mut at, mut vlans) = (ETHER, [None; TAGS]);
+    let mut ethertype = be16(bytes, at - 2).unwrap_or(0);
+    for vlan in &mut vlans {
+        let (Some(tag), Some(next)) = (be16(bytes, at), be16(bytes, at + 2)) else {
+            break;
+        };
+        if !matches!(ethertype, 0x8100 | 0x88a8) {
+            break;
         }
-        ethertype => ip(
-            bytes.get(ETHER..).unwrap_or_default(),
-            ethertype.unwrap_or(0),
-        ),
+        *vlan = Some(tag & 0xfff);
+        ethertype = next;
+        at += VLAN;
+    }
+    Headers {
+        vlans,
+        ..ip(bytes.get(at..).unwrap_or_default(), ethertype)
     }
 }
 

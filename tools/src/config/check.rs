@@ -117,16 +117,23 @@ fn ports_of(config: &Config, fib: FibId) -> impl Iterator<Item = &Port> {
         .filter(move |port| port.fib.value == fib.0)
 }
 
+/// Words that stand for more than one port: Linux refuses devices of these names.
+const TAKEN: [&str; 2] = ["all", "default"];
+
 fn names(ports: &[Port], problems: &mut Problems) {
     let mut seen = HashMap::new();
     for Located { value: name, line } in ports.iter().map(|port| &port.name) {
         let fits = (1..=15).contains(&name.len());
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if !fits || !name.chars().all(allowed) || name == "." || name == ".." {
+        if !fits || !name.chars().all(allowed) || name.starts_with(['.', '-']) {
             problems.add(
                 *line,
-                format!("name = \"{name}\": write 1 to 15 letters, digits, '-', '_' or '.', such as \"rack\""),
+                format!("name = \"{name}\": write 1 to 15 letters, digits, '-', '_' or '.', such as \"rack\", with no '-' or '.' in front"),
             );
+        }
+        if TAKEN.contains(&name.as_str()) {
+            let wrong = format!("name = \"{name}\": in Linux and on the command line that means any port: choose another, such as \"rack\"");
+            problems.add(*line, wrong);
         }
         if let Some(first) = seen.insert(name, *line) {
             problems.add(

@@ -288,8 +288,16 @@ fn ports_are_checked() {
             "flowgate.toml:6: port rack is there already, in line 2: choose another name",
         ),
         (
+            "name = \"-n\"\ntype = \"tun\"\n",
+            "flowgate.toml:6: name = \"-n\": write 1 to 15 letters, digits, '-', '_' or '.', such as \"rack\", with no '-' or '.' in front",
+        ),
+        (
+            "name = \"all\"\ntype = \"tun\"\n",
+            "flowgate.toml:6: name = \"all\": in Linux and on the command line that means any port: choose another, such as \"rack\"",
+        ),
+        (
             "name = \"a b\"\ntype = \"tun\"\n",
-            "flowgate.toml:6: name = \"a b\": write 1 to 15 letters, digits, '-', '_' or '.', such as \"rack\"",
+            "flowgate.toml:6: name = \"a b\": write 1 to 15 letters, digits, '-', '_' or '.', such as \"rack\", with no '-' or '.' in front",
         ),
         (
             "name = \"a\"\ntype = \"tun\"\naddresses = [\"10.0.0.1\"]\n",

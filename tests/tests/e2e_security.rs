@@ -83,11 +83,22 @@ fn no_thread_of_the_daemon_keeps_a_right_and_all_that_it_does_still_works() {
     }
 }
 
+/// What another user would like to know, or to do.
+const CURIOUS: [&str; 6] = [
+    "flow list",
+    "capture -c 1",
+    "explain tcp 10.0.0.2:1234 203.0.113.10:80",
+    "route monitor",
+    "arp -a",
+    "workers set 1",
+];
+
 /// A command by another user.
-fn as_nobody(gateway: &Gateway<'_>) -> std::io::Result<Output> {
+fn as_nobody(gateway: &Gateway<'_>, command: &str) -> std::io::Result<Output> {
     let socket = gateway.socket.to_string_lossy();
     Command::new(binary::flowgate())
-        .args(["--socket", &*socket, "flow", "list"])
+        .args(["--socket", &*socket])
+        .args(command.split(' '))
         .uid(65_534)
         .gid(65_534)
         .output()
@@ -118,24 +129,27 @@ fn the_sockets_file_and_its_callers_are_checked() {
         let open = fs::Permissions::from_mode(0o755);
         let _ = fs::set_permissions(ancestor, open);
     }
-    for mode in [0o660, 0o666] {
+    for (mode, command) in [0o660, 0o666]
+        .into_iter()
+        .flat_map(|mode| CURIOUS.map(|c| (mode, c)))
+    {
         fs::set_permissions(&gateway.socket, fs::Permissions::from_mode(mode)).expect("ours");
-        let tried = match as_nobody(&gateway) {
+        let tried = match as_nobody(&gateway, command) {
             Ok(tried) => tried,
             Err(error) => {
                 println!("no other user here: {error}");
                 return;
             }
         };
-        assert!(!tried.status.success(), "{mode:o}: {tried:?}");
-        assert!(tried.stdout.is_empty(), "{mode:o}: {tried:?}");
+        assert!(!tried.status.success(), "{mode:o} {command}: {tried:?}");
+        assert!(tried.stdout.is_empty(), "{mode:o} {command}: {tried:?}");
         let told = String::from_utf8_lossy(&tried.stderr);
         let why = if mode == 0o660 {
             "no right to call"
         } else {
             "permission denied"
         };
-        assert!(told.contains(why), "{mode:o}: {told}");
+        assert!(told.contains(why), "{mode:o} {command}: {told}");
     }
     assert!(!gateway.flows("").is_empty(), "the owner is served");
 }

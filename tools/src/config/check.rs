@@ -132,7 +132,9 @@ fn names(ports: &[Port], problems: &mut Problems) {
             );
         }
         if TAKEN.contains(&name.as_str()) {
-            let wrong = format!("name = \"{name}\": in Linux and on the command line that means any port: choose another, such as \"rack\"");
+            let wrong = format!(
+                "name = \"{name}\": in Linux and on the command line that means any port: choose another, such as \"rack\""
+            );
             problems.add(*line, wrong);
         }
         if let Some(first) = seen.insert(name, *line) {

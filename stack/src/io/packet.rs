@@ -70,6 +70,15 @@ impl PacketSpec {
             up: true,
         }
     }
+
+    /// Bytes that its queues share with the kernel.
+    pub fn shared_bytes(&self) -> u64 {
+        (self.layout().bytes() as u64).saturating_mul(self.queues.max(1) as u64)
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::of(self.mtu.saturating_add(LINK_ROOM) as usize, SLOTS)
+    }
 }
 
 /// A port that was opened. Its queues go to the workers.
@@ -122,7 +131,7 @@ fn sockets(
     steering: Option<&Programs>,
 ) -> Result<Vec<PacketQueue>, PacketError> {
     let name = spec.name.as_str();
-    let layout = Layout::of((spec.mtu + LINK_ROOM) as usize, SLOTS);
+    let layout = spec.layout();
     let mut queues = Vec::with_capacity(spec.queues);
     for _ in 0..spec.queues.max(1) {
         queues.push(queue(name, ifindex, layout)?);

@@ -114,6 +114,11 @@ impl XdpSpec {
         }
     }
 
+    /// Bytes that its queues share with the kernel.
+    pub fn shared_bytes(&self) -> u64 {
+        u64::from(FRAMES) * CHUNK as u64 * u64::from(self.queues())
+    }
+
     fn queues(&self) -> u32 {
         u32::try_from(self.on.queues.max(1)).unwrap_or(u32::MAX)
     }

@@ -52,7 +52,7 @@ pub(super) fn check(
             ..config.tables.clone()
         };
         let wants = wants(&tables, plan.most_workers(), plan.packet_size());
-        fits(&wants, available).map_err(wrong)?;
+        fits(&wants, shared_bytes(plan), available).map_err(wrong)?;
     }
     interfaces(plan)?;
     let spec = SocketSpec {
@@ -125,18 +125,29 @@ fn wants(tables: &Tables, workers: usize, packet_size: usize) -> [Want; 6] {
     ]
 }
 
-/// All tables together must fit; the greatest is named if they do not.
-fn fits(wants: &[Want], available: u64) -> Result<(), String> {
+/// What the queues of all devices share with the kernel.
+fn shared_bytes(plan: &Plan<'_>) -> u64 {
+    let of = |spec: &Spec| match spec {
+        Spec::Made(_) => 0,
+        Spec::Found(spec) => spec.shared_bytes(),
+        Spec::Xdp(spec) => spec.shared_bytes(),
+    };
+    let devices = plan.devices();
+    devices.iter().map(of).fold(0, u64::saturating_add)
+}
+
+/// All tables, and what devices share with the kernel, must fit together; the greatest table is named if they do not.
+fn fits(wants: &[Want], shared: u64, available: u64) -> Result<(), String> {
     let all = wants
         .iter()
-        .fold(0_u64, |sum, want| sum.saturating_add(want.bytes));
+        .fold(shared, |sum, want| sum.saturating_add(want.bytes));
     match wants.iter().max_by_key(|want| want.bytes) {
         Some(Want {
             key,
             entries,
             bytes,
         }) if all > available => Err(format!(
-            "{key} = {entries} in [tables] wants {bytes} bytes of memory (all tables together {all}), and there are \
+            "{key} = {entries} in [tables] wants {bytes} bytes of memory (all tables and rings together {all}), and there are \
              {available}: write a smaller number"
         )),
         _ => Ok(()),
@@ -163,7 +174,7 @@ mod tests {
             ..Tables::default()
         };
         let wants = wants(&tables, 2, 2048);
-        let line = fits(&wants, 8_000_000_000).unwrap_err();
+        let line = fits(&wants, 0, 8_000_000_000).unwrap_err();
         assert!(
             line.starts_with(
                 "flows-v4 = 1073741824 in [tables] wants 73014444032 bytes of memory ("
@@ -174,17 +185,19 @@ mod tests {
             line.ends_with("and there are 8000000000: write a smaller number"),
             "{line}"
         );
-        fits(&wants, u64::MAX).unwrap();
+        fits(&wants, 0, u64::MAX).unwrap();
+        let line = fits(&wants, 1 << 62, 1 << 60).unwrap_err();
+        assert!(line.contains("together 46116860914"), "{line}");
         let many = Tables {
             buffers: 1 << 20,
             ..Tables::default()
         };
-        let line = fits(&super::wants(&many, 256, 65_600), 1 << 40).unwrap_err();
+        let line = fits(&super::wants(&many, 256, 65_600), 0, 1 << 40).unwrap_err();
         assert!(
             line.starts_with("packet-buffers = 1048576 in [tables]"),
             "{line}"
         );
-        fits(&super::wants(&Tables::default(), 2, 2048), 1 << 30).unwrap();
+        fits(&super::wants(&Tables::default(), 2, 2048), 0, 1 << 30).unwrap();
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Layout {
         BLOCK.min(self.bytes())
     }
 
-    fn bytes(self) -> usize {
+    pub(super) fn bytes(self) -> usize {
         self.slot * self.slots
     }
 }

@@ -86,17 +86,21 @@ impl DeviceWatch {
         let mut room = [0; REPLY_ROOM];
         let mut heard = false;
         loop {
-            if std::mem::take(&mut self.ask_all) {
-                self.ask_all(&mut tell)?;
-            }
             let fd = self.announcements.as_raw_fd();
             match recv(fd, &mut room, MsgFlags::empty()) {
                 Ok(len) => {
                     heard = true;
                     let read = room.get(..len).unwrap_or_default();
                     for (ifindex, state) in replies(read).filter_map(|said| announced(&said)) {
-                        self.note(ifindex, state, &mut tell);
+                        // What was announced before a device was ever asked for is how it came to be.
+                        if self.is_known(ifindex) {
+                            self.note(ifindex, state, &mut tell);
+                        }
                     }
+                }
+                // Asked behind all announcements, or an old one would undo the answer.
+                Err(Errno::EAGAIN) if std::mem::take(&mut self.ask_all) => {
+                    self.ask_all(&mut tell)?;
                 }
                 Err(Errno::EAGAIN) => return Ok(heard),
                 Err(Errno::EINTR) => {}
@@ -122,6 +126,12 @@ impl DeviceWatch {
             self.note(ifindex, state, tell);
         }
         Ok(())
+    }
+
+    /// Whether a state was told of this device.
+    fn is_known(&self, ifindex: u32) -> bool {
+        let mut devices = self.devices.iter();
+        devices.any(|device| device.ifindex == ifindex && device.told.is_some())
     }
 
     /// What is deleted stays so: its number may become another device's. What moved away may come back.
@@ -226,6 +236,34 @@ mod tests {
             [],
             "another one of that name is not the port's"
         );
+    }
+
+    #[test]
+    fn a_device_that_was_made_again_is_up_once() {
+        let test = "io::netlink::watch::tests::a_device_that_was_made_again_is_up_once";
+        if !in_child_namespace(test).is_inside() {
+            return;
+        }
+        let netlink = Netlink::open().unwrap();
+        let made = || {
+            netlink.veth("a", "b").unwrap();
+            let [a, b] = ["a", "b"].map(|name| netlink.link_index(name).unwrap());
+            netlink.set_up(a, true).unwrap();
+            netlink.set_up(b, true).unwrap();
+            while !netlink.is_running(a).unwrap() {}
+            a
+        };
+        let old = made();
+        let mut watch = DeviceWatch::open([(PortId(0), old)]).unwrap();
+        assert_eq!(looked(&mut watch), [(0, Up)]);
+        netlink.link_del(old).unwrap();
+        let new = made();
+        netlink.set_up(new, false).unwrap();
+        netlink.set_up(new, true).unwrap();
+        while !netlink.is_running(new).unwrap() {}
+        watch.follow(PortId(0), new);
+        assert_eq!(looked(&mut watch), [(0, Up)], "how it came up is not told");
+        assert_eq!(looked(&mut watch), []);
     }
 
     #[test]

@@ -14,5 +14,8 @@ mod tests;
 mod write;
 
 pub use queue::{Manner, PcapQueue, PlayTime, Played};
-pub use read::{BadCapture, Capture, Interface, Record};
+pub use read::{
+    BYTE_ORDER, BadCapture, Capture, ENHANCED, ETHERNET, INTERFACE, Interface, Record, SECTION,
+    is_capture,
+};
 pub use write::Writer;

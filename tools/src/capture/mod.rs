@@ -167,7 +167,8 @@ pub(crate) mod tests {
         assert_eq!(of.ports, Some((1234, 80)));
         assert_eq!((of.protocol, of.flags), (Some(6), Some(2)));
         let tagged = [&[2; 12][..], &[0x81, 0, 0, 7, 8, 0], &packet].concat();
-        assert_eq!(headers(&tagged, true), of);
+        let vlans = [Some(7), None];
+        assert_eq!(headers(&tagged, true), Headers { vlans, ..of });
         for cut in 0..packet.len() {
             let _ = headers(&packet[..cut], false);
             let _ = headers(&packet[..cut], true);

@@ -4,6 +4,7 @@
 //! (a comment), and before it how many were missed (`epb_dropcount`). Changes that are no packets are packets of an
 //! interface of their own, whose link type (147, for private use) no dissector claims: their bytes are their text.
 
+use stack::io::pcap;
 use std::io;
 use std::io::Write;
 
@@ -64,7 +65,7 @@ impl<W: Write> Writer<W> {
     /// It cannot be written.
     pub fn new(to: W, interfaces: &[(String, Link)]) -> io::Result<Self> {
         let mut writer = Self { to };
-        let mut section = [super::BYTE_ORDER.to_le_bytes(), 1_u32.to_le_bytes()].concat();
+        let mut section = [pcap::BYTE_ORDER.to_le_bytes(), 1_u32.to_le_bytes()].concat();
         section.extend(u64::MAX.to_le_bytes());
         option(
             &mut section,
@@ -72,10 +73,10 @@ impl<W: Write> Writer<W> {
             concat!("flowgate ", env!("CARGO_PKG_VERSION")).as_bytes(),
         );
         end_options(&mut section);
-        writer.block(super::SECTION, &section)?;
+        writer.block(pcap::SECTION, &section)?;
         for (name, link) in interfaces {
             let link = match link {
-                Link::Ether => super::ETHERNET,
+                Link::Ether => pcap::ETHERNET,
                 Link::Ip => RAW,
                 Link::Text => PRIVATE,
             };
@@ -84,7 +85,7 @@ impl<W: Write> Writer<W> {
             option(&mut body, IF_NAME, name.as_bytes());
             option(&mut body, IF_TSRESOL, &[3]);
             end_options(&mut body);
-            writer.block(super::INTERFACE, &body)?;
+            writer.block(pcap::INTERFACE, &body)?;
         }
         Ok(writer)
     }
@@ -114,7 +115,7 @@ impl<W: Write> Writer<W> {
             option(&mut body, EPB_DROPCOUNT, &of.missed.to_le_bytes());
         }
         end_options(&mut body);
-        self.block(super::ENHANCED, &body)
+        self.block(pcap::ENHANCED, &body)
     }
 
     /// What was written goes to the file.

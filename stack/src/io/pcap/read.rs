@@ -8,20 +8,24 @@ use std::io::{self, Read};
 /// The longest record or block that is read, bytes.
 const LONGEST: u32 = 1 << 20;
 
-/// Link types: Ethernet; bare IP, in the numbers that it has got over time.
-pub(super) const ETHERNET: u32 = 1;
+/// Link type: Ethernet.
+pub const ETHERNET: u32 = 1;
+/// Link types: bare IP, in the numbers that it has got over time.
 pub(super) const RAW: u32 = 101;
 const BARE_IP: [u32; 5] = [12, 14, RAW, 228, 229];
 
-/// Block types of pcapng.
-const SECTION: u32 = 0x0a0d_0d0a;
-const INTERFACE: u32 = 1;
+/// A block of pcapng that begins a section of its own byte order.
+pub const SECTION: u32 = 0x0a0d_0d0a;
+/// A block of pcapng that describes an interface.
+pub const INTERFACE: u32 = 1;
 const OLD_PACKET: u32 = 2;
 /// `LINKTYPE_USER0`: records of who wrote the capture, no packets; `flowgate capture` writes changes of state so.
 const PRIVATE: u32 = 147;
 const SIMPLE: u32 = 3;
-const ENHANCED: u32 = 6;
-const BYTE_ORDER: u32 = 0x1a2b_3c4d;
+/// A block of pcapng that has a packet, its time and its interface.
+pub const ENHANCED: u32 = 6;
+/// What a section begins with, in its byte order.
+pub const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 
 /// What is wrong with a capture, and where: one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +89,34 @@ pub struct Capture<R> {
     big: bool,
     blocks: bool,
     interfaces: Vec<Interface>,
+    frames: usize,
     room: Vec<u8>,
+}
+
+/// Whether a file that begins so is a capture, sound or not.
+pub fn is_capture(begins: &[u8]) -> bool {
+    let magic = begins.first_chunk::<4>();
+    magic.is_some_and(|magic| Format::of(*magic).is_some())
+}
+
+/// What a file's first four bytes say.
+enum Format {
+    Blocks,
+    /// Big-endian, and the parts of a second that its times count.
+    Records(bool, u64),
+}
+
+impl Format {
+    fn of(magic: [u8; 4]) -> Option<Self> {
+        match (u32::from_le_bytes(magic), u32::from_be_bytes(magic)) {
+            (SECTION, _) => Some(Self::Blocks),
+            (0xa1b2_c3d4, _) => Some(Self::Records(false, 1_000_000)),
+            (0xa1b2_3c4d, _) => Some(Self::Records(false, 1_000_000_000)),
+            (_, 0xa1b2_c3d4) => Some(Self::Records(true, 1_000_000)),
+            (_, 0xa1b2_3c4d) => Some(Self::Records(true, 1_000_000_000)),
+            _ => None,
+        }
+    }
 }
 
 impl<R: Read> Capture<R> {
@@ -100,23 +131,20 @@ impl<R: Read> Capture<R> {
             big: false,
             blocks: false,
             interfaces: Vec::new(),
+            frames: 0,
             room: Vec::new(),
         };
         let mut magic = [0; 4];
         if !capture.fill(&mut magic)? {
             return Err(capture.bad("the file is empty"));
         }
-        let (little, big) = (u32::from_le_bytes(magic), u32::from_be_bytes(magic));
-        match (little, big) {
-            (SECTION, _) => {
+        match Format::of(magic) {
+            Some(Format::Blocks) => {
                 capture.blocks = true;
                 capture.section()?;
             }
-            (0xa1b2_c3d4, _) => capture.header(false, 1_000_000)?,
-            (0xa1b2_3c4d, _) => capture.header(false, 1_000_000_000)?,
-            (_, 0xa1b2_c3d4) => capture.header(true, 1_000_000)?,
-            (_, 0xa1b2_3c4d) => capture.header(true, 1_000_000_000)?,
-            _ => return Err(capture.bad("this is neither pcap nor pcapng")),
+            Some(Format::Records(big, per_second)) => capture.header(big, per_second)?,
+            None => return Err(capture.bad("this is neither pcap nor pcapng")),
         }
         Ok(capture)
     }
@@ -124,6 +152,12 @@ impl<R: Read> Capture<R> {
     /// The interfaces known so far.
     pub fn interfaces(&self) -> &[Interface] {
         &self.interfaces
+    }
+
+    /// How many records were read: the last one's number, as other programs count. Those that are no packets, and were
+    /// passed over, count too.
+    pub fn frames(&self) -> usize {
+        self.frames
     }
 
     /// The next record; its bytes replace those in `bytes`. `None` at the end.
@@ -239,6 +273,7 @@ impl<R: Read> Capture<R> {
         let (ether, per_second) = interface.map_or((true, 1), |of| (of.ether, of.per_second));
         let fraction_ns = interface.map_or(0, |of| of.ns(fraction.min(per_second)));
         self.fill_to(bytes, kept)?;
+        self.frames += 1;
         Ok(Some(Record {
             at_ns: seconds * 1_000_000_000 + fraction_ns,
             interface: 0,
@@ -267,7 +302,9 @@ impl<R: Read> Capture<R> {
                 _ => Ok(None),
             });
             self.room = body;
-            if let Some(record) = read? {
+            let record = read?;
+            self.frames += usize::from(matches!(kind, ENHANCED | OLD_PACKET | SIMPLE));
+            if let Some(record) = record {
                 return Ok(Some(record));
             }
         }

@@ -30,7 +30,7 @@ pub(super) fn of_file(path: &str, number: usize) -> Result<(Option<Framing>, Str
     match packet(&bytes, number) {
         Ok(Some(Captured { ether, bytes })) => {
             let framing = if ether { Framing::Ether } else { Framing::Ip };
-            Ok((Some(framing), hex(bytes)))
+            Ok((Some(framing), hex(&bytes)))
         }
         Ok(None) => Ok((
             None,

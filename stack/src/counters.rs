@@ -227,6 +227,12 @@ counters! {
     datagrams;
     /// Datagrams that were forgotten early, for want of room.
     datagrams_forgotten;
+    /// Datagrams for ourselves that were put together from their pieces.
+    reassembled;
+    /// Pieces for ourselves that were thrown away: repeated, overlapping, or of datagrams that had no room or made no sense.
+    own_pieces_dropped;
+    /// Pieces for ourselves whose datagram did not become whole in time.
+    own_pieces_late;
     /// Frames and packets given to the host by its *confirm* queue; at the host: taken from there.
     punted_confirm;
     /// The same by its *ask* queue.

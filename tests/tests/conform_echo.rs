@@ -236,6 +236,7 @@ fn c51_an_echo_request_in_pieces_is_put_together_and_answered_in_pieces() {
             for (n, at) in order.into_iter().enumerate() {
                 case = case.arrives(CLIENTS, &parts[at]).delivered();
                 if n == 2 {
+                    case = case.counts("reassembled", 1);
                     // Room for 1480 or 1448 bytes in a piece of 1500.
                     let (id, room) = if is_v6(&whole) { (1, 1448) } else { (id, 1480) };
                     for piece in pieces(&reply, id, room) {

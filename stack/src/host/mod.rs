@@ -336,22 +336,35 @@ impl Host {
     /// A piece of a datagram for us.
     fn piece(&mut self, pkt: &Pkt) {
         let whole = self.pieces.take(&pkt.meta, pkt.bytes(), self.now.0);
-        let (waiting, displaced) = self.pieces.fill();
-        self.counters.datagrams.set(waiting as u64);
-        self.counters.datagrams_forgotten.set(displaced);
-        let Some(mut whole) = whole else {
-            return;
-        };
-        let Ok(meta) = parse::read(&whole) else {
-            return;
-        };
-        match icmp::echo_reply(&mut whole, &meta) {
-            Ok(true) if self.echoes.allow(self.now.0) => {
-                self.send_in_pieces(&whole, &meta, pkt.in_port)
-            }
-            Ok(true) | Err(_) => {}
-            Ok(false) => self.sockets.input(&meta, &whole, self.us),
+        if let Some(whole) = whole
+            && self.datagram(whole, pkt.in_port).is_none()
+        {
+            self.pieces.spoilt();
         }
+        self.show_pieces();
+    }
+
+    /// A datagram for us that came in pieces. `None`: it makes no sense.
+    fn datagram(&mut self, mut whole: Vec<u8>, port: PortId) -> Option<()> {
+        let meta = parse::read(&whole).ok()?;
+        match icmp::echo_reply(&mut whole, &meta).ok()? {
+            true if self.echoes.allow(self.now.0) => self.send_in_pieces(&whole, &meta, port),
+            true => {
+                self.counters.icmp_limited.bump();
+                self.counters.echo_limited.bump();
+            }
+            false => self.sockets.input(&meta, &whole, self.us),
+        }
+        Some(())
+    }
+
+    fn show_pieces(&self) {
+        let (counters, seen) = (&self.counters, self.pieces.seen);
+        counters.datagrams.set(self.pieces.waiting() as u64);
+        counters.datagrams_forgotten.set(seen.displaced);
+        counters.reassembled.set(seen.whole);
+        counters.own_pieces_dropped.set(seen.dropped);
+        counters.own_pieces_late.set(seen.late);
     }
 
     /// A packet of our own that may be larger than its way takes. One with options or extension headers is left out.

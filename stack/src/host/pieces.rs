@@ -46,19 +46,38 @@ struct Datagram {
     end: Option<usize>,
 }
 
+/// What became of a piece.
+enum Added {
+    New,
+    /// It is there already.
+    Again,
+}
+
 /// Datagrams on their way to being whole.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     waiting: Vec<Datagram>,
+    pub(super) seen: Seen,
+}
+
+/// What became of pieces so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
     /// Datagrams that had to go for newer ones.
-    displaced: u64,
+    pub(super) displaced: u64,
+    /// Datagrams that became whole.
+    pub(super) whole: u64,
+    /// Pieces that were thrown away.
+    pub(super) dropped: u64,
+    /// Pieces whose datagram's time was over.
+    pub(super) late: u64,
 }
 
 impl Pieces {
     /// Takes a piece that `ip_input` has read. Gives the datagram when it is whole.
     pub(super) fn take(&mut self, meta: &IpMeta, packet: &[u8], now_ms: u64) -> Option<Vec<u8>> {
         let fragment = meta.fragment?;
-        self.waiting.retain(|datagram| datagram.until_ms > now_ms);
+        self.forget_late(now_ms);
         let v6 = meta.addrs.is_v6();
         let key = Key {
             src: meta.addrs.src(),
@@ -69,19 +88,50 @@ impl Pieces {
         let at = self.find_or_make(key, now_ms);
         let datagram = self.waiting.get_mut(at)?;
         let packet = packet.get(..usize::from(meta.len))?;
-        if datagram.add(v6, &fragment, packet).is_none() {
-            self.waiting.remove(at);
+        match datagram.add(v6, &fragment, packet) {
+            Some(Added::New) => {}
+            Some(Added::Again) => self.seen.dropped += 1,
+            None => {
+                self.seen.dropped += 1;
+                self.throw_away(at);
+                return None;
+            }
+        }
+        if !self.waiting.get(at)?.is_whole() {
             return None;
         }
-        datagram
-            .is_whole()
-            .then(|| self.waiting.remove(at))?
-            .whole(v6)
+        let datagram = self.waiting.remove(at);
+        let pieces = datagram.parts.len() as u64;
+        let whole = datagram.whole(v6);
+        match whole {
+            Some(_) => self.seen.whole += 1,
+            None => self.seen.dropped += pieces,
+        }
+        whole
     }
 
-    /// Datagrams that wait, and those that had to go for newer ones.
-    pub(super) fn fill(&self) -> (usize, u64) {
-        (self.waiting.len(), self.displaced)
+    /// The last datagram, whole, made no sense.
+    pub(super) fn spoilt(&mut self) {
+        self.seen.whole = self.seen.whole.saturating_sub(1);
+        self.seen.dropped += 1;
+    }
+
+    /// Datagrams that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// A datagram goes with all its pieces.
+    fn throw_away(&mut self, at: usize) {
+        self.seen.dropped += self.waiting.remove(at).parts.len() as u64;
+    }
+
+    fn forget_late(&mut self, now_ms: u64) {
+        let late = |datagram: &Datagram| datagram.until_ms <= now_ms;
+        let gone = self.waiting.extract_if(.., |datagram| late(datagram));
+        self.seen.late += gone
+            .map(|datagram| datagram.parts.len() as u64)
+            .sum::<u64>();
     }
 
     fn find_or_make(&mut self, key: Key, now_ms: u64) -> usize {
@@ -89,8 +139,8 @@ impl Pieces {
             return at;
         }
         if self.waiting.len() >= DATAGRAMS {
-            self.waiting.remove(0);
-            self.displaced += 1;
+            self.throw_away(0);
+            self.seen.displaced += 1;
         }
         self.waiting.push(Datagram {
             key,
@@ -105,13 +155,13 @@ impl Pieces {
 
 impl Datagram {
     /// `None`: the datagram makes no sense any more.
-    fn add(&mut self, v6: bool, fragment: &Fragment, packet: &[u8]) -> Option<()> {
+    fn add(&mut self, v6: bool, fragment: &Fragment, packet: &[u8]) -> Option<Added> {
         let (front, part) = split(v6, packet)?;
         let from = usize::from(fragment.offset);
         let to = from + part.len();
         let same = |(at, bytes): &(usize, Vec<u8>)| *at == from && bytes.len() == part.len();
         if self.parts.iter().any(same) {
-            return Some(());
+            return Some(Added::Again);
         }
         let apart = |(at, bytes): &(usize, Vec<u8>)| to <= *at || at + bytes.len() <= from;
         if !self.parts.iter().all(apart) || self.parts.len() >= PIECES || to > LONGEST {
@@ -125,7 +175,7 @@ impl Datagram {
         }
         self.parts.push((from, part.to_vec()));
         let beyond = |end: usize| self.parts.iter().any(|(at, bytes)| at + bytes.len() > end);
-        (!self.end.is_some_and(beyond)).then_some(())
+        (!self.end.is_some_and(beyond)).then_some(Added::New)
     }
 
     fn is_whole(&self) -> bool {
@@ -271,6 +321,8 @@ mod tests {
             }
             assert_eq!(take(&mut pieces, &last, 0), Some(whole));
             assert!(pieces.waiting.is_empty());
+            let Seen { whole, dropped, .. } = pieces.seen;
+            assert_eq!((whole, dropped), (1, parts.len() as u64));
         }
     }
 
@@ -285,6 +337,7 @@ mod tests {
             assert_eq!(take(&mut pieces, &wide[0], 0), None);
             assert_eq!(take(&mut pieces, &narrow[1], 0), None);
             assert!(pieces.waiting.is_empty());
+            assert_eq!((pieces.seen.whole, pieces.seen.dropped), (0, 2));
         }
     }
 
@@ -303,6 +356,14 @@ mod tests {
             assert!(pieces.waiting.len() <= DATAGRAMS);
         }
         assert_eq!(pieces.waiting.len(), DATAGRAMS);
+        let Seen {
+            displaced,
+            dropped,
+            late,
+            ..
+        } = pieces.seen;
+        // The last piece, which came too late, waits with the first of the same number: 100 datagrams, one of two pieces.
+        assert_eq!((late, displaced, dropped), (2, 84, 85));
     }
 
     #[test]

@@ -165,6 +165,21 @@ fn ip(t: &Totals) -> Vec<Counter> {
             "packets sent from this host (both families, with ARP and ND)",
         ),
         (
+            "ips_reassembled",
+            t.reassembled,
+            "packets reassembled ok (both families)",
+        ),
+        (
+            "ips_fragdropped",
+            t.own_pieces_dropped,
+            "fragments for this host dropped (dup, overlap or out of space)",
+        ),
+        (
+            "ips_fragtimeout",
+            t.own_pieces_late,
+            "fragments for this host dropped after timeout",
+        ),
+        (
             "ips_fragmented",
             t.fragmented,
             "output packets fragmented (both families)",

@@ -338,8 +338,9 @@ fn a_reader_that_goes_away_is_no_failure() {
     }
 }
 
-/// A program at a socket that answers one client with these bytes, whatever it asks.
-fn program(directory: &Directory, answer: &'static [u8]) -> (PathBuf, JoinHandle<()>) {
+/// A program at a socket that answers one client with these bytes, whatever it asks. It has not ended before its thread is
+/// joined: until then its socket is served.
+fn program(directory: &Directory, answer: &'static [u8]) -> (PathBuf, JoinHandle<UnixListener>) {
     let path = directory.join("s");
     let listener = UnixListener::bind(&path).unwrap();
     let thread = std::thread::spawn(move || {
@@ -348,6 +349,7 @@ fn program(directory: &Directory, answer: &'static [u8]) -> (PathBuf, JoinHandle
         assert!(stream.read(&mut asked).unwrap() > 0);
         // A client that has enough may have left.
         let _ = stream.write_all(answer);
+        listener
     });
     (path, thread)
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods)] // real kernels need the real clock
 
+use flowgate_tests::lab::judge::Judge;
 use flowgate_tests::lab::process::{Process, Scratch};
 use flowgate_tests::lab::{FLOWGATE, PATIENCE, binary, enter, eventually};
 use flowgate_tests::live::wire::Wire;
@@ -32,6 +33,7 @@ fn a_host_configures_itself_from_what_it_is_told_and_forgets_a_router_that_ends(
         sysctl_write(&key, value).expect("a setting of the kernel's");
     }
     let scratch = Scratch::new();
+    let _judge = Judge::new(&scratch).map(|judge| judge.ethernet("lan"));
     let gateway = start(&scratch);
     let ip = |args: &[&str]| {
         let ran = scratch.run(None, Path::new("ip"), args, PATIENCE);

@@ -62,7 +62,7 @@ fn the_judge_finds_what_is_malformed_and_every_wrong_checksum() {
         return;
     }
     let lab = lab();
-    let judge = Judge::new(&lab).expect("tshark is there");
+    let judge = Judge::new(&lab.scratch).expect("tshark is there");
     let judge = judge.bare(CLIENT_PORT).ethernet(RACK_PORT);
     let mut tun = device(Kind::Tun, CLIENT_PORT, false);
     let mut tap = device(Kind::Tap, RACK_PORT, false);
@@ -85,7 +85,9 @@ fn a_checksum_that_was_left_to_a_device_is_judged_as_that_would_finish_it() {
         return;
     }
     let lab = lab();
-    let judge = Judge::new(&lab).expect("tshark is there").bare(CLIENT_PORT);
+    let judge = Judge::new(&lab.scratch)
+        .expect("tshark is there")
+        .bare(CLIENT_PORT);
     let mut tun = device(Kind::Tun, CLIENT_PORT, true);
     assert!(eventually(|| judge.hears()));
     // The pseudo header's sum alone: addresses, protocol, length.
@@ -124,7 +126,9 @@ fn a_test_fails_by_its_judge_unless_it_said_why_that_is_sent() {
     }
     let lab = lab();
     let tried = |sent: &[Vec<u8>], excused: bool| {
-        let mut judge = Judge::new(&lab).expect("tshark is there").bare(CLIENT_PORT);
+        let mut judge = Judge::new(&lab.scratch)
+            .expect("tshark is there")
+            .bare(CLIENT_PORT);
         let mut tun = device(Kind::Tun, CLIENT_PORT, false);
         assert!(eventually(|| judge.hears()));
         send(&mut tun, sent);
@@ -173,7 +177,7 @@ fn all_that_vectors_have_a_gateway_send_is_right() {
         }
     }
     let lab = lab();
-    let mut judge = Judge::new(&lab).expect("tshark is there");
+    let mut judge = Judge::new(&lab.scratch).expect("tshark is there");
     for (is_bare, frames) in [false, true].into_iter().zip(&sent) {
         judge = judge.frames(is_bare, frames.iter().map(Vec::as_slice));
     }

@@ -4,7 +4,7 @@
 //! A recording is a second look at a test that has other things to show. So a machine without these
 //! tools still runs the test, and says what it left out.
 
-use super::process::Process;
+use super::process::{Process, Scratch};
 use super::{Lab, PATIENCE, eventually, has_tools};
 use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
@@ -92,6 +92,10 @@ impl Recording {
     /// # Panics
     /// tshark fails.
     pub fn select(&self, lab: &Lab, filter: &str) -> Vec<String> {
+        self.select_in(&lab.scratch, filter)
+    }
+
+    fn select_in(&self, scratch: &Scratch, filter: &str) -> Vec<String> {
         let path = self.file.to_string_lossy();
         let mut args = vec!["-n", "-r", &*path, "-Y", filter];
         for check in CHECKS {
@@ -101,7 +105,8 @@ impl Recording {
         for ports in ["tcp.port==1-65535,data", "udp.port==1-65535,data"] {
             args.extend(["-d", ports]);
         }
-        let found = lab.run("tshark", &args).success();
+        let ran = scratch.run(None, Path::new("tshark"), &args, PATIENCE);
+        let found = ran.success();
         found.lines().map(str::to_owned).collect()
     }
 
@@ -110,6 +115,11 @@ impl Recording {
     /// # Panics
     /// tshark fails.
     pub fn wrong(&self, lab: &Lab, filter: &str) -> Vec<String> {
-        self.select(lab, &format!("({filter}) && ({WRONG})"))
+        self.wrong_in(&lab.scratch, filter)
+    }
+
+    /// The same, where there is no laboratory.
+    pub(super) fn wrong_in(&self, scratch: &Scratch, filter: &str) -> Vec<String> {
+        self.select_in(scratch, &format!("({filter}) && ({WRONG})"))
     }
 }

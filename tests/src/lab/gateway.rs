@@ -44,7 +44,7 @@ impl<'a> Gateway<'a> {
             .scratch
             .write("flowgate.toml", &config(lab, servers, &socket, more));
         let args = ["run", "--config", &*config.to_string_lossy()];
-        let judge = Judge::new(lab).map(|judge| match lab.spec.wires {
+        let judge = Judge::new(&lab.scratch).map(|judge| match lab.spec.wires {
             Wires::Made => judge.bare(lab.client_end()),
             Wires::Cables | Wires::Xdp(_) => judge.ethernet(lab.client_end()),
         });

@@ -5,14 +5,15 @@
 //! on as it is, says so by [`Judge::excuse`], with the reason.
 
 use super::capture::Recording;
+use super::has_tools;
+use super::process::Scratch;
 use super::tap::{Frames, Taps};
-use super::{Lab, has_tools};
 use std::path::PathBuf;
 
 /// A recording in progress of what one gateway sends; judged when this is dropped.
 #[derive(Debug)]
 pub struct Judge<'a> {
-    lab: &'a Lab,
+    scratch: &'a Scratch,
     taps: Taps,
     file: PathBuf,
     excused: Vec<String>,
@@ -29,17 +30,17 @@ pub struct Verdict {
 }
 
 impl<'a> Judge<'a> {
-    /// Begins; `None` on a machine without tshark, which is said.
+    /// Begins, with its files in `scratch`; `None` on a machine without tshark, which is said.
     ///
     /// # Panics
     /// tshark is missing, and the environment says `CI=true`.
-    pub fn new(lab: &'a Lab) -> Option<Self> {
+    pub fn new(scratch: &'a Scratch) -> Option<Self> {
         if !has_tools("the judge of what Flowgate sends", &["tshark"]) {
             return None;
         }
-        let file = lab.scratch.fresh("judged.pcapng");
+        let file = scratch.fresh("judged.pcapng");
         Some(Self {
-            lab,
+            scratch,
             taps: Taps::new(&file),
             file,
             excused: Vec::new(),
@@ -101,7 +102,7 @@ impl<'a> Judge<'a> {
             true => "frame".to_owned(),
             false => self.excused.join(" && "),
         };
-        let wrong = Recording::of(self.file.clone()).wrong(self.lab, &of);
+        let wrong = Recording::of(self.file.clone()).wrong_in(self.scratch, &of);
         let found = wrong.len();
         println!("judged by tshark: {packets} packets that the gateway sent, {found} wrong");
         Verdict { packets, wrong }

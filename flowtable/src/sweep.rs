@@ -46,10 +46,6 @@ impl<K: Key> Writer<K> {
     /// its shrunk lifetime; what has an ended set of timeouts gets the default (see [`Table::end_timeouts`]). Returns how many entries went. Costs as much as `buckets` says, whatever the
     /// table's size.
     pub fn sweep(&mut self, buckets: usize, now: Tick) -> usize {
-        // Idle workers come by ten times a second, with flows of one family often.
-        if self.is_empty() {
-            return 0;
-        }
         let all = self.bucket_count();
         let mut freed = 0;
         for _ in 0..buckets.min(all) {

@@ -37,6 +37,12 @@ pub(super) fn counts(net: &mut Net) -> Counts {
             all.push((drop_name(reason, v6), totals.dropped_in(reason, v6)));
         }
     }
+    let host = net.sim.gateway.control.reader().host_totals();
+    all.extend([
+        ("reassembled".to_owned(), host.reassembled),
+        ("own_pieces_dropped".to_owned(), host.own_pieces_dropped),
+        ("own_pieces_late".to_owned(), host.own_pieces_late),
+    ]);
     let moves = MoveReason::ALL.into_iter();
     all.extend(moves.map(|m| (format!("moved: {}", m.name()), totals.moved_for(m))));
     all.extend(neighbours(&stats(net)));

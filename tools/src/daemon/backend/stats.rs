@@ -88,9 +88,13 @@ fn blocks_of(
             ]
             .concat(),
             "nd6" => nd6(neighbours),
-            "ip" => [ip(totals), drops(totals, &[Proto::Ip, Proto::Inet], false)].concat(),
+            "ip" => [
+                ip(totals, host),
+                drops(totals, &[Proto::Ip, Proto::Inet], false),
+            ]
+            .concat(),
             "ip6" => [ip6(totals), drops(totals, &[Proto::Ip6, Proto::Inet], true)].concat(),
-            "icmp" => icmp(totals),
+            "icmp" => icmp(totals, host),
             "transport" => transport(totals, false),
             _ => [
                 flowgate(totals, host),
@@ -150,7 +154,7 @@ fn ether(t: &Totals) -> Vec<Counter> {
     ])
 }
 
-fn ip(t: &Totals) -> Vec<Counter> {
+fn ip(t: &Totals, host: &Totals) -> Vec<Counter> {
     counters([
         ("ips_total", t.ip4_received, "total packets received"),
         ("ips_forward", t.ip4_forwarded, "packets forwarded"),
@@ -166,17 +170,17 @@ fn ip(t: &Totals) -> Vec<Counter> {
         ),
         (
             "ips_reassembled",
-            t.reassembled,
+            host.reassembled,
             "packets reassembled ok (both families)",
         ),
         (
             "ips_fragdropped",
-            t.own_pieces_dropped,
+            host.own_pieces_dropped,
             "fragments for this host dropped (dup, overlap or out of space)",
         ),
         (
             "ips_fragtimeout",
-            t.own_pieces_late,
+            host.own_pieces_late,
             "fragments for this host dropped after timeout",
         ),
         (
@@ -204,7 +208,7 @@ fn ip6(t: &Totals) -> Vec<Counter> {
     ])
 }
 
-fn icmp(t: &Totals) -> Vec<Counter> {
+fn icmp(t: &Totals, host: &Totals) -> Vec<Counter> {
     let mut all = counters([
         (
             "icps_reflect",
@@ -218,7 +222,7 @@ fn icmp(t: &Totals) -> Vec<Counter> {
         ),
         (
             "icps_limited",
-            t.icmp_limited,
+            t.icmp_limited + host.icmp_limited,
             "error messages not sent because of the rate limit",
         ),
         (

@@ -1,8 +1,8 @@
 //! The executable under test: `flowgate` of the same build as the test, and never an old one.
 //!
-//! `cargo test --workspace` has built it; `cargo test -p flowgate-tests` has not. Cargo leaves a list of
-//! what went into it beside it (`flowgate.d`): if one of these files is younger, or there is no list,
-//! cargo is asked to build it first.
+//! `cargo test --workspace` has built it; `cargo test -p flowgate-tests` has not. If one of the files that it is made of is
+//! younger, or it is not there, cargo is asked to build it first. (Cargo's own list of these, `flowgate.d`, is not written by
+//! `cargo test`.)
 
 use std::env;
 use std::fs;
@@ -32,21 +32,31 @@ pub fn flowgate() -> &'static Path {
     })
 }
 
+/// What it is made of, in the workspace.
+const SOURCES: [&str; 7] = [
+    "Cargo.lock",
+    "Cargo.toml",
+    "arp",
+    "flowtable",
+    "route",
+    "stack",
+    "tools",
+];
+
 /// Whether nothing that it is made of is younger than it is.
 fn is_fresh(binary: &Path) -> bool {
-    let Some(made) = modified(binary) else {
-        return false;
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let sources = || SOURCES.iter().map(|name| root.join(name));
+    modified(binary).is_some_and(|made| sources().all(|source| is_older(&source, made)))
+}
+
+/// Whether a file, or everything in a directory, is no younger than this.
+fn is_older(path: &Path, made: SystemTime) -> bool {
+    let Ok(entries) = fs::read_dir(path) else {
+        return modified(path).is_some_and(|changed| changed <= made);
     };
-    let Ok(list) = fs::read_to_string(binary.with_extension("d")) else {
-        return false;
-    };
-    let sources = list.split_once(": ").map_or("", |(_, sources)| sources);
-    // A blank in a path is written "\ "; a path that is not found makes the list doubtful.
-    let sources = sources.trim().replace("\\ ", "\0");
-    let fresh = |source: &str| {
-        modified(Path::new(&source.replace('\0', " "))).is_some_and(|changed| changed <= made)
-    };
-    !sources.is_empty() && sources.split(' ').all(fresh)
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.into_iter().all(|path| is_older(&path, made))
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

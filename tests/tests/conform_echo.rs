@@ -277,10 +277,10 @@ fn told6(code: u8, pointer: u32, about: &[u8]) -> Vec<u8> {
 fn c51_a_piece_for_us_that_fits_no_datagram_is_answered_with_a_pointer_to_why() {
     // 8 bytes at 65,528 are one too many, and so are 8 at 65,520 behind 8 more that the length counts.
     let pieces = [
-        (piece6("fd00:2::1", false, 58, 1, &[0x5a; 20]), 4),
-        (piece6("fd00:2::1", true, 58, 1, &[0x5a; 20]), 4),
-        (piece6("fd00:2::1", false, 58, 65_528, &[0x5a; 8]), 42),
-        (piece6("fd00:2::1", true, 58, 65_520, &[0x5a; 8]), 50),
+        (piece6("fd00:2::1", false, 58, 1, &[0x80; 20]), 4),
+        (piece6("fd00:2::1", true, 58, 1, &[0x80; 20]), 4),
+        (piece6("fd00:2::1", false, 58, 65_528, &[0x80; 8]), 42),
+        (piece6("fd00:2::1", true, 58, 65_520, &[0x80; 8]), 50),
     ];
     let case = case!(
         "RFC 8200 4.5: a length that is no multiple of 8 with M set, 4/0 at the payload length; a datagram longer than 65,535, 4/0 at the fragment offset"
@@ -292,6 +292,17 @@ fn c51_a_piece_for_us_that_fits_no_datagram_is_answered_with_a_pointer_to_why() 
                 .dropped(FragmentBad)
                 .error(RACK, &told6(0, pointer, &piece))
         })
+        // RFC 4443 2.4 (e): nothing about an error or a redirect.
+        .arrives(
+            RACK,
+            &from_rack(&piece6("fd00:2::1", false, 58, 1, &[1; 20])),
+        )
+        .dropped(FragmentBad)
+        .arrives(
+            RACK,
+            &from_rack(&piece6("fd00:2::1", true, 58, 1, &[137; 20])),
+        )
+        .dropped(FragmentBad)
         .holds();
 }
 

@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::fate::DropReason;
-use crate::parse::{Addrs, Fragment, IpMeta, be32, be128};
+use crate::parse::{Addrs, Fragment, IpMeta, be32, be128, proto};
 use crate::rules::{OptionRule, Rules, SourceRoutes};
 use std::net::IpAddr;
 
@@ -21,10 +21,11 @@ pub fn owed(
 ) -> Option<(Error, IpMeta)> {
     let (pointer, meta) = match reason {
         DropReason::FragmentBad | DropReason::FragmentTiny => {
-            return piece6(bytes, reason).filter(|(_, meta)| is_ours(&meta.addrs.dst()));
+            let owed = piece6(bytes, reason).filter(|(_, meta)| is_ours(&meta.addrs.dst()));
+            return owed.filter(|_| !is_error6(bytes));
         }
         DropReason::IpOptions if rules.options == OptionRule::Process => refused4(bytes)?,
-        DropReason::Ip6Routing => refused6(bytes)?,
+        DropReason::Ip6Routing => refused6(bytes).filter(|_| !is_error6(bytes))?,
         DropReason::IpSourceRoute if rules.source_routes == SourceRoutes::Refuse => {
             return Some((Error::SourceRouteFailed, fixed4(bytes)?));
         }
@@ -135,4 +136,25 @@ fn piece6(bytes: &[u8], reason: DropReason) -> Option<(Error, IpMeta)> {
         return None;
     };
     Some((Error::ParamProblem { pointer }, meta))
+}
+
+/// Whether it begins an ICMPv6 error or a redirect, about which none may be sent (RFC 4443 §2.4 (e)).
+fn is_error6(bytes: &[u8]) -> bool {
+    let (Some(&(mut next)), mut at) = (bytes.get(6), 40) else {
+        return false;
+    };
+    while matches!(next, 0 | 60 | 43 | 44) {
+        let Some(ext) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) else {
+            return false;
+        };
+        let later = u16::from_be_bytes([ext[2], ext[3]]) & 0xfff8 != 0;
+        at += match next {
+            44 if later => return false,
+            44 => 8,
+            _ => 8 + usize::from(ext[1]) * 8,
+        };
+        next = ext[0];
+    }
+    let kind = bytes.get(at).filter(|_| next == proto::ICMP6);
+    kind.is_some_and(|kind| *kind < 128 || *kind == 137)
 }

@@ -221,6 +221,11 @@ impl Devices {
             if state == DeviceState::Moved && !matches!(kept.spec, Spec::Made(_)) {
                 state = DeviceState::Deleted;
             }
+            // It came back from there, by its old number; its sockets did not. It is opened again, and then told.
+            if kept.again.is_some() && state != DeviceState::Deleted {
+                kept.again = Some((now, 0));
+                return;
+            }
             kept.again = (state == DeviceState::Deleted).then_some((now, 0));
         }
         self.tell(News::State(port, state));
@@ -281,7 +286,9 @@ mod tests {
     use super::*;
     use crate::io::mem;
     use crate::io::netlink::Netlink;
-    use crate::io::netns::in_child_namespace;
+    use crate::io::netns::{
+        current_netns, in_child_namespace, new_child_netns_thread, thread_in_netns,
+    };
     use crate::io::packet::PacketSpec;
     use crate::io::tun::{DeviceSpec, Kind};
     use std::sync::mpsc::{Receiver, channel};
@@ -395,6 +402,31 @@ mod tests {
             !before.iter().any(|told| matches!(told, News::Refused(..))),
             "told once"
         );
+        keeping.stop();
+        drop(queues);
+    }
+
+    #[test]
+    fn an_interface_that_comes_back_from_another_namespace_is_opened_again() {
+        let test = "io::devices::tests::an_interface_that_comes_back_from_another_namespace_is_opened_again";
+        if !in_child_namespace(test).is_inside() {
+            return;
+        }
+        let netlink = Netlink::open().unwrap();
+        netlink.veth("near", "far").unwrap();
+        netlink.link_up("far").unwrap();
+        let (keeping, news, queues) = looked_after(Spec::Found(PacketSpec::new("near")));
+        let home = current_netns().unwrap();
+        let away = new_child_netns_thread(current_netns).unwrap().unwrap();
+        // Its number stays.
+        let near = netlink.link_index("near").unwrap();
+        netlink.move_to_netns(near, &away).unwrap();
+        until(&news, DeviceState::Deleted);
+        let back = thread_in_netns(away, || Netlink::open()?.move_to_netns(near, home));
+        back.unwrap().unwrap();
+        let before = until(&news, DeviceState::Up);
+        let replaced = |told: &News| matches!(told, News::Replaced(_));
+        assert!(before.iter().any(replaced), "{before:?}");
         keeping.stop();
         drop(queues);
     }

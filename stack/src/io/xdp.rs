@@ -244,18 +244,24 @@ fn interface(spec: &XdpSpec) -> Result<(u32, Mac), XdpError> {
     let found = packet::interface(&spec.on)?;
     let (name, asked) = (name.clone(), spec.queues());
     match queues_of(&name) {
-        Some(has) if has < asked => Err(XdpError::Few { name, has, asked }),
-        Some(has) if has > asked && !spec.some_queues => Err(XdpError::Many { name, has, asked }),
+        Some((rx, tx)) if rx.min(tx) < asked => {
+            let has = rx.min(tx);
+            Err(XdpError::Few { name, has, asked })
+        }
+        // Frames come by all that it receives by.
+        Some((has, _)) if has > asked && !spec.some_queues => {
+            Err(XdpError::Many { name, has, asked })
+        }
         _ => Ok(found),
     }
 }
 
-/// Queues by which an interface both receives and sends; `None` if its driver does not say.
-fn queues_of(name: &str) -> Option<u32> {
+/// Queues by which an interface receives, and sends; `None` if its driver does not say.
+fn queues_of(name: &str) -> Option<(u32, u32)> {
     // A socket of any kind is a way to the calling thread's network namespace.
     let socket = UnixDatagram::unbound().ok()?;
     let (rx, tx) = sys::ethtool_queues(socket.as_fd(), name).ok()?;
-    Some(rx.min(tx)).filter(|both| *both > 0)
+    Some((rx, tx)).filter(|(rx, tx)| *rx.min(tx) > 0)
 }
 
 /// Everything that one way takes, or nothing.
@@ -303,7 +309,7 @@ fn warnings(spec: &XdpSpec) -> Vec<String> {
         })
         .collect();
     let asked = spec.queues();
-    if let Some(has) = queues_of(name).filter(|has| *has > asked) {
+    if let Some((has, _)) = queues_of(name).filter(|(has, _)| *has > asked) {
         found.push(format!(
             "what comes by the last {} of '{name}'s {has} queues goes to the kernel, as the configuration says",
             has - asked

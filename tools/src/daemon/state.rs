@@ -35,6 +35,7 @@ use std::sync::mpsc;
 use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::TrySendError;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Milliseconds between two writings, at least.
 const EVERY_MS: u64 = 5000;
@@ -232,6 +233,10 @@ pub(super) fn is_ours(file: &Path) -> bool {
     ours
 }
 
+/// How often, and how long, a lock is waited for.
+const LOCK_TRIES: u32 = 40;
+const LOCK_WAIT: Duration = Duration::from_millis(50);
+
 /// Keeps a file of groups for this process alone while what is returned is held: two gateways would replace each other's.
 ///
 /// What is locked is a file beside it, which stays, as the file itself is replaced whenever it is written. Where none can be
@@ -249,7 +254,7 @@ pub(super) fn alone(file: &Path) -> Result<Option<File>, String> {
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
         .open(&beside);
     let Ok(lock) = open else { return Ok(None) };
-    match lock.try_lock() {
+    match lock_soon(&lock) {
         Ok(()) => Ok(Some(lock)),
         Err(TryLockError::WouldBlock) => Err(format!(
             "state file {}: another gateway keeps its groups there ({} is locked): end it, or name another place with \
@@ -259,6 +264,18 @@ pub(super) fn alone(file: &Path) -> Result<Option<File>, String> {
         )),
         Err(TryLockError::Error(_)) => Ok(None),
     }
+}
+
+/// Locks a file that one who is about to end may still have for a moment: a gateway that is started again at once.
+#[allow(clippy::disallowed_methods)] // the I/O edge, at set-up
+fn lock_soon(lock: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
+            done => return done,
+        }
+    }
+    lock.try_lock()
 }
 
 /// Gives control what an earlier gateway kept. What is wrong is told, and keeps nobody from starting.

@@ -264,8 +264,12 @@ fn piece6(to: &str, behind: bool, next: u8, word: u16, payload: &[u8]) -> Vec<u8
 }
 
 fn told6(code: u8, pointer: u32, about: &[u8]) -> Vec<u8> {
+    told6_by("fd00:2::1", code, pointer, about)
+}
+
+fn told6_by(from: &'static str, code: u8, pointer: u32, about: &[u8]) -> Vec<u8> {
     let told = Error {
-        from: "fd00:2::1",
+        from,
         kind: (4, code),
         rest: pointer,
         no: 0,
@@ -282,6 +286,7 @@ fn c51_a_piece_for_us_that_fits_no_datagram_is_answered_with_a_pointer_to_why() 
         (piece6("fd00:2::1", false, 58, 65_528, &[0x80; 8]), 42),
         (piece6("fd00:2::1", true, 58, 65_520, &[0x80; 8]), 50),
     ];
+    let elsewhere = piece6("fd10::1", false, 58, 1, &[0x80; 20]);
     let case = case!(
         "RFC 8200 4.5: a length that is no multiple of 8 with M set, 4/0 at the payload length; a datagram longer than 65,535, 4/0 at the fragment offset"
     );
@@ -292,6 +297,10 @@ fn c51_a_piece_for_us_that_fits_no_datagram_is_answered_with_a_pointer_to_why() 
                 .dropped(FragmentBad)
                 .error(RACK, &told6(0, pointer, &piece))
         })
+        // RFC 4443 2.2 (a): from the address that it was sent to, by whichever port.
+        .arrives(RACK, &from_rack(&elsewhere))
+        .dropped(FragmentBad)
+        .error(RACK, &told6_by("fd10::1", 0, 4, &elsewhere))
         // RFC 4443 2.4 (e): nothing about an error or a redirect.
         .arrives(
             RACK,

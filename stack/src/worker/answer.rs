@@ -67,9 +67,14 @@ impl Worker {
         }
         // RFC 1812 §4.3.2.4: from an address of the interface that the message leaves by.
         let way = self.way_back(offending);
-        let port = way.map_or(offending.in_port, |hop| hop.attrs.port);
-        let to = offending.meta.addrs.src();
-        (self.burst_ports.answer_from(port, &to), way)
+        let (meta, at) = (&offending.meta, offending.in_port);
+        // RFC 4443 §2.2 (a): about what was sent to one of ours, from that one.
+        let asked = meta.addrs.dst();
+        if asked.is_ipv6() && self.burst_ports.is_own_at(at, meta.fib, &asked) {
+            return (Some(asked), way);
+        }
+        let port = way.map_or(at, |hop| hop.attrs.port);
+        (self.burst_ports.answer_from(port, &meta.addrs.src()), way)
     }
 
     /// Tells the sender of a packet that leaves by the port that it came by who is the better first hop, if both are on one

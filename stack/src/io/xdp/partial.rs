@@ -59,7 +59,11 @@ fn v4(packet: &[u8]) -> Option<(Addrs, u8, usize, usize)> {
     (header[0] >> 4 == 4 && l4 >= 20 && !is_piece).then_some((addrs, header[9], l4, end))
 }
 
-/// The same; behind extension headers nothing is left undone that is looked for here.
+/// Extension headers that are gone over, at most: as many as the packet path lets through.
+const EXTENSIONS: usize = 8;
+
+/// The same, behind hop-by-hop options, routing headers and destination options (RFC 8200 §4). A fragment header ends the
+/// search: it is a piece.
 fn v6(packet: &[u8]) -> Option<(Addrs, u8, usize, usize)> {
     let header: &[u8; 40] = packet.first_chunk()?;
     let end = 40 + usize::from(u16::from_be_bytes([header[4], header[5]]));
@@ -68,7 +72,15 @@ fn v6(packet: &[u8]) -> Option<(Addrs, u8, usize, usize)> {
         src: u128::from_be_bytes(address(8)?),
         dst: u128::from_be_bytes(address(24)?),
     };
-    (header[0] >> 4 == 6).then_some((addrs, header[6], 40, end))
+    let (mut next, mut l4) = (header[6], 40);
+    for _ in 0..EXTENSIONS {
+        if !matches!(next, 0 | 43 | 60) {
+            break;
+        }
+        let [following, words] = *packet.get(l4..)?.first_chunk()?;
+        (next, l4) = (following, l4 + 8 + usize::from(words) * 8);
+    }
+    (header[0] >> 4 == 6).then_some((addrs, next, l4, end))
 }
 
 #[inline]
@@ -141,6 +153,47 @@ mod tests {
             bytes.truncate(bytes.len() - pad);
             offload::finish(&mut bytes, found.start.into(), found.offset.into());
             assert_eq!(bytes[field], right.to_be_bytes());
+        }
+    }
+
+    /// The frame with these extension headers, each by its number and length in bytes, in front of its transport header.
+    fn behind(frame: &[u8], headers: &[(u8, usize)]) -> Vec<u8> {
+        let mut frame = frame.to_vec();
+        for &(number, len) in headers.iter().rev() {
+            let mut header = vec![0; len];
+            (header[0], header[1]) = (frame[20], (len / 8 - 1) as u8);
+            frame[20] = number;
+            frame.splice(54..54, header);
+        }
+        let payload = (frame.len() - 54) as u16;
+        frame[18..20].copy_from_slice(&payload.to_be_bytes());
+        frame
+    }
+
+    #[test]
+    fn extension_headers_are_gone_over_and_a_fragment_header_is_not() {
+        let (mut bytes, l4, addrs) = frame(true, proto::TCP, 0, 101);
+        let pseudo = checksum::pseudo_sum(&addrs, proto::TCP, 101);
+        bytes[l4 + 16..l4 + 18].copy_from_slice(&pseudo.to_be_bytes());
+        let many = vec![(60, 8); EXTENSIONS];
+        for headers in [&[(0, 8)][..], &[(0, 16), (43, 24), (60, 8)], &many] {
+            let (long, more) = (
+                behind(&bytes, headers),
+                headers.iter().map(|(_, len)| len).sum::<usize>(),
+            );
+            let found = of(&long).expect("unfinished");
+            assert_eq!(usize::from(found.start), l4 + more);
+            for len in 0..long.len() {
+                assert_eq!(of(&long[..len]), None, "{len} bytes of it");
+            }
+        }
+        assert_eq!(of(&behind(&bytes, &[(44, 8)])), None, "a piece");
+        assert_eq!(of(&behind(&bytes, &[&many[..], &[(60, 8)]].concat())), None);
+        let long = behind(&bytes, &[(0, 8), (60, 2048)]);
+        for words in 0..=255 {
+            let mut other = long.clone();
+            other[63] = words;
+            let _ = of(&other);
         }
     }
 

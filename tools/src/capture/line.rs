@@ -1,6 +1,7 @@
 //! A record as a line, much as tcpdump writes one.
 
 use super::Headers;
+use super::Tag;
 use crate::wire::capture::CaptureRecord;
 use crate::wire::capture::Direction;
 use crate::wire::protocol;
@@ -27,8 +28,11 @@ pub fn line(record: &CaptureRecord, headers: &Headers) -> String {
 
 /// The VLANs of the tags that a frame still bears.
 fn tags(of: &Headers) -> String {
-    let vlans = of.vlans.iter().flatten();
-    vlans.map(|vlan| format!("vlan {vlan} ")).collect()
+    let name = |tag: &Tag| match tag.provider {
+        true => format!("802.1ad {} ", tag.vid),
+        false => format!("vlan {} ", tag.vid),
+    };
+    of.vlans.iter().flatten().map(name).collect()
 }
 
 /// The time of day, UTC.
@@ -121,7 +125,12 @@ mod tests {
         assert!(line(&record, &Headers::default()).ends_with("no header, length 40"));
         let mut tagged = [0u8; 12].to_vec();
         tagged.extend([0x88, 0xa8, 0xe0, 5, 0x81, 0, 0, 7, 8, 6]);
+        assert!(
+            line(&record, &headers(&tagged, true)).ends_with(": 802.1ad 5 vlan 7 ARP, length 40")
+        );
+        tagged[12..14].copy_from_slice(&[0x81, 0]);
         assert!(line(&record, &headers(&tagged, true)).ends_with(": vlan 5 vlan 7 ARP, length 40"));
+        tagged[12..14].copy_from_slice(&[0x88, 0xa8]);
         let half = &tagged[..15];
         assert!(line(&record, &headers(half, true)).ends_with(": ethertype 0x88a8, length 40"));
     }

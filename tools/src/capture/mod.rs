@@ -14,6 +14,9 @@ use std::net::Ipv6Addr;
 /// Bytes of an Ethernet header, and of a VLAN tag behind it.
 const ETHER: usize = 14;
 const VLAN: usize = 4;
+/// What a tag begins with: one of IEEE 802.1Q, one of 802.1ad.
+const CUSTOMER: u16 = 0x8100;
+const PROVIDER: u16 = 0x88a8;
 /// Tags that are read: a service provider's and a customer's.
 const TAGS: usize = 2;
 
@@ -34,8 +37,17 @@ pub struct Headers {
     pub icmp: Option<(u8, u8)>,
     /// Whether it is a piece of a datagram but the first.
     pub piece: bool,
-    /// The VLANs of its tags, the outer one first; 0 is priority alone.
-    pub vlans: [Option<u16>; TAGS],
+    /// Its VLAN tags, the outer one first.
+    pub vlans: [Option<Tag>; TAGS],
+}
+
+/// A VLAN tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tag {
+    /// Whether it is a service provider's (IEEE 802.1ad, 0x88a8); else one of IEEE 802.1Q.
+    pub provider: bool,
+    /// The VLAN; 0 is priority alone.
+    pub vid: u16,
 }
 
 fn be16(bytes: &[u8], at: usize) -> Option<u16> {
@@ -58,10 +70,13 @@ pub fn headers(bytes: &[u8], ether: bool) -> Headers {
         let (Some(tag), Some(next)) = (be16(bytes, at), be16(bytes, at + 2)) else {
             break;
         };
-        if !matches!(ethertype, 0x8100 | 0x88a8) {
+        if !matches!(ethertype, CUSTOMER | PROVIDER) {
             break;
         }
-        *vlan = Some(tag & 0xfff);
+        *vlan = Some(Tag {
+            provider: ethertype == PROVIDER,
+            vid: tag & 0xfff,
+        });
         ethertype = next;
         at += VLAN;
     }
@@ -167,7 +182,11 @@ pub(crate) mod tests {
         assert_eq!(of.ports, Some((1234, 80)));
         assert_eq!((of.protocol, of.flags), (Some(6), Some(2)));
         let tagged = [&[2; 12][..], &[0x81, 0, 0, 7, 8, 0], &packet].concat();
-        let vlans = [Some(7), None];
+        let tag = Tag {
+            provider: false,
+            vid: 7,
+        };
+        let vlans = [Some(tag), None];
         assert_eq!(headers(&tagged, true), Headers { vlans, ..of });
         for cut in 0..packet.len() {
             let _ = headers(&packet[..cut], false);

@@ -7,12 +7,18 @@ use crate::pcap::Captured;
 use crate::pcap::packet;
 use crate::wire::explain::LONGEST;
 use crate::wire::explain::bytes_of_hex;
+use stack::io::pcap::is_capture;
+use std::fmt::Display;
 use std::fmt::Write;
 use std::io;
 use std::io::Read;
 
-/// The largest file that is read, bytes: a packet as digits is small, and of a capture the first packets are meant.
+/// The largest capture that is read, bytes: its first packets are meant.
 const FILE_LIMIT: u64 = 256 << 20;
+
+/// The largest file of digits, with all its white space, bytes. What has more, and does not begin as captures do, is no packet:
+/// a device may have no end.
+const DIGITS_LIMIT: u64 = 1 << 20;
 
 /// Hexadecimal digits in words.
 pub(super) fn of_words(words: &[String]) -> Result<String, Failure> {
@@ -26,7 +32,11 @@ pub(super) fn of_words(words: &[String]) -> Result<String, Failure> {
 
 /// The `number`th packet of a file, and what it begins with if the file says so.
 pub(super) fn of_file(path: &str, number: usize) -> Result<(Option<Framing>, String), Failure> {
-    let bytes = contents(path).map_err(|error| Failure::Usage(format!("{path}: {error}")))?;
+    let wrong = |line: &dyn Display| Failure::Usage(format!("{path}: {line}"));
+    let bytes = contents(path).map_err(|error| wrong(&error))?;
+    if bytes.is_empty() {
+        return Err(wrong(&"the file is empty"));
+    }
     match packet(&bytes, number) {
         Ok(Some(Captured { ether, bytes })) => {
             let framing = if ether { Framing::Ether } else { Framing::Ip };
@@ -42,25 +52,31 @@ pub(super) fn of_file(path: &str, number: usize) -> Result<(Option<Framing>, Str
 
 fn contents(path: &str) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    match path {
-        "-" => io::stdin()
-            .lock()
-            .take(FILE_LIMIT)
-            .read_to_end(&mut bytes)?,
-        path => std::fs::File::open(path)?
-            .take(FILE_LIMIT)
-            .read_to_end(&mut bytes)?,
+    let mut file: Box<dyn Read> = match path {
+        "-" => Box::new(io::stdin().lock()),
+        path => Box::new(std::fs::File::open(path)?),
     };
+    file.by_ref().take(DIGITS_LIMIT).read_to_end(&mut bytes)?;
+    if is_capture(&bytes) {
+        let rest = FILE_LIMIT - DIGITS_LIMIT;
+        file.take(rest).read_to_end(&mut bytes)?;
+    }
     Ok(bytes)
 }
 
 /// A file of hexadecimal digits.
 fn digits(bytes: &[u8]) -> Result<String, String> {
     let text = std::str::from_utf8(bytes);
-    let text = text.map_err(|_| "neither a capture (pcap, pcapng) nor hexadecimal digits")?;
+    let neither = "neither a capture (pcap, pcapng) nor hexadecimal digits";
+    let text = text.map_err(|_| neither)?;
+    if text.contains(|c: char| c.is_control() && !c.is_whitespace()) {
+        return Err(neither.into());
+    }
     let hex: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    bytes_of_hex(&hex)?;
-    Ok(hex)
+    match bytes_of_hex(&hex)?.len() {
+        0 => Err("there is nothing but white space in it".into()),
+        _ => Ok(hex),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -69,4 +85,36 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Directory;
+
+    fn wrong(path: &str) -> String {
+        let told = of_file(path, 1).unwrap_err().to_string();
+        let line = told.strip_prefix(path).and_then(|l| l.strip_prefix(": "));
+        line.map_or_else(|| told.clone(), ToOwned::to_owned)
+    }
+
+    #[test]
+    fn a_file_without_a_packet_is_told_and_one_without_an_end_is_not_read_for_ever() {
+        let directory = Directory::new();
+        let file = directory.join("digits");
+        let path = file.to_str().unwrap();
+        let told = |text: &[u8]| {
+            std::fs::write(&file, text).unwrap();
+            wrong(path)
+        };
+        assert_eq!(told(b""), "the file is empty");
+        assert_eq!(told(b" \n\t"), "there is nothing but white space in it");
+        assert!(told(&[b'4'; 200_000]).contains("a packet has 65549 at most"));
+        let neither = "neither a capture (pcap, pcapng) nor hexadecimal digits";
+        assert_eq!(told(&[0xff; 9]), neither);
+        assert_eq!(wrong("/dev/null"), "the file is empty");
+        assert_eq!(wrong("/dev/zero"), neither);
+        std::fs::write(&file, "4500 001c\n").unwrap();
+        assert_eq!(of_file(path, 1).unwrap(), (None, "4500001c".to_owned()));
+    }
 }

@@ -15,6 +15,7 @@ use crate::wire::explain::Explained;
 use crate::wire::explain::Framing;
 use crate::wire::explain::Turn;
 use std::io;
+use std::num::NonZeroUsize;
 
 /// What `explain --help` prints.
 pub(crate) const HELP: &str = "\
@@ -115,7 +116,10 @@ fn say(mut words: Words) -> Result<Said, Failure> {
             "-ether" => said.ask.framing = Some(Framing::Ether),
             "-ip" => said.ask.framing = Some(Framing::Ip),
             "-r" => said.file = Some(words.value("-r")?),
-            "-packet" => said.packet = Some(words.parse("-packet", "1 or more")?),
+            "-packet" => {
+                let number: NonZeroUsize = words.parse("-packet", "the packet's number, from 1")?;
+                said.packet = Some(number.get());
+            }
             option if option.starts_with('-') && option.len() > 1 => {
                 return usage(format!("unknown option {option}: see --help"));
             }
@@ -270,6 +274,12 @@ mod tests {
             wrong("-packet 2 -port in0 4500"),
             "-packet goes with -r FILE"
         );
+        for number in ["0", "-1", "x"] {
+            assert_eq!(
+                wrong(&format!("-port in0 -r trace.pcap -packet {number}")),
+                format!("-packet {number}: write the packet's number, from 1")
+            );
+        }
         assert_eq!(wrong("-fib x"), "-fib x: write a FIB's number");
         assert!(wrong("tcp 10.0.0.1:x 10.0.0.2").starts_with("bad address"));
     }

@@ -155,12 +155,13 @@ fn write(file: &Path, job: &Job, failing: bool) -> bool {
 
 /// Beside the old file, then in its place.
 fn replace(file: &Path, job: &Job) -> io::Result<()> {
-    let beside = with_ending(file, "new");
+    let beside = with_ending(file, NEW);
     let open = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
         .open(&beside)?;
     let mut out = BufWriter::new(open);
     let head = Head::now(job.groups.len());
@@ -171,6 +172,10 @@ fn replace(file: &Path, job: &Job) -> io::Result<()> {
     out.into_inner()?.sync_all()?;
     fs::rename(&beside, file)
 }
+
+/// What the names of the files beside it end with: the one that is locked, the one that is being written.
+const LOCK: &str = "lock";
+const NEW: &str = "new";
 
 fn with_ending(file: &Path, ending: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
@@ -202,6 +207,9 @@ pub(super) fn check(file: &Path, others: &[(&Path, &str)]) -> Result<(), String>
             "state file {at}: that is a device, a pipe or a socket, no regular file: {remedy}"
         ));
     }
+    [LOCK, NEW]
+        .iter()
+        .try_for_each(|ending| can_be_beside(file, ending))?;
     let directory = file.parent().filter(|p| !p.as_os_str().is_empty());
     match directory.filter(|directory| !directory.is_dir()) {
         Some(directory) => Err(format!(
@@ -210,6 +218,24 @@ pub(super) fn check(file: &Path, others: &[(&Path, &str)]) -> Result<(), String>
         )),
         None => Ok(()),
     }
+}
+
+/// A file of our own beside the state file is a regular one, or not there yet: nothing else is locked or written, and no
+/// link is followed.
+fn can_be_beside(file: &Path, ending: &str) -> Result<(), String> {
+    let beside = with_ending(file, ending);
+    let what = match fs::symlink_metadata(&beside) {
+        Ok(is) if is.is_dir() => "a directory",
+        Ok(is) if is.is_symlink() => "a symbolic link",
+        Ok(is) if !is.is_file() => "a device, a pipe or a socket",
+        _ => return Ok(()),
+    };
+    Err(format!(
+        "state file {}: {} is {what}, and flowgate keeps a file of its own there: move it away, or name another place with \
+         state-file in [state]",
+        file.display(),
+        beside.display()
+    ))
 }
 
 /// Whether a file may be read and replaced: it is not there, is empty, or begins as such files do. Another one is told, and
@@ -243,9 +269,10 @@ const LOCK_WAIT: Duration = Duration::from_millis(50);
 /// made nothing can be written either, which is told when that is tried; `None` then.
 ///
 /// # Errors
-/// One line: another gateway has it.
+/// One line: another gateway has it, or what is there is no regular file.
 pub(super) fn alone(file: &Path) -> Result<Option<File>, String> {
-    let beside = with_ending(file, "lock");
+    can_be_beside(file, LOCK)?;
+    let beside = with_ending(file, LOCK);
     let open = OpenOptions::new()
         .create(true)
         .truncate(false)

@@ -184,3 +184,39 @@ fn a_file_is_one_gateways_for_as_long_as_that_runs() {
             .is_none()
     );
 }
+
+#[test]
+fn what_is_in_the_place_of_the_lock_or_of_the_new_file_is_told_and_not_touched() {
+    let directory = Directory::new();
+    let (file, other) = (directory.join("state"), directory.join("other"));
+    fs::write(&other, "of somebody else").unwrap();
+    for ending in [LOCK, NEW] {
+        let beside = with_ending(&file, ending);
+        let told = |what: &str| {
+            let line = check(&file, &[]).unwrap_err();
+            assert!(line.contains(&format!("is {what}, and")), "{line}");
+            assert!(line.contains("state-file in [state]"), "{line}");
+            if ending == LOCK {
+                assert_eq!(alone(&file).unwrap_err(), line);
+            } else {
+                assert!(replace(&file, &job(vec![group(1)])).is_err());
+            }
+        };
+        std::os::unix::fs::symlink(&other, &beside).unwrap();
+        told("a symbolic link");
+        fs::remove_file(&beside).unwrap();
+        std::os::unix::fs::symlink(directory.join("nobody"), &beside).unwrap();
+        told("a symbolic link");
+        assert!(!directory.join("nobody").exists());
+        fs::remove_file(&beside).unwrap();
+        fs::create_dir(&beside).unwrap();
+        told("a directory");
+        fs::remove_dir(&beside).unwrap();
+        nix::unistd::mkfifo(&beside, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        told("a device, a pipe or a socket");
+        fs::remove_file(&beside).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&other).unwrap(), "of somebody else");
+    check(&file, &[]).unwrap();
+    assert!(alone(&file).unwrap().is_some());
+}

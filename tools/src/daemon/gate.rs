@@ -166,7 +166,7 @@ pub(crate) fn start(
         offloads,
         cpus: run.cpus,
         steering: match &steering {
-            Ok(_) => "on: devices deliver packets to their flows' workers (eBPF)".into(),
+            Ok(_) => "on: TUN and TAP deliver packets to their flows' workers (eBPF)".into(),
             Err(why) => format!("off: {why}"),
         },
         flow_memory,

@@ -209,14 +209,23 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// Why they do not; nothing else is the worse for it.
     pub(super) fn steering(&self, tables: &FlowTables) -> Result<Steering, String> {
+        self.may_steer()?;
+        let steering = Steering::load(tables.v4.owner(), &even_slots(self.workers));
+        steering.map_err(|error| error.to_string())
+    }
+
+    fn may_steer(&self) -> Result<(), String> {
         if self.config.gateway.steering == Some(false) {
             return Err("by the configuration".into());
         }
         if self.most == 1 {
             return Err("there is one worker".into());
         }
-        let steering = Steering::load(tables.v4.owner(), &even_slots(self.workers));
-        steering.map_err(|error| error.to_string())
+        let mut ports = self.config.ports.iter();
+        if !ports.any(|port| matches!(port.kind, PortType::Tun | PortType::Tap)) {
+            return Err("no port is a TUN or TAP device; packets of others come by the queues of their interfaces".into());
+        }
+        Ok(())
     }
 
     /// What is needed once everything is open: **whoever opens, makes or changes something later adds it to these**.
@@ -676,6 +685,25 @@ mod tests {
     }
 
     #[test]
+    #[test]
+    fn only_tun_and_tap_are_steered() {
+        let port = |kind: &str, name: &str| {
+            format!("[[port]]\nname = \"{name}\"\ntype = \"{kind}\"\naddresses = []\n")
+        };
+        let may = |ports: &[String], more: &str| {
+            let config = config(&format!("[gateway]\nworkers = 2\n{more}{}", ports.concat()));
+            Plan::new(Path::new(FILE), &config).may_steer()
+        };
+        let found = [port("xdp", "eth0"), port("packet", "eth1")];
+        let why = may(&found, "").unwrap_err();
+        assert!(why.starts_with("no port is a TUN or TAP device"), "{why}");
+        let [eth0, _] = found;
+        assert_eq!(may(&[eth0, port("tap", "rack")], ""), Ok(()));
+        assert_eq!(may(&[port("tun", "up")], ""), Ok(()));
+        let off = may(&[port("tun", "up")], "steering = \"off\"\n");
+        assert_eq!(off, Err("by the configuration".into()));
+    }
+
     fn vlans_come_behind_the_devices_and_have_their_parents_hardware_address() {
         let vlan = |parent: &str, vid| {
             format!(

@@ -37,7 +37,7 @@ pub enum DeviceError {
     /// There is an interface of this name.
     #[error(
         "device '{name}' is in use by another process or is another kind of interface; \
-         choose another name, or let the kernel choose one with 'fg%d'"
+         choose another name, or end who has it ('ip link show {name}')"
     )]
     InUse {
         /// The device asked for.
@@ -46,7 +46,7 @@ pub enum DeviceError {
     /// No interface can be called that.
     #[error(
         "'{name}' is no name for an interface: {why}; \
-         use 1 to 15 letters, digits, '-', '_' or '.', such as 'fg0', or 'fg%d' for the next free number"
+         use 1 to 15 letters, digits, '-', '_' or '.', such as 'fg0'"
     )]
     BadName {
         /// The name asked for.

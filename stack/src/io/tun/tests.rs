@@ -98,7 +98,14 @@ fn names_that_no_interface_can_have_are_refused_with_what_to_write() {
             "{name}: {line}"
         );
         assert!(line.contains("such as 'fg0'"), "{line}");
+        assert!(!line.contains("fg%d'"), "no port can be called so: {line}");
     }
+    let name = "rack".to_owned();
+    let line = DeviceError::InUse { name }.to_string();
+    assert!(
+        line.contains("choose another name") && !line.contains('%'),
+        "{line}"
+    );
 }
 
 #[test]

@@ -256,7 +256,7 @@ fn report(tool: &str, failure: &Failure) -> ExitCode {
 }
 
 /// What somebody wrote may hold line ends and a terminal's orders: they are shown, not obeyed.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let shown = |c: char| match c.is_control() {
         true => c.escape_default().to_string(),
         false => c.to_string(),

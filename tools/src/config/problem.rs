@@ -1,5 +1,6 @@
 //! What is wrong with a configuration, and how it is told.
 
+use crate::cli::one_line;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -63,11 +64,13 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
+        // Names in a configuration, and its own, may hold line ends and a terminal's orders.
+        let file = one_line(&self.file.to_string_lossy());
         for (at, Problem { line, message }) in self.list.iter().enumerate() {
             if at > 0 {
                 writeln!(f)?;
             }
+            let message = one_line(message);
             match line {
                 0 => write!(f, "{file}: {message}")?,
                 _ => write!(f, "{file}:{line}: {message}")?,

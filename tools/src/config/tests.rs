@@ -910,3 +910,17 @@ fn ports_are_at_most_what_a_flow_s_entry_can_name() {
         "{lines:?}"
     );
 }
+
+#[test]
+fn control_characters_of_a_configuration_are_shown_and_not_obeyed() {
+    let text = format!("[[port]]\nname = \"a\\u001b[31m\\nb\"\ntype = \"tun\"\n{PORTS}");
+    let lines = wrong(&text);
+    assert!(
+        lines[0].starts_with("flowgate.toml:2: name = \"a\\u{1b}[31m\\nb\": write"),
+        "{lines:?}"
+    );
+    assert!(lines.iter().all(|line| !line.contains(char::is_control)));
+    let file = Path::new("a\u{1b}[1m.toml");
+    let told = parse(file, "").unwrap_err().to_string();
+    assert!(told.starts_with("a\\u{1b}[1m.toml: no port"), "{told}");
+}

@@ -33,6 +33,7 @@ pub use replay::run as replay;
 
 use crate::cli::RunArgs;
 use crate::cli::exit::Exit;
+use crate::cli::one_line;
 use crate::client::SOCKET_VARIABLE;
 use crate::client::default_socket;
 use crate::config;
@@ -80,8 +81,7 @@ pub fn run(args: &RunArgs, socket: Option<PathBuf>) -> ExitCode {
     match perform(args, socket) {
         Ok(()) => Exit::Ok.into(),
         Err(Stop { exit, line }) => {
-            // With standard error closed there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "{line}");
+            tell(&line);
             exit.into()
         }
     }
@@ -91,6 +91,14 @@ fn perform(args: &RunArgs, socket: Option<PathBuf>) -> Result<(), Stop> {
     let config = config::load(&args.config).map_err(|wrong| Stop::new(Exit::Config, wrong))?;
     let plan = Plan::new(&args.config, &config);
     let checked = preflight::check(&plan, &config, socket.clone());
+/// Says why it ends, on standard error: what is wrong a line each, and no orders to a terminal.
+fn tell(lines: &str) {
+    for line in lines.lines() {
+        // With standard error closed there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "{}", one_line(line));
+    }
+}
+
     checked.map_err(|(exit, line)| Stop::new(exit, line))?;
     if args.check {
         rehearsal::check(&plan).map_err(|(exit, line)| Stop::new(exit, line))?;

@@ -37,7 +37,6 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::BufWriter;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -51,8 +50,7 @@ pub fn run(args: &ReplayArgs, json: bool) -> ExitCode {
     match perform(args, json) {
         Ok(()) => Exit::Ok.into(),
         Err(Stop { exit, line }) => {
-            // With standard error closed there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "{line}");
+            super::tell(&line);
             exit.into()
         }
     }

@@ -122,10 +122,22 @@ const TAKEN: [&str; 2] = ["all", "default"];
 
 fn names(ports: &[Port], problems: &mut Problems) {
     let mut seen = HashMap::new();
-    for Located { value: name, line } in ports.iter().map(|port| &port.name) {
+    for port in ports {
+        let Located { value: name, line } = &port.name;
         let fits = (1..=15).contains(&name.len());
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if !fits || !name.chars().all(allowed) || name.starts_with(['.', '-']) {
+        if let Some(vlan) = port
+            .vlan
+            .as_ref()
+            .filter(|vlan| !fits && *name == vlan.name())
+        {
+            // Nobody has written it.
+            let wrong = format!(
+                "a VLAN is called after its parent, and \"{name}\" is longer than 15 characters: write name = \"vlan{}\", say",
+                vlan.vid.value
+            );
+            problems.add(*line, wrong);
+        } else if !fits || !name.chars().all(allowed) || name.starts_with(['.', '-']) {
             problems.add(
                 *line,
                 format!("name = \"{name}\": write 1 to 15 letters, digits, '-', '_' or '.', such as \"rack\", with no '-' or '.' in front"),

@@ -234,6 +234,13 @@ pub struct VlanOf {
     pub vid: Located<u16>,
 }
 
+impl VlanOf {
+    /// What FreeBSD and Linux call it, and what it is called if nothing is said.
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.parent.value, self.vid.value)
+    }
+}
+
 impl Port {
     /// Whether checksums and the cutting of super-packets may be left to the other side of the device; a VLAN has none.
     pub fn has_offload(&self) -> bool {

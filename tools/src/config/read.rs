@@ -325,7 +325,7 @@ fn port(mut section: Section<'_>) -> Option<Port> {
     let vlan = vlan(&mut section, is_vlan);
     // Of the name that FreeBSD and Linux give it.
     let usual = vlan.as_ref().map(|vlan| Located {
-        value: format!("{}.{}", vlan.parent.value, vlan.vid.value),
+        value: vlan.name(),
         line,
     });
     let name = name.or(usual);

@@ -924,3 +924,19 @@ fn control_characters_of_a_configuration_are_shown_and_not_obeyed() {
     let told = parse(file, "").unwrap_err().to_string();
     assert!(told.starts_with("a\\u{1b}[1m.toml: no port"), "{told}");
 }
+
+#[test]
+fn a_vlan_that_cannot_be_called_after_its_parent_is_told_so() {
+    let long = PORTS.replace("rack", "rack-row-seven");
+    let vlan = "[[port]]\ntype = \"vlan\"\nparent = \"rack-row-seven\"\nvlan = 100\n";
+    assert_eq!(
+        wrong(&format!("{long}{vlan}")),
+        [
+            "flowgate.toml:5: a VLAN is called after its parent, and \"rack-row-seven.100\" is longer than 15 characters: \
+             write name = \"vlan100\", say"
+        ]
+    );
+    good(&format!("{long}{vlan}name = \"vlan100\"\n"));
+    let lines = wrong(&format!("{long}{vlan}name = \"rack-row-seven-100\"\n"));
+    assert!(lines[0].contains("write 1 to 15 letters"), "{lines:?}");
+}

@@ -11,7 +11,7 @@ use super::netlink::DeviceWatch;
 use super::poll::{Clock, Poller};
 use super::steer::Programs;
 use super::wake::Waker;
-use super::xdp::Chosen;
+use super::xdp::{self, Chosen};
 use crate::ports::DeviceState;
 use arp::Mac;
 use route::PortId;
@@ -25,6 +25,8 @@ use std::thread::JoinHandle;
 /// The first wait between two attempts to open a device again, and the longest, ms.
 const FIRST_WAIT_MS: u64 = 100;
 const LONGEST_WAIT_MS: u64 = 5_000;
+/// How often interfaces of XDP sockets are asked for their queues, ms: nothing announces that their number changes.
+const QUEUES_MS: u64 = 5_000;
 /// How often it is asked whether all workers have their new queue, ms.
 const LOOK_MS: u64 = 20;
 
@@ -89,6 +91,8 @@ pub enum News {
     Replaced(Arc<Replacement>),
     /// A device that is gone cannot be opened again, for now; told once until the reason changes.
     Refused(PortId, String),
+    /// A device is there and does not bring all frames, with what to do about it; `None`: it does again.
+    Partly(PortId, Option<String>),
 }
 
 /// A device that is looked after.
@@ -98,6 +102,7 @@ struct Kept {
     /// When it is tried again, and how long the wait was; `None` while it is there.
     again: Option<(u64, u64)>,
     refusal: String,
+    partly: Option<String>,
 }
 
 /// All of them.
@@ -109,6 +114,8 @@ pub struct Devices {
     told: Sender<News>,
     control: Waker,
     under_way: Vec<Arc<Replacement>>,
+    /// When interfaces are asked for their queues next, ms; `None`: there is none to ask.
+    queues_at: Option<u64>,
 }
 
 /// The thread that looks after devices.
@@ -146,8 +153,11 @@ impl Devices {
             spec: spec.clone(),
             again: None,
             refusal: String::new(),
+            partly: None,
         });
+        let has_xdp = devices.iter().any(|(spec, _)| matches!(spec, Spec::Xdp(_)));
         Ok(Self {
+            queues_at: has_xdp.then_some(0),
             watch,
             kept: kept.collect(),
             steering,
@@ -211,7 +221,28 @@ impl Devices {
                 self.open_again(at, now);
             }
         }
+        if self.queues_at.is_some_and(|at| heard || at <= now) {
+            self.queues_at = Some(now + QUEUES_MS);
+            self.ask_for_queues();
+        }
         Ok(())
+    }
+
+    /// Tells of interfaces that have other queues than they had.
+    fn ask_for_queues(&mut self) {
+        let mut changed = Vec::new();
+        for kept in &mut self.kept {
+            let Spec::Xdp(spec) = &kept.spec else {
+                continue;
+            };
+            // One that is gone is told as that.
+            let partly = xdp::beside(spec).filter(|_| kept.again.is_none());
+            if partly != kept.partly {
+                kept.partly.clone_from(&partly);
+                changed.push(News::Partly(kept.port, partly));
+            }
+        }
+        changed.into_iter().for_each(|news| self.tell(news));
     }
 
     fn note(&mut self, port: PortId, mut state: DeviceState) {
@@ -277,7 +308,8 @@ impl Devices {
         let next = again.map(|(at, _)| at.saturating_sub(now).max(1)).min();
         let look = (!self.under_way.is_empty()).then_some(LOOK_MS);
         let asked = self.watch.is_asked().then_some(0);
-        [next, look, asked].into_iter().flatten().min()
+        let queues = self.queues_at.map(|at| at.saturating_sub(now).max(1));
+        [next, look, asked, queues].into_iter().flatten().min()
     }
 }
 
@@ -313,6 +345,52 @@ mod tests {
             }
             before.push(told);
         }
+    }
+
+    #[test]
+    fn queues_that_an_interface_gets_beside_its_port_are_told_until_they_are_gone() {
+        let test = "io::devices::tests::queues_that_an_interface_gets_beside_its_port_are_told_until_they_are_gone";
+        if !in_child_namespace(test).is_inside() {
+            return;
+        }
+        if let Err(error) = xdp::may_load() {
+            eprintln!("\n*** SKIPPED {test}: {error}");
+            return;
+        }
+        let netlink = Netlink::open().unwrap();
+        let done = |line: &str| {
+            let mut words = line.split(' ');
+            let program = words.next().unwrap_or_default();
+            let ran = std::process::Command::new(program).args(words).status();
+            ran.is_ok_and(|status| status.success())
+        };
+        if !done("ip link add near numrxqueues 4 type veth peer name far")
+            || !done("ethtool -L near rx 1")
+        {
+            assert!(std::env::var_os("CI").is_none(), "it takes ip and ethtool");
+            eprintln!("\n*** SKIPPED {test}: it takes ip and ethtool");
+            return;
+        }
+        netlink.link_up("far").unwrap();
+        let queues = |n: u32| assert!(done(&format!("ethtool -L near rx {n}")));
+        let spec = xdp::XdpSpec::new("near");
+        let (keeping, news, held) = looked_after(Spec::Xdp(spec));
+        let partly = || loop {
+            if let News::Partly(PortId(0), told) = next(&news) {
+                return told;
+            }
+        };
+        queues(3);
+        let line = partly().expect("that it has more");
+        assert!(
+            line.starts_with("'near' has 3 queues now, and 1 are read"),
+            "{line}"
+        );
+        assert!(line.contains("ethtool -L near combined 1"), "{line}");
+        queues(1);
+        assert_eq!(partly(), None);
+        keeping.stop();
+        drop(held);
     }
 
     fn looked_after(spec: Spec) -> (Keeping, Receiver<News>, Vec<Box<dyn Queue>>) {

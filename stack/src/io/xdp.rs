@@ -232,6 +232,18 @@ pub fn may_load() -> Result<(), XdpError> {
     program::load("any", 1).map(drop)
 }
 
+/// Queues that the interface has beside those that the port reads, which nobody has said to be right: what comes by them goes
+/// to the kernel. One line that says so, and what to do; `None`: there are none, or its driver does not say.
+pub fn beside(spec: &XdpSpec) -> Option<String> {
+    let (name, asked) = (&spec.on.name, spec.queues());
+    let (has, _) = queues_of(name).filter(|(has, _)| *has > asked && !spec.some_queues)?;
+    Some(format!(
+        "'{name}' has {has} queues now, and {asked} are read: what comes by the last {} passes the gateway by, to the kernel: \
+         'ethtool -L {name} combined {asked}' (a veth: rx {asked} tx {asked}), or start flowgate again with workers = {has}",
+        has - asked
+    ))
+}
+
 /// Its number and hardware address, if it is as it must be; it is set up if the port is.
 fn interface(spec: &XdpSpec) -> Result<(u32, Mac), XdpError> {
     let (name, mtu) = (&spec.on.name, spec.on.mtu);

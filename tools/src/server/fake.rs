@@ -548,6 +548,7 @@ impl Backend for Fake {
             up: true,
             device: None,
             mode: None,
+            warning: None,
             mtu: 1500,
             mac: (kind == "tap").then(|| "02:00:00:00:00:01".into()),
             offloads: match kind {

@@ -404,7 +404,7 @@ fn assert_types(description: &Description) {
     };
     check("WorkerSlots", keys(&worker));
     let port = json!({
-        "name": "p", "index": 1, "kind": "vlan", "parent": "q", "vlan": 7, "up": true, "device": "up", "mode": "copy", "mtu": 1500, "mac": "m", "offloads": ["o"], "addresses": [],
+        "name": "p", "index": 1, "kind": "vlan", "parent": "q", "vlan": 7, "up": true, "device": "up", "mode": "copy", "warning": "w", "mtu": 1500, "mac": "m", "offloads": ["o"], "addresses": [],
         "rx_packets": 1, "rx_bytes": 1, "rx_dropped": 1, "rx_missed": 1, "tx_packets": 1, "tx_bytes": 1, "tx_refused": 1
     });
     check("Port", keys(&serde_json::from_value::<Port>(port).unwrap()));

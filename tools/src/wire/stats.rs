@@ -34,6 +34,9 @@ pub struct Port {
     /// By which way frames get to one of type `xdp`: `zero-copy`, `copy` or `generic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// What is wrong with its device, and what to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// Its MTU in bytes.
     pub mtu: u32,
     /// Its link address, for Ethernet.

@@ -69,6 +69,9 @@ fn print(out: &mut dyn Write, port: &Port) -> io::Result<()> {
     if port.device.as_deref() == Some("gone") {
         writeln!(out, "\tdevice: gone")?;
     }
+    if let Some(warning) = &port.warning {
+        writeln!(out, "\twarning: {warning}")?;
+    }
     port.addresses.iter().try_for_each(|address| {
         let network = network(address);
         let bare = address.split('/').next().unwrap_or(address);

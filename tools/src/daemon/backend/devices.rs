@@ -5,12 +5,15 @@ use stack::Now;
 use stack::io::devices::News;
 use stack::io::xdp::Chosen;
 use stack::ports::DeviceState;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering;
 
-/// What was last heard of a port's device, and by which way frames get to one of type xdp; read by any thread.
+/// What was last heard of a port's device, by which way frames get to one of type xdp, and what is wrong with it; read by any
+/// thread.
 #[derive(Debug, Default)]
-pub(crate) struct DeviceCell(AtomicU8, AtomicU8);
+pub(crate) struct DeviceCell(AtomicU8, AtomicU8, Mutex<Option<String>>);
 
 /// In the order of [`DeviceCell`]'s second number, after 0 for none.
 const MODES: [Chosen; 3] = [Chosen::ZeroCopy, Chosen::Copy, Chosen::Generic];
@@ -37,6 +40,16 @@ impl DeviceCell {
         let number = usize::from(self.1.load(Ordering::Relaxed));
         let mode = number.checked_sub(1).and_then(|at| MODES.get(at));
         mode.map(|mode| mode.word())
+    }
+
+    fn set_warning(&self, warning: Option<String>) {
+        *self.2.lock().unwrap_or_else(PoisonError::into_inner) = warning;
+    }
+
+    /// What is wrong with it, and what to do about that.
+    pub(super) fn warning(&self) -> Option<String> {
+        let warning = self.2.lock().unwrap_or_else(PoisonError::into_inner);
+        warning.clone()
     }
 
     fn set(&self, state: DeviceState) {
@@ -84,6 +97,16 @@ impl Live {
                     self.control
                         .device_changed(port, state, &mut self.host, now);
                 }
+                News::Partly(port, warning) => {
+                    let name = self.port_name(port);
+                    match &warning {
+                        Some(warning) => tracing::warn!(port = name, "{warning}"),
+                        None => tracing::info!(port = name, "all its frames come again"),
+                    }
+                    if let Some(cell) = self.about.devices.get(usize::from(port.0)) {
+                        cell.set_warning(warning);
+                    }
+                }
                 News::Refused(port, why) => {
                     let port = self.port_name(port);
                     tracing::warn!(port, "its device cannot be opened again: {why}");
@@ -111,6 +134,16 @@ mod tests {
             cell.set(state);
             assert_eq!(cell.word(), word);
         }
+    }
+
+    #[test]
+    fn a_warning_stands_until_it_is_taken_back() {
+        let cell = DeviceCell::default();
+        assert_eq!(cell.warning(), None);
+        cell.set_warning(Some("half of it".into()));
+        assert_eq!(cell.warning().as_deref(), Some("half of it"));
+        cell.set_warning(None);
+        assert_eq!(cell.warning(), None);
     }
 
     #[test]

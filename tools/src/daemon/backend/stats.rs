@@ -2,6 +2,7 @@
 
 use super::About;
 use super::Live;
+use super::devices::DeviceCell;
 use crate::server::Answer;
 use crate::server::Reading;
 use crate::wire::message::CallError;
@@ -484,6 +485,7 @@ fn port(PortReport { port, totals }: &PortReport, reader: &Reader, about: &About
         addresses: port
             .addrs
             .iter()
+        warning: about.devices.get(by).and_then(DeviceCell::warning),
             .map(|a| format!("{}/{}", a.addr, a.len))
             .collect(),
         rx_packets: totals.rx,

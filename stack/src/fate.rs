@@ -61,7 +61,7 @@ pub enum Proto {
 
 drop_reasons! {
     /// Shorter than an Ethernet header.
-    EtherShort = (Ether, "if_tooshort", "frames shorter than an Ethernet header");
+    EtherShort = (Ether, "if_tooshort", "frames shorter than an Ethernet header, or its VLAN tag");
     /// Addressed to another station.
     EtherNotOurs = (Ether, "if_notours", "frames for another station");
     /// An EtherType that is neither IP nor ARP.

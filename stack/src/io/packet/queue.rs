@@ -18,8 +18,6 @@ const ADDRESSES: usize = 12;
 const TAG: usize = 4;
 /// Large packets in a burst at most, as of TUN: beyond that they would leave the CPU's nearest caches before they are sent.
 const LARGE_BURST: usize = 8;
-/// The part of a tag that says which VLAN; 0 is none, the tag only says how urgent.
-const VLAN_ID: u16 = 0x0fff;
 
 /// One socket of a packet port. Non-blocking.
 #[derive(Debug)]
@@ -174,9 +172,9 @@ fn read_whole(socket: &OwnedFd, slot: &Slot<'_>, pkt: &mut Pkt) -> Read {
     Read::Packet
 }
 
-/// The VLAN tag that the kernel took off a frame, as it stood there.
+/// The VLAN tag that the kernel took off a frame, as it stood there: one of VLAN 0 too, as another may follow.
 fn tag(slot: &Slot<'_>) -> Option<[u8; 4]> {
-    if slot.status & libc::TP_STATUS_VLAN_VALID == 0 || slot.tci & VLAN_ID == 0 {
+    if slot.status & libc::TP_STATUS_VLAN_VALID == 0 {
         return None;
     }
     let known = slot.status & libc::TP_STATUS_VLAN_TPID_VALID != 0;

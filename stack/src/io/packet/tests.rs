@@ -73,10 +73,13 @@ fn a_tag_that_the_kernel_takes_off_is_put_back() {
     let (mut near, mut far) = (end("near", 1), end("far", 1));
     let plain = udp(1, 100);
     let tagged = |tci: [u8; 2]| [&plain[..12], &[0x81, 0], &tci, &plain[12..]].concat();
+    // Of two the kernel takes the outer one off, as a TAP does not: both bring the same frame.
+    let behind_priority = [&plain[..12], &[0x81, 0, 0xe0, 0], &tagged([0, 5])[12..]].concat();
     for (sent, came) in [
         (tagged([0, 5]), tagged([0, 5])),
         (tagged([0xe0, 5]), tagged([0xe0, 5])),
-        (tagged([0xe0, 0]), plain.clone()),
+        (tagged([0xe0, 0]), tagged([0xe0, 0])),
+        (behind_priority.clone(), behind_priority),
         (plain.clone(), plain.clone()),
     ] {
         assert_eq!(far[0].tx(&sent), Tx::Sent);

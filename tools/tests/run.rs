@@ -199,6 +199,34 @@ fn a_daemon_serves_its_commands_until_it_is_told_to_end() {
     assert_eq!(ask(&socket, "status").0, 69);
 }
 
+/// timeout(1) signals its child, and then the group that the child is in.
+#[test]
+fn signals_that_come_together_are_one_and_the_daemon_ends_cleanly() {
+    let test = "signals_that_come_together_are_one_and_the_daemon_ends_cleanly";
+    if !in_child_namespace(test).is_inside() {
+        return;
+    }
+    let place = Place::new("signals");
+    let (config, socket) = (place.file("flowgate.toml"), place.file("flowgate.sock"));
+    std::fs::write(&config, CONFIG).unwrap();
+    let mut daemon = Daemon::start(&config, &socket);
+    daemon.await_line("serving");
+    let pid = Pid::from_raw(daemon.child.id() as i32);
+    // All of them wait when it runs on.
+    for signal in [
+        Signal::SIGSTOP,
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGCONT,
+    ] {
+        kill(pid, signal).unwrap();
+    }
+    assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
+    daemon.await_line("ended");
+    assert!(!socket.exists());
+}
+
 #[test]
 fn a_drop_is_captured_to_a_file_that_tshark_reads() {
     let test = "a_drop_is_captured_to_a_file_that_tshark_reads";

@@ -56,6 +56,10 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// A signal this long after the first ends the daemon at once.
+const HURRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How often the main thread looks whether every thread is alive, in milliseconds.
 const WATCH_MS: u16 = 1000;
@@ -87,10 +91,6 @@ pub fn run(args: &RunArgs, socket: Option<PathBuf>) -> ExitCode {
     }
 }
 
-fn perform(args: &RunArgs, socket: Option<PathBuf>) -> Result<(), Stop> {
-    let config = config::load(&args.config).map_err(|wrong| Stop::new(Exit::Config, wrong))?;
-    let plan = Plan::new(&args.config, &config);
-    let checked = preflight::check(&plan, &config, socket.clone());
 /// Says why it ends, on standard error: what is wrong a line each, and no orders to a terminal.
 fn tell(lines: &str) {
     for line in lines.lines() {
@@ -99,6 +99,10 @@ fn tell(lines: &str) {
     }
 }
 
+fn perform(args: &RunArgs, socket: Option<PathBuf>) -> Result<(), Stop> {
+    let config = config::load(&args.config).map_err(|wrong| Stop::new(Exit::Config, wrong))?;
+    let plan = Plan::new(&args.config, &config);
+    let checked = preflight::check(&plan, &config, socket.clone());
     checked.map_err(|(exit, line)| Stop::new(exit, line))?;
     if args.check {
         rehearsal::check(&plan).map_err(|(exit, line)| Stop::new(exit, line))?;
@@ -118,9 +122,10 @@ fn tell(lines: &str) {
     let _alone = alone.map_err(|line| Stop::new(Exit::Refused, format!("flowgate: {line}")))?;
     let gate = start(&plan, socket)?;
     let signal = watch(&gate, &signals)?;
-    tracing::info!(%signal, "ending; a second signal ends at once");
-    // From here on a signal does what it does by default.
-    signals.unblock().map_err(system)?;
+    tracing::info!(%signal, "ending; another signal after a second ends at once");
+    if let Err(error) = signals.hurry_after(HURRY_AFTER) {
+        tracing::warn!(%error, "no signal can hurry the end");
+    }
     drop(gate);
     tracing::info!("ended");
     Ok(())

@@ -12,7 +12,9 @@ use nix::sys::signal::SigSet;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SfdFlags;
 use nix::sys::signalfd::SignalFd;
+use std::io;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// They end nothing.
 const IGNORED: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGUSR2];
@@ -39,9 +41,30 @@ impl Signals {
         Ok(Self { ending, fd })
     }
 
-    /// Lets the next one end the process at once; those that end nothing stay blocked.
-    pub(super) fn unblock(&self) -> nix::Result<()> {
-        self.ending.thread_unblock()
+    /// Lets a later one end the process at once; those that end nothing stay blocked. What comes within `pause` means the
+    /// same end as the first did: timeout(1) signals its child, and then the child's group.
+    ///
+    /// # Errors
+    /// No thread: no signal hurries the end then.
+    pub(super) fn hurry_after(self, pause: Duration) -> io::Result<()> {
+        let hurry = move || {
+            self.forget_for(pause);
+            // In this thread alone, which takes them from here on, for as long as the process lasts.
+            if self.ending.thread_unblock().is_ok() {
+                loop {
+                    std::thread::park();
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("fg-signals".into());
+        thread.spawn(hurry).map(drop)
+    }
+
+    /// Takes and forgets what comes for so long.
+    #[allow(clippy::disallowed_methods)] // the I/O edge, at the end
+    fn forget_for(&self, pause: Duration) {
+        std::thread::sleep(pause);
+        while self.wait(0).is_some() {}
     }
 
     /// The name of an ending signal that has come, or comes within `ms` milliseconds.
@@ -88,7 +111,11 @@ mod tests {
             raise(harmless).unwrap();
             assert_eq!(signals.wait(10_000), None);
         }
-        signals.unblock().unwrap();
+        // What comes soon after the first is no second one.
+        raise(Signal::SIGINT).unwrap();
+        raise(Signal::SIGTERM).unwrap();
+        signals.forget_for(Duration::ZERO);
+        assert_eq!(signals.wait(0), None);
     }
 
     #[test]

@@ -787,6 +787,27 @@ fn explain_says_what_becomes_of_a_tagged_frame() {
     };
     let said = sim.gateway.control.explain(&ask, sim.now).unwrap();
     assert!(matches!(said.verdict, Verdict::Forward(way) if way.port == PortId(BLUE as u16)));
+    // And with its tag, or another: such a frame has come by the trunk.
+    for (port, vid, name) in [(RED, 100, "red"), (BLUE, 200, "trunk.200")] {
+        let frame = from(port, &datagram(port, CLIENTS, false));
+        let ask = PacketAsk {
+            port: PortId(RED as u16),
+            bytes: &frame,
+            ..ask
+        };
+        let said = sim.gateway.control.explain(&ask, sim.now).unwrap();
+        assert!(
+            matches!(said.verdict, Verdict::Forward(way) if way.port == PortId(CLIENTS as u16)),
+            "{said:?}"
+        );
+        let causes: Vec<&str> = said.steps.iter().map(|step| step.cause.as_str()).collect();
+        let taken = "frames of red come by trunk with their tag: taken as come by trunk";
+        let tag = format!("tag of VLAN {vid}: {name}");
+        assert!(
+            causes.contains(&taken) && causes.contains(&&*tag),
+            "{causes:?}"
+        );
+    }
 }
 
 #[test]

@@ -110,7 +110,22 @@ impl Tracing<'_> {
 
     /// As a worker's `vlan_input`.
     fn vlan_frame(&mut self, frame: &[u8]) -> Verdict {
-        let (ports, here) = (&self.control.ports, self.port);
+        let ports = &self.control.ports;
+        // A VLAN's own frames bear no tag: one that does has come by the device.
+        let parent = self.port.vlan.and_then(|vlan| ports.get(vlan.parent));
+        if let Some(parent) = parent {
+            let (name, of) = (&self.port.name, &parent.name);
+            let cause =
+                format!("frames of {name} come by {of} with their tag: taken as come by {of}");
+            self.pass(Stage::Ether, cause);
+            self.port = parent;
+            return self.arrive(&PacketAsk {
+                port: parent.id,
+                framing: Framing::Ether,
+                bytes: frame,
+            });
+        }
+        let here = self.port;
         let port = match vlan::of_frame(frame) {
             Err(reason) => Err((reason, words::refused(reason))),
             Ok(None | Some(0)) => Ok((here, format!("a priority tag: {} itself", here.name))),

@@ -1,8 +1,9 @@
 //! The box's own sockets in the simulated network: health checks over TCP, and ping.
 
+use flowgate_tests::net::craft::{echo_request, pieces, reassemble};
 use flowgate_tests::net::watch::FlowId;
 use flowgate_tests::net::{BOTH, ECHO, Echo, SERVICE, SERVICE6, Scene, client_addr};
-use flowgate_tests::rack::server_addr;
+use flowgate_tests::rack::{CLIENTS, server_addr};
 use flowgate_tests::sim::ip;
 use route::NhopKey;
 use stack::control::DownCause;
@@ -214,5 +215,28 @@ fn a_ping_that_is_stopped_sends_no_more_and_is_told_no_more() {
     scene.net.run_for(1000);
     assert!(outcomes.try_iter().count() <= 1);
     assert_eq!(outcomes.try_recv(), Err(TryRecvError::Disconnected));
+    scene.finish();
+}
+
+/// RFC 8200 §4.5: 65,535 bytes behind the 40 of the header.
+#[test]
+fn the_longest_echo_request_that_comes_in_pieces_is_answered() {
+    let mut scene = Scene::new(1, Scene::setup(2), 65);
+    for (own, longest) in [("10.0.0.1", 65_507), ("fd10::1", 65_527)] {
+        let own = ip(own);
+        let client = ip(if own.is_ipv6() { "fd10::5" } else { "10.5.5.5" });
+        let data: Vec<u8> = (0..longest).map(|b| (b * 31) as u8).collect();
+        let request = echo_request(client, own, 7, 7, &data);
+        for piece in pieces(&request, 9, 1400) {
+            scene.net.inject(CLIENTS, 0, &piece);
+        }
+        scene.net.run_for(10);
+        let caught = scene.net.take_caught();
+        let replies: Vec<&[u8]> = caught.iter().map(|sent| &*sent.bytes).collect();
+        assert!(!replies.is_empty(), "{own}");
+        let reply = reassemble(&replies);
+        assert_eq!(reply[4..], request[request.len() - longest - 4..], "{own}");
+    }
+    scene.net.assert_drops(&[]);
     scene.finish();
 }

@@ -346,13 +346,16 @@ impl Host {
 
     /// A datagram for us that came in pieces. `None`: it makes no sense.
     fn datagram(&mut self, mut whole: Vec<u8>, port: PortId) -> Option<()> {
-        let meta = parse::read(&whole).ok()?;
-        match icmp::echo_reply(&mut whole, &meta).ok()? {
+        let meta = pieces::read(&whole)?;
+        let end = whole.len();
+        match icmp::echo_reply_to(&mut whole, &meta, end).ok()? {
             true if self.echoes.allow(self.now.0) => self.send_in_pieces(&whole, &meta, port),
             true => {
                 self.counters.icmp_limited.bump();
                 self.counters.echo_limited.bump();
             }
+            // Nothing else that is as long is for our sockets.
+            false if end > pieces::LONGEST => {}
             false => self.sockets.input(&meta, &whole, self.us),
         }
         Some(())

@@ -5,7 +5,7 @@
 //! overlap are forgotten whole (RFC 5722, for IPv4 too: nobody honest sends them).
 
 use crate::checksum;
-use crate::parse::{Fragment, IpMeta};
+use crate::parse::{self, Fragment, IpMeta};
 use std::net::IpAddr;
 
 /// Datagrams that wait for their pieces.
@@ -17,8 +17,8 @@ const PIECES: usize = 128;
 /// How long a datagram waits, ms (RFC 1122 §3.3.2, RFC 8200 §4.5).
 const WAIT_MS: u64 = 60_000;
 
-/// Longest datagram.
-const LONGEST: usize = 65_535;
+/// Longest packet, and what an IPv6 header's length can count behind it: put together from pieces one can be 40 bytes longer.
+pub(super) const LONGEST: usize = 65_535;
 
 /// Bytes of a fragment header, and its number.
 const FRAGMENT_HEADER: usize = 8;
@@ -216,6 +216,16 @@ fn split(v6: bool, packet: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     Some((front, part))
 }
 
+/// Reads a datagram that was put together; of one that is longer than any packet its first 65,535 bytes.
+pub(super) fn read(whole: &[u8]) -> Option<IpMeta> {
+    if whole.len() <= LONGEST {
+        return parse::read(whole).ok();
+    }
+    let mut front = whole.get(..LONGEST)?.to_vec();
+    set_length(&mut front, true, 40);
+    parse::read(&front).ok()
+}
+
 /// Writes a packet's length into its header; `false` if it does not fit.
 fn set_length(packet: &mut [u8], v6: bool, header: usize) -> bool {
     let len = packet.len();
@@ -224,7 +234,7 @@ fn set_length(packet: &mut [u8], v6: bool, header: usize) -> bool {
     } else {
         (2, len)
     };
-    let (Ok(counted), true) = (u16::try_from(counted), len <= LONGEST) else {
+    let Ok(counted) = u16::try_from(counted) else {
         return false;
     };
     if let Some(field) = packet.get_mut(at..at + 2) {
@@ -281,7 +291,6 @@ fn piece6(header: &[u8], part: &[u8], word: u16, id: u32) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse;
 
     /// An IPv4 or IPv6 packet of a protocol without header, of `len` bytes of payload.
     fn packet(v6: bool, len: usize) -> Vec<u8> {
@@ -323,6 +332,27 @@ mod tests {
             assert!(pieces.waiting.is_empty());
             let Seen { whole, dropped, .. } = pieces.seen;
             assert_eq!((whole, dropped), (1, parts.len() as u64));
+        }
+    }
+
+    #[test]
+    fn the_longest_datagram_of_each_family_becomes_whole_and_none_that_is_longer() {
+        for (v6, most) in [(false, LONGEST - 20), (true, LONGEST)] {
+            let whole = packet(v6, most);
+            let mut pieces = Pieces::default();
+            let mut parts = cut(&whole, 1500, 9);
+            let last = parts.pop().unwrap();
+            assert!(
+                parts
+                    .iter()
+                    .all(|part| take(&mut pieces, part, 0).is_none())
+            );
+            assert_eq!(take(&mut pieces, &last, 0).as_ref(), Some(&whole));
+            let meta = read(&whole).unwrap();
+            assert_eq!((meta.proto, usize::from(meta.len)), (253, LONGEST));
+            let mut longer = whole.clone();
+            longer.push(0);
+            assert!(!set_length(&mut longer, v6, whole.len() - most));
         }
     }
 
@@ -386,7 +416,7 @@ mod tests {
             if let Ok(meta) = parse::read(&part)
                 && let Some(whole) = pieces.take(&meta, &part, round)
             {
-                assert!(whole.len() <= LONGEST);
+                assert!(whole.len() <= LONGEST + if v6 { 40 } else { 0 });
             }
         }
     }

@@ -15,6 +15,15 @@ use crate::parse::{IpMeta, Role, proto};
 /// * `Ok(false)`: not an echo request, a fragment of one, or one with IPv6 extension headers: untouched.
 /// * `Err(IcmpSum)`: an echo request with a bad checksum, untouched.
 pub fn echo_reply(packet: &mut [u8], meta: &IpMeta) -> Result<bool, DropReason> {
+    echo_reply_to(packet, meta, usize::from(meta.len))
+}
+
+/// As [`echo_reply`], of a packet that ends at `end`: put together from pieces, one of IPv6 can be longer than [`IpMeta`] says.
+pub(crate) fn echo_reply_to(
+    packet: &mut [u8],
+    meta: &IpMeta,
+    end: usize,
+) -> Result<bool, DropReason> {
     let v6 = meta.addrs.is_v6();
     let (proto, request, reply) = if v6 {
         (proto::ICMP6, 128, 129)
@@ -24,7 +33,7 @@ pub fn echo_reply(packet: &mut [u8], meta: &IpMeta) -> Result<bool, DropReason> 
     if meta.proto != proto || meta.role != Role::Own || meta.fragment.is_some() {
         return Ok(false);
     }
-    let (at, end) = (usize::from(meta.l4_off), usize::from(meta.len));
+    let at = usize::from(meta.l4_off);
     let Some(message) = packet.get(at..end) else {
         return Ok(false);
     };

@@ -16,6 +16,12 @@ const BEFORE_MS: u64 = 2_000;
 const AFTER_MS: u64 = 2_000;
 /// Timers of workers are served at least so often, ms.
 const IDLE_MS: u64 = 100;
+/// So long after a record time goes by the timers, ms; where nothing comes for longer, in strides of a part of the silence so
+/// far, so that a gap of years takes no longer than one of hours.
+const EXACT_MS: u64 = 1_800_000;
+const STRIDE_PART: u64 = 64;
+/// So long before the next record it goes by the timers again, ms: what they had to do is done by then.
+const AGAIN_MS: u64 = 120_000;
 /// Bursts at one moment, at most: a gateway that never comes to rest does not hold the play up.
 const BURSTS: usize = 10_000;
 
@@ -28,6 +34,8 @@ pub(super) struct Player {
     pub(super) played: AllPlayed,
     time: PlayTime,
     now: u64,
+    /// What was gone through in strides, ms.
+    strided: u64,
     /// When the first record was captured, ns since 1970.
     base_ns: u64,
     /// The clock by which records wait for their time.
@@ -49,6 +57,7 @@ impl Player {
             played,
             time,
             now: 0,
+            strided: 0,
             base_ns: 0,
             real: realtime.then(Clock::start),
             poller: Poller::new(),
@@ -67,6 +76,11 @@ impl Player {
     /// Virtual time since the first record, ms.
     pub(super) fn lasted_ms(&self) -> u64 {
         self.now.saturating_sub(BEFORE_MS + AFTER_MS)
+    }
+
+    /// Of that, what was gone through in strides as nothing came, ms.
+    pub(super) fn strided_ms(&self) -> u64 {
+        self.strided
     }
 
     /// Plays everything.
@@ -109,21 +123,27 @@ impl Player {
 
     /// Runs timers up to a moment, and all that happens at it.
     fn go_to(&mut self, end: u64) {
+        let from = self.now;
         loop {
             self.set_time();
             self.settle();
-            let host = self.gateway.host.deadline_ms();
-            let timers = [host, self.now + IDLE_MS, end];
-            let next = timers.into_iter().min().unwrap_or(end);
             if self.now >= end {
                 return;
             }
+            let stride = stride(self.now - from, end - self.now);
+            self.strided += stride;
+            let host = self.gateway.host.deadline_ms();
+            let next = match stride {
+                0 => host.min(self.now + IDLE_MS),
+                _ => self.now + stride,
+            };
             self.now = next.clamp(self.now + 1, end);
         }
     }
 
     fn set_time(&mut self) {
-        let ns = (self.base_ns + self.now * MS).saturating_sub(BEFORE_MS * MS);
+        let ns = self.now.saturating_mul(MS).saturating_add(self.base_ns);
+        let ns = ns.saturating_sub(BEFORE_MS * MS);
         // A record that is due comes by its own step.
         self.time.set(
             ns.min(
@@ -163,5 +183,42 @@ impl Player {
         let (now, queues) = (Now(self.now), &mut self.queues);
         let workers = self.gateway.workers.iter_mut();
         workers.map(|worker| worker.poll(now, queues)).sum()
+    }
+}
+
+/// How far time goes at once in a silence that has lasted for `quiet` ms and lasts for `left` more; 0: by the timers.
+fn stride(quiet: u64, left: u64) -> u64 {
+    match left.checked_sub(AGAIN_MS) {
+        Some(left) if quiet >= EXACT_MS => left.min(quiet / STRIDE_PART),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Steps of a gap that are strides, and how long what is left is.
+    fn strides(gap: u64) -> (u32, u64) {
+        let (mut at, mut steps) = (EXACT_MS, 0);
+        loop {
+            match stride(at, gap - at) {
+                0 => return (steps, gap - at),
+                by => (at, steps) = (at + by, steps + 1),
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_silence_is_gone_through_in_few_strides_and_its_ends_are_not() {
+        assert_eq!(stride(EXACT_MS - 1, u64::MAX / 2), 0);
+        assert_eq!(stride(u64::MAX / 2, AGAIN_MS), 0);
+        assert_eq!(strides(EXACT_MS + AGAIN_MS), (0, AGAIN_MS));
+        let day = 86_400_000;
+        for (gap, most) in [(day, 400), (400 * day, 800), (30_000 * day, 1200)] {
+            let (steps, left) = strides(gap);
+            assert!((1..most).contains(&steps), "{gap}: {steps}");
+            assert_eq!(left, AGAIN_MS);
+        }
     }
 }

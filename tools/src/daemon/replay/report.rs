@@ -40,6 +40,9 @@ pub(super) struct Report {
     ports: Vec<OfPort>,
     /// From the first record to the last, by their times.
     seconds: f64,
+    /// Of these, silence that was gone through in strides, not by the gateway's timers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strided_seconds: Option<f64>,
     /// Whether every frame that came has a fate and every one that left an origin; if not, which has not.
     #[serde(skip_serializing_if = "Option::is_none")]
     imbalance: Option<String>,
@@ -50,6 +53,7 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn of(mut player: Player, sources: &Sources) -> Self {
         let (outcome, lasted) = (player.outcome(), player.lasted_ms());
+        let strided = player.strided_ms();
         let reader = player.gateway.control.reader();
         let ports = reader.port_reports();
         let ports = ports
@@ -83,6 +87,7 @@ impl Report {
         Self {
             ports: ports.collect(),
             seconds: lasted as f64 / 1000.0,
+            strided_seconds: (strided > 0).then_some(strided as f64 / 1000.0),
             imbalance: reader.totals().imbalance(),
             blocks,
         }
@@ -106,7 +111,11 @@ impl Report {
                 n => writeln!(out, "; {n} questions for neighbours answered")?,
             }
         }
-        writeln!(out, "{:.3} s by the captures' times", self.seconds)?;
+        write!(out, "{:.3} s by the captures' times", self.seconds)?;
+        if let Some(strided) = self.strided_seconds {
+            write!(out, ", {strided:.3} s of silence in strides")?;
+        }
+        writeln!(out)?;
         for block in &self.blocks {
             writeln!(out, "{}:", block.protocol)?;
             for counter in &block.counters {

@@ -21,6 +21,11 @@ addresses = ["10.99.0.1/24"]
 name = "rack"
 type = "packet"
 addresses = ["192.0.2.1/24"]
+[[port]]
+type = "vlan"
+parent = "rack"
+vlan = 5
+addresses = ["192.0.5.1/24"]
 [[route]]
 destination = "203.0.113.0/24"
 gateways = ["192.0.2.11", "192.0.2.12", "192.0.2.13"]
@@ -46,8 +51,12 @@ fn trace() -> Vec<u8> {
 }
 
 fn replay(scratch: &Scratch, file: &Path, out: &Path) -> Ran {
+    replay_as(scratch, "uplink", file, out)
+}
+
+fn replay_as(scratch: &Scratch, port: &str, file: &Path, out: &Path) -> Ran {
     let config = scratch.write("flowgate.toml", CONFIG);
-    let capture = format!("uplink={}", file.display());
+    let capture = format!("{port}={}", file.display());
     let (config, out) = (config.to_string_lossy(), out.to_string_lossy());
     let args = [
         "--json",
@@ -146,4 +155,61 @@ fn output_that_is_lost_is_told() {
     let ran = replay(&scratch, &file, &out);
     assert_eq!(ran.status.code(), Some(73), "{}", ran.stderr);
     assert!(ran.stderr.contains("rack.pcap"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_capture_of_a_vlan_is_played_with_its_tags() {
+    let scratch = Scratch::new();
+    let file = scratch.path("red.pcap");
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes, true).expect("a capture");
+    let ends = ["192.0.5.11:4000", "203.0.113.10:53"].map(|end| end.parse().expect("an end"));
+    // As 'flowgate capture' and a kernel's VLAN interface have it.
+    let frame = flowgate_tests::frames::ether(
+        arp::Mac([2, 0, 0, 0, 0, 9]),
+        arp::Mac([2, 0, 0, 0, 5, 0x11]),
+        &udp(ends[0], ends[1], b"question"),
+    );
+    writer.write(AT, &frame).expect("a record");
+    fs::write(&file, bytes).expect("the trace");
+    let text = replay_as(&scratch, "rack.5", &file, &scratch.path("out")).success();
+    let report = serde_json::from_str::<Value>(&text).expect("a report");
+    for (at, name, dropped) in [(1, "rack", 0), (2, "rack.5", 0)] {
+        let port = &report["ports"][at];
+        assert_eq!(
+            (&port["port"], &port["dropped"]),
+            (&name.into(), &dropped.into())
+        );
+    }
+    assert_eq!(report["ports"][1]["records"], 1, "{report}");
+    let sent = records(&scratch.path("out").join("rack.pcap"));
+    let forwarded = sent
+        .iter()
+        .find(|(at, frame)| *at == AT && frame[12..14] == [8, 0]);
+    assert!(forwarded.is_some(), "{report}");
+}
+
+#[test]
+fn a_gap_of_years_is_passed_over_and_what_comes_behind_it_finds_its_way() {
+    const YEAR: u64 = 31_536_000_000_000_000;
+    let scratch = Scratch::new();
+    let file = scratch.path("gap.pcap");
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes, false).expect("a capture");
+    let src = SocketAddr::from(([10, 0, 0, 1], 4000));
+    let dst = SocketAddr::from(([203, 0, 113, 10], 53));
+    let times = [AT, AT + 20 * YEAR];
+    for at in times {
+        let written = writer.write(at, &udp(src, dst, b"question"));
+        written.expect("a record");
+    }
+    fs::write(&file, bytes).expect("the trace");
+    let text = replay(&scratch, &file, &scratch.path("out")).success();
+    let report = serde_json::from_str::<Value>(&text).expect("a report");
+    let strided = report["strided_seconds"].as_f64().expect("seconds");
+    assert!((6.2e8..6.4e8).contains(&strided), "{report}");
+    let sent = records(&scratch.path("out").join("rack.pcap"));
+    let forwarded = sent.iter().filter(|(_, frame)| frame[12..14] == [8, 0]);
+    assert_eq!(forwarded.map(|(at, _)| *at).collect::<Vec<_>>(), times);
+    assert!(report["imbalance"].is_null(), "{report}");
 }

@@ -13,7 +13,7 @@ mod read;
 mod tests;
 mod write;
 
-pub use queue::{Manner, PcapQueue, PlayTime, Played};
+pub use queue::{Manner, PcapQueue, PlayTime, Played, Records};
 pub use read::{
     BYTE_ORDER, BadCapture, Capture, ENHANCED, ETHERNET, INTERFACE, Interface, Record, SECTION,
     is_capture,

@@ -30,6 +30,7 @@ use stack::io::pcap::Manner;
 use stack::io::pcap::PcapQueue;
 use stack::io::pcap::PlayTime;
 use stack::io::pcap::Played;
+use stack::io::pcap::Records;
 use stack::io::pcap::Writer;
 use stack::ports::Layer;
 use stack::ports::Port;
@@ -115,7 +116,7 @@ fn open(
             layer: port.layer,
             for_us: !args.as_sent,
             answers: !args.no_answers,
-            interface: source.and_then(|source| source.interface),
+            records: source.map_or(Records::All(None), |source| source.records.clone()),
         };
         let read = source.map(|source| source.open()).transpose()?;
         let write = args.out_dir.as_deref().map(|dir| writer(dir, port));

@@ -6,6 +6,7 @@ use super::write::Writer;
 use crate::io::{Queue, Tx};
 use crate::pkt::{Pkt, Pool};
 use crate::ports::Layer;
+use crate::vlan::{ADDRESSES, TPID};
 use arp::{Mac, ether_header};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -35,7 +36,7 @@ impl PlayTime {
 }
 
 /// What a capture's port is like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manner {
     /// What frames look like at the gateway: those of the capture get or lose their Ethernet header.
     pub layer: Layer,
@@ -43,8 +44,31 @@ pub struct Manner {
     pub for_us: bool,
     /// Questions for neighbours are answered.
     pub answers: bool,
-    /// Only records of this interface of the capture.
-    pub interface: Option<u32>,
+    /// Which records are its own.
+    pub records: Records,
+}
+
+/// Records of a capture that are a port's, and the VLAN whose frames they are, if they are of one: a VLAN is captured without
+/// its tag, which they get again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Records {
+    /// All of them.
+    All(Option<u16>),
+    /// Those of these interfaces of the capture.
+    Of(Vec<(u32, Option<u16>)>),
+}
+
+impl Records {
+    /// Whether a record of an interface is one of them, and its VLAN then.
+    fn vlan_of(&self, interface: u32) -> Option<Option<u16>> {
+        match self {
+            Self::All(vlan) => Some(*vlan),
+            Self::Of(all) => {
+                let found = all.iter().find(|(number, _)| *number == interface);
+                found.map(|(_, vlan)| *vlan)
+            }
+        }
+    }
 }
 
 /// What became of a capture's records.
@@ -159,13 +183,19 @@ impl<R: Read, W: Write> PcapQueue<R, W> {
 
     /// A record as the gateway sees it.
     fn as_seen(&self, record: &Record, bytes: &[u8]) -> Option<Vec<u8>> {
-        let wanted = self
-            .manner
-            .interface
-            .is_none_or(|of| of == record.interface);
-        if record.outbound || !wanted {
+        let vlan = self.manner.records.vlan_of(record.interface)?;
+        if record.outbound {
             return None;
         }
+        let mut frame = self.framed_as_seen(record, bytes)?;
+        if let Some(vid) = vlan.filter(|_| frame.len() >= ADDRESSES) {
+            let [high, low] = vid.to_be_bytes();
+            frame.splice(ADDRESSES..ADDRESSES, [TPID[0], TPID[1], high, low]);
+        }
+        Some(frame)
+    }
+
+    fn framed_as_seen(&self, record: &Record, bytes: &[u8]) -> Option<Vec<u8>> {
         match (self.manner.layer, record.ether) {
             (Layer::L3, false) => Some(bytes.to_vec()),
             (Layer::L3, true) => {

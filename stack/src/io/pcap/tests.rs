@@ -212,12 +212,16 @@ fn packet4() -> Vec<u8> {
 type Port = PcapQueue<std::io::Cursor<Vec<u8>>, Vec<u8>>;
 
 fn port(file: Vec<u8>, layer: Layer) -> (Port, PlayTime) {
+    port_of(file, layer, Records::All(None))
+}
+
+fn port_of(file: Vec<u8>, layer: Layer, records: Records) -> (Port, PlayTime) {
     let time = PlayTime::default();
     let manner = Manner {
         layer,
         for_us: true,
         answers: true,
-        interface: None,
+        records,
     };
     let capture = Capture::open(std::io::Cursor::new(file)).unwrap();
     let writer = Writer::new(Vec::new(), layer != Layer::L3).unwrap();
@@ -310,4 +314,25 @@ fn questions_for_neighbours_are_answered() {
     for cut in 0..question.len() {
         assert_eq!(queue.tx(&question[..cut]), Tx::Sent);
     }
+}
+
+#[test]
+fn what_a_vlan_has_captured_gets_its_tag_again() {
+    let packet = packet4();
+    let framed = [&OURS.0[..], &[9; 6], &[8, 0], &packet].concat();
+    let tagged = [&framed[..12], &[0x81, 0, 0x0f, 0xa0], &framed[12..]].concat();
+    let bare = classic(ORDERS[0], true, 101, &[(1, &packet)]);
+    let ether = classic(ORDERS[0], true, 1, &[(1, &framed), (1, &framed[..11])]);
+    let first = |file: &[u8], records| {
+        let (mut queue, time) = port_of(file.to_vec(), Layer::L2(OURS), records);
+        time.set(1);
+        let got = received(&mut queue);
+        let skipped = queue.played().lock().unwrap().skipped;
+        (got.first().cloned(), skipped)
+    };
+    assert_eq!(first(&ether, Records::All(Some(4000))), (Some(tagged), 0));
+    let (got, _) = first(&bare, Records::Of(vec![(3, None), (0, Some(5))]));
+    assert_eq!(got.unwrap()[12..18], [0x81, 0, 0, 5, 8, 0]);
+    assert_eq!(first(&ether, Records::Of(vec![(0, None)])).0, Some(framed));
+    assert_eq!(first(&ether, Records::Of(vec![(1, None)])), (None, 2));
 }

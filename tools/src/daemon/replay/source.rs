@@ -3,7 +3,9 @@
 use super::Stop;
 use crate::cli::exit::Exit;
 use stack::io::pcap::Capture;
+use stack::io::pcap::Records;
 use stack::ports::Ports;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::BufReader;
@@ -16,8 +18,8 @@ pub(super) type Reading = Capture<BufReader<File>>;
 pub(super) struct Source {
     port: usize,
     pub(super) file: PathBuf,
-    /// One interface of it only.
-    pub(super) interface: Option<u32>,
+    /// Which of its records, and what they lack.
+    pub(super) records: Records,
 }
 
 impl Source {
@@ -37,12 +39,11 @@ impl Sources {
     }
 
     /// Reads `PORT=FILE`, or `FILE`: a capture whose interfaces are called as ports gives each its own, any other is the
-    /// first port's.
+    /// first port's. What a VLAN has captured comes by its parent, with its tag again.
     pub(super) fn find(words: &[OsString], ports: &Ports) -> Result<Self, Stop> {
         let mut found = Self(Vec::new());
         for word in words {
             for source in named(word, ports)? {
-                no_vlan(&source, ports)?;
                 let (port, file) = (source.port, source.file.display());
                 if found.of(port).is_some() {
                     let name = ports.0.get(port).map_or("", |port| port.name.as_str());
@@ -58,28 +59,23 @@ impl Sources {
     }
 }
 
-/// A VLAN's frames are in its parent's capture, with their tags.
-fn no_vlan(source: &Source, ports: &Ports) -> Result<(), Stop> {
-    let port = ports.0.get(source.port);
-    let parent = port.and_then(|port| ports.get(port.vlan?.parent));
-    let (Some(port), Some(parent)) = (port, parent) else {
-        return Ok(());
-    };
-    let (file, name, parent) = (source.file.display(), &port.name, &parent.name);
-    let line = format!(
-        "{file}: {name} is a VLAN of {parent}, whose capture has its frames with their tags: write {parent}={file}"
-    );
-    Err(Stop::new(Exit::Usage, line))
+/// By which port a port's frames come in, and with which VLAN's tag: those of a VLAN by its parent.
+fn device(port: usize, ports: &Ports) -> (usize, Option<u16>) {
+    let vlan = ports.0.get(port).and_then(|port| port.vlan);
+    vlan.map_or((port, None), |vlan| {
+        (usize::from(vlan.parent.0), Some(vlan.vid))
+    })
 }
 
 fn named(word: &OsString, ports: &Ports) -> Result<Vec<Source>, Stop> {
     let text = word.to_string_lossy();
     let by_port = text.split_once('=').and_then(|(name, file)| {
         let port = ports.0.iter().position(|port| port.name == name)?;
+        let (port, vlan) = device(port, ports);
         Some(Source {
             port,
             file: file.into(),
-            interface: None,
+            records: Records::All(vlan),
         })
     });
     match by_port {
@@ -92,24 +88,28 @@ fn by_interfaces(file: PathBuf, ports: &Ports) -> Result<Vec<Source>, Stop> {
     let mut capture = open(&file)?;
     // Interfaces stand before the first packet; what is wrong behind that is told when it is played.
     let _ = capture.next(&mut Vec::new());
-    let interfaces = (0..).zip(capture.interfaces());
-    let of_port = |(number, interface): (u32, &stack::io::pcap::Interface)| {
-        let name = interface.name.as_deref()?;
-        Some(Source {
-            port: ports.0.iter().position(|port| port.name == name)?,
-            file: file.clone(),
-            interface: Some(number),
-        })
-    };
-    let found: Vec<_> = interfaces.filter_map(of_port).collect();
-    if !found.is_empty() {
-        return Ok(found);
+    let mut of_ports: BTreeMap<usize, Vec<(u32, Option<u16>)>> = BTreeMap::new();
+    for (number, interface) in (0..).zip(capture.interfaces()) {
+        let name = interface.name.as_deref();
+        let port = ports.0.iter().position(|port| Some(&*port.name) == name);
+        if let Some(port) = port {
+            let (port, vlan) = device(port, ports);
+            of_ports.entry(port).or_default().push((number, vlan));
+        }
     }
-    Ok(vec![Source {
-        port: 0,
-        file,
-        interface: None,
-    }])
+    if of_ports.is_empty() {
+        of_ports.insert(0, Vec::new());
+    }
+    let source = |(port, of): (usize, Vec<_>)| Source {
+        port,
+        file: file.clone(),
+        records: if of.is_empty() {
+            Records::All(None)
+        } else {
+            Records::Of(of)
+        },
+    };
+    Ok(of_ports.into_iter().map(source).collect())
 }
 
 fn open(file: &PathBuf) -> Result<Reading, Stop> {

@@ -215,8 +215,12 @@ counters! {
     stale_stamp;
     /// ICMP error messages sent.
     icmp_sent;
+    /// Of these: redirects.
+    redirects_sent;
     /// ICMP messages not sent because of the rate limit.
     icmp_limited;
+    /// Of these: redirects.
+    redirects_limited;
     /// Of these: echo replies.
     echo_limited;
     /// Offending packets that must not be answered (RFC 1812 §4.3.2.7).

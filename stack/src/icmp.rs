@@ -18,10 +18,11 @@ mod owed;
 mod redirect;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use echo::echo_reply;
-pub use error::{Error, build_error, finish_quote, may_answer};
 pub(crate) use echo::echo_reply_to;
+pub use error::{Error, build_error, finish_quote, may_answer};
 pub use limit::{Class, Count, Limits, Rate, RateLimit, Rates};
 pub use owed::owed;
 pub use redirect::{Advice, advice};

@@ -395,6 +395,8 @@ fn unlimited() -> stack::icmp::Rates {
     stack::icmp::Rates {
         errors: rate,
         source: rate,
+        redirects: rate,
+        redirect_again_ms: 0,
         echo: rate,
     }
 }

@@ -4,10 +4,12 @@ use arp::Mac;
 use flowgate_tests::case;
 use flowgate_tests::conform::{Case, Error, datagram_of, error, from_rack, hop, to_rack, to_west};
 use flowgate_tests::frames::{ether, ip_packet, udp};
+use flowgate_tests::net::Scene;
 use flowgate_tests::net::craft::{destination, icmp_error, source, with_ttl};
-use flowgate_tests::rack::{GATEWAY_MAC, RACK, server_mac};
+use flowgate_tests::rack::{Family, GATEWAY_MAC, RACK, server_mac};
 use flowgate_tests::sim::ip;
 use smoltcp::wire::{Icmpv6Packet, IpProtocol};
+use stack::control::RouteSpec;
 use stack::fate::DropReason::TtlExpired;
 use std::net::IpAddr;
 
@@ -70,10 +72,10 @@ fn c48_a_host_with_a_shorter_way_is_told_and_its_packet_goes_on() {
     let near = datagram_of("192.0.2.12", "192.0.2.11");
     on(case!("RFC 1812 5.2.7.2: host redirects alone (5/1), of the next hop, or of the destination if it is a neighbour"))
         .arrives(RACK, &from_host_1(&packet))
-        .error(RACK, &redirect([192, 0, 2, 11], 1, &packet))
+        .redirect(RACK, &redirect([192, 0, 2, 11], 1, &packet))
         .goes_on(RACK, &to_rack(&hop(&packet)))
         .arrives(RACK, &from_host_1(&near))
-        .error(RACK, &redirect([192, 0, 2, 11], 2, &near))
+        .redirect(RACK, &redirect([192, 0, 2, 11], 2, &near))
         .goes_on(RACK, &to_rack(&hop(&near)))
         .holds();
 }
@@ -86,10 +88,10 @@ fn c48_an_ipv6_host_with_a_shorter_way_is_told_and_its_packet_goes_on() {
     on(case!("RFC 4861 4.5, 8.2: of the router's link-local address, or of the destination if it is a neighbour; from ours, hop limit 255"))
         .told(BEHIND)
         .arrives(RACK, &from_host_1(&packet))
-        .error(RACK, &redirect6("fe80::11", mac, &packet))
+        .redirect(RACK, &redirect6("fe80::11", mac, &packet))
         .goes_on(RACK, &to_rack(&hop(&packet)))
         .arrives(RACK, &from_host_1(&near))
-        .error(RACK, &redirect6("fd00:2::11", mac, &near))
+        .redirect(RACK, &redirect6("fd00:2::11", mac, &near))
         .goes_on(RACK, &to_rack(&hop(&near)))
         .holds();
 }
@@ -108,9 +110,11 @@ fn c48_an_ipv6_redirect_quotes_what_1280_bytes_allow() {
     [48, 49, 1183, 1184, 1185, 1500]
         .iter()
         .fold(case.told(BEHIND), |case, &len| {
+            // Of one destination a host is told once a second.
+            let case = case.wait(1000);
             let (packet, mac) = (sized(len), Some(server_mac(0)));
             case.arrives(RACK, &from_host_1(&packet))
-                .error(RACK, &redirect6("fe80::11", mac, &packet))
+                .redirect(RACK, &redirect6("fe80::11", mac, &packet))
                 .goes_on(RACK, &to_rack(&hop(&packet)))
         })
         // One flow.
@@ -259,32 +263,73 @@ fn c48_redirects_are_limited() {
         datagram_of("192.0.2.12", "192.0.2.11"),
         datagram_of("fd00:2::12", "fd00:2::11"),
     ] {
-        a_flood_is_told_little(&packet);
+        let mut scene = told_of_shorter_ways();
+        for _ in 0..1000 {
+            scene.net.inject(RACK, 0, &from_host_1(&packet));
+        }
+        scene.net.run_for(10);
+        assert_eq!(redirects(&scene), [1, 999], "RFC 4861 8.2: of one way");
+        scene.net.run_for(1000);
+        scene.net.inject(RACK, 0, &from_host_1(&packet));
+        scene.net.run_for(10);
+        assert_eq!(redirects(&scene), [2, 999]);
+        scene.net.assert_sound();
     }
 }
 
-fn a_flood_is_told_little(packet: &[u8]) {
-    let mut scene = flowgate_tests::net::Scene::with_ports(
-        2,
-        stack::Setup {
-            ports: {
-                let mut ports = flowgate_tests::sim::client_and_rack(GATEWAY_MAC);
-                ports.0[1].rules.redirects = true;
-                ports
-            },
-            ..flowgate_tests::net::Scene::setup(1)
-        },
-        48,
-    );
+#[test]
+fn c48_redirects_leave_their_addressee_its_errors() {
+    // One IPv4 host, and hosts of one /64.
+    let ways: [fn(u16) -> (String, String); 2] = [
+        |n| ("192.0.2.12".into(), format!("203.0.113.{}", 20 + n)),
+        |n| (format!("fd00:2::{:x}", 0x100 + n), "fd00:2::11".into()),
+    ];
+    let nowhere = ["198.18.200.1", "2001:db8:ff::1"];
+    for (way, nowhere) in ways.into_iter().zip(nowhere) {
+        let mut scene = told_of_shorter_ways();
+        for n in 0..200 {
+            let (from, to) = way(n);
+            let packet = datagram_of(&from, &to);
+            scene.net.inject(RACK, 0, &from_host_1(&packet));
+        }
+        scene.net.run_for(10);
+        let [sent, limited] = redirects(&scene);
+        assert!((10..=100).contains(&sent), "{sent} redirects to one host");
+        assert_eq!(sent + limited, 200);
+        let before = scene.net.totals().icmp_sent;
+        let packet = datagram_of(&way(7).0, nowhere);
+        scene.net.inject(RACK, 0, &from_host_1(&packet));
+        scene.net.run_for(10);
+        assert_eq!(scene.net.totals().icmp_sent, before + 1, "RFC 4443 2.4 (f)");
+        scene.net.assert_sound();
+    }
+}
+
+/// Redirects that were sent, and that their limits kept back.
+fn redirects(scene: &Scene) -> [u64; 2] {
+    let totals = scene.net.totals();
+    [totals.redirects_sent, totals.redirects_limited]
+}
+
+/// A gateway that redirects on `rack`.
+fn told_of_shorter_ways() -> Scene {
+    let mut ports = flowgate_tests::sim::client_and_rack(GATEWAY_MAC);
+    ports.0[1].rules.redirects = true;
+    let setup = stack::Setup {
+        ports,
+        ..Scene::setup(1)
+    };
+    let mut scene = Scene::with_ports(2, setup, 48);
     for family in flowgate_tests::net::BOTH {
         scene.route(family, &[0]);
     }
+    let behind = RouteSpec {
+        prefix: "203.0.113.0/24".parse().expect("a network"),
+        ..Scene::spec(Family::V4, &[(0, 1)], None)
+    };
+    let (now, gateway) = (scene.net.sim.now, &mut scene.net.sim.gateway);
+    let added = gateway.control.route_add(&behind, &mut gateway.host, now);
+    added.expect("a route is added");
     scene.net.run_for(2000);
-    for _ in 0..1000 {
-        scene.net.inject(RACK, 0, &from_host_1(packet));
-    }
-    scene.net.run_for(10);
-    let totals = scene.net.totals();
-    assert!((10..=100).contains(&totals.icmp_sent), "{totals:?}");
-    scene.net.assert_sound();
+    scene
 }

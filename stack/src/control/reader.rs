@@ -222,12 +222,13 @@ impl Reader {
         totals
     }
 
-    /// ICMP messages of all workers that their limits have not got back yet: errors of all kinds, and echo replies.
-    pub fn icmp_spent(&self, rates: Rates, now: Now) -> [u64; 2] {
-        let mut spent = [0; 2];
+    /// ICMP messages of all workers that their limits have not got back yet: errors of all kinds, echo replies, redirects.
+    pub fn icmp_spent(&self, rates: Rates, now: Now) -> [u64; 3] {
+        let mut spent = [0; 3];
         for (class, full_at) in self.workers.iter().flat_map(|w| w.icmp_full_at()) {
             let (at, rate) = match class {
                 Class::Echo => (1, rates.echo),
+                Class::Redirect => (2, rates.errors),
                 _ => (0, rates.errors),
             };
             // Each worker has its part of the rate.

@@ -2,12 +2,13 @@
 //!
 //! Each class has a bucket, so a flood that draws one kind of error cannot silence another. Errors can also
 //! be made to pass a bucket of their addressee ([`Limits::allow_to`]), so one sender cannot use up a class
-//! alone. What a message costs is
+//! alone. Redirects pass one of their own ([`Limits::allow_redirect`]): advice crowds out no error. What a message costs is
 //! jittered around one token, because exact buckets can be counted from outside (a probe whose answers
 //! run out early tells of others' traffic: the "SAD DNS" side channel, CVE-2020-25705).
 //!
 //! One set a worker, its own memory; the limits are thus a worker's. Overflow: refused and counted.
 
+use super::told::Told;
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
 use std::net::IpAddr;
@@ -152,14 +153,19 @@ impl Class {
 pub struct Rates {
     /// Each class of errors by itself.
     pub errors: Rate,
-    /// Errors of all classes to one addressee (/32, /64).
+    /// Errors of all classes but redirects to one addressee (/32, /64).
     pub source: Rate,
+    /// Redirects to one addressee (/32, /64).
+    pub redirects: Rate,
+    /// How long a host is told nothing more of a destination of which it was told, ms.
+    pub redirect_again_ms: u64,
     /// Echo replies.
     pub echo: Rate,
 }
 
 impl Default for Rates {
-    /// Errors 1,000/s a class (Linux `icmp_msgs_per_sec`), 100/s an addressee; echo 10,000/s.
+    /// Errors 1,000/s a class (Linux `icmp_msgs_per_sec`), 100/s an addressee; redirects 20/s an addressee, one of them
+    /// a second about one destination; echo 10,000/s.
     fn default() -> Self {
         Self {
             errors: Rate {
@@ -170,6 +176,11 @@ impl Default for Rates {
                 per_second: 100,
                 burst: 50,
             },
+            redirects: Rate {
+                per_second: 20,
+                burst: 50,
+            },
+            redirect_again_ms: 1_000,
             echo: Rate {
                 per_second: 10_000,
                 burst: 2_000,
@@ -193,6 +204,8 @@ pub struct Limits {
     classes: [RateLimit; Class::ALL.len()],
     counts: [Count; Class::ALL.len()],
     sources: Box<[RateLimit]>,
+    redirects: Box<[RateLimit]>,
+    told: Told,
     seed: u64,
 }
 
@@ -221,6 +234,10 @@ impl Limits {
             sources: (0..SOURCES)
                 .map(|i| bucket(rates.source, 256 + i))
                 .collect(),
+            redirects: (0..SOURCES)
+                .map(|i| bucket(rates.redirects, 256 + SOURCES + i))
+                .collect(),
+            told: Told::new(rates.redirect_again_ms, seed),
             seed,
         }
     }
@@ -238,6 +255,10 @@ impl Limits {
         self.sources
             .iter_mut()
             .for_each(|limit| limit.set_rate(rates.source));
+        self.redirects
+            .iter_mut()
+            .for_each(|limit| limit.set_rate(rates.redirects));
+        self.told.set_pause(rates.redirect_again_ms);
     }
 
     /// Whether a message of this class may be sent at `now_ms`, whoever it goes to; counted either way.
@@ -253,6 +274,22 @@ impl Limits {
             return self.allow(class, now_ms);
         }
         self.count_one(class, false)
+    }
+
+    /// Whether `to` may be sent a redirect about `dst`: seldom of one destination, in a bucket that errors do not share
+    /// (RFC 1812 §4.3.2.8, RFC 4861 §8.2).
+    pub fn allow_redirect(&mut self, to: IpAddr, dst: IpAddr, now_ms: u64) -> bool {
+        let pair = self.told.pair(to, dst);
+        let share = self.share(to);
+        let fresh = !self.told.lately(pair, now_ms);
+        if !fresh || !self.redirects[share].allow(now_ms) {
+            return self.count_one(Class::Redirect, false);
+        }
+        let allowed = self.allow(Class::Redirect, now_ms);
+        if allowed {
+            self.told.note(pair, now_ms);
+        }
+        allowed
     }
 
     fn count_one(&mut self, class: Class, allowed: bool) -> bool {

@@ -38,6 +38,9 @@ impl Worker {
             icmp::finish_quote(&mut out, &error, offending.bytes(), csum);
         }
         self.counters.icmp_sent.bump();
+        if error.class() == Class::Redirect {
+            self.counters.redirects_sent.bump();
+        }
         self.begin_own(out, offending.in_port, way);
     }
 
@@ -50,11 +53,17 @@ impl Worker {
             self.counters.icmp_suppressed.bump();
             return false;
         }
-        let class = error.class();
-        let allowed = self.limits.allow_to(class, meta.addrs.src(), self.now.0);
+        let (class, to, now) = (error.class(), meta.addrs.src(), self.now.0);
+        let allowed = match class {
+            Class::Redirect => self.limits.allow_redirect(to, meta.addrs.dst(), now),
+            _ => self.limits.allow_to(class, to, now),
+        };
         self.show_limit(class);
         if !allowed {
             self.counters.icmp_limited.bump();
+            if class == Class::Redirect {
+                self.counters.redirects_limited.bump();
+            }
         }
         allowed
     }

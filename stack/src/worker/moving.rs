@@ -42,12 +42,17 @@ impl Shared {
         let Rates {
             errors,
             source,
+            redirects,
+            redirect_again_ms,
             echo,
         } = self.icmp;
         Self {
             icmp: Rates {
                 errors: part(errors),
                 source: part(source),
+                redirects: part(redirects),
+                // Flows of one pair of hosts are spread over all of them.
+                redirect_again_ms: redirect_again_ms.saturating_mul(active.max(1) as u64),
                 echo: part(echo),
             },
             neighbours: part(self.neighbours),

@@ -142,6 +142,11 @@ impl Case {
         self.leaves(port, bytes)
     }
 
+    /// A redirect of the gateway leaves.
+    pub fn redirect(self, port: usize, bytes: &[u8]) -> Self {
+        self.error(port, bytes).counts("redirects_sent", 1)
+    }
+
     /// No error may be sent about the packet, and none is.
     pub fn unanswered(self) -> Self {
         self.counts("icmp_suppressed", 1)

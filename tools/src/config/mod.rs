@@ -369,8 +369,10 @@ impl Default for Neighbour {
 pub struct Icmp {
     /// Error messages, each class by itself.
     pub errors_per_second: u32,
-    /// Error messages to one address.
+    /// Error messages to one address, but for redirects.
     pub errors_per_address: u32,
+    /// Redirects to one address.
+    pub redirects_per_address: u32,
     /// Echo replies.
     pub echo_per_second: u32,
 }
@@ -381,6 +383,7 @@ impl Default for Icmp {
         Self {
             errors_per_second: rates.errors.per_second,
             errors_per_address: rates.source.per_second,
+            redirects_per_address: rates.redirects.per_second,
             echo_per_second: rates.echo.per_second,
         }
     }

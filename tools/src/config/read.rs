@@ -789,6 +789,11 @@ fn icmp(mut section: Section<'_>) -> Icmp {
             rate.clone(),
             default.errors_per_address,
         ),
+        redirects_per_address: section.number_or(
+            "redirects-per-address",
+            rate.clone(),
+            default.redirects_per_address,
+        ),
         echo_per_second: section.number_or("echo-per-second", rate, default.echo_per_second),
     };
     section.finish();

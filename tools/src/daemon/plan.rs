@@ -383,6 +383,7 @@ impl<'a> Plan<'a> {
         let mut rates = Rates::default();
         rates.errors.per_second = icmp.errors_per_second;
         rates.source.per_second = icmp.errors_per_address;
+        rates.redirects.per_second = icmp.redirects_per_address;
         rates.echo.per_second = icmp.echo_per_second;
         rates
     }
@@ -685,7 +686,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn only_tun_and_tap_are_steered() {
         let port = |kind: &str, name: &str| {
             format!("[[port]]\nname = \"{name}\"\ntype = \"{kind}\"\naddresses = []\n")
@@ -704,6 +704,7 @@ mod tests {
         assert_eq!(off, Err("by the configuration".into()));
     }
 
+    #[test]
     fn vlans_come_behind_the_devices_and_have_their_parents_hardware_address() {
         let vlan = |parent: &str, vid| {
             format!(

@@ -86,6 +86,8 @@ fn classes_do_not_share_and_each_answer_is_counted() {
         Rates {
             errors: rate,
             source: rate,
+            redirects: rate,
+            redirect_again_ms: 0,
             echo: rate,
         },
         9,
@@ -129,4 +131,40 @@ fn one_addressee_cannot_use_up_a_class_and_is_counted_when_it_tries() {
     assert!(served >= 38, "{served} of 40 others");
     let Count { sent, limited } = limits.count(Class::TooBig);
     assert_eq!((sent + limited, sent), (10_040, (taken + served) as u64));
+}
+
+fn host(n: u64) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::from_bits(
+        (0x2001_0db8_0001 << 80) | u128::from(n),
+    ))
+}
+
+#[test]
+fn redirects_leave_a_source_its_errors_and_errors_leave_it_its_redirects() {
+    let mut limits = Limits::new(Rates::default(), 12);
+    let told = (0..10_000)
+        .filter(|&n| limits.allow_redirect(host(1), host(1000 + n), 0))
+        .count();
+    assert!((20..=100).contains(&told), "{told} redirects to one /64");
+    let errors = (0..10_000)
+        .filter(|_| limits.allow_to(Class::TimeExceeded, host(1), 0))
+        .count();
+    assert!((20..=100).contains(&errors), "{errors}: none was used up");
+    let mut limits = Limits::new(Rates::default(), 13);
+    while limits.allow_to(Class::TimeExceeded, host(1), 0) {}
+    assert!(limits.allow_redirect(host(1), host(2), 0));
+    let Count { sent, limited } = limits.count(Class::Redirect);
+    assert_eq!((sent, limited), (1, 0));
+}
+
+#[test]
+fn a_host_is_told_of_one_destination_once_a_second_and_of_others_meanwhile() {
+    let mut limits = Limits::new(Rates::default(), 14);
+    let mut told = |to, about, ms| limits.allow_redirect(host(to), host(about), ms);
+    assert!(told(1, 9, 5_000));
+    assert!((5_000..6_000).all(|ms| !told(1, 9, ms)));
+    assert!(told(1, 8, 5_999), "another destination");
+    assert!(told(2, 9, 5_999), "another host");
+    assert!(told(1, 9, 6_000));
+    assert!(!told(1, 9, 6_999));
 }

@@ -221,10 +221,16 @@ fn icmp(t: &Totals, host: &Totals) -> Vec<Counter> {
             t.icmp_sent,
             "error messages sent (both families)",
         ),
+        ("icps_redirects", t.redirects_sent, "of these: redirects"),
         (
             "icps_limited",
             t.icmp_limited + host.icmp_limited,
             "error messages not sent because of the rate limit",
+        ),
+        (
+            "icps_redirlimited",
+            t.redirects_limited,
+            "of these: redirects",
         ),
         (
             "icps_oldicmp",
@@ -479,13 +485,13 @@ fn port(PortReport { port, totals }: &PortReport, reader: &Reader, about: &About
             .devices
             .get(id)
             .and_then(|cell| cell.mode().map(Into::into)),
+        warning: about.devices.get(by).and_then(DeviceCell::warning),
         mtu: port.mtu,
         mac: port.mac().map(|mac| mac.to_string()),
         offloads: about.offloads_of(by),
         addresses: port
             .addrs
             .iter()
-        warning: about.devices.get(by).and_then(DeviceCell::warning),
             .map(|a| format!("{}/{}", a.addr, a.len))
             .collect(),
         rx_packets: totals.rx,

@@ -189,12 +189,14 @@ impl Seen {
     }
 
     /// Messages that may be sent at once, of which some were.
-    fn icmp(&self, totals: &Totals) -> [Table; 2] {
+    fn icmp(&self, totals: &Totals) -> [Table; 3] {
         let rates = self.bounds.icmp;
-        let [errors, echo] = self.reader.icmp_spent(rates, self.now);
-        let kinds = Class::ALL.len() as u64 - 1;
+        let [errors, echo, redirects] = self.reader.icmp_spent(rates, self.now);
+        // Echo and redirects have rows of their own.
+        let kinds = Class::ALL.len() as u64 - 2;
         let of_errors = u64::from(rates.errors.burst) * kinds;
-        let limited = totals.icmp_limited.saturating_sub(totals.echo_limited);
+        let others = totals.echo_limited + totals.redirects_limited;
+        let limited = totals.icmp_limited.saturating_sub(others);
         let policy = "the packet gets no answer";
         let row = |name, used: u64, limit, lost| table(name, used.min(limit), limit, policy, lost);
         [
@@ -204,6 +206,12 @@ impl Seen {
                 echo,
                 u64::from(rates.echo.burst),
                 totals.echo_limited,
+            ),
+            row(
+                "icmp-redirects",
+                redirects,
+                u64::from(rates.errors.burst),
+                totals.redirects_limited,
             ),
         ]
     }

@@ -517,6 +517,7 @@ fn flows_of_a_next_hop_that_drains_are_counted_as_left() {
     for row in [
         "icmp-errors",
         "icmp-echo",
+        "icmp-redirects",
         "punt-confirm",
         "punt-ask",
         "fragments",

@@ -60,6 +60,15 @@ impl<K: Key> Writer<K> {
         freed
     }
 
+    /// As [`sweep`](Self::sweep) of slots without an entry: the hand goes as far, and reads nothing.
+    pub fn sweep_none(&mut self, buckets: usize) {
+        let all = self.bucket_count();
+        // Without slots there are no buckets.
+        if let Some(at) = (self.hand.0 + buckets.min(all)).checked_rem(all) {
+            self.hand.0 = at;
+        }
+    }
+
     /// The hand under load: as [`sweep`](Self::sweep), at most `most` buckets, but no faster than once round all buckets
     /// in 10 s, so that a small table is not gone through again and again while packets wait.
     pub fn sweep_paced(&mut self, most: usize, now: Tick) -> usize {

@@ -89,6 +89,7 @@ impl<P> HoldQueue<P> {
 
     /// Whether nothing waits.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.held == 0
     }

@@ -22,7 +22,10 @@ impl Mac {
         self.0[0] & 1 == 0 && self != Self::ZERO
     }
 
-    pub(crate) const fn to_bits(self) -> u64 {
+    /// The address as a number of 48 bits, its first byte on top.
+    #[must_use]
+    #[inline]
+    pub const fn to_bits(self) -> u64 {
         let [a, b, c, d, e, f] = self.0;
         u64::from_be_bytes([0, 0, a, b, c, d, e, f])
     }

@@ -74,6 +74,13 @@ impl NeighWord {
         Mac::from_bits(self.0 >> 16)
     }
 
+    /// The same as a number, see [`Mac::to_bits`].
+    #[must_use]
+    #[inline]
+    pub const fn mac_bits(self) -> u64 {
+        self.0 >> 16
+    }
+
     /// The state that goes with that MAC.
     #[must_use]
     pub const fn state(self) -> NeighState {

@@ -100,7 +100,7 @@ impl<K: Key> Burst<K> {
     }
 
     /// Takes a packet's flow; which one it is.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, slot: SlotNo, key: &K, dir: Dir) -> u32 {
         let (group, lane) = (self.len / LANES, self.len % LANES);
         if group == self.groups.len() {
@@ -114,7 +114,7 @@ impl<K: Key> Burst<K> {
     }
 
     /// One of them.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, which: u32) -> Option<Flow<K>> {
         let (group, lane) = (which as usize / LANES, which as usize % LANES);
         let group = self.groups.get(group)?;

@@ -439,6 +439,7 @@ impl<K: Key> Entries<K> {
 }
 
 /// One entry's words.
+#[derive(Clone, Copy)]
 pub(crate) struct At<'a, K> {
     words: &'a [AtomicU64],
     key: PhantomData<K>,

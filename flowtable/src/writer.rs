@@ -187,7 +187,7 @@ impl<K: Key> Writer<K> {
 
     /// The short way of [`touch`](Self::touch) alone. `None` says nothing: it may be a packet that changes more, or a flow
     /// that is elsewhere or nowhere. Nothing has been done then.
-    #[inline]
+    #[inline(always)]
     pub fn touch_settled(&mut self, flow: &Flow<K>, seen: &Seen, now: Tick) -> Option<Hit> {
         let Flow { probe, key, dir } = flow;
         if probe.hint == NO_HINT {
@@ -259,7 +259,7 @@ impl<K: Key> Writer<K> {
         let moves = own.in_port() != seen.in_port
             || moves_marks(&seen.l4, own.mark(), at.side(dir.flip()).mark());
         if moves {
-            follow(at, dir, seen);
+            follow(*at, dir, seen);
         }
         if life.last_use() != now {
             at.set_life(life.with_last_use(now));
@@ -543,10 +543,10 @@ fn is_settled(life: Life, dir: Dir, seen: &Seen) -> bool {
 
 /// What a packet in the middle of a connection may change besides its last use: marks, and the port it comes by.
 #[inline(never)]
-fn follow<K: Key>(at: &At<'_, K>, dir: Dir, seen: &Seen) {
+fn follow<K: Key>(at: At<'_, K>, dir: Dir, seen: &Seen) {
     let sides = BOTH.map(|way| at.side(way));
     let marks = follow_marks(dir, seen, sides.map(Side::mark));
-    set_sides(at, sides, marks, dir, seen.in_port);
+    set_sides(&at, sides, marks, dir, seen.in_port);
 }
 
 /// The network that an entry's flow was opened from.

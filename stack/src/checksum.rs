@@ -23,6 +23,14 @@ pub fn valid(bytes: &[u8]) -> bool {
     sum(bytes) == 0xffff
 }
 
+/// Whether an IPv4 header without options has a right checksum. Of its five 32-bit words the first is not zero.
+#[inline]
+pub(crate) fn is_valid(header: [u32; 5]) -> bool {
+    let sum: u64 = header.iter().copied().map(u64::from).sum();
+    // One's complement sums count modulo 0xffff, and the sum of what is not all zeros is never 0.
+    sum.is_multiple_of(0xffff)
+}
+
 /// `checksum` after a 16-bit word under it changed from `old` to `new` (RFC 1624, equation 3).
 ///
 /// Equal to a full recomputation wherever the bytes under the checksum are not all zero afterwards,
@@ -34,15 +42,20 @@ pub fn adjust(checksum: u16, old: u16, new: u16) -> u16 {
 /// Takes one from the TTL or hop limit; IPv4's checksum follows by difference.
 ///
 /// The caller has seen a limit above 1: at 0, or in fewer bytes than the fields need, nothing is written.
+#[inline(always)]
 pub fn ip_ttl_dec(packet: &mut [u8], v6: bool) {
     if v6 {
         if let Some(limit) = packet.get_mut(7) {
             *limit = limit.saturating_sub(1);
         }
-    } else if let Some(header) = packet.first_chunk::<12>()
+    } else if let Some(header) = packet.first_chunk_mut::<12>()
         && header[8] > 0
     {
-        set_ttl(packet, header[8] - 1);
+        header[8] -= 1;
+        // The word of the TTL fell by 0x0100, so the checksum rises by that, end around (RFC 1624, equation 3).
+        let sum = u32::from(u16::from_be_bytes([header[10], header[11]])) + 0x0100;
+        let checksum = (sum + u32::from(sum >= 0xffff)) as u16;
+        [header[10], header[11]] = checksum.to_be_bytes();
     }
 }
 

@@ -25,6 +25,17 @@ pub(crate) fn link_cast(dst: Mac, ours: Mac) -> Option<LinkCast> {
     }
 }
 
+/// Whether a frame is addressed to the station `ours` alone and says that it carries the IP version that its first byte says.
+#[inline(always)]
+pub(crate) fn is_ip_for(frame: &[u8], ours: Mac) -> bool {
+    let Some(header) = frame.first_chunk::<{ ETHER_HDR + 1 }>() else {
+        return false;
+    };
+    let [dst @ .., _, _, _, _, _, _, _, _, _] = *header;
+    let ethertype = [header[12], header[13]];
+    dst == ours.0 && check_ethertype(ethertype, Some(header[14] >> 4)).is_ok()
+}
+
 /// Whether a frame of this type carries IP, of that version, as its first byte says.
 #[inline]
 pub(crate) fn check_ethertype(ethertype: [u8; 2], version: Option<u8>) -> Result<(), DropReason> {

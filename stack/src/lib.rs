@@ -28,6 +28,7 @@ mod ours;
 pub mod parse;
 pub mod path;
 pub mod pkt;
+mod plain;
 pub mod ports;
 mod routed;
 pub mod rules;

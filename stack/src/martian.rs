@@ -97,6 +97,22 @@ fn row6(addr: u128) -> Option<&'static Row<u128>> {
     V6.iter().find(|row| (addr ^ row.0) >> (128 - row.1) == 0)
 }
 
+/// Whether no special block begins like either: there is nothing to be asked of them then.
+#[inline]
+pub(crate) fn are_ordinary4(src: u32, dst: u32) -> bool {
+    [src, dst]
+        .iter()
+        .all(|addr| begins_none(&FIRST4, (addr >> 24) as u8))
+}
+
+/// The same of IPv6.
+#[inline]
+pub(crate) fn are_ordinary6(src: u128, dst: u128) -> bool {
+    [src, dst]
+        .iter()
+        .all(|addr| begins_none(&FIRST6, (addr >> 120) as u8))
+}
+
 /// Whether the source is no single host: the packet is dropped, and never answered.
 ///
 /// A link-local source is good (ours to accept); [`link_local_source`] says that it must not be forwarded.

@@ -38,10 +38,26 @@ impl Ours {
     /// Whether the source may be one of them.
     #[inline]
     pub(crate) fn may_have_source(&self, addrs: &Addrs) -> bool {
-        let bit = match *addrs {
-            Addrs::V4 { src, .. } => bit4(src),
-            Addrs::V6 { src, .. } => bit6(src),
-        };
+        match *addrs {
+            Addrs::V4 { src, .. } => self.may_have4(src),
+            Addrs::V6 { src, .. } => self.may_have6(src),
+        }
+    }
+
+    /// The same of an IPv4 address,
+    #[inline]
+    pub(crate) fn may_have4(&self, addr: u32) -> bool {
+        self.has(bit4(addr))
+    }
+
+    /// and of an IPv6 address.
+    #[inline]
+    pub(crate) fn may_have6(&self, addr: u128) -> bool {
+        self.has(bit6(addr))
+    }
+
+    #[inline]
+    fn has(&self, bit: usize) -> bool {
         self.0[bit / 64] >> (bit % 64) & 1 == 1
     }
 }

@@ -161,6 +161,8 @@ pub struct IpMeta {
     pub l4: L4,
     /// The FIB of the port it came by: whoever takes it in says which.
     pub fib: FibId,
+    /// There is nothing unusual about it: a received TCP or UDP packet that can be sent on, see `plain`.
+    pub plain: bool,
 }
 
 impl Default for IpMeta {
@@ -177,6 +179,7 @@ impl Default for IpMeta {
             fragment: None,
             l4: L4::Other,
             fib: FibId(0),
+            plain: false,
         }
     }
 }
@@ -397,20 +400,26 @@ fn read_transport(b: &[u8], meta: &mut IpMeta) -> Result<(), DropReason> {
 }
 
 fn read_tcp(l4: &[u8], meta: &mut IpMeta) -> Result<(), DropReason> {
-    let h = l4.get(..20).ok_or(DropReason::TcpHeader)?;
+    meta.l4 = tcp(l4).ok_or(DropReason::TcpHeader)?;
+    set_ports(l4, meta);
+    Ok(())
+}
+
+/// What the flow table learns of a TCP segment; `None`: its header is not whole.
+#[inline(always)]
+pub(crate) fn tcp(l4: &[u8]) -> Option<L4> {
+    let h = l4.first_chunk::<20>()?;
     let offset = usize::from(h[12] >> 4) * 4;
     if offset < 20 || offset > l4.len() {
-        return Err(DropReason::TcpHeader);
+        return None;
     }
-    set_ports(h, meta);
-    meta.l4 = L4::Tcp {
+    Some(L4::Tcp {
         flags: h[13],
         seq: u32::from_be_bytes([h[4], h[5], h[6], h[7]]),
         ack: u32::from_be_bytes([h[8], h[9], h[10], h[11]]),
         window: u16::from_be_bytes([h[14], h[15]]),
         len: (l4.len() - offset) as u32,
-    };
-    Ok(())
+    })
 }
 
 fn read_udp(l4: &[u8], meta: &mut IpMeta, kind: L4) -> Result<(), DropReason> {

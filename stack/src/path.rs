@@ -26,7 +26,7 @@ use crate::time::Now;
 use decide::{Asked, Query, answer, plain};
 use flowtable::{
     Flow, GroupSecret, Key, KeyV4, KeyV6, Origin, Pages, Probe, Seen, SlotNo, Table, TableSecret,
-    TemplateWriter, Touched, Writer,
+    TemplateWriter, Tick, Touched, Writer,
 };
 use ready::Bursts;
 pub(crate) use ready::{Named, name};
@@ -35,8 +35,8 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use sticky::visit;
-use told::Told;
-use turn::{Turn, of_burst};
+pub(crate) use told::Told;
+use turn::{Turn, settled, unsettled};
 
 /// What the flow cache says of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +112,7 @@ impl Path {
     }
 
     /// The owner slot of a flow; both directions have the same.
+    #[inline]
     pub fn slot(&self, tuple: &Tuple) -> SlotNo {
         let owner = self.flows4.table().owner();
         match tuple.addrs {
@@ -162,40 +163,61 @@ impl Path {
         now: Now,
         counters: &Counters,
     ) -> Option<Outcome> {
+        let settled = match role {
+            Role::Quoting => None,
+            _ => self.settled(ready, (seen, now.tick()), now, counters),
+        };
+        settled
+            .or_else(|| self.unsettled(ready, role, seen, now, counters))
+            .map(Told::outcome)
+    }
+
+    /// The first part of it: of a packet, no ICMP error, in the middle of its connection. `None` says nothing, and nothing
+    /// was done.
+    #[inline(always)]
+    pub(crate) fn settled(
+        &mut self,
+        ready: Ready,
+        seen: (&Seen, Tick),
+        now: Now,
+        counters: &Counters,
+    ) -> Option<Told> {
+        let (bursts, s, by) = (&self.bursts, &self.shared, (now, counters));
+        match ready {
+            Ready::V4(which) => settled(&mut self.flows4, s, (&bursts.v4, which), seen, by),
+            Ready::V6(which) => settled(&mut self.flows6, s, (&bursts.v6, which), seen, by),
+            Ready::Not => None,
+        }
+    }
+
+    /// The other part, of packets of which the first says nothing.
+    #[inline(never)]
+    pub(crate) fn unsettled(
+        &mut self,
+        ready: Ready,
+        role: Role,
+        seen: &Seen,
+        now: Now,
+        counters: &Counters,
+    ) -> Option<Told> {
         let asked = Asked {
             role,
             seen,
             now,
             counters,
         };
-        let Bursts {
-            v4,
-            v6,
-            ways4,
-            ways6,
-        } = &self.bursts;
-        let told = match ready {
+        let bursts = &self.bursts;
+        match ready {
             Ready::V4(which) => {
-                let turn = Turn {
-                    burst: v4,
-                    ways: ways4,
-                    which,
-                    asked,
-                };
-                of_burst(&mut self.flows4, &self.shared, turn)
+                let turn = Turn::new(&bursts.v4, &bursts.ways4, which, asked);
+                unsettled(&mut self.flows4, &self.shared, turn)
             }
             Ready::V6(which) => {
-                let turn = Turn {
-                    burst: v6,
-                    ways: ways6,
-                    which,
-                    asked,
-                };
-                of_burst(&mut self.flows6, &self.shared, turn)
+                let turn = Turn::new(&bursts.v6, &bursts.ways6, which, asked);
+                unsettled(&mut self.flows6, &self.shared, turn)
             }
             Ready::Not => None,
-        };
-        told.map(Told::outcome)
+        }
     }
 
     /// The next hop of a packet that has no flow entry and gets none: ICMP errors and echo replies of

@@ -5,10 +5,13 @@
 //! then only move: pool → packet → ring → packet → pool. Nothing here allocates per packet.
 
 use crate::fate::DropReason;
+use crate::ingress::ETHER_HDR;
 use crate::offload::{self, Offload};
+use crate::ours::Ours;
 use crate::parse::{self, IpMeta};
+use crate::plain;
 use crate::vlan::{ADDRESSES, TAG, TPID};
-use flowtable::SlotNo;
+use flowtable::{Seen, SlotNo};
 use route::{FibId, PortId};
 use std::ops::{Deref, DerefMut};
 
@@ -120,13 +123,25 @@ impl Pkt {
 
 impl PktBuf {
     /// Whether it is a piece of a datagram that must go to the datagram's collector first.
+    #[inline]
     pub fn is_piece(&self) -> bool {
         self.meta.fragment.is_some() && !self.collected
     }
 
     /// Its flow's slot and what was read of it, if it will be looked up: what begins here has been, a piece has no flow.
+    #[inline]
     pub fn flow(&self) -> Option<(SlotNo, &IpMeta)> {
         (!self.origin && !self.is_piece()).then_some((self.slot, &self.meta))
+    }
+
+    /// What it tells its flow.
+    #[inline(always)]
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            l4: self.meta.l4,
+            bytes: u32::from(self.meta.len),
+            in_port: self.in_port.0 as u8,
+        }
     }
 
     /// Whether its buffer is one of the few for super-packets.
@@ -146,7 +161,15 @@ impl PktBuf {
         parse::read_into(&self.buf[self.start..self.end], fib, &mut self.meta)
     }
 
+    /// The same of a plain packet behind `link` bytes, see [`plain`]. `false`: it is none, and nothing was written.
+    #[inline(always)]
+    pub(crate) fn read_plain(&mut self, link: usize, fib: FibId, ours: &Ours) -> bool {
+        let ip = self.buf.get(self.start + link..self.end);
+        ip.is_some_and(|ip| plain::read_into(ip, fib, ours, &mut self.meta))
+    }
+
     /// The bytes of the packet.
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         &self.buf[self.start..self.end]
     }
@@ -163,11 +186,13 @@ impl PktBuf {
     }
 
     /// The bytes of the packet, to be changed.
+    #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.buf[self.start..self.end]
     }
 
     /// Length in bytes.
+    #[inline]
     pub fn len(&self) -> usize {
         self.end - self.start
     }
@@ -221,6 +246,7 @@ impl PktBuf {
     /// Takes `n` bytes off the front (a link header that was read).
     ///
     /// A checksum that was to be summed from within them is a fault.
+    #[inline]
     pub fn pull(&mut self, n: usize) {
         self.start = (self.start + n).min(self.end);
         if let Some(csum) = &mut self.offload.csum {
@@ -231,18 +257,49 @@ impl PktBuf {
         }
     }
 
+    /// Bytes that can be put in front.
+    #[inline]
+    pub fn headroom(&self) -> usize {
+        self.start
+    }
+
     /// Puts `header` in front. `false` if the headroom is used up.
     #[must_use]
+    #[inline]
     pub fn push(&mut self, header: &[u8]) -> bool {
         let Some(start) = self.start.checked_sub(header.len()) else {
             return false;
         };
         self.buf[start..self.start].copy_from_slice(header);
-        self.start = start;
-        if let Some(csum) = &mut self.offload.csum {
-            csum.start = csum.start.saturating_add(header.len() as u16);
-        }
+        self.pushed(start);
         true
+    }
+
+    /// Puts an Ethernet header in front, of addresses of 48 bits. `false` if the headroom is used up.
+    #[must_use]
+    #[inline(always)]
+    pub(crate) fn push_ether(&mut self, dst: u64, src: u64, ethertype: u16) -> bool {
+        // Two words that share the source's first two bytes: no piece of the header is written twice from different places.
+        let words = [dst << 16 | src >> 32, src << 16 | u64::from(ethertype)];
+        let Some(start) = self.start.checked_sub(ETHER_HDR) else {
+            return false;
+        };
+        let place = self.buf[start..].first_chunk_mut::<ETHER_HDR>();
+        let Some(place) = place else { return false };
+        for (word, at) in words.iter().zip([0, ETHER_HDR - 8]) {
+            place[at..at + 8].copy_from_slice(&word.to_be_bytes());
+        }
+        self.pushed(start);
+        true
+    }
+
+    /// The packet begins further in front now.
+    #[inline]
+    fn pushed(&mut self, start: usize) {
+        if let Some(csum) = &mut self.offload.csum {
+            csum.start = csum.start.saturating_add((self.start - start) as u16);
+        }
+        self.start = start;
     }
 
     /// Takes the VLAN tag out of a frame that has one: the addresses move up to what is behind it.
@@ -272,6 +329,7 @@ impl PktBuf {
     }
 
     /// Cuts the packet to its first `len` bytes (padding of the link, a quote).
+    #[inline]
     pub fn truncate(&mut self, len: usize) {
         self.end = self.end.min(self.start + len);
     }
@@ -371,11 +429,13 @@ impl Pool {
     }
 
     /// An empty packet, or `None` when all are in use (the caller leaves the rest in the device).
+    #[inline]
     pub fn take(&mut self) -> Option<Pkt> {
         self.free.pop()
     }
 
     /// Gives a packet back. One that finds no room is let go: the pool allocates nothing.
+    #[inline]
     pub fn put(&mut self, mut pkt: Pkt) {
         let (stock, most) = match pkt.large {
             false => (&mut self.free, self.most),

@@ -44,7 +44,7 @@ pub(crate) enum Named {
 }
 
 /// The canonical key of a packet's flow.
-#[inline]
+#[inline(always)]
 pub(crate) fn name(meta: &IpMeta) -> Named {
     let Tuple {
         addrs,
@@ -59,36 +59,40 @@ pub(crate) fn name(meta: &IpMeta) -> Named {
     }
 }
 
+impl Bursts {
+    /// Takes a packet's flow among those of the burst.
+    #[inline(always)]
+    fn take(&mut self, flow: Option<(SlotNo, &IpMeta)>) -> Ready {
+        match flow.map(|(slot, meta)| (slot, name(meta))) {
+            Some((slot, Named::V4((key, dir)))) => Ready::V4(self.v4.push(slot, &key, dir)),
+            Some((slot, Named::V6((key, dir)))) => Ready::V6(self.v6.push(slot, &key, dir)),
+            None => Ready::Not,
+        }
+    }
+}
+
 impl Path {
     /// Starts the lookups of a burst's packets: of each its flow's slot and what was read of it, `None` if it has no
     /// flow. What `out` gets, one for each, is for [`resolve_ready`](Self::resolve_ready), until the next burst.
+    #[inline]
     pub fn ready<'m>(
         &mut self,
         flows: impl Iterator<Item = Option<(SlotNo, &'m IpMeta)>>,
         out: &mut Vec<Ready>,
     ) {
-        let Bursts {
-            v4,
-            v6,
-            ways4,
-            ways6,
-        } = &mut self.bursts;
-        v4.clear();
-        v6.clear();
-        out.extend(
-            flows.map(|flow| match flow.map(|(slot, meta)| (slot, name(meta))) {
-                Some((slot, Named::V4((key, dir)))) => Ready::V4(v4.push(slot, &key, dir)),
-                Some((slot, Named::V6((key, dir)))) => Ready::V6(v6.push(slot, &key, dir)),
-                None => Ready::Not,
-            }),
-        );
-        if !v4.is_empty() {
-            let missed = self.flows4.start(v4);
-            ways4.find(v4, missed, &self.shared);
+        let bursts = &mut self.bursts;
+        bursts.v4.clear();
+        bursts.v6.clear();
+        for flow in flows {
+            out.push(bursts.take(flow));
         }
-        if !v6.is_empty() {
-            let missed = self.flows6.start(v6);
-            ways6.find(v6, missed, &self.shared);
+        if !bursts.v4.is_empty() {
+            let missed = self.flows4.start(&mut bursts.v4);
+            bursts.ways4.find(&mut bursts.v4, missed, &self.shared);
+        }
+        if !bursts.v6.is_empty() {
+            let missed = self.flows6.start(&mut bursts.v6);
+            bursts.ways6.find(&mut bursts.v6, missed, &self.shared);
         }
     }
 }

@@ -7,16 +7,17 @@ use route::{NhopAttrs, NhopKind, Pin, View};
 
 /// The pin, and above it what kind of answer this is; beside it where the next hop is, or why there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Told {
+pub(crate) struct Told {
     head: u64,
     place: u64,
 }
 
 const KIND: u32 = 60;
-const GATEWAY: u64 = 0;
-const IFACE: u64 = 1;
-const LOCAL: u64 = 2;
-const NOWHERE: u64 = 3;
+// Those of next hops are their kinds, so that nothing has to be looked up.
+const GATEWAY: u64 = NhopKind::Gateway as u64;
+const IFACE: u64 = NhopKind::Iface as u64;
+const LOCAL: u64 = NhopKind::Local as u64;
+const NOWHERE: u64 = 0xf;
 
 const _: () = assert!(Pin::BITS <= KIND);
 
@@ -39,28 +40,37 @@ impl Told {
     /// The same, of a next hop that is known to be there: what it does, and where it is.
     #[inline]
     pub(super) fn over(pin: Pin, kind: NhopKind, place: u64) -> Self {
-        let kind = match kind {
-            NhopKind::Gateway => GATEWAY,
-            NhopKind::Iface => IFACE,
-            NhopKind::Local => LOCAL,
-            NhopKind::Blackhole => return Self::nowhere(DropReason::Blackhole),
-            NhopKind::Reject => return Self::nowhere(DropReason::Reject),
-        };
-        Self {
-            head: pin.raw() | kind << KIND,
+        let told = Self {
+            head: pin.raw() | (kind as u64) << KIND,
             place,
+        };
+        if matches!(kind, NhopKind::Gateway | NhopKind::Iface | NhopKind::Local) {
+            return told;
         }
+        Self::nowhere(match kind {
+            NhopKind::Reject => DropReason::Reject,
+            _ => DropReason::Blackhole,
+        })
     }
 
     /// Whether it goes to a next hop.
     #[inline]
     pub(super) const fn is_via(self) -> bool {
-        self.head >> KIND < LOCAL
+        matches!(self.head >> KIND, GATEWAY | IFACE)
+    }
+
+    /// Where the gateway is that it goes to, see [`NhopAttrs::of`]; `None`: it goes nowhere, or not by a gateway.
+    #[inline(always)]
+    pub(crate) const fn gateway(self) -> Option<NhopAttrs> {
+        match self.head >> KIND {
+            GATEWAY => Some(NhopAttrs::of(NhopKind::Gateway, self.place)),
+            _ => None,
+        }
     }
 
     /// Unpacked.
     #[inline]
-    pub(super) fn outcome(self) -> Outcome {
+    pub(crate) fn outcome(self) -> Outcome {
         let kind = match self.head >> KIND {
             GATEWAY => NhopKind::Gateway,
             IFACE => NhopKind::Iface,

@@ -4,46 +4,87 @@ use super::Shared;
 use super::decide::{Asked, Query, found, hit, quoted};
 use super::missed::Ways;
 use super::told::Told;
+use crate::counters::Counters;
 use crate::parse::Role;
 use crate::routed::Routed;
+use crate::time::Now;
 use crate::vouch::Vouch;
-use flowtable::{Burst, Flow, Hit, Writer};
+use flowtable::{Burst, Entry, Hit, Observed, PinWord, Seen, Tick, Writer};
 use route::{Pin, PinState};
 
 /// A burst's packet, when it is its turn.
 #[derive(Clone, Copy)]
 pub(super) struct Turn<'a, K: Routed> {
-    pub(super) burst: &'a Burst<K>,
-    pub(super) ways: &'a Ways<K>,
+    burst: &'a Burst<K>,
+    ways: &'a Ways<K>,
     /// Which of the burst's flows it belongs to.
-    pub(super) which: u32,
-    pub(super) asked: Asked<'a>,
+    which: u32,
+    asked: Asked<'a>,
 }
 
-/// The way of a packet whose lookup has begun with its burst's. One whose pin holds takes the short way; what the long one
-/// needs is put together only there.
-#[inline]
-pub(super) fn of_burst<K: Routed>(
+impl<'a, K: Routed> Turn<'a, K> {
+    pub(super) fn new(
+        burst: &'a Burst<K>,
+        ways: &'a Ways<K>,
+        which: u32,
+        asked: Asked<'a>,
+    ) -> Self {
+        Self {
+            burst,
+            ways,
+            which,
+            asked,
+        }
+    }
+}
+
+/// The way of a packet, no ICMP error, whose lookup has begun with its burst's, if it is one in the middle of its connection:
+/// the short way. `None`: it is another, and nothing was done.
+#[inline(always)]
+pub(super) fn settled<K: Routed>(
+    flows: &mut Writer<K>,
+    s: &Shared,
+    (burst, which): (&Burst<K>, u32),
+    (seen, tick): (&Seen, Tick),
+    (now, counters): (Now, &Counters),
+) -> Option<Told> {
+    let flow = burst.get(which)?;
+    let hit = flows.touch_settled(&flow, seen, tick)?;
+    let (pin, nhop) = (
+        Pin::from_raw(hit.pin.0),
+        s.view.nhop(Pin::from_raw(hit.pin.0).idx()),
+    );
+    let stamp = flow.key.stamp(&s.view, flow.key.dst(flow.dir));
+    // Steps 1 to 4 of design section 4: most end here.
+    if nhop.judge(pin) != PinState::Live || !Vouch::from_word(hit.stamp).holds(stamp) {
+        let role = Role::Own;
+        let asked = Asked {
+            role,
+            seen,
+            now,
+            counters,
+        };
+        return changed(
+            flows,
+            s,
+            (burst, which),
+            hit.entry,
+            (hit.pin, hit.stamp),
+            asked,
+        );
+    }
+    counters.pinned.bump();
+    Some(Told::over(pin, nhop.kind(), nhop.place()))
+}
+
+/// The way of any other packet of a burst.
+#[inline(never)]
+pub(super) fn unsettled<K: Routed>(
     flows: &mut Writer<K>,
     s: &Shared,
     turn: Turn<'_, K>,
 ) -> Option<Told> {
-    let Turn {
-        burst,
-        which,
-        asked,
-        ..
-    } = turn;
-    let flow = burst.get(which)?;
-    if asked.role != Role::Quoting
-        && let Some(hit) = flows.touch_settled(&flow, asked.seen, asked.now.tick())
-    {
-        let Some(told) = still(s, &flow, &hit) else {
-            return changed(flows, s, burst.get(which)?, hit, asked);
-        };
-        asked.counters.pinned.bump();
-        return Some(told);
-    }
+    let flow = turn.burst.get(turn.which)?;
     let away = flows
         .floods(flow.probe.slot())
         .then(|| turned_away(flows, s, turn));
@@ -74,15 +115,25 @@ fn turned_away<K: Routed>(flows: &mut Writer<K>, s: &Shared, turn: Turn<'_, K>) 
     away.then_some(told)
 }
 
-/// A packet in the middle of its connection, whose pin has to be looked at again.
+/// A packet in the middle of its connection, whose pin has to be looked at again. What was found comes in pieces: who takes
+/// the short way shall not have to put it together.
+#[cold]
 #[inline(never)]
 fn changed<K: Routed>(
     flows: &mut Writer<K>,
     s: &Shared,
-    flow: Flow<K>,
-    found: Hit,
+    (burst, which): (&Burst<K>, u32),
+    entry: Entry,
+    (pin, stamp): (PinWord, u32),
     asked: Asked<'_>,
 ) -> Option<Told> {
+    let flow = burst.get(which)?;
+    let found = Hit {
+        entry,
+        observed: Observed::Normal,
+        pin,
+        stamp,
+    };
     Some(hit(flows, s, &Query::new(&flow, None, asked), found))
 }
 
@@ -102,15 +153,4 @@ fn at_length<K: Routed>(flows: &mut Writer<K>, s: &Shared, turn: Turn<'_, K>) ->
         // The short way was tried.
         _ => found(flows, s, &q, Writer::touch_anew),
     })
-}
-
-/// Steps 1 to 4 of design section 4, for a packet in the middle of its connection: most end here. `None`: something has
-/// changed.
-#[inline]
-fn still<K: Routed>(s: &Shared, flow: &Flow<K>, hit: &Hit) -> Option<Told> {
-    let pin = Pin::from_raw(hit.pin.0);
-    let nhop = s.view.nhop(pin.idx());
-    let stamp = flow.key.stamp(&s.view, flow.key.dst(flow.dir));
-    let holds = nhop.judge(pin) == PinState::Live && Vouch::from_word(hit.stamp).holds(stamp);
-    holds.then(|| Told::over(pin, nhop.kind(), nhop.place()))
 }

@@ -9,11 +9,12 @@ use crate::martian::{self, Dest};
 use crate::parse::{Role, proto};
 use crate::path::{Outcome, Ready};
 use crate::pkt::Pkt;
-use flowtable::{L4, Seen};
+use flowtable::L4;
 
 impl Worker {
     /// A packet has reached the worker that owns its flow, or collects its datagram.
     /// `ready` is its lookup.
+    #[inline(never)]
     pub(super) fn owner_input(&mut self, pkt: Pkt, ready: Ready) {
         if pkt.origin {
             return self.originate(pkt);
@@ -32,15 +33,16 @@ impl Worker {
         if pkt.meta.ttl <= 1 || one_link {
             return self.only_if_local(pkt);
         }
-        let seen = Seen {
-            l4: pkt.meta.l4,
-            bytes: u32::from(pkt.meta.len),
-            in_port: pkt.in_port.0 as u8,
-        };
+        let seen = pkt.seen();
         let (path, now, counters) = (&mut self.path, self.now, &self.counters);
         let outcome = path
             .resolve_ready(ready, pkt.meta.role, &seen, now, counters)
             .unwrap_or_else(|| path.resolve(pkt.slot, &pkt.meta, &seen, now, counters));
+        self.act(pkt, outcome);
+    }
+
+    /// Does with a packet what its flow says.
+    pub(super) fn act(&mut self, pkt: Pkt, outcome: Outcome) {
         match outcome {
             Outcome::Via(hop) => self.ip_output(pkt, hop),
             Outcome::Local => self.ip_local_deliver(pkt),

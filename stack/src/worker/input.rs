@@ -1,31 +1,139 @@
 //! `ether_input` and `ip_input`: from a frame on a queue to the worker that owns its flow.
 
-use super::Worker;
+use super::{BURST, Worker};
 use crate::capture::Fate;
 use crate::collector::{collector_slot, datagram_hash};
 use crate::fate::DropReason;
 use crate::icmp::{self, Error};
 use crate::ingress::{self, Came, ETHER_HDR, has_options};
+use crate::io::Queue;
 use crate::options;
+use crate::ours::Ours;
 use crate::parse::IpMeta;
 use crate::pkt::Pkt;
 use crate::ports::Layer;
-use crate::rules::{OptionRule, Rules};
+use crate::rules::{OptionRule, Rpf, Rules};
 use crate::vlan;
 use arp::{Kind, Mac};
 use flowtable::SlotNo;
 use route::{FibId, PortId};
 use std::net::IpAddr;
 
+/// What most frames of a port are like.
+#[derive(Clone, Copy)]
+pub(super) struct Usual {
+    /// To whom they are addressed, where they have a link header.
+    mac: Option<Mac>,
+    /// The FIB of what they carry.
+    fib: FibId,
+}
+
+impl Usual {
+    /// Reads a plain packet in a frame to us, and takes the frame off it. `false`: nothing was done.
+    #[inline(always)]
+    fn read(&self, pkt: &mut Pkt, ours: &Ours) -> bool {
+        let link = match self.mac {
+            None => 0,
+            Some(mac) if ingress::is_ip_for(pkt.bytes(), mac) => ETHER_HDR,
+            Some(_) => return false,
+        };
+        if pkt.fault.is_some() || !pkt.read_plain(link, self.fib, ours) {
+            return false;
+        }
+        if link > 0 {
+            pkt.pull(link);
+        }
+        let len = usize::from(pkt.meta.len);
+        pkt.truncate(len);
+        true
+    }
+}
+
 impl Worker {
-    /// A frame was received on one of our own queues.
-    pub(super) fn arrive(&mut self, pkt: Pkt) {
-        self.count_rx(pkt.in_port, pkt.len() as u64);
-        self.port_input(pkt);
+    /// A burst from our own queue of a port, and the work on what of it is ours.
+    pub(super) fn rx_port(&mut self, port: usize, queues: &mut [Box<dyn Queue>]) -> usize {
+        let Some(queue) = queues.get_mut(port) else {
+            return 0;
+        };
+        if self.is_gone(port) {
+            return 0;
+        }
+        let id = PortId(port as u16);
+        let mut rx = std::mem::take(&mut self.rx);
+        let (truncated, missed) = (queue.truncated(), queue.missed());
+        let read = queue.rx_burst(&mut self.pool, &mut rx, BURST);
+        let oversize = queue.truncated() - truncated;
+        let missed = queue.missed() - missed;
+        if let Err(_) = read
+            && let Some(gone) = self.gone.get_mut(port)
+        {
+            *gone = true;
+        }
+        self.count_unseen(id, oversize, missed);
+        let bytes = rx.iter().map(|pkt| pkt.len() as u64).sum();
+        self.count_rx(id, rx.len() as u64, bytes);
+        let usual = self.usual(id);
+        for mut pkt in rx.drain(..) {
+            pkt.in_port = id;
+            self.arrive(pkt, usual.as_ref());
+        }
+        self.rx = rx;
+        self.ring();
+        self.process_own();
+        read.unwrap_or(0) + oversize as usize
+    }
+
+    /// Frames of which nothing is left: too large for a buffer, or lost by the device.
+    #[inline]
+    fn count_unseen(&mut self, port: PortId, oversize: u64, missed: u64) {
+        if oversize + missed == 0 {
+            return;
+        }
+        let counters = &self.counters;
+        let reason = DropReason::Oversize;
+        self.count_rx(port, oversize, 0);
+        for _ in 0..oversize {
+            counters.oversize.bump();
+            counters.count_drop(reason, false);
+            self.recorder.dropped_unseen(port, reason);
+        }
+        if let Some(port) = counters.port(port) {
+            port.rx_dropped.add(oversize);
+            port.missed.add(missed);
+        }
+    }
+
+    /// What a plain frame of a port is held against; `None` if its port asks more of each packet, or takes none.
+    pub(super) fn usual(&self, port: PortId) -> Option<Usual> {
+        let port = self.burst_ports.get(port)?;
+        let mac = match port.layer {
+            Layer::L2(mac) => Some(mac),
+            Layer::L3 => None,
+        };
+        let fib = port.fib;
+        (port.up && port.rules.rpf == Rpf::Off).then_some(Usual { mac, fib })
+    }
+
+    /// A frame was received on one of our own queues, and counted: a plain one takes the short way to its owner.
+    #[inline]
+    pub(super) fn arrive(&mut self, mut pkt: Pkt, usual: Option<&Usual>) {
+        if !usual.is_some_and(|usual| usual.read(&mut pkt, &self.ours)) {
+            return self.port_input(pkt);
+        }
+        let v6 = pkt.meta.addrs.is_v6();
+        self.count_ip(&mut pkt, v6);
+        if !pkt.offload.is_none() && !self.fit_offload(&mut pkt) {
+            return self.drop_pkt(pkt, DropReason::OffloadBad);
+        }
+        pkt.slot = self.path.slot(&pkt.meta.tuple);
+        match self.owner_of(pkt.slot) == self.id as u16 {
+            true => self.own.push(pkt),
+            false => self.pass_on(pkt, None),
+        }
     }
 
     /// A frame of a port, as that sees it: of a VLAN without its tag.
-    #[inline]
+    #[inline(never)]
     fn port_input(&mut self, mut pkt: Pkt) {
         let (layer, fib, rules) = match self.burst_ports.get(pkt.in_port) {
             Some(port) if port.up => (port.layer, port.fib, port.rules),
@@ -173,7 +281,7 @@ impl Worker {
                 pkt.untag();
                 if port != pkt.in_port {
                     pkt.in_port = port;
-                    self.count_rx_of(port, pkt.len() as u64);
+                    self.count_rx_of(port, 1, pkt.len() as u64);
                 }
                 self.port_input(pkt);
             }

@@ -4,7 +4,8 @@
 //! The order within a burst is the design's: commands, the rings of other workers, packets whose wait is
 //! over, what the host wants sent, then the own queues. A packet that another worker owns goes to that
 //! worker's ring before any own packet is processed. Files: `input` (to the owner), `forward` (the owner's
-//! work), `output` (link and device), `wait` (packets that wait), `answer` (ICMP), `flush`, `moving` (slots that change
+//! work), `output` (link and device), `plain` (the short way
+//! through both), `wait` (packets that wait), `answer` (ICMP), `flush`, `moving` (slots that change
 //! their owner).
 
 mod answer;
@@ -13,6 +14,7 @@ mod forward;
 mod input;
 mod moving;
 mod output;
+mod plain;
 mod transmit;
 mod wait;
 
@@ -36,9 +38,10 @@ use crate::slots::follow::Following;
 use crate::time::Now;
 use crate::vlan::Vlans;
 use arc_swap::{ArcSwap, Cache};
+use flowtable::Tick;
 use flush::Flushing;
 use moving::Moving;
-use route::PortId;
+use route::{PortId, Secs};
 use std::sync::Arc;
 use wait::{Waiting, ask_limits};
 
@@ -130,6 +133,9 @@ pub struct Worker {
     qsbr: route::Reader,
     flushing: Option<Flushing>,
     now: Now,
+    /// The same, as the flow tables and the neighbours count.
+    tick: Tick,
+    secs: Secs,
     /// Datagram identification of our own ICMP errors.
     ident: u16,
     /// Ports whose device failed, until they have another.
@@ -186,6 +192,8 @@ impl Worker {
             qsbr: parts.qsbr,
             flushing: None,
             now: Now(0),
+            tick: Now(0).tick(),
+            secs: Now(0).secs(),
             ident: 0,
             gone: vec![false; ports_count],
             idle_at: 0,
@@ -263,7 +271,7 @@ impl Worker {
 
     fn begin(&mut self, now: Now) {
         self.qsbr.quiescent();
-        self.now = now;
+        (self.now, self.tick, self.secs) = (now, now.tick(), now.secs());
         self.recorder.begin(now);
         self.counters.bursts.bump();
         let current = self.ports.load();
@@ -325,57 +333,13 @@ impl Worker {
         self.path
             .ready(own.iter().map(|pkt| pkt.flow()), &mut ready);
         for (pkt, ready) in own.drain(..).zip(ready.drain(..)) {
-            self.owner_input(pkt, ready);
+            match pkt.meta.plain {
+                true => self.forward_plain(pkt, ready),
+                false => self.owner_input(pkt, ready),
+            }
         }
         self.own = own;
         self.ready = ready;
-    }
-
-    fn rx_port(&mut self, port: usize, queues: &mut [Box<dyn Queue>]) -> usize {
-        let Some(queue) = queues.get_mut(port) else {
-            return 0;
-        };
-        if self.is_gone(port) {
-            return 0;
-        }
-        let mut rx = std::mem::take(&mut self.rx);
-        let (truncated, missed) = (queue.truncated(), queue.missed());
-        let n = match queue.rx_burst(&mut self.pool, &mut rx, BURST) {
-            Ok(n) => n,
-            Err(_) => {
-                if let Some(gone) = self.gone.get_mut(port) {
-                    *gone = true;
-                }
-                0
-            }
-        };
-        let oversize = queue.truncated() - truncated;
-        let missed = queue.missed() - missed;
-        if let Some(port) = self
-            .counters
-            .port(PortId(port as u16))
-            .filter(|_| missed > 0)
-        {
-            port.missed.add(missed);
-        }
-        for _ in 0..oversize {
-            self.count_rx(PortId(port as u16), 0);
-            self.counters.oversize.bump();
-            self.counters.count_drop(DropReason::Oversize, false);
-            let port = PortId(port as u16);
-            self.recorder.dropped_unseen(port, DropReason::Oversize);
-            if let Some(port) = self.counters.port(port) {
-                port.rx_dropped.bump();
-            }
-        }
-        for mut pkt in rx.drain(..) {
-            pkt.in_port = PortId(port as u16);
-            self.arrive(pkt);
-        }
-        self.rx = rx;
-        self.ring();
-        self.process_own();
-        n + oversize as usize
     }
 
     /// Rings whoever got something to do in this burst.
@@ -480,16 +444,17 @@ impl Worker {
         self.pool.put(pkt);
     }
 
-    fn count_rx(&self, port: PortId, bytes: u64) {
-        self.counters.rx.bump();
+    /// So many frames came by a port, of so many bytes.
+    fn count_rx(&self, port: PortId, frames: u64, bytes: u64) {
+        self.counters.rx.add(frames);
         self.counters.rx_bytes.add(bytes);
-        self.count_rx_of(port, bytes);
+        self.count_rx_of(port, frames, bytes);
     }
 
     /// As of a port alone: a VLAN's frame has been counted when it came by its parent.
-    fn count_rx_of(&self, port: PortId, bytes: u64) {
+    fn count_rx_of(&self, port: PortId, frames: u64, bytes: u64) {
         if let Some(port) = self.counters.port(port) {
-            port.rx.bump();
+            port.rx.add(frames);
             port.rx_bytes.add(bytes);
         }
     }

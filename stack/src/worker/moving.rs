@@ -179,6 +179,7 @@ impl Worker {
 
     /// To whom the packet's slot belongs: to our own work, to the parking place, or to another worker's ring. `ring`: by
     /// which it came.
+    #[inline]
     pub(super) fn pass_on(&mut self, pkt: Pkt, ring: Option<usize>) {
         let owner = self.owner_of(pkt.slot);
         if owner == self.id as u16 {

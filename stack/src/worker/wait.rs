@@ -56,6 +56,7 @@ impl Waiting {
         }
     }
 
+    #[inline]
     pub(super) fn waits_for(&self, idx: NeighIdx) -> bool {
         !self.hold.is_empty() && self.hold.waits_for(idx)
     }
@@ -101,6 +102,7 @@ impl NeighUse {
         Self((0..limit).map(|_| AtomicU32::new(0)).collect())
     }
 
+    #[inline]
     pub(super) fn mark(&self, idx: NeighIdx, now: Secs) {
         if let Some(cell) = self.0.get(idx.0 as usize)
             && cell.load(Relaxed) != now.0

@@ -25,15 +25,12 @@ pub(crate) fn link_cast(dst: Mac, ours: Mac) -> Option<LinkCast> {
     }
 }
 
-/// Whether a frame is addressed to the station `ours` alone and says that it carries the IP version that its first byte says.
+/// Whether a frame is addressed to the station `ours` alone, and says that it carries the IP version that `ip` has.
 #[inline(always)]
-pub(crate) fn is_ip_for(frame: &[u8], ours: Mac) -> bool {
-    let Some(header) = frame.first_chunk::<{ ETHER_HDR + 1 }>() else {
-        return false;
-    };
-    let [dst @ .., _, _, _, _, _, _, _, _, _] = *header;
-    let ethertype = [header[12], header[13]];
-    dst == ours.0 && check_ethertype(ethertype, Some(header[14] >> 4)).is_ok()
+pub(crate) fn is_ip_for(ours: Mac, header: &[u8; ETHER_HDR], ip: &[u8]) -> bool {
+    let [dst @ .., _, _, _, _, _, _, _, _] = *header;
+    let version = ip.first().map(|first| first >> 4);
+    dst == ours.0 && check_ethertype([header[12], header[13]], version).is_ok()
 }
 
 /// Whether a frame of this type carries IP, of that version, as its first byte says.

@@ -161,11 +161,27 @@ impl PktBuf {
         parse::read_into(&self.buf[self.start..self.end], fib, &mut self.meta)
     }
 
-    /// The same of a plain packet behind `link` bytes, see [`plain`]. `false`: it is none, and nothing was written.
+    /// The same of a plain packet behind a link header of `LINK` bytes, of which `carries` says whether it may stand in front of
+    /// such a packet. The packet is without that header then, and without what the link has padded it with. `false`: it is no
+    /// such packet, and nothing was done.
     #[inline(always)]
-    pub(crate) fn read_plain(&mut self, link: usize, fib: FibId, ours: &Ours) -> bool {
-        let ip = self.buf.get(self.start + link..self.end);
-        ip.is_some_and(|ip| plain::read_into(ip, fib, ours, &mut self.meta))
+    pub(crate) fn read_plain<const LINK: usize>(
+        &mut self,
+        carries: impl FnOnce(&[u8; LINK], &[u8]) -> bool,
+        fib: FibId,
+        ours: &Ours,
+    ) -> bool {
+        let frame = &self.buf[self.start..self.end];
+        let Some((link, ip)) = frame.split_first_chunk::<LINK>() else {
+            return false;
+        };
+        if !carries(link, ip) || !plain::read_into(ip, fib, ours, &mut self.meta) {
+            return false;
+        }
+        self.pull(LINK);
+        // It was read: so much is there.
+        self.end = self.start + usize::from(self.meta.len);
+        true
     }
 
     /// The bytes of the packet.

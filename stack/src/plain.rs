@@ -20,7 +20,7 @@ const HEADER6: usize = 40;
 const PORTS: usize = 8;
 
 /// Reads a plain packet of `fib`, which its link may have padded, into `meta`. `false`: look at it closely; nothing was written.
-#[inline]
+#[inline(always)]
 pub(crate) fn read_into(bytes: &[u8], fib: FibId, ours: &Ours, meta: &mut IpMeta) -> bool {
     let read = match bytes.first() {
         Some(0x45) => read4(bytes, ours, meta),
@@ -50,8 +50,8 @@ fn read4(bytes: &[u8], ours: &Ours, meta: &mut IpMeta) -> Option<()> {
         return None;
     }
     let (len, proto) = (usize::from(a as u16), (c >> 16) as u8);
-    let l4 = transport(bytes, (HEADER4, len), proto)?;
-    write(meta, Addrs::V4 { src, dst }, ports, (proto, l4));
+    transport(bytes, (HEADER4, len), proto, meta)?;
+    write(meta, Addrs::V4 { src, dst }, ports, proto);
     (meta.ttl, meta.dont_fragment) = (ttl, b & 0x4000 != 0);
     (meta.l4_off, meta.len) = (HEADER4 as u16, len as u16);
     Some(())
@@ -68,30 +68,31 @@ fn read6(bytes: &[u8], ours: &Ours, meta: &mut IpMeta) -> Option<()> {
         return None;
     }
     let len = HEADER6 + usize::from(u16::from_be_bytes([header[4], header[5]]));
-    let l4 = transport(bytes, (HEADER6, len), proto)?;
     let ports = u32::from_be_bytes(*rest.first_chunk::<4>()?);
-    write(meta, Addrs::V6 { src, dst }, ports, (proto, l4));
+    transport(bytes, (HEADER6, len), proto, meta)?;
+    write(meta, Addrs::V6 { src, dst }, ports, proto);
     (meta.ttl, meta.dont_fragment) = (ttl, true);
     (meta.l4_off, meta.len) = (HEADER6 as u16, len as u16);
     Some(())
 }
 
-/// What the flow table learns from the header at `off` of a datagram of `len` bytes.
+/// What the flow table learns from the header at `off` of a datagram of `len` bytes: written last of what can fail.
 #[inline(always)]
-fn transport(bytes: &[u8], (off, len): (usize, usize), proto: u8) -> Option<L4> {
+fn transport(bytes: &[u8], (off, len): (usize, usize), proto: u8, meta: &mut IpMeta) -> Option<()> {
     // A longer datagram than IPv4's length field can say is looked at closely.
     if len < off + PORTS || len > bytes.len() || len > 65_535 {
         return None;
     }
     match proto {
-        proto::UDP => Some(L4::Udp),
-        proto::TCP => tcp(bytes.get(off..len)?),
-        _ => None,
+        proto::UDP => meta.l4 = L4::Udp,
+        proto::TCP => meta.l4 = tcp(bytes.get(off..len)?)?,
+        _ => return None,
     }
+    Some(())
 }
 
 #[inline(always)]
-fn write(meta: &mut IpMeta, addrs: Addrs, ports: u32, (proto, l4): (u8, L4)) {
+fn write(meta: &mut IpMeta, addrs: Addrs, ports: u32, proto: u8) {
     meta.addrs = addrs;
     meta.tuple = Tuple {
         addrs,
@@ -99,8 +100,7 @@ fn write(meta: &mut IpMeta, addrs: Addrs, ports: u32, (proto, l4): (u8, L4)) {
         dport: ports as u16,
         proto,
     };
-    (meta.role, meta.proto, meta.l4) = (Role::Own, proto, l4);
-    meta.fragment = None;
+    (meta.role, meta.proto, meta.fragment) = (Role::Own, proto, None);
 }
 
 #[cfg(test)]

@@ -32,20 +32,14 @@ impl Usual {
     /// Reads a plain packet in a frame to us, and takes the frame off it. `false`: nothing was done.
     #[inline(always)]
     fn read(&self, pkt: &mut Pkt, ours: &Ours) -> bool {
-        let link = match self.mac {
-            None => 0,
-            Some(mac) if ingress::is_ip_for(pkt.bytes(), mac) => ETHER_HDR,
-            Some(_) => return false,
-        };
-        if pkt.fault.is_some() || !pkt.read_plain(link, self.fib, ours) {
-            return false;
-        }
-        if link > 0 {
-            pkt.pull(link);
-        }
-        let len = usize::from(pkt.meta.len);
-        pkt.truncate(len);
-        true
+        pkt.fault.is_none()
+            && match self.mac {
+                None => pkt.read_plain::<0>(|_, _| true, self.fib, ours),
+                Some(mac) => {
+                    let for_us = |header: &_, ip: &_| ingress::is_ip_for(mac, header, ip);
+                    pkt.read_plain::<ETHER_HDR>(for_us, self.fib, ours)
+                }
+            }
     }
 }
 

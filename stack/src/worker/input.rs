@@ -277,7 +277,8 @@ impl Worker {
                     pkt.in_port = port;
                     self.count_rx_of(port, 1, pkt.len() as u64);
                 }
-                self.port_input(pkt);
+                let usual = self.usual(port);
+                self.arrive(pkt, usual.as_ref());
             }
             Err(reason) => self.drop_pkt(pkt, reason),
         }

@@ -222,3 +222,55 @@ fn what_most_packets_are_is_plain() {
         assert!(read_into(&six, FibId(0), &ours, &mut meta));
     }
 }
+
+#[test]
+fn a_length_that_leaves_no_room_for_the_ports_or_is_more_than_ipv4s_field_can_say_is_not_plain() {
+    let (ports, mut meta) = (ports(), IpMeta::default());
+    let ours = Ours::of(&ports);
+    // Behind the datagram the link's padding, which is no part of it.
+    for len in [20, 24, 27, 28] {
+        let mut four = vec![
+            0x45,
+            0,
+            0,
+            len,
+            0,
+            0,
+            0x40,
+            0,
+            64,
+            proto::UDP,
+            0,
+            0,
+            10,
+            1,
+            0,
+            7,
+            8,
+            8,
+            8,
+            8,
+        ];
+        checksum::fill_header(&mut four, 20);
+        four.resize(46, 0);
+        assert_eq!(read_into(&four, FibId(0), &ours, &mut meta), len == 28);
+    }
+    let ends = ["2001:db8::7", "2001:db8:1::10"].map(|addr| {
+        let addr = addr.parse::<std::net::Ipv6Addr>();
+        addr.expect("an address").octets()
+    });
+    for (payload, is) in [
+        (0, false),
+        (7, false),
+        (8, true),
+        (65_495, true),
+        (65_496, false),
+        (65_535, false),
+    ] {
+        let [high, low] = u16::to_be_bytes(payload);
+        let header = [0x60, 0, 0, 0, high, low, proto::UDP, 64];
+        let mut six = [&header[..], &ends[0], &ends[1]].concat();
+        six.resize(40 + 65_535, 0);
+        assert_eq!(read_into(&six, FibId(0), &ours, &mut meta), is, "{payload}");
+    }
+}

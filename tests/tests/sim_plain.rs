@@ -1,5 +1,5 @@
 //! The short way of plain packets (`stack/src/plain.rs`) and the long one are one: while all packets are recorded every packet goes
-//! the long way out, and everything that is sent and counted is the same.
+//! the long way out, and everything that is sent and counted is the same. With other ports, rules and changes: `sim_plain_ports`.
 
 use flowgate_tests::frames::{ether, tcp, tcp_segment, udp};
 use flowgate_tests::net::craft::{with_df, with_ttl};
@@ -7,6 +7,7 @@ use flowgate_tests::net::zoo;
 use flowgate_tests::rack::{CLIENTS, GATEWAY_MAC, RACK, Rack, server_mac};
 use flowgate_tests::sim::{Sent, ip};
 use stack::Setup;
+use stack::capture::{Fate, Record};
 use stack::offload::{Offload, Partial};
 use std::net::SocketAddr;
 
@@ -105,7 +106,7 @@ fn what_is_sent_and_counted_is_the_same_whether_packets_take_the_short_way_or_th
     let mut rng = fastrand::Rng::with_seed(81);
     let mut racks = [rack(false), rack(true)];
     let zoo = zoo::packets();
-    let mut sent_in_all = 0;
+    let (mut sent_in_all, mut recorded, mut read) = (0, 0, [0; 2]);
     for round in 0..400 {
         let frames: Vec<Frame> = (0..rng.usize(1..60))
             .map(|_| frame(&mut rng, &zoo))
@@ -117,11 +118,26 @@ fn what_is_sent_and_counted_is_the_same_whether_packets_take_the_short_way_or_th
             .each_ref()
             .map(|rack| rack.sim.gateway.control.totals());
         assert_eq!(short, long, "round {round}");
+        recorded += forwarded(&racks[1], &mut read);
+        assert_eq!(recorded, long.forwarded, "round {round}");
         change(&mut racks, rng.u8(..40), round);
     }
     let totals = racks[0].sim.gateway.control.totals();
     assert!(sent_in_all > 5_000 && totals.pinned > 3_000, "{totals:?}");
     racks.iter().for_each(|rack| rack.sim.assert_books());
+}
+
+/// Reads on where `read` says that each worker's records were read to: how many packets were recorded as forwarded.
+fn forwarded(rack: &Rack, read: &mut [u64; 2]) -> u64 {
+    let (rings, mut new) = (rack.sim.gateway.control.captures(), Vec::new());
+    for (worker, (rings, read)) in rings.iter().zip(read).enumerate() {
+        let ring = rings.all().expect("asked for");
+        let (next, missed) = ring.read_from(*read, worker, &mut new);
+        assert_eq!(missed, 0);
+        *read = next;
+    }
+    let fate = |record: &&Record| record.fate == Fate::Forward;
+    new.iter().filter(fate).count() as u64
 }
 
 /// Now and then something happens, to both.

@@ -4,7 +4,7 @@ use crate::Now;
 use crate::counters::Counters;
 use crate::fate::DropReason;
 use crate::marks::Marks;
-use crate::parse::{Addrs, IpMeta, Tuple};
+use crate::parse::{Addrs, IpMeta, Role, Tuple};
 use crate::path::{FlowTables, Outcome, Path, Ready};
 use flowtable::{GroupSecret, L4, Seen, SlotNo, TableSecret};
 use route::{FibId, Health, NhopKey, NhopKind, OptionsAsked, PortId, Secs, Selection};
@@ -216,4 +216,59 @@ fn a_burst_of_a_flood_fares_as_its_packets_would_one_by_one() {
     assert!(got.flooded > 10_000, "{got:?}");
     let unpinned = counters.each_ref().map(|of| of.unpinned.get());
     assert_eq!(unpinned[0], unpinned[1]);
+}
+
+#[test]
+fn a_packet_in_the_middle_counts_as_pinned_and_an_icmp_error_leaves_no_trace_in_its_flow() {
+    let config = route::Config {
+        readers: 1,
+        ..route::Config::default()
+    };
+    let (mut routes, view) = route::new(config);
+    let everywhere: route::Prefix = "0.0.0.0/0".parse().unwrap();
+    let asked = OptionsAsked::default();
+    routes
+        .add_with(everywhere, &[hop(1)], asked, Secs(5))
+        .unwrap();
+    all_up(&mut routes);
+    let tables = tables();
+    let (mut path, counters) = (over(&view, &tables), Counters::new(1));
+    let mut rng = fastrand::Rng::with_seed(3);
+    let there = std::iter::repeat_with(|| packet(&mut rng))
+        .find(|meta| !meta.addrs.is_v6() && meta.fib == FibId(0))
+        .unwrap();
+    let back = IpMeta {
+        addrs: there.addrs.exchanged(),
+        tuple: there.tuple.exchanged(),
+        ..there
+    };
+    let error = IpMeta {
+        role: Role::Quoting,
+        l4: L4::Icmp,
+        ..back
+    };
+    let mut turn = |meta: &IpMeta, now: u64| {
+        let (slot, mut ready) = (path.slot(&meta.tuple), Vec::new());
+        path.ready([Some((slot, meta))].into_iter(), &mut ready);
+        let seen = Seen {
+            l4: meta.l4,
+            ..seen()
+        };
+        let outcome = path.resolve_ready(ready[0], meta.role, &seen, Now(now), &counters);
+        assert!(matches!(outcome, Some(Outcome::Via(_))), "{outcome:?}");
+    };
+    for meta in [&there, &back, &there, &back] {
+        turn(meta, 5_000);
+    }
+    let before = (counters.pinned.get(), tables.v4.stats().hits);
+    for packets in 1..=10 {
+        turn(&there, 5_100);
+        turn(&back, 5_100);
+        let now = (counters.pinned.get(), tables.v4.stats().hits);
+        assert_eq!(now, (before.0 + 2 * packets, before.1 + 2 * packets));
+    }
+    let entry = || format!("{:?}", tables.v4.entries().next().unwrap());
+    let (before, pinned) = (entry(), counters.pinned.get());
+    turn(&error, 5_500);
+    assert_eq!((entry(), counters.pinned.get()), (before, pinned));
 }

@@ -29,6 +29,11 @@ struct World {
     peers: Vec<Vec<MemPeer>>,
     ids: Vec<FlowId>,
     got: HashMap<FlowId, (u32, usize)>,
+    /// The last packet of each flow by each queue.
+    by_queue: HashMap<(FlowId, usize), u32>,
+    /// Packets that the last look has found before those that come before them: these were on a queue that had been looked
+    /// at already.
+    early: Vec<Frame>,
     arrived: usize,
 }
 
@@ -93,6 +98,8 @@ impl World {
             peers,
             ids: (0..FLOWS).map(id).collect(),
             got: HashMap::new(),
+            by_queue: HashMap::new(),
+            early: Vec::new(),
             arrived: 0,
         }
     }
@@ -101,26 +108,70 @@ impl World {
     fn turn(&mut self) {
         let now = Now(self.clock.ms());
         self.control.tick(&mut self.running.host, now);
-        let mut buf = [0; 2048];
-        for peer in &mut self.peers[RACK] {
-            while let Some(len) = peer.rx(&mut buf) {
-                let Some(id) = FlowId::of(&buf[14..len]) else {
-                    continue;
-                };
-                let no = buf[..len]
-                    .last_chunk()
-                    .map_or(0, |b| u32::from_be_bytes(*b));
-                let mac = mac_dst(&buf).expect("a frame");
-                let server = (0..SERVERS).find(|server| server_mac(*server) == mac);
-                let server = server.expect("a server's");
-                let (last, at) = self.got.entry(id).or_insert((0, server));
-                assert_eq!((no, server), (*last + 1, *at), "{id:?}");
-                *last = no;
-                self.arrived += 1;
-            }
+        let mut early = std::mem::take(&mut self.early);
+        early.sort_by_key(|frame| frame.no);
+        for queue in 0..WORKERS {
+            self.read(queue);
         }
+        // What was sent before a frame that the last look has found is there at this one.
+        for frame in early {
+            assert_eq!(self.take(&frame), Took::InTurn, "{frame:?} overtook others");
+        }
+        let mut early = std::mem::take(&mut self.early);
+        early.sort_by_key(|frame| frame.no);
+        early.retain(|frame| self.take(frame) == Took::Early);
+        self.early = early;
         std::thread::yield_now();
     }
+
+    /// What came by one queue: the packets of a flow in their order.
+    fn read(&mut self, queue: usize) {
+        let mut buf = [0; 2048];
+        while let Some(len) = self.peers[RACK][queue].rx(&mut buf) {
+            let Some(id) = FlowId::of(&buf[14..len]) else {
+                continue;
+            };
+            let no = buf[..len].last_chunk();
+            let no = no.map_or(0, |number| u32::from_be_bytes(*number));
+            let mac = mac_dst(&buf).expect("a frame");
+            let server = (0..SERVERS).find(|server| server_mac(*server) == mac);
+            let server = server.expect("a server's");
+            let before = self.by_queue.insert((id, queue), no);
+            assert!(before.is_none_or(|before| before < no), "{id:?}: {no} late");
+            self.arrived += 1;
+            let frame = Frame { id, no, server };
+            if self.take(&frame) == Took::Early {
+                self.early.push(frame);
+            }
+        }
+    }
+
+    /// A packet is its flow's next one, or others must be on another queue that was looked at just before they came.
+    fn take(&mut self, frame: &Frame) -> Took {
+        let &Frame { id, no, server } = frame;
+        let (last, at) = self.got.entry(id).or_insert((0, server));
+        assert_eq!(server, *at, "{id:?} moved");
+        assert!(no > *last, "{id:?}: {no} after {last}");
+        if no > *last + 1 {
+            return Took::Early;
+        }
+        *last = no;
+        Took::InTurn
+    }
+}
+
+/// A packet that has arrived.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    id: FlowId,
+    no: u32,
+    server: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Took {
+    InTurn,
+    Early,
 }
 
 #[test]

@@ -92,6 +92,14 @@ impl Moving {
         }
     }
 
+    /// Where packets are parked that came through their slot's old owner, or did not.
+    fn parking(&mut self, through_old_owner: bool) -> &mut VecDeque<Pkt> {
+        match through_old_owner {
+            true => &mut self.first,
+            false => &mut self.rest,
+        }
+    }
+
     fn parked(&self) -> usize {
         self.first.len() + self.rest.len()
     }
@@ -232,25 +240,38 @@ impl Worker {
         self.drop_pkt(pkt, reason);
     }
 
+    /// A parked packet goes on, or back to where it was if its slot is another that is not open yet: what comes through that
+    /// slot's old owner from now on must still go behind it.
+    fn let_go(&mut self, pkt: Pkt, through_old_owner: bool) {
+        if self.owner_of(pkt.slot) & PARKS != 0 {
+            return self.moving.parking(through_old_owner).push_back(pkt);
+        }
+        if !pkt.note {
+            self.counters.waiting.sub(1);
+        }
+        self.counters.parked.sub(1);
+        self.pass_on(pkt, None);
+    }
+
     /// What was parked for slots that are open now.
     pub(super) fn let_parked_go(&mut self, queues: &mut [Box<dyn Queue>]) -> usize {
         if !std::mem::take(&mut self.moving.follow.opened) {
             return 0;
         }
         let parked = self.moving.parked();
-        for _ in 0..parked {
-            let first = self.moving.first.pop_front();
-            let Some(pkt) = first.or_else(|| self.moving.rest.pop_front()) else {
-                break;
-            };
-            if !pkt.note {
-                self.counters.waiting.sub(1);
-            }
-            self.counters.parked.sub(1);
-            self.pass_on(pkt, None);
-            if self.own.len() >= BURST {
-                self.process_own();
-                self.flush_tx(queues);
+        for (through_old_owner, len) in [
+            (true, self.moving.first.len()),
+            (false, self.moving.rest.len()),
+        ] {
+            for _ in 0..len {
+                let Some(pkt) = self.moving.parking(through_old_owner).pop_front() else {
+                    break;
+                };
+                self.let_go(pkt, through_old_owner);
+                if self.own.len() >= BURST {
+                    self.process_own();
+                    self.flush_tx(queues);
+                }
             }
         }
         self.process_own();

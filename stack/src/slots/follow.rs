@@ -1,6 +1,6 @@
 //! What one worker knows of the slots, and what it still has to do before it may say so.
 
-use super::{Owner, SlotMap, Slots};
+use super::{Owner, SlotMap, Slots, Snapshot};
 use flowtable::{SLOTS, SlotNo};
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ pub(crate) struct Following {
     map: SlotMap,
     /// Whom a parked slot comes from.
     from: SlotMap,
+    /// Slots are on their way to whomever.
+    closed: bool,
     /// No slot is on its way, as far as this worker knows.
     pub(crate) calm: bool,
     /// Whether control was told that all that the rings held at this version has been passed on.
@@ -38,13 +40,15 @@ impl Following {
     /// Of worker `id`, which has the slots that are its own now.
     pub(crate) fn new(slots: Arc<Slots>, id: usize) -> Self {
         let rings = slots.workers();
+        let now = slots.snapshot();
         Self {
             id: id as u16,
-            version: slots.version(),
-            active: slots.active(),
-            map: slots.map(),
+            version: now.version,
+            active: now.active,
+            map: now.map(),
             slots,
             from: [0; SLOTS],
+            closed: false,
             calm: true,
             settled: true,
             left: vec![0; rings].into_boxed_slice(),
@@ -84,22 +88,21 @@ impl Following {
     /// slots that are [`gone`](Self::gone) must be given up, and [`count_down`](Self::count_down) is next.
     #[inline]
     pub(crate) fn reload(&mut self) -> bool {
-        let version = self.slots.version();
-        let changed = version != self.version;
+        let changed = self.slots.version() != self.version;
         if changed {
-            self.read(version);
+            let now = self.slots.snapshot();
+            self.read(&now);
         }
         changed
     }
 
     #[cold]
-    fn read(&mut self, version: u32) {
-        (self.version, self.settled, self.calm) = (version, false, true);
-        self.active = self.slots.active();
+    fn read(&mut self, now: &Snapshot) {
+        (self.version, self.settled, self.calm) = (now.version, false, true);
+        (self.active, self.closed) = (now.active, false);
         self.opening.clear();
         self.gone.clear();
-        let slots = Arc::clone(&self.slots);
-        for (slot, owner) in slots.owners() {
+        for (slot, owner) in now.owners() {
             self.note(slot, owner);
         }
     }
@@ -109,13 +112,14 @@ impl Following {
         let (had, gets) = (self.map[at] == self.id, owner.worker == self.id);
         match (had, gets) {
             (true, false) => self.gone.push(slot),
-            (false, true) if owner.from.is_none() => self.opening.push(slot),
+            (false, true) if !owner.closed => self.opening.push(slot),
             _ => {}
         }
-        self.from[at] = owner.from.unwrap_or(self.from[at]);
+        self.from[at] = owner.from;
         let parks = if gets && !had { PARKS } else { 0 };
         self.map[at] = owner.worker | parks;
-        self.calm &= owner.from.is_none() && had == gets;
+        self.closed |= owner.closed;
+        self.calm &= !owner.closed && had == gets;
     }
 
     /// Remembers how much of what comes by the rings may have been sent before what was just read: what they hold now
@@ -153,7 +157,7 @@ impl Following {
             self.opened = true;
         }
         let parks = self.map.iter().any(|owner| owner & PARKS != 0);
-        self.calm = !parks && self.slots.owners().all(|(_, owner)| owner.from.is_none());
+        self.calm = !parks && !self.closed;
         true
     }
 }

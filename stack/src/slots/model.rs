@@ -1,111 +1,19 @@
 //! A slot changes its writer, in every order that loom can think of: control, the old owner and the new one, which also
 //! gets the flow's packets from outside. `RUSTFLAGS="--cfg loom" cargo test -p flowgate-stack --lib --release loom_`
 
-use super::follow::{Following, PARKS};
-use super::{Move, Slots};
+use super::actors::{Actor, Packet, SubTable, rings};
+use super::{Acquire, AtomicU32, Move, Owner, Slots};
 use flowtable::SlotNo;
-use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use loom::sync::{Arc, Mutex};
+use loom::sync::Arc;
 use loom::thread;
-use route::{Qsbr, Reader};
-use std::collections::VecDeque;
+use route::Qsbr;
 
 const SLOT: SlotNo = SlotNo(0);
-const OLD: usize = 0;
-const NEW: usize = 1;
+/// Not the number that a worker starts with for whom a slot came from.
+const OLD: usize = 1;
+const NEW: usize = 0;
 /// Packets of the one flow, all by the new owner's queue.
 const PACKETS: usize = 3;
-
-/// The sub-table: one writer at a time, which sees all that the one before it wrote; and packets in their order.
-struct SubTable {
-    busy: AtomicBool,
-    seen: AtomicUsize,
-}
-
-impl SubTable {
-    fn process(&self, packet: usize) {
-        assert!(!self.busy.swap(true, Relaxed), "two writers");
-        let seen = self.seen.load(Relaxed);
-        assert_eq!(seen + 1, packet, "out of order");
-        self.seen.store(packet, Relaxed);
-        self.busy.store(false, Relaxed);
-    }
-}
-
-type Ring = Arc<Mutex<VecDeque<usize>>>;
-
-struct Worker {
-    table: Arc<SubTable>,
-    follow: Following,
-    qsbr: Reader,
-    id: usize,
-    /// From the other, and to it.
-    rings: [Ring; 2],
-    queue: VecDeque<usize>,
-    parked: [VecDeque<usize>; 2],
-}
-
-impl Worker {
-    fn burst(&mut self) {
-        self.qsbr.quiescent();
-        let other = 1 - self.id;
-        // One a burst, so that a ring can hold more than a burst takes.
-        let taken = self.rings[0].lock().unwrap().pop_front();
-        for ring in [OLD, NEW] {
-            let end = if ring < other {
-                0
-            } else {
-                usize::from(taken.is_some())
-            };
-            self.follow.end(ring, end);
-        }
-        if self.follow.reload() {
-            self.follow.gone.clear();
-            let waiting = [OLD, NEW].map(|ring| {
-                if ring == self.id {
-                    0
-                } else {
-                    self.rings[0].lock().unwrap().len()
-                }
-            });
-            self.follow.count_down(waiting.into_iter());
-        }
-        let other = 1 - self.id;
-        taken
-            .into_iter()
-            .for_each(|packet| self.pass_on(packet, Some(other)));
-        if !self.follow.settled {
-            self.follow.settle(|_| true);
-        }
-        if std::mem::take(&mut self.follow.opened) {
-            for queue in 0..2 {
-                while let Some(packet) = self.parked[queue].pop_front() {
-                    self.pass_on(packet, None);
-                }
-            }
-        }
-        if let Some(packet) = self.queue.pop_front() {
-            self.pass_on(packet, None);
-        }
-    }
-
-    fn pass_on(&mut self, packet: usize, ring: Option<usize>) {
-        let owner = self.follow.owner(SLOT).unwrap();
-        if usize::from(owner) == self.id {
-            self.table.process(packet);
-        } else if owner & PARKS != 0 {
-            let old = ring.is_some_and(|ring| self.follow.is_old_owner(SLOT, ring));
-            self.parked[usize::from(!old)].push_back(packet);
-        } else {
-            self.rings[1].lock().unwrap().push_back(packet);
-        }
-    }
-
-    fn bursts(mut self, bursts: usize) -> Self {
-        (0..bursts).for_each(|_| self.burst());
-        self
-    }
-}
 
 /// What control waits for before it opens the slot.
 #[derive(Clone, Copy, PartialEq)]
@@ -158,29 +66,21 @@ impl Control {
     }
 }
 
-/// Some turns of all three in any order; then one after the other, until all has arrived.
-fn model(waits: Waits) {
+fn bounded() -> loom::model::Builder {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.max_branches = 10_000;
-    model.check(move || {
+    model
+}
+
+/// Some turns of all three in any order; then one after the other, until all has arrived.
+fn model(waits: Waits) {
+    bounded().check(move || {
         let slots = std::sync::Arc::new(Slots::new(&[OLD as u16], 2, 2));
         let qsbr = Qsbr::new(2);
-        let table = SubTable {
-            busy: AtomicBool::new(false),
-            seen: AtomicUsize::new(0),
-        };
-        let table = Arc::new(table);
-        let rings: [Ring; 2] = std::array::from_fn(|_| Ring::default());
-        let mut workers = [OLD, NEW].map(|id| Worker {
-            follow: Following::new(std::sync::Arc::clone(&slots), id),
-            table: Arc::clone(&table),
-            qsbr: qsbr.reader(id),
-            id,
-            rings: [rings[1 - id].clone(), rings[id].clone()],
-            queue: (1..=PACKETS).filter(|_| id == NEW).collect(),
-            parked: Default::default(),
-        });
+        let (tables, rings) = (Arc::new(vec![SubTable::new(2)]), rings(2));
+        let mut workers = [0, 1].map(|id| Actor::new(id, &slots, qsbr.reader(id), &tables, &rings));
+        workers[NEW].queue = (1..=PACKETS).map(packet).collect();
         let mut control = Control {
             slots,
             qsbr,
@@ -188,21 +88,31 @@ fn model(waits: Waits) {
             waits,
         };
         // The first packet is on its way before anything changes.
-        workers[NEW].burst();
-        let threads = workers.map(|worker| thread::spawn(move || worker.bursts(3)));
+        workers[NEW].burst(1);
+        // One a burst, so that a ring can hold more than a burst takes.
+        let threads = workers.map(|mut worker| {
+            thread::spawn(move || {
+                (0..3).for_each(|_| worker.burst(1));
+                worker
+            })
+        });
         (0..4).for_each(|_| control.step());
         let mut workers = threads.map(|thread| thread.join().unwrap());
         for _ in 0..20 {
             control.step();
-            workers.iter_mut().for_each(Worker::burst);
+            workers.iter_mut().for_each(|worker| worker.burst(1));
         }
-        assert_eq!(table.seen.load(Relaxed), PACKETS, "a packet is lost");
-        assert_eq!(
-            workers.each_ref().map(|w| w.follow.owner(SLOT)),
-            [Some(NEW as u16); 2]
-        );
-        assert!(workers.iter().all(|worker| worker.follow.calm));
+        assert_eq!(tables[0].seen(NEW), PACKETS, "a packet is lost");
+        for worker in &workers {
+            assert_eq!(worker.follow.owner(SLOT), Some(NEW as u16));
+            assert!(worker.follow.calm);
+        }
     });
+}
+
+fn packet(no: usize) -> Packet {
+    let (slot, queue) = (SLOT, NEW);
+    Packet { slot, queue, no }
 }
 
 #[test]
@@ -220,4 +130,47 @@ fn loom_a_slot_that_opens_before_its_old_owner_has_drained_its_rings_is_found() 
 #[should_panic(expected = "out of order")]
 fn loom_a_slot_that_opens_before_anybody_is_quiescent_is_found() {
     model(Waits::ForNobody);
+}
+
+/// Control publishes two versions while a reader takes what is there.
+fn read_while_control_publishes(read: fn(&Slots) -> (u32, Vec<u16>)) {
+    bounded().check(move || {
+        let slots = Arc::new(Slots::new(&[0, 0], 2, 2));
+        let reader = Arc::clone(&slots);
+        let reader = thread::spawn(move || {
+            let (version, owners) = read(&reader);
+            // Each version gives both slots to the same worker: the first to 0, the next to 1.
+            let owner = (version - 1) as u16;
+            assert_eq!(owners, [owner, owner], "torn");
+        });
+        for (from, to) in [(0, 1), (1, 2)] {
+            let give = |slot| Move {
+                slot: SlotNo(slot),
+                from,
+                to,
+            };
+            slots.open(&[give(0), give(1)]);
+        }
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_what_is_read_of_the_slots_is_one_version_whole() {
+    read_while_control_publishes(|slots| {
+        let now = slots.snapshot();
+        let owners = now.owners().map(|(_, owner)| owner.worker);
+        (now.version, owners.collect())
+    });
+}
+
+#[test]
+#[should_panic(expected = "torn")]
+fn loom_slots_that_are_read_without_another_look_at_the_version_are_found() {
+    read_while_control_publishes(|slots| {
+        let version = slots.version();
+        let owner = |word: &AtomicU32| Owner::of(word.load(Acquire)).worker;
+        let words = slots.copy(version).words.iter();
+        (version, words.map(owner).collect())
+    });
 }

@@ -107,7 +107,11 @@ fn has_tools(what: &str, tools: &[&str]) -> bool {
     missing.is_empty()
 }
 
-fn skip(test: &str, reason: &str) {
+/// Says that a test, or a part of one, cannot run on this machine.
+///
+/// # Panics
+/// The environment says `CI=true`.
+pub fn skip(test: &str, reason: &str) {
     let ci = env::var_os("CI").is_some_and(|value| value == "true" || value == "1");
     assert!(!ci, "'{test}' may not be skipped under CI: {reason}");
     // Straight to the terminal, past libtest's capture: a skipped test looks like a passed one.

@@ -186,7 +186,7 @@ fn c73_an_icmp_error_creates_refreshes_and_shortens_nothing() {
     scene.net.send(CLIENTS, error_about(&unknown));
     scene.net.run_for(10);
     assert_eq!(scene.flows(), 0, "not created");
-    // One packet: a flow that nobody has confirmed, which lives 30 s here.
+    // One packet: a flow that nobody has confirmed.
     scene.ask_all(&[known]);
     let lives = lifetime(&mut scene, |_| {});
     scene.ask_all(&[known]);

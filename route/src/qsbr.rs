@@ -132,7 +132,8 @@ impl Reader {
     /// Says that the thread reads again: after it slept, before its first shared load.
     pub fn online(&self) {
         let epoch = self.shared.epoch.load(Ordering::Acquire);
-        self.place().seen.store(epoch, Ordering::Relaxed);
+        // Release: whoever reads it may take it for all that this thread did before it slept.
+        self.place().seen.store(epoch, Ordering::Release);
         fence(Ordering::SeqCst);
         self.online.set(true);
     }

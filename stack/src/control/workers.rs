@@ -18,7 +18,8 @@ const STEP: usize = 8;
 enum Stage {
     /// Closed: every worker is to be quiescent since this epoch.
     Closed(u64),
-    /// The old owners are to have drained their rings since this version.
+    /// All are to have drained their rings since this version: the old owners, through whom the packets of their slots come, and
+    /// whoever may hold a piece that an old owner has found the flow of.
     Marked(u32),
     /// Open: the new owners are to have taken their slots, and to have drained their rings, since this version.
     Opened(u32),
@@ -133,7 +134,7 @@ impl Control {
                     Some(Stage::Marked(self.slots.mark()))
                 }
                 Stage::Marked(version)
-                    if self.have_drained(version, moves.iter().map(|m| m.from)) =>
+                    if self.have_drained(version, 0..self.slots.workers() as u16) =>
                 {
                     Some(Stage::Opened(self.slots.open(&moves)))
                 }
@@ -149,22 +150,12 @@ impl Control {
             if next.is_none() {
                 return false;
             }
-            self.wake_movers();
+            self.wake_workers();
         }
     }
 
     fn have_drained(&self, version: u32, mut workers: impl Iterator<Item = u16>) -> bool {
         workers.all(|worker| self.slots.has_drained(worker, version))
-    }
-
-    /// Who has a slot to give or to get may sleep.
-    fn wake_movers(&self) {
-        let moves = self.resizing.step.iter().flat_map(|(_, moves)| moves);
-        for worker in moves.flat_map(|one| [one.from, one.to]) {
-            if let Some(handle) = self.workers.get(usize::from(worker)) {
-                handle.waker.wake();
-            }
-        }
     }
 
     /// Begins the next step, if there is one and no flush is under way. Flushes that waited go first.
@@ -187,7 +178,7 @@ impl Control {
         self.slots.close(&moves);
         let epoch = self.view.qsbr().advance();
         self.resizing.step = Some((Stage::Closed(epoch), moves));
-        self.wake_movers();
+        self.wake_workers();
         true
     }
 

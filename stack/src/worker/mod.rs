@@ -312,6 +312,7 @@ impl Worker {
         // room for these when they are done with; then those that we did not have before.
         self.repay();
         self.process_own();
+        self.settle_slots();
         self.repay();
         n
     }

@@ -118,6 +118,11 @@ impl Worker {
         if !self.moving.follow.calm {
             self.sort_arrived();
         }
+    }
+
+    /// After the rings' packets were worked on: what they became (a piece is its datagram's only then) may be parked still, and
+    /// must not be overtaken by what comes to an open slot.
+    pub(super) fn settle_slots(&mut self) {
         if !self.moving.follow.settled {
             let (path, now) = (&mut self.path, self.now);
             self.moving.follow.settle(|slot| path.take(slot, now));
@@ -259,23 +264,33 @@ impl Worker {
             return 0;
         }
         let parked = self.moving.parked();
-        for (through_old_owner, len) in [
-            (true, self.moving.first.len()),
-            (false, self.moving.rest.len()),
-        ] {
-            for _ in 0..len {
-                let Some(pkt) = self.moving.parking(through_old_owner).pop_front() else {
-                    break;
-                };
-                self.let_go(pkt, through_old_owner);
-                if self.own.len() >= BURST {
-                    self.process_own();
-                    self.flush_tx(queues);
-                }
+        // What has been at its collector goes before what has still to go there.
+        for (pieces, through_old_owner) in
+            [(false, true), (false, false), (true, true), (true, false)]
+        {
+            self.let_these_go(pieces, through_old_owner, queues);
+        }
+        parked
+    }
+
+    /// Those of one queue that are pieces, or are not.
+    fn let_these_go(
+        &mut self,
+        pieces: bool,
+        through_old_owner: bool,
+        queues: &mut [Box<dyn Queue>],
+    ) {
+        for _ in 0..self.moving.parking(through_old_owner).len() {
+            match self.moving.parking(through_old_owner).pop_front() {
+                Some(pkt) if pkt.is_piece() == pieces => self.let_go(pkt, through_old_owner),
+                other => self.moving.parking(through_old_owner).extend(other),
+            }
+            if self.own.len() >= BURST {
+                self.process_own();
+                self.flush_tx(queues);
             }
         }
         self.process_own();
         self.flush_tx(queues);
-        parked
     }
 }

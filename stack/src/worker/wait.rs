@@ -67,6 +67,12 @@ impl Waiting {
         unknown.into_iter().chain(held).min()
     }
 
+    /// Whether one more packet must wait for this neighbour's entry, though there may be one by now: those before it have not
+    /// left yet.
+    pub(super) fn queues_for(&self, port: PortId, addr: IpAddr) -> bool {
+        self.unknown.len() < UNKNOWN_MAX && self.asked(port, addr)
+    }
+
     /// Whether a packet waits for this neighbour's entry: then it has been asked for.
     fn asked(&self, port: PortId, addr: IpAddr) -> bool {
         self.unknown
@@ -278,8 +284,10 @@ impl Worker {
         self.waiting.hold.take_where(goes, out);
         for _ in 0..self.waiting.unknown.len() {
             match self.waiting.unknown.pop_front() {
-                Some(wait) if goes(&wait.pkt) => {
+                Some(mut wait) if goes(&wait.pkt) => {
                     self.counters.waiting_unknown.sub(1);
+                    // The new owner has not asked for it.
+                    wait.pkt.asked = None;
                     out.push(wait.pkt);
                 }
                 wait => self.waiting.unknown.extend(wait),

@@ -7,11 +7,12 @@
 //!    slot's packets to the new owner; the old owner too, which gives its sub-table up. The new owner parks them.
 //! 2. *marked* ([`Slots::mark`]), once every worker has been quiescent since: nobody sends to the old owner any more. A
 //!    worker that reads this version says so ([`Slots::drained`]) after it has passed on all that its rings held by then.
-//! 3. *open* ([`Slots::open`]), once the old owner has said so: all that came through it is in the new owner's ring. The
-//!    new owner takes the sub-table, after all that *its* rings held by then is parked, and lets what is parked go: first what
-//!    came through the old owner, whose name stays in the word: one that slept until now has read nothing of the move before.
+//! 3. *open* ([`Slots::open`]), once all have said so: what came through the old owner is in the new owner's ring, and what
+//!    else it sent is where it went (a piece goes from its collector to its flow's owner). The new owner takes the sub-table,
+//!    after all that *its* rings held by then is parked, and lets what is parked go: first what came through the old owner,
+//!    whose name stays in the word: one that slept until now has read nothing of the move before.
 //!
-//! So no packet overtakes another of its flow, and two workers never write one sub-table. A worker reads the words after it
+//! So no packet overtakes another of its flow, nor a piece one of its datagram, and two workers never write one sub-table. A worker reads the words after it
 //! has taken packets from its rings: what it knows is at least as new as what their senders knew, and nothing is handed
 //! back. A slot does not move again before its new owner has said that it has it.
 

@@ -443,6 +443,40 @@ fn packets_that_wait_for_a_neighbour_go_along() {
     assert!(world.talks.iter().all(|talk| talk.got == 4));
 }
 
+/// A neighbour gets its entry just before a flow's second packet comes from another worker: the first still waits for it.
+#[test]
+fn nothing_overtakes_the_first_packet_to_a_neighbour_that_was_unknown() {
+    let hold = (128, 512);
+    let mut world = World::new(Setup { hold, ..setup(2) }, 60, 32);
+    let addr = ip("192.0.2.200");
+    for talk in &mut world.talks {
+        talk.id.src = SocketAddr::new(ip("10.1.2.3"), talk.id.src.port());
+        talk.id.dst = SocketAddr::new(addr, 80);
+        talk.server = Some(0);
+    }
+    let ids = world.talks.iter().enumerate();
+    world.by_id = ids.map(|(n, talk)| (talk.id, n)).collect();
+    for queue in [0, 1] {
+        world.talks.iter_mut().for_each(|talk| talk.queue = queue);
+        world.talk_all();
+        for worker in [queue, 1 - queue] {
+            world.rack.sim.poll_worker(worker);
+            world.rack.sim.poll_worker(worker);
+        }
+        world.rack.sim.gateway.host.poll(world.rack.sim.now);
+    }
+    let (port, mac, published) = (route::PortId(RACK as u16), server_mac(0), false);
+    let known = HostCmd::SetStatic {
+        port,
+        addr,
+        mac,
+        published,
+    };
+    world.rack.sim.gateway.host.call(known);
+    world.rest(false);
+    assert!(world.talks.iter().all(|talk| talk.got == 2));
+}
+
 /// What arrives at a worker that owns nothing any more goes on to those who do; errors too.
 #[test]
 fn queues_of_workers_without_slots_are_served() {

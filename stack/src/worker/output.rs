@@ -6,7 +6,7 @@ use crate::checksum::{fill_header, ip_ttl_dec};
 use crate::fate::DropReason;
 use crate::frag;
 use crate::icmp::Error;
-use crate::link::{Link, NO_NEIGH, arpresolve};
+use crate::link::{Link, arpresolve};
 use crate::options;
 use crate::path::Hop;
 use crate::pkt::Pkt;
@@ -134,7 +134,7 @@ impl Worker {
     /// The link of a packet. While others wait for its neighbour it queues behind them (design section 5).
     fn link(&self, pkt: &Pkt, hop: Hop) -> Link {
         let dst = pkt.meta.addrs.dst();
-        if hop.attrs.neigh == NO_NEIGH && self.waiting.queues_for(hop.attrs.port, dst) {
+        if hop.attrs.kind == NhopKind::Iface && self.waiting.queues_for(hop.attrs.port, dst) {
             return Link::Unknown;
         }
         match arpresolve(&self.burst_ports, &self.neigh, &hop.attrs, &dst) {

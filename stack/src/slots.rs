@@ -12,9 +12,9 @@
 //!    after all that *its* rings held by then is parked, and lets what is parked go: first what came through the old owner,
 //!    whose name stays in the word: one that slept until now has read nothing of the move before.
 //!
-//! So no packet overtakes another of its flow, nor a piece one of its datagram, and two workers never write one sub-table. A worker reads the words after it
-//! has taken packets from its rings: what it knows is at least as new as what their senders knew, and nothing is handed
-//! back. A slot does not move again before its new owner has said that it has it.
+//! So no packet overtakes another of its flow, nor a piece one of its datagram, and two workers never write one sub-table. A
+//! worker reads the words after it has taken packets from its rings: what it knows is at least as new as what their senders
+//! knew, and nothing is handed back. A slot does not move again before its new owner has said that it has it.
 
 #[cfg(test)]
 mod actors;

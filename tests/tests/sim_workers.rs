@@ -6,14 +6,14 @@ use flowgate_tests::net::craft::{icmp_error, is_piece, pieces};
 use flowgate_tests::net::watch::FlowId;
 use flowgate_tests::rack::{CLIENTS, GATEWAY_MAC, RACK, Rack, server_mac};
 use flowgate_tests::sim::{Sent, ip};
-use route::Prefix;
+use route::{PortId, Prefix};
 use stack::Setup;
 use stack::fate::DropReason;
 use stack::flows::FlowFilter;
 use stack::host::{HostCmd, HostLink};
 use stack::links::Depths;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 const WORKERS: usize = 8;
 const SERVERS: usize = 6;
@@ -161,6 +161,18 @@ impl World {
         let sent = self.rack.sim.take_sent();
         self.judge(&sent, may_lose);
         self.rack.sim.assert_books();
+    }
+
+    /// From now on a host of the rack is known: it has a server's link address.
+    fn resolve(&mut self, addr: IpAddr, server: usize) {
+        let (port, mac) = (PortId(RACK as u16), server_mac(server));
+        let published = false;
+        self.rack.sim.gateway.host.call(HostCmd::SetStatic {
+            port,
+            addr,
+            mac,
+            published,
+        });
     }
 
     fn set(&mut self, workers: usize) {
@@ -427,17 +439,8 @@ fn packets_that_wait_for_a_neighbour_go_along() {
         world.talk_all();
         world.rack.sim.settle();
     }
-    let port = route::PortId(RACK as u16);
     for server in 0..SERVERS {
-        let (addr, mac) = (host(server), server_mac(server));
-        let published = false;
-        let known = HostCmd::SetStatic {
-            port,
-            addr,
-            mac,
-            published,
-        };
-        world.rack.sim.gateway.host.call(known);
+        world.resolve(host(server), server);
     }
     world.rest(false);
     assert!(world.talks.iter().all(|talk| talk.got == 4));
@@ -465,14 +468,7 @@ fn nothing_overtakes_the_first_packet_to_a_neighbour_that_was_unknown() {
         }
         world.rack.sim.gateway.host.poll(world.rack.sim.now);
     }
-    let (port, mac, published) = (route::PortId(RACK as u16), server_mac(0), false);
-    let known = HostCmd::SetStatic {
-        port,
-        addr,
-        mac,
-        published,
-    };
-    world.rack.sim.gateway.host.call(known);
+    world.resolve(addr, 0);
     world.rest(false);
     assert!(world.talks.iter().all(|talk| talk.got == 2));
 }

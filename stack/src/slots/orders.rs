@@ -31,7 +31,8 @@ struct Control {
 }
 
 impl Control {
-    /// One look at how far the workers are, as `step_ended` and `begin_step` of `control/workers.rs` do it.
+    /// One look at how far the workers are, as `step_ended` of `control/workers.rs` has it, but that it waits for the old
+    /// owners' rings alone, not for everyone's: here are no pieces, and for whole packets that is enough.
     fn step(&mut self, rng: &mut Rng) {
         let slots = &self.slots;
         let Some((stage, moved)) = self.step.take() else {

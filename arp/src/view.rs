@@ -299,12 +299,12 @@ mod model {
     }
 
     #[test]
-    fn the_old_owner_is_never_found_with_the_new_ones_word() {
+    fn loom_the_old_owner_is_never_found_with_the_new_ones_word() {
         handed_over_while_read(1);
     }
 
     #[test]
-    fn the_new_owner_is_never_found_with_the_old_ones_word() {
+    fn loom_the_new_owner_is_never_found_with_the_old_ones_word() {
         handed_over_while_read(2);
     }
 }

@@ -81,9 +81,25 @@ pub const FLOWGATE: &str = "flowgate";
 /// Longer than anything here takes on a busy machine; reaching it is a failure.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The whole name of the test that it stands in, as `cargo test` prints it.
+#[macro_export]
+macro_rules! test_name {
+    () => {{
+        fn here() {}
+        $crate::lab::name_of(std::any::type_name_of_val(&here))
+    }};
+}
+
+/// What `cargo test` calls the test that has this function in it: its path without the program's name.
+#[doc(hidden)]
+pub fn name_of(inner: &'static str) -> &'static str {
+    let test = inner.split_once("::").map_or(inner, |(_, path)| path);
+    test.strip_suffix("::here").unwrap_or(test)
+}
+
 /// Runs the calling test in a namespace of its own, if this machine has the tools that it needs;
-/// [`FLOWGATE`] is built if need be. True inside, where the test's body is to run. `test` is its whole
-/// name, as `cargo test` prints it.
+/// [`FLOWGATE`] is built if need be. True inside, where the test's body is to run. `test` is
+/// [`test_name!`](crate::test_name).
 ///
 /// # Panics
 /// The test failed inside; or it cannot run on this machine and the environment says `CI=true`.
@@ -323,15 +339,16 @@ pub fn lay_cable(scratch: &Scratch, wires: Wires, near: &str, far: &str) {
     }
 }
 
-/// Whether XDP programs may be loaded here; if not, that is said, and `test` counts as passed.
+/// Whether XDP programs may be loaded here; if not, `test` is skipped.
+///
+/// # Panics
+/// The environment says `CI=true`, and they may not.
 pub fn has_xdp(test: &str) -> bool {
-    match xdp::may_load() {
-        Ok(()) => true,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "\n*** SKIPPED {test}: {error}");
-            false
-        }
+    let may = xdp::may_load();
+    if let Err(error) = &may {
+        skip(test, &error.to_string());
     }
+    may.is_ok()
 }
 
 /// Asks until the answer is yes, for [`PATIENCE`] at most; says whether it was.

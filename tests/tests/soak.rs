@@ -1,7 +1,7 @@
 //! A soak: mixed traffic as fast as one thread can make it, while routes, members, servers, workers and ports change.
 //! In the end memory is what it was after the warm-up, both books balance, no buffer is lost and nobody logged an error.
 //!
-//! `FLOWGATE_SOAK=3600 cargo test --release -p flowgate-tests --test soak -- --nocapture` runs for an hour; by default it is
+//! `FLOWGATE_SOAK=3600 cargo test --release --test soak -- --nocapture` runs for an hour; by default it is
 //! some seconds.
 
 use flowgate_tests::frames::{ether, ip_packet, tcp, tcp_segment, udp};

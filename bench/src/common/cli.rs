@@ -41,10 +41,7 @@ pub(crate) fn command_line(bin: &str, argv: &[OsString]) -> String {
         .skip(1)
         .map(|word| word.to_string_lossy())
         .collect();
-    format!(
-        "cargo run --release -p flowgate-bench --bin {bin} -- {}",
-        words.join(" ")
-    )
+    format!("cargo run --release --bin {bin} -- {}", words.join(" "))
 }
 
 /// A whole number between two ends.

@@ -19,7 +19,7 @@ const EXAMPLES: &str = "Examples:
   devices --device xdp             the same by XDP sockets (root)
 
 Needs the right to make devices in a network namespace of its own, iperf3 for tcp, wrk and nginx for connections, and for idle and start
-the program 'flowgate' beside this one (cargo build --release -p flowgate). On cables DPDK's testpmd is measured too, where it is
+the program 'flowgate' beside this one (cargo build --release --bin flowgate). On cables DPDK's testpmd is measured too, where it is
 installed (Debian: dpdk-dev).";
 
 /// What the devices are.

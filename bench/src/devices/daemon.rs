@@ -28,7 +28,7 @@ pub(super) fn binary() -> Result<PathBuf, String> {
     match file.is_file() {
         true => Ok(file),
         false => Err(format!(
-            "{} is not there: cargo build --release -p flowgate",
+            "{} is not there: cargo build --release --bin flowgate",
             file.display()
         )),
     }

@@ -1,6 +1,6 @@
 //! The executable under test: `flowgate` of the same build as the test, and never an old one.
 //!
-//! `cargo test --workspace` has built it; `cargo test -p flowgate-tests` has not. If one of the files that it is made of is
+//! `cargo test --workspace` has built it; `cargo test --test e2e` has not. If one of the files that it is made of is
 //! younger, or it is not there, cargo is asked to build it first. (Cargo's own list of these, `flowgate.d`, is not written by
 //! `cargo test`.)
 
@@ -68,7 +68,8 @@ fn build(profile: &Path) {
     let name = if name == "debug" { "dev" } else { &*name };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "-p", "flowgate", "--profile", name, "--target-dir"]);
+    command.args(["build", "--bin", "flowgate", "--profile", name]);
+    command.arg("--target-dir");
     command.arg(profile.parent().expect("target/<profile>"));
     command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let built = command.output().expect("cargo");

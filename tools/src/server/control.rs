@@ -11,6 +11,7 @@ use crate::wire::route::Event;
 use crate::wire::route::News;
 use stack::io::poll::Poller;
 use stack::io::wake::Waker;
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::sync::mpsc;
@@ -149,13 +150,15 @@ impl Handle {
         T: Send + 'static,
         F: FnOnce(&mut dyn Backend) -> T + Send + 'static,
     {
-        let (sender, receiver) = mpsc::sync_channel(1);
+        // As `Any`: a channel for every type of answer would be a lot of code.
+        let (sender, receiver) = mpsc::sync_channel::<Box<dyn Any + Send>>(1);
         let run = Box::new(move |backend: &mut dyn Backend| {
             // The caller waits below; if it does not any more, nobody misses the answer.
-            let _ = sender.try_send(job(backend));
+            let _ = sender.try_send(Box::new(job(backend)));
         });
         self.send(Job::Run(run))?;
-        receiver.recv().map_err(stopping)
+        let answer = receiver.recv().map_err(stopping)?;
+        answer.downcast().map(|answer| *answer).map_err(stopping)
     }
 
     /// The same for an answer that another thread gives, waiting at most `limit` for it.

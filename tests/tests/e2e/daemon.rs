@@ -7,16 +7,14 @@ use flowgate_tests::lab::process::Process;
 use flowgate_tests::lab::{
     CLIENT_PORT, FLOWGATE, Lab, LabSpec, PATIENCE, RACK_PORT, enter, eventually,
 };
+use flowgate_tests::test_name;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::net::IpAddr;
 
 #[test]
 fn the_daemon_ends_cleanly_and_leaves_no_socket() {
-    if !enter(
-        "the_daemon_ends_cleanly_and_leaves_no_socket",
-        &[FLOWGATE, "ip"],
-    ) {
+    if !enter(test_name!(), &[FLOWGATE, "ip"]) {
         return;
     }
     let lab = Lab::new(LabSpec {
@@ -45,10 +43,7 @@ fn the_daemon_ends_cleanly_and_leaves_no_socket() {
 
 #[test]
 fn a_second_daemon_on_the_same_socket_is_refused_and_harms_nothing() {
-    if !enter(
-        "a_second_daemon_on_the_same_socket_is_refused_and_harms_nothing",
-        &[FLOWGATE, "ip"],
-    ) {
+    if !enter(test_name!(), &[FLOWGATE, "ip"]) {
         return;
     }
     let lab = Lab::new(LabSpec {
@@ -74,10 +69,7 @@ fn a_second_daemon_on_the_same_socket_is_refused_and_harms_nothing() {
 
 #[test]
 fn listings_show_neighbours_routes_and_flows_of_live_traffic() {
-    if !enter(
-        "listings_show_neighbours_routes_and_flows_of_live_traffic",
-        &[FLOWGATE, "ip"],
-    ) {
+    if !enter(test_name!(), &[FLOWGATE, "ip"]) {
         return;
     }
     let lab = Lab::new(LabSpec {
@@ -132,7 +124,7 @@ fn listings_show_neighbours_routes_and_flows_of_live_traffic() {
 
 #[test]
 fn a_monitor_is_told_of_routes_and_of_a_server_that_dies_and_returns() {
-    let name = "a_monitor_is_told_of_routes_and_of_a_server_that_dies_and_returns";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip"]) {
         return;
     }
@@ -175,7 +167,7 @@ fn a_monitor_is_told_of_routes_and_of_a_server_that_dies_and_returns() {
 
 #[test]
 fn the_gateway_pings_real_kernels_and_says_what_it_cannot() {
-    let name = "the_gateway_pings_real_kernels_and_says_what_it_cannot";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip"]) {
         return;
     }
@@ -242,7 +234,7 @@ fn assert_answers(gateway: &Gateway<'_>, family: Family, to: IpAddr) {
 
 #[test]
 fn ctrl_c_ends_a_ping_with_its_statistics_and_frees_its_place() {
-    let name = "ctrl_c_ends_a_ping_with_its_statistics_and_frees_its_place";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip"]) {
         return;
     }
@@ -294,7 +286,7 @@ fn begin_ping(gateway: &Gateway<'_>, to: IpAddr) -> Process {
 
 #[test]
 fn who_follows_a_gateway_that_ends_is_told_so() {
-    let name = "who_follows_a_gateway_that_ends_is_told_so";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip"]) {
         return;
     }
@@ -340,7 +332,7 @@ fn choices(gateway: &Gateway<'_>) -> Vec<String> {
 
 #[test]
 fn a_restarted_gateway_chooses_as_before_and_without_its_state_otherwise() {
-    let name = "a_restarted_gateway_chooses_as_before_and_without_its_state_otherwise";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip"]) {
         return;
     }
@@ -378,7 +370,7 @@ fn a_restarted_gateway_chooses_as_before_and_without_its_state_otherwise() {
 
 #[test]
 fn a_plan_names_the_connections_that_a_change_then_moves() {
-    let name = "a_plan_names_the_connections_that_a_change_then_moves";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip"]) {
         return;
     }

@@ -3,6 +3,7 @@
 use flowgate_tests::lab::gateway::Gateway;
 use flowgate_tests::lab::plan::Family;
 use flowgate_tests::lab::{CLIENT_PORT, FLOWGATE, Lab, LabSpec, books, enter, plan, rate};
+use flowgate_tests::test_name;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 /// Client addresses, new connections a second in all, and for how long, seconds.
@@ -19,7 +20,7 @@ fn v4(addr: IpAddr) -> Ipv4Addr {
 
 #[test]
 fn four_thousand_new_connections_a_second_for_a_minute_do_not_fail() {
-    let name = "four_thousand_new_connections_a_second_for_a_minute_do_not_fail";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip"]) {
         return;
     }

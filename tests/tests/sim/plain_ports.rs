@@ -1,4 +1,4 @@
-//! The short way of plain packets against the long one where `sim_plain.rs` does not look: VLANs and FIBs, gateways on ports
+//! The short way of plain packets against the long one where `plain.rs` does not look: VLANs and FIBs, gateways on ports
 //! without a link layer, ports with rules of their own, neighbours that go and come back while others wait, workers that come
 //! and go, routes and MTUs that change, devices that finish packets or do not. Three gateways get the same: one takes the short
 //! way, one the long way out (all packets are recorded), one the long way in and out (its ports ask whether sources have a

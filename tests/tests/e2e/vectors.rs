@@ -4,6 +4,7 @@ use flowgate_tests::conform::Vector;
 use flowgate_tests::lab::{FLOWGATE, binary, enter};
 use flowgate_tests::live::flowgate::{Flowgate, quiet_kernel};
 use flowgate_tests::live::{Went, play};
+use flowgate_tests::test_name;
 use std::path::PathBuf;
 
 fn vectors() -> Vec<Vector> {
@@ -38,7 +39,7 @@ fn once_of_three(vector: &Vector) -> Went {
 
 #[test]
 fn every_vector_holds_on_real_devices() {
-    if !enter("every_vector_holds_on_real_devices", &[FLOWGATE]) {
+    if !enter(test_name!(), &[FLOWGATE]) {
         return;
     }
     quiet_kernel().expect("a quiet kernel");

@@ -4,6 +4,7 @@ use flowgate_tests::lab::gateway::Gateway;
 use flowgate_tests::lab::plan::{self, Family};
 use flowgate_tests::lab::process::Process;
 use flowgate_tests::lab::{FLOWGATE, Lab, LabSpec, enter, eventually};
+use flowgate_tests::test_name;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -100,7 +101,7 @@ fn start(lab: &Lab, number: u8, families: &[Family], dump: &Path) -> Process {
 
 #[test]
 fn the_table_that_frr_dumps_is_loaded_as_it_announced_it() {
-    let name = "the_table_that_frr_dumps_is_loaded_as_it_announced_it";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip", "bgpd"]) {
         return;
     }

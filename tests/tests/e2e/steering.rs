@@ -4,6 +4,7 @@ use flowgate_tests::lab::gateway::{Gateway, list};
 use flowgate_tests::lab::held::Held;
 use flowgate_tests::lab::plan;
 use flowgate_tests::lab::{FLOWGATE, Lab, LabSpec, books, enter, eventually, skip};
+use flowgate_tests::test_name;
 use std::net::SocketAddr;
 
 const CONNECTIONS: usize = 200;
@@ -37,7 +38,7 @@ fn set_workers(gateway: &Gateway<'_>, workers: usize) {
 
 #[test]
 fn steered_devices_hand_nothing_off_and_workers_come_and_go() {
-    let test = "steered_devices_hand_nothing_off_and_workers_come_and_go";
+    let test = test_name!();
     if !enter(test, &[FLOWGATE, "ip"]) {
         return;
     }

@@ -8,6 +8,7 @@ use flowgate_tests::lab::probes::{
     assert_big_pings, assert_path_mtu_discovery, assert_pings_and_traces,
 };
 use flowgate_tests::lab::{CLIENT_PORT, FLOWGATE, Lab, LabSpec, RACK_PORT, books, enter};
+use flowgate_tests::test_name;
 
 const TOOLS: [&str; 4] = [FLOWGATE, "ip", "ping", "traceroute"];
 const ETHERNET_HEADER: u32 = 14;
@@ -86,10 +87,7 @@ fn rack_mac(gateway: &Gateway<'_>) -> String {
 
 #[test]
 fn probes_and_large_transfers_pass_to_a_rack_of_smaller_mtu() {
-    if !enter(
-        "probes_and_large_transfers_pass_to_a_rack_of_smaller_mtu",
-        &TOOLS,
-    ) {
+    if !enter(test_name!(), &TOOLS) {
         return;
     }
     let lab = Lab::new(LabSpec {
@@ -123,10 +121,7 @@ fn probes_and_large_transfers_pass_to_a_rack_of_smaller_mtu() {
 
 #[test]
 fn large_transfers_pass_to_clients_of_smaller_mtu() {
-    if !enter(
-        "large_transfers_pass_to_clients_of_smaller_mtu",
-        &[FLOWGATE, "ip"],
-    ) {
+    if !enter(test_name!(), &[FLOWGATE, "ip"]) {
         return;
     }
     let lab = Lab::new(LabSpec {

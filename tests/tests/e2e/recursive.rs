@@ -4,6 +4,7 @@ use flowgate_tests::lab::gateway::Gateway;
 use flowgate_tests::lab::held::Held;
 use flowgate_tests::lab::plan::{self, Family};
 use flowgate_tests::lab::{FLOWGATE, Lab, LabSpec, books, enter, eventually};
+use flowgate_tests::test_name;
 use std::net::SocketAddr;
 
 const HELD: usize = 100;
@@ -33,7 +34,7 @@ fn moved(gateway: &Gateway<'_>) -> Vec<String> {
 
 #[test]
 fn connections_by_recursive_next_hops_go_on_while_the_ways_there_change() {
-    let name = "connections_by_recursive_next_hops_go_on_while_the_ways_there_change";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip"]) {
         return;
     }

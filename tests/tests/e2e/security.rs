@@ -3,6 +3,7 @@
 use flowgate_tests::lab::gateway::Gateway;
 use flowgate_tests::lab::held::Held;
 use flowgate_tests::lab::{FLOWGATE, Lab, LabSpec, binary, enter, eventually, plan};
+use flowgate_tests::test_name;
 use nix::sys::signal::Signal;
 use std::fs;
 use std::io::{Read, Write};
@@ -33,10 +34,7 @@ fn of_threads(pid: &str, field: &str) -> Vec<String> {
 
 #[test]
 fn no_thread_of_the_daemon_keeps_a_right_and_all_that_it_does_still_works() {
-    if !enter(
-        "no_thread_of_the_daemon_keeps_a_right_and_all_that_it_does_still_works",
-        &[FLOWGATE, "ip"],
-    ) {
+    if !enter(test_name!(), &[FLOWGATE, "ip"]) {
         return;
     }
     let lab = lab();
@@ -106,10 +104,7 @@ fn as_nobody(gateway: &Gateway<'_>, command: &str) -> std::io::Result<Output> {
 
 #[test]
 fn the_sockets_file_and_its_callers_are_checked() {
-    if !enter(
-        "the_sockets_file_and_its_callers_are_checked",
-        &[FLOWGATE, "ip"],
-    ) {
+    if !enter(test_name!(), &[FLOWGATE, "ip"]) {
         return;
     }
     let lab = lab();
@@ -171,10 +166,7 @@ fn hostile() -> Vec<Vec<u8>> {
 
 #[test]
 fn hostile_callers_end_their_own_connections_and_nothing_else() {
-    if !enter(
-        "hostile_callers_end_their_own_connections_and_nothing_else",
-        &[FLOWGATE, "ip"],
-    ) {
+    if !enter(test_name!(), &[FLOWGATE, "ip"]) {
         return;
     }
     let lab = lab();

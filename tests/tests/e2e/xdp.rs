@@ -10,6 +10,7 @@ use flowgate_tests::lab::probes::{
 use flowgate_tests::lab::{
     CLIENT_PORT, FLOWGATE, Lab, LabSpec, RACK_PORT, Wires, books, enter, eventually, has_xdp,
 };
+use flowgate_tests::test_name;
 use serde_json::Value;
 use stack::io::xdp::Mode;
 
@@ -75,7 +76,7 @@ fn forwards_what_a_router_forwards(mode: Mode, word: &str) {
 
 #[test]
 fn xdp_ports_forward_what_a_router_forwards_and_nothing_that_is_wrong() {
-    let name = "xdp_ports_forward_what_a_router_forwards_and_nothing_that_is_wrong";
+    let name = test_name!();
     if enter(name, &TOOLS) && has_xdp(name) {
         forwards_what_a_router_forwards(Mode::Auto, "copy");
     }
@@ -83,7 +84,7 @@ fn xdp_ports_forward_what_a_router_forwards_and_nothing_that_is_wrong() {
 
 #[test]
 fn xdp_ports_behind_the_driver_forward_what_a_router_forwards() {
-    let name = "xdp_ports_behind_the_driver_forward_what_a_router_forwards";
+    let name = test_name!();
     if enter(name, &TOOLS) && has_xdp(name) {
         forwards_what_a_router_forwards(Mode::Generic, "generic");
     }
@@ -91,7 +92,7 @@ fn xdp_ports_behind_the_driver_forward_what_a_router_forwards() {
 
 #[test]
 fn xdp_ports_tell_a_paths_mtu() {
-    let name = "xdp_ports_tell_a_paths_mtu";
+    let name = test_name!();
     if !enter(name, &TOOLS) || !has_xdp(name) {
         return;
     }
@@ -131,7 +132,7 @@ fn carry_tcp_both_ways(mode: Mode) {
 
 #[test]
 fn xdp_ports_carry_tcp_both_ways() {
-    let name = "xdp_ports_carry_tcp_both_ways";
+    let name = test_name!();
     if enter(name, &TOOLS) && has_xdp(name) {
         carry_tcp_both_ways(Mode::Auto);
     }
@@ -139,7 +140,7 @@ fn xdp_ports_carry_tcp_both_ways() {
 
 #[test]
 fn xdp_ports_behind_the_driver_carry_tcp_both_ways() {
-    let name = "xdp_ports_behind_the_driver_carry_tcp_both_ways";
+    let name = test_name!();
     if enter(name, &TOOLS) && has_xdp(name) {
         carry_tcp_both_ways(Mode::Generic);
     }

@@ -7,6 +7,7 @@ use flowgate_tests::lab::{CLIENT_PORT, Lab, LabSpec, RACK_PORT, enter, eventuall
 use flowgate_tests::net::craft::echo_request;
 use flowgate_tests::rack::{GATEWAY_MAC, server_mac};
 use flowgate_tests::sim::ip;
+use flowgate_tests::test_name;
 use stack::io::tun::{self, Device, DeviceSpec, Kind};
 use stack::io::{Queue, Tx};
 use stack::offload::{Offload, Partial};
@@ -57,7 +58,7 @@ fn right_and_wrong() -> [Vec<u8>; 4] {
 
 #[test]
 fn the_judge_finds_what_is_malformed_and_every_wrong_checksum() {
-    let name = "the_judge_finds_what_is_malformed_and_every_wrong_checksum";
+    let name = test_name!();
     if !enter(name, &TOOLS) {
         return;
     }
@@ -80,7 +81,7 @@ fn the_judge_finds_what_is_malformed_and_every_wrong_checksum() {
 
 #[test]
 fn a_checksum_that_was_left_to_a_device_is_judged_as_that_would_finish_it() {
-    let name = "a_checksum_that_was_left_to_a_device_is_judged_as_that_would_finish_it";
+    let name = test_name!();
     if !enter(name, &TOOLS) {
         return;
     }
@@ -120,7 +121,7 @@ fn a_checksum_that_was_left_to_a_device_is_judged_as_that_would_finish_it() {
 
 #[test]
 fn a_test_fails_by_its_judge_unless_it_said_why_that_is_sent() {
-    let name = "a_test_fails_by_its_judge_unless_it_said_why_that_is_sent";
+    let name = test_name!();
     if !enter(name, &TOOLS) {
         return;
     }
@@ -150,10 +151,10 @@ fn a_test_fails_by_its_judge_unless_it_said_why_that_is_sent() {
     assert!(!tried(&[], false), "who saw nothing has judged nothing");
 }
 
-/// What `e2e_vectors` holds a live gateway to, byte by byte.
+/// What `vectors` holds a live gateway to, byte by byte.
 #[test]
 fn all_that_vectors_have_a_gateway_send_is_right() {
-    let name = "all_that_vectors_have_a_gateway_send_is_right";
+    let name = test_name!();
     if !enter(name, &TOOLS) {
         return;
     }

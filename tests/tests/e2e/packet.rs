@@ -9,6 +9,7 @@ use flowgate_tests::lab::probes::{
 use flowgate_tests::lab::{
     CLIENT_PORT, FLOWGATE, Lab, LabSpec, RACK_PORT, Wires, books, enter, eventually,
 };
+use flowgate_tests::test_name;
 
 const TOOLS: [&str; 5] = [FLOWGATE, "ip", "ping", "traceroute", "ethtool"];
 
@@ -29,7 +30,7 @@ fn mac(gateway: &Gateway<'_>, name: &str) -> String {
 
 #[test]
 fn packet_ports_forward_what_a_router_forwards_and_nothing_that_is_wrong() {
-    let name = "packet_ports_forward_what_a_router_forwards_and_nothing_that_is_wrong";
+    let name = test_name!();
     if !enter(name, &TOOLS) {
         return;
     }
@@ -59,7 +60,7 @@ fn packet_ports_forward_what_a_router_forwards_and_nothing_that_is_wrong() {
 
 #[test]
 fn packet_ports_tell_a_paths_mtu() {
-    if !enter("packet_ports_tell_a_paths_mtu", &TOOLS) {
+    if !enter(test_name!(), &TOOLS) {
         return;
     }
     let lab = Lab::new(LabSpec {
@@ -73,7 +74,7 @@ fn packet_ports_tell_a_paths_mtu() {
 }
 #[test]
 fn packet_ports_carry_super_packets_both_ways() {
-    let name = "packet_ports_carry_super_packets_both_ways";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip", "iperf3"]) {
         return;
     }

@@ -1,6 +1,6 @@
 //! Forwarding allocates nothing: not on a hit, not on a miss, not on a hand-off, not on a drop or an ICMP error.
 
-use flowgate_tests::counting::{Counting, counted};
+use flowgate_tests::counting::counted;
 use flowgate_tests::frames::{ether, tcp, tcp_segment, udp};
 use flowgate_tests::rack::{GATEWAY_MAC, RACK, Rack, server_mac};
 use flowgate_tests::sim::{SimGateway, client_and_rack, ip, port};
@@ -11,9 +11,6 @@ use stack::host::{HostCmd, HostLink};
 use stack::offload::Caps;
 use stack::ports::{Layer, Port, Vlan};
 use std::net::SocketAddr;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn socket(text: &str) -> SocketAddr {
     text.parse().expect("an address")

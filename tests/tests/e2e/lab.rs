@@ -8,6 +8,7 @@ use flowgate_tests::lab::probes::{
 };
 use flowgate_tests::lab::router::Router;
 use flowgate_tests::lab::{CLIENT_PORT, Lab, LabSpec, enter, eventually};
+use flowgate_tests::test_name;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, IpProtocol, Ipv4Address, Ipv4Packet, Ipv4Repr};
 use stack::io::tun::{self, DeviceSpec, Kind};
@@ -15,10 +16,7 @@ use stack::io::{Queue, Tx};
 
 #[test]
 fn connections_through_a_kernel_reach_every_server_and_break_with_theirs() {
-    if !enter(
-        "connections_through_a_kernel_reach_every_server_and_break_with_theirs",
-        &["ip"],
-    ) {
+    if !enter(test_name!(), &["ip"]) {
         return;
     }
     let lab = Lab::new(LabSpec::default());
@@ -86,10 +84,7 @@ fn connections_through_a_kernel_reach_every_server_and_break_with_theirs() {
 #[test]
 fn a_kernel_in_front_of_a_narrow_rack_passes_every_probe() {
     let tools = ["ip", "ping", "traceroute"];
-    if !enter(
-        "a_kernel_in_front_of_a_narrow_rack_passes_every_probe",
-        &tools,
-    ) {
+    if !enter(test_name!(), &tools) {
         return;
     }
     let lab = Lab::new(LabSpec {
@@ -104,10 +99,7 @@ fn a_kernel_in_front_of_a_narrow_rack_passes_every_probe() {
 
 #[test]
 fn a_kernel_behind_a_narrow_access_link_passes_large_transfers() {
-    if !enter(
-        "a_kernel_behind_a_narrow_access_link_passes_large_transfers",
-        &["ip"],
-    ) {
+    if !enter(test_name!(), &["ip"]) {
         return;
     }
     let lab = Lab::new(LabSpec {
@@ -121,10 +113,7 @@ fn a_kernel_behind_a_narrow_access_link_passes_large_transfers() {
 
 #[test]
 fn a_recording_tells_wrong_packets_from_right_ones() {
-    if !enter(
-        "a_recording_tells_wrong_packets_from_right_ones",
-        &["ip", "dumpcap", "tshark"],
-    ) {
+    if !enter(test_name!(), &["ip", "dumpcap", "tshark"]) {
         return;
     }
     let lab = Lab::new(LabSpec {

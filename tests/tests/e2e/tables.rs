@@ -3,6 +3,7 @@
 use flowgate_tests::lab::gateway::Gateway;
 use flowgate_tests::lab::plan::{self, Family};
 use flowgate_tests::lab::{FLOWGATE, Lab, LabSpec, books, enter, eventually};
+use flowgate_tests::test_name;
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -37,7 +38,7 @@ fn load(gateway: &Gateway<'_>, file: &str) -> Value {
 
 #[test]
 fn a_table_is_loaded_exported_flushed_and_comes_back_the_same() {
-    let name = "a_table_is_loaded_exported_flushed_and_comes_back_the_same";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip"]) {
         return;
     }
@@ -84,7 +85,7 @@ fn a_table_is_loaded_exported_flushed_and_comes_back_the_same() {
 
 #[test]
 fn iperf3_loses_no_connection_while_a_table_is_loaded_churned_and_flushed() {
-    let name = "iperf3_loses_no_connection_while_a_table_is_loaded_churned_and_flushed";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip", "iperf3"]) {
         return;
     }

@@ -6,6 +6,7 @@ use flowgate_tests::lab::{
     CLIENT_PORT, FLOWGATE, Lab, LabSpec, PATIENCE, RACK_PORT, Wires, echo, enter, eventually,
     has_xdp, lay_cable,
 };
+use flowgate_tests::test_name;
 use serde_json::Value;
 use stack::io::netlink::Netlink;
 use stack::io::xdp::Mode;
@@ -32,7 +33,7 @@ fn all_are(gateway: &Gateway<'_>, name: &str, state: &str) -> bool {
 
 #[test]
 fn a_device_that_goes_down_returns_or_is_deleted_is_noticed() {
-    let name = "a_device_that_goes_down_returns_or_is_deleted_is_noticed";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip"]) {
         return;
     }
@@ -83,7 +84,7 @@ fn a_device_that_goes_down_returns_or_is_deleted_is_noticed() {
 
 #[test]
 fn a_device_that_is_deleted_is_made_anew_and_its_routes_return() {
-    let name = "a_device_that_is_deleted_is_made_anew_and_its_routes_return";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip"]) {
         return;
     }
@@ -132,7 +133,7 @@ fn flows(family: Family) -> bool {
 
 #[test]
 fn an_interface_that_vanishes_is_gone_until_there_is_one_again() {
-    let name = "an_interface_that_vanishes_is_gone_until_there_is_one_again";
+    let name = test_name!();
     if enter(name, &[FLOWGATE, "ip"]) {
         vanishes_and_returns(Wires::Cables);
     }
@@ -140,7 +141,7 @@ fn an_interface_that_vanishes_is_gone_until_there_is_one_again() {
 
 #[test]
 fn an_interface_of_xdp_sockets_that_vanishes_is_gone_until_there_is_one_again() {
-    let name = "an_interface_of_xdp_sockets_that_vanishes_is_gone_until_there_is_one_again";
+    let name = test_name!();
     if enter(name, &[FLOWGATE, "ip"]) && has_xdp(name) {
         vanishes_and_returns(Wires::Xdp(Mode::Auto));
     }

@@ -8,6 +8,7 @@ use flowgate_tests::lab::process::Ran;
 use flowgate_tests::lab::{
     FLOWGATE, Lab, LabSpec, RACK_PORT, Wires, books, enter, eventually, has_xdp,
 };
+use flowgate_tests::test_name;
 use serde_json::Value;
 use stack::io::xdp::Mode;
 
@@ -190,23 +191,17 @@ fn carries_everything(name: &str, wires: Wires) {
 
 #[test]
 fn vlans_of_a_tap_carry_super_packets_and_all_else() {
-    carries_everything(
-        "vlans_of_a_tap_carry_super_packets_and_all_else",
-        Wires::Made,
-    );
+    carries_everything(test_name!(), Wires::Made);
 }
 
 #[test]
 fn vlans_of_an_interface_carry_super_packets_and_all_else() {
-    carries_everything(
-        "vlans_of_an_interface_carry_super_packets_and_all_else",
-        Wires::Cables,
-    );
+    carries_everything(test_name!(), Wires::Cables);
 }
 
 #[test]
 fn vlans_of_xdp_sockets_carry_all_but_super_packets() {
-    let name = "vlans_of_xdp_sockets_carry_all_but_super_packets";
+    let name = test_name!();
     if has_xdp(name) {
         carries_everything(name, Wires::Xdp(Mode::Auto));
     }
@@ -214,7 +209,7 @@ fn vlans_of_xdp_sockets_carry_all_but_super_packets() {
 
 #[test]
 fn all_that_leaves_has_the_right_tag_and_nothing_is_wrong_with_it() {
-    let name = "all_that_leaves_has_the_right_tag_and_nothing_is_wrong_with_it";
+    let name = test_name!();
     if !enter(name, &TOOLS) {
         return;
     }
@@ -265,7 +260,7 @@ fn all_that_leaves_has_the_right_tag_and_nothing_is_wrong_with_it() {
 
 #[test]
 fn vlans_go_with_their_trunk_and_come_back_with_it() {
-    let name = "vlans_go_with_their_trunk_and_come_back_with_it";
+    let name = test_name!();
     if !enter(name, &TOOLS) {
         return;
     }

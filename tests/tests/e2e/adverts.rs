@@ -6,6 +6,7 @@ use flowgate_tests::lab::judge::Judge;
 use flowgate_tests::lab::process::{Process, Scratch};
 use flowgate_tests::lab::{FLOWGATE, PATIENCE, binary, enter, eventually};
 use flowgate_tests::live::wire::Wire;
+use flowgate_tests::test_name;
 use nix::sys::signal::Signal;
 use stack::io::netns::{has_ipv6, sysctl_write};
 use std::path::Path;
@@ -24,7 +25,7 @@ fn start(scratch: &Scratch) -> Process {
 
 #[test]
 fn a_host_configures_itself_from_what_it_is_told_and_forgets_a_router_that_ends() {
-    let name = "a_host_configures_itself_from_what_it_is_told_and_forgets_a_router_that_ends";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip"]) || !has_ipv6() {
         return;
     }

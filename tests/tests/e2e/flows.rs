@@ -4,6 +4,7 @@ use flowgate_tests::lab::gateway::Gateway;
 use flowgate_tests::lab::held::{Census, Held, View};
 use flowgate_tests::lab::plan::Family;
 use flowgate_tests::lab::{FLOWGATE, Lab, LabSpec, books, echo, enter, eventually, plan};
+use flowgate_tests::test_name;
 use nix::sys::signal::Signal;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -128,7 +129,7 @@ impl<'a> Scene<'a> {
 
 #[test]
 fn held_connections_survive_every_change_of_routes_and_lose_only_their_own_server() {
-    let name = "held_connections_survive_every_change_of_routes_and_lose_only_their_own_server";
+    let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip"]) {
         return;
     }
@@ -225,10 +226,7 @@ fn flap_unrelated_routes(scene: &Scene<'_>) {
 
 #[test]
 fn connections_survive_without_their_pins_and_a_restart_of_the_daemon() {
-    if !enter(
-        "connections_survive_without_their_pins_and_a_restart_of_the_daemon",
-        &[FLOWGATE, "ip"],
-    ) {
+    if !enter(test_name!(), &[FLOWGATE, "ip"]) {
         return;
     }
     let lab = Lab::new(LabSpec::default());
@@ -266,10 +264,7 @@ fn connections_survive_without_their_pins_and_a_restart_of_the_daemon() {
 
 #[test]
 fn a_dead_server_gets_no_new_connections_until_it_answers_again() {
-    if !enter(
-        "a_dead_server_gets_no_new_connections_until_it_answers_again",
-        &[FLOWGATE, "ip"],
-    ) {
+    if !enter(test_name!(), &[FLOWGATE, "ip"]) {
         return;
     }
     let lab = Lab::new(LabSpec {

@@ -1,5 +1,5 @@
 //! The short way of plain packets (`stack/src/plain.rs`) and the long one are one: while all packets are recorded every packet goes
-//! the long way out, and everything that is sent and counted is the same. With other ports, rules and changes: `sim_plain_ports`.
+//! the long way out, and everything that is sent and counted is the same. With other ports, rules and changes: `plain_ports`.
 
 use flowgate_tests::frames::{ether, tcp, tcp_segment, udp};
 use flowgate_tests::net::craft::{with_df, with_ttl};

@@ -5,6 +5,7 @@ use flowgate_tests::lab::bulk::{download, upload};
 use flowgate_tests::lab::gateway::{Gateway, list};
 use flowgate_tests::lab::plan::{self, Family};
 use flowgate_tests::lab::{CLIENT_PORT, FLOWGATE, Lab, LabSpec, RACK_PORT, books, enter};
+use flowgate_tests::test_name;
 use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
@@ -116,7 +117,7 @@ fn datagrams(lab: &Lab) {
 
 #[test]
 fn super_packets_pass_whole_between_kernels() {
-    if !enter("super_packets_pass_whole_between_kernels", &TOOLS) {
+    if !enter(test_name!(), &TOOLS) {
         return;
     }
     let lab = lab((true, true));
@@ -148,7 +149,7 @@ fn super_packets_pass_whole_between_kernels() {
 
 #[test]
 fn what_the_other_side_cannot_cut_is_cut_here() {
-    if !enter("what_the_other_side_cannot_cut_is_cut_here", &TOOLS) {
+    if !enter(test_name!(), &TOOLS) {
         return;
     }
     let lab = lab((true, false));
@@ -167,7 +168,7 @@ fn what_the_other_side_cannot_cut_is_cut_here() {
 
 #[test]
 fn the_mtu_is_that_of_a_segment() {
-    if !enter("the_mtu_is_that_of_a_segment", &TOOLS) {
+    if !enter(test_name!(), &TOOLS) {
         return;
     }
     let lab = lab((true, true));

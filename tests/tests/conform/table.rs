@@ -1,4 +1,4 @@
-//! The table of `docs/CONFORMANCE.md`, the tests of `conform_*.rs` and the files of `vectors/` agree.
+//! The table of `docs/CONFORMANCE.md`, the tests beside this file and the files of `vectors/` agree.
 
 use flowgate_tests::conform::{Vector, play};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ fn number(name: &str) -> Option<u32> {
 /// Every conformance test, with the file that it stands in.
 fn tests() -> BTreeMap<String, String> {
     let mut tests = BTreeMap::new();
-    for (file, text) in files(&here().join("tests"), ".rs") {
+    for (file, text) in files(&here().join("tests/conform"), ".rs") {
         let lines: Vec<&str> = text.lines().collect();
         let marked = lines.windows(2).filter(|pair| pair[0].trim() == "#[test]");
         let names = marked.filter_map(|pair| pair[1].trim().strip_prefix("fn ")?.split('(').next());

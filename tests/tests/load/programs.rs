@@ -4,6 +4,7 @@
 use flowgate_tests::lab::gateway::Gateway;
 use flowgate_tests::lab::nginx::{Nginx, page};
 use flowgate_tests::lab::{FLOWGATE, Lab, LabSpec, books, enter, eventually, plan};
+use flowgate_tests::test_name;
 use std::collections::BTreeSet;
 
 /// Connections that wrk is to have made in all, a new one for each request.
@@ -11,10 +12,7 @@ const CONNECTIONS: u64 = 4_000;
 
 #[test]
 fn iperf3_runs_both_ways_over_tcp_and_udp() {
-    if !enter(
-        "iperf3_runs_both_ways_over_tcp_and_udp",
-        &[FLOWGATE, "ip", "iperf3"],
-    ) {
+    if !enter(test_name!(), &[FLOWGATE, "ip", "iperf3"]) {
         return;
     }
     let lab = Lab::new(LabSpec {
@@ -66,10 +64,7 @@ fn iperf3_runs_both_ways_over_tcp_and_udp() {
 
 #[test]
 fn wrk_gets_every_page_from_nginx_on_the_shared_address() {
-    if !enter(
-        "wrk_gets_every_page_from_nginx_on_the_shared_address",
-        &[FLOWGATE, "ip", "nginx", "wrk", "curl"],
-    ) {
+    if !enter(test_name!(), &[FLOWGATE, "ip", "nginx", "wrk", "curl"]) {
         return;
     }
     let lab = Lab::new(LabSpec::default());

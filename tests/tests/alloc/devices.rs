@@ -1,9 +1,10 @@
 //! Every kind of port passes the same suite.
 
-use flowgate_tests::counting::{Counting, counted};
+use flowgate_tests::counting::counted;
 use flowgate_tests::devices::raw::Raw;
 use flowgate_tests::devices::{Far, Subject, suite};
 use flowgate_tests::lab::has_xdp;
+use flowgate_tests::test_name;
 use stack::io::Queue;
 use stack::io::mem::{self, MemPeer};
 use stack::io::netlink::Netlink;
@@ -12,9 +13,6 @@ use stack::io::packet::{self, PacketSpec};
 use stack::io::tun::{self, DeviceSpec, Kind};
 use stack::io::xdp::{self, Chosen, Mode, XdpSpec};
 use std::process::Command;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn count(f: &mut dyn FnMut()) -> u64 {
     counted(f)
@@ -130,7 +128,7 @@ fn a_port_in_memory_passes() {
 
 #[test]
 fn tun_passes() {
-    if in_child_namespace("tun_passes").is_inside() {
+    if in_child_namespace(test_name!()).is_inside() {
         be_quiet();
         suite(&mut |queues, mtu| of_kernel(Kind::Tun, queues, mtu), count);
     }
@@ -138,7 +136,7 @@ fn tun_passes() {
 
 #[test]
 fn tap_passes() {
-    if in_child_namespace("tap_passes").is_inside() {
+    if in_child_namespace(test_name!()).is_inside() {
         be_quiet();
         suite(&mut |queues, mtu| of_kernel(Kind::Tap, queues, mtu), count);
     }
@@ -168,7 +166,7 @@ fn on_cable(no: usize, queues: usize, mtu: usize) -> Subject {
 
 #[test]
 fn packet_passes() {
-    if in_child_namespace("packet_passes").is_inside() {
+    if in_child_namespace(test_name!()).is_inside() {
         be_quiet();
         let mut no = 0;
         let mut make = |queues, mtu| {
@@ -236,10 +234,10 @@ fn xdp_suite(test: &str, mode: Mode) {
 
 #[test]
 fn xdp_in_the_driver_passes() {
-    xdp_suite("xdp_in_the_driver_passes", Mode::Auto);
+    xdp_suite(test_name!(), Mode::Auto);
 }
 
 #[test]
 fn xdp_behind_the_driver_passes() {
-    xdp_suite("xdp_behind_the_driver_passes", Mode::Generic);
+    xdp_suite(test_name!(), Mode::Generic);
 }

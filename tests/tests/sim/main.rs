@@ -1,0 +1,35 @@
+//! The gateway in the simulated network, in virtual time.
+
+mod buffers;
+mod bursts;
+mod capture;
+mod chaos;
+mod control;
+mod counters;
+mod explain;
+mod fibs;
+mod flows;
+mod groups;
+mod host;
+mod hostile;
+mod icmp;
+mod kinds;
+mod moves;
+mod neighbours;
+mod offload;
+mod packets;
+mod pieces;
+mod pins;
+mod plain;
+mod plain_ports;
+mod ports;
+mod recursive;
+mod resteer;
+mod returns;
+mod scan;
+mod sticky;
+mod tables;
+mod timeouts;
+mod unseen;
+mod vlan;
+mod workers;

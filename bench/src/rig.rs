@@ -18,10 +18,24 @@ pub const NOW: Now = Now(10_000);
 /// Bytes of Ethernet, IPv4 and UDP headers.
 pub const HEADERS: usize = 14 + 20 + 8;
 
+/// The same of TCP.
+const HEADERS_TCP: usize = 14 + 20 + 20;
+
 const LAN: Mac = Mac([2, 0, 0, 0, 1, 1]);
 const WAN: Mac = Mac([2, 0, 0, 0, 2, 1]);
 const CLIENT: Mac = Mac([2, 0, 0, 0, 1, 2]);
 const ROUTER: Mac = Mac([2, 0, 0, 0, 2, 2]);
+
+/// What is in an IPv4 packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum L4 {
+    /// A datagram.
+    Udp,
+    /// A segment that opens a connection.
+    Opener,
+    /// A segment in the middle of one.
+    Segment,
+}
 
 /// Frames of one length, one after the other.
 #[derive(Clone, Debug)]
@@ -47,6 +61,20 @@ impl Frames {
     /// One more: UDP from the Internet by the second port to a client.
     pub fn push_back(&mut self, src: (Ipv4Addr, u16), dst: (Ipv4Addr, u16)) {
         self.push_between([ROUTER, WAN], src, dst);
+    }
+
+    /// One more from a client behind the first port.
+    pub fn push_as(&mut self, l4: L4, src: (Ipv4Addr, u16), dst: (Ipv4Addr, u16)) {
+        let ip = PacketBuilder::ethernet2(CLIENT.0, LAN.0).ipv4(src.0.octets(), dst.0.octets(), 64);
+        let tcp = ip.tcp(src.1, dst.1, 1, 64_000);
+        let header = match l4 {
+            L4::Udp => return self.push(src, dst),
+            L4::Opener => tcp.syn(),
+            L4::Segment => tcp.ack(1),
+        };
+        let payload = vec![0; self.size - HEADERS_TCP];
+        let written = header.write(&mut self.bytes, &payload);
+        written.expect("a frame that is not too long");
     }
 
     fn push_between(&mut self, [from, to]: [Mac; 2], src: (Ipv4Addr, u16), dst: (Ipv4Addr, u16)) {

@@ -8,7 +8,7 @@ const FLOWS: usize = 1024;
 /// Forwards so many packets of known flows.
 pub(super) fn forward(packets: usize, size: usize) -> Result<(), String> {
     let [there, back] = frames(FLOWS, size);
-    let mut rig = Rig::new(there, back)?;
+    let mut rig = Rig::new(there, back, 65_536)?;
     rig.learn()?;
     rig.turn(packets);
     rig.all_passed()

@@ -7,6 +7,7 @@
 
 mod bare;
 pub mod count;
+mod flood;
 
 use crate::common::cli::{Refusal, refusal, within};
 use crate::common::stats::Summary;
@@ -15,12 +16,13 @@ use crate::rig::{Endless, Frames, NOW, gateway};
 use bare::Bare;
 use clap::Parser;
 use stack::io::Queue;
-use stack::{Setup, Worker};
+use stack::{Now, Setup, Worker};
 use std::ffi::OsString;
 
 const EXAMPLES: &str = "Examples:
   core                             64 k, 1 M and 10 M flows
   core --flows 65536 --runs 3
+  core --flood                     what new flows at full speed cost established ones
   core --packets 100000            forwards so many packets of 1,024 flows and ends: for valgrind --tool=callgrind, which
                                    .ci/instructions runs";
 
@@ -44,6 +46,10 @@ pub struct Job {
     /// Measure nothing: forward so many packets
     #[arg(long, value_name = "N", value_parser = |s: &str| within(s, 0, 1_000_000_000))]
     packets: Option<usize>,
+
+    /// Established flows beside a flood of new ones
+    #[arg(long, conflicts_with_all = ["flows", "packets"])]
+    flood: bool,
 }
 
 /// Reads the command line.
@@ -62,6 +68,9 @@ pub fn run(job: &Job, allocated: impl Fn() -> usize) -> Result<(), String> {
     if let Some(packets) = job.packets {
         return count::forward(packets, job.size);
     }
+    if job.flood {
+        return flood::measure(job);
+    }
     println!(
         "one worker, frames of {} bytes, medians of {} turns",
         job.size, job.runs
@@ -79,7 +88,8 @@ pub fn run(job: &Job, allocated: impl Fn() -> usize) -> Result<(), String> {
 fn measure(job: &Job, flows: usize, allocated: &impl Fn() -> usize) -> Result<(), String> {
     let [there, back] = frames(flows, job.size);
     let mut bare = Bare::new(there.clone());
-    let mut rig = Rig::new(there, back)?;
+    let places = (flows * 5 / 4).max(65_536);
+    let mut rig = Rig::new(there, back, places)?;
     rig.learn()?;
     // A turn passes over all flows where there are few, and over some millions where there are many.
     let packets = flows.clamp(1 << 20, 1 << 22);
@@ -144,9 +154,10 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    pub(crate) fn new(there: Frames, back: Frames) -> Result<Self, String> {
+    /// With so many places in its flow table.
+    pub(crate) fn new(there: Frames, back: Frames, places: usize) -> Result<Self, String> {
         let setup = Setup {
-            flows_v4: (there.len() * 5 / 4).max(65_536),
+            flows_v4: places,
             flows_v6: 1024,
             ..Setup::default()
         };
@@ -168,9 +179,13 @@ impl Rig {
 
     /// Forwards at least so many packets, and says how many.
     pub(crate) fn turn(&mut self, packets: usize) -> u64 {
+        self.turn_at(NOW, packets)
+    }
+
+    fn turn_at(&mut self, now: Now, packets: usize) -> u64 {
         let mut done = 0;
         while done < packets {
-            done += self.worker.poll(NOW, &mut self.queues);
+            done += self.worker.poll(now, &mut self.queues);
         }
         done as u64
     }

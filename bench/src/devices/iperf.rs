@@ -27,6 +27,8 @@ impl Run {
 pub(super) struct Got {
     /// Received, Gbit/s.
     pub(super) gbit: f64,
+    /// Received, bytes.
+    pub(super) bytes: f64,
     /// TCP segments sent again.
     pub(super) again: u64,
 }
@@ -85,9 +87,10 @@ fn client(ends: &Ends, run: &Run) -> Result<Got, String> {
 
 fn read(answer: &Value) -> Option<Got> {
     let end = &answer["end"];
-    let received = end["sum_received"]["bits_per_second"].as_f64()?;
+    let received = &end["sum_received"];
     Some(Got {
-        gbit: received / 1e9,
+        gbit: received["bits_per_second"].as_f64()? / 1e9,
+        bytes: received["bytes"].as_f64()?,
         again: end["sum_sent"]["retransmits"].as_u64().unwrap_or(0),
     })
 }
@@ -100,10 +103,11 @@ mod tests {
     #[test]
     fn what_iperf3_says_is_read_and_an_error_is_none() {
         let said = json!({"end": {
-            "sum_sent": {"retransmits": 3}, "sum_received": {"bits_per_second": 2.5e9}
+            "sum_sent": {"retransmits": 3}, "sum_received": {"bits_per_second": 2.5e9, "bytes": 1e6}
         }});
         let got = Got {
             gbit: 2.5,
+            bytes: 1e6,
             again: 3,
         };
         assert_eq!(read(&said), Some(got));

@@ -147,7 +147,7 @@ mod tests {
     use crate::core::args;
 
     #[test]
-    fn new_flows_are_forwarded_and_never_the_same() {
+    fn new_flows_and_established_ones_are_forwarded() {
         let mut victim = Victim {
             rig: {
                 let [there, back] = frames(100, 60);

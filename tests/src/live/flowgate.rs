@@ -8,6 +8,7 @@ use crate::lab::process::{Process, Ran, Scratch};
 use crate::lab::{PATIENCE, eventually};
 use crate::rack::server_mac;
 use std::fmt::Write;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 /// The kernel's side of the devices would speak IPv6 by itself; called once, in the namespace where the devices will be.
@@ -40,7 +41,9 @@ impl<'a> Flowgate<'a> {
         let config = scratch.write("flowgate.toml", &config(vector, &socket)?);
         let args = ["run", "--config", &*config.to_string_lossy()];
         let mut process = scratch.start(None, binary, &args, &[]);
-        let up = eventually(|| socket.exists() || !process.is_running());
+        // The file is there before anybody listens to it.
+        let listens = || UnixStream::connect(&socket).is_ok();
+        let up = eventually(|| listens() || !process.is_running());
         if !up || !process.is_running() {
             return Err(format!(
                 "no gateway: {}{}",

@@ -86,6 +86,38 @@ fn the_table_has_every_line_and_names_every_test() {
     }
 }
 
+/// Files below a folder of a test program that no `main.rs` or `mod.rs` beside them names: they would never be compiled.
+fn forgotten(folder: &Path) -> Vec<PathBuf> {
+    let text = |file: &str| std::fs::read_to_string(folder.join(file));
+    let head = text("main.rs").or_else(|_| text("mod.rs"));
+    let head = head.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut forgotten = Vec::new();
+    for file in std::fs::read_dir(folder).expect("a folder") {
+        let path = file.expect("a file").path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let declared =
+            ["main", "mod"].contains(&&*name) || head.contains(&format!("mod {name};\n"));
+        if !declared {
+            forgotten.push(path.clone());
+        }
+        if path.is_dir() {
+            forgotten.extend(self::forgotten(&path));
+        }
+    }
+    forgotten
+}
+
+#[test]
+fn every_file_of_a_test_program_is_a_module_of_it() {
+    let all = std::fs::read_dir(here().join("tests")).expect("a folder");
+    let folders = all.map(|file| file.expect("a file").path());
+    let folders: Vec<_> = folders.filter(|path| path.is_dir()).collect();
+    assert!(folders.len() >= 5, "{folders:?}");
+    for folder in folders {
+        assert_eq!(forgotten(&folder), <[PathBuf; 0]>::default());
+    }
+}
+
 #[test]
 fn every_vector_is_of_a_test_and_holds_by_its_text_alone() {
     let tests = tests();

@@ -12,6 +12,7 @@ const CONNECTIONS: u64 = 4_000;
 
 #[test]
 fn iperf3_runs_both_ways_over_tcp_and_udp() {
+    let _alone = crate::alone();
     if !enter(test_name!(), &[FLOWGATE, "ip", "iperf3"]) {
         return;
     }
@@ -64,6 +65,7 @@ fn iperf3_runs_both_ways_over_tcp_and_udp() {
 
 #[test]
 fn wrk_gets_every_page_from_nginx_on_the_shared_address() {
+    let _alone = crate::alone();
     if !enter(test_name!(), &[FLOWGATE, "ip", "nginx", "wrk", "curl"]) {
         return;
     }

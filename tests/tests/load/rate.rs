@@ -20,6 +20,7 @@ fn v4(addr: IpAddr) -> Ipv4Addr {
 
 #[test]
 fn four_thousand_new_connections_a_second_for_a_minute_do_not_fail() {
+    let _alone = crate::alone();
     let name = test_name!();
     if !enter(name, &[FLOWGATE, "ip"]) {
         return;

@@ -139,6 +139,13 @@ impl Control {
         changes
     }
 
+    /// Whether nothing is to be done within seconds, but what may as well wait one: no slow start, no drain that ends by
+    /// then.
+    pub fn rests(&self, by: Secs) -> bool {
+        let due = self.deadlines(by).next().is_some() || self.group_deadlines(by).next().is_some();
+        !due && !self.groups.has_starts()
+    }
+
     /// Drains of paths whose deadline comes by then: their routes.
     pub fn deadlines(&self, by: Secs) -> impl Iterator<Item = (Secs, Prefix)> + '_ {
         let due = self.deadlines.iter().take_while(move |(at, _)| *at <= by);

@@ -105,6 +105,11 @@ impl GroupCtl {
         self.starting.insert((at, id));
     }
 
+    /// Whether some group's slow start goes on.
+    pub(crate) fn has_starts(&self) -> bool {
+        !self.starting.is_empty()
+    }
+
     /// Gives members that start slowly what is due to them now.
     pub(crate) fn step_starts(&mut self, on: Shared<'_>, nhops: &NhopCtl, now: Secs) {
         let mut done = 0;

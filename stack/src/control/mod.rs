@@ -437,8 +437,8 @@ impl Control {
         }
     }
 
-    /// Control's regular turn: the host's reports, deadlines, history, retirement. About every 100 ms, and
-    /// whenever its waker rings.
+    /// Control's regular turn: the host's reports, deadlines, history, retirement. About every 100 ms (every second while it
+    /// [rests](Self::rests)), and whenever its waker rings.
     pub fn tick(&mut self, host: &mut dyn HostLink, now: Now) {
         while let Ok(event) = self.events.try_recv() {
             self.host_event(event, host, now);
@@ -466,6 +466,16 @@ impl Control {
         let view = Arc::clone(&self.view);
         self.retired
             .retain(|(epoch, _)| !view.qsbr().passed(*epoch));
+    }
+
+    /// Whether [`Self::tick`] has nothing to do soon that is not told by its waker: once a second is enough then. `by`: what
+    /// has its time until then is to be done in time.
+    pub fn rests(&self, by: Secs) -> bool {
+        let is_calm = self.batch.is_none() && !self.moves_slots() && !self.ends_timeouts();
+        let retires = !self.retired.is_empty() || !self.let_go.is_empty();
+        let ends = self.drains.iter().any(|(at, _)| *at <= by);
+        // Templates are swept a piece a turn.
+        is_calm && !retires && !ends && !self.templates.table().in_use() && self.routes.rests(by)
     }
 
     /// Once a second: remembered owners that unpinned packets still take have their clocks restarted.

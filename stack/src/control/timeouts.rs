@@ -185,9 +185,14 @@ impl Control {
         }
     }
 
+    /// Whether timeouts of a class are on their way out.
+    pub(super) fn ends_timeouts(&self) -> bool {
+        self.classes.ending.iter().any(Option::is_some)
+    }
+
     /// Numbers that no entry has any more are free. A slot on its way has no hand, so these wait for it.
     pub(super) fn free_timeouts(&mut self, now: Now) {
-        if self.classes.ending.iter().all(Option::is_none) || self.moves_slots() {
+        if !self.ends_timeouts() || self.moves_slots() {
             return;
         }
         let swept = self.all_swept_since();

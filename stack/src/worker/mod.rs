@@ -63,8 +63,11 @@ const VISIT_BURSTS_STICKY: u32 = 24;
 const VISIT_IDLE: usize = 3;
 const VISIT_IDLE_STICKY: usize = 86;
 
-/// How often an idle worker with entries sweeps, ms.
-const IDLE_SWEEP_MS: u64 = 100;
+/// How often an idle worker with entries wakes to sweep, ms: waking costs more than the sweep.
+const IDLE_SWEEP_MS: u64 = 1000;
+
+/// In how many pieces it then does so, with a look at its queues after each.
+const IDLE_PIECES: u8 = 10;
 
 /// What a worker is made of.
 pub struct Parts {
@@ -140,8 +143,9 @@ pub struct Worker {
     ident: u16,
     /// Ports whose device failed, until they have another.
     gone: Vec<bool>,
-    /// When the hand may go on while idle, ms.
+    /// When the hand may go on while idle, ms, and pieces of work that it has left until then.
     idle_at: u64,
+    idle_left: u8,
     /// Bursts until the other hand visits a bucket.
     visit_in: u32,
     rung: Vec<bool>,
@@ -197,6 +201,7 @@ impl Worker {
             ident: 0,
             gone: vec![false; ports_count],
             idle_at: 0,
+            idle_left: 0,
             visit_in: VISIT_BURSTS,
             rung: vec![false; wakers],
             rx: Vec::with_capacity(BURST * 2),
@@ -362,11 +367,15 @@ impl Worker {
         self.ring_later(self.wakers.len() - 1);
     }
 
-    /// Work for a worker that found nothing to do: the hand goes on, at most ten times a second.
+    /// Work for a worker that found nothing to do: the hands go on, a piece a call, some pieces a second.
     pub fn idle(&mut self, now: Now) {
         if now.0 >= self.idle_at {
             self.idle_at = now.0 + IDLE_SWEEP_MS;
-            self.path.sweep(SWEEP_IDLE, now);
+            self.idle_left = IDLE_PIECES;
+        }
+        if let Some(left) = self.idle_left.checked_sub(1) {
+            self.idle_left = left;
+            self.path.sweep_paced(SWEEP_IDLE, now);
             self.path.recount(SWEEP_IDLE);
             let buckets = if self.path.has_templates() {
                 VISIT_IDLE_STICKY
@@ -379,7 +388,10 @@ impl Worker {
 
     /// How long the worker may sleep, in ms; `None` until something wakes it.
     pub fn timeout_ms(&self, now: Now) -> Option<u64> {
-        let sweep = (!self.path.is_empty()).then_some(IDLE_SWEEP_MS);
+        let sweep = (!self.path.is_empty()).then_some(match self.idle_left {
+            0 => self.idle_at.saturating_sub(now.0).max(1),
+            _ => 0,
+        });
         let waiting = self
             .waiting
             .next_deadline()

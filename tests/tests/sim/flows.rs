@@ -5,7 +5,7 @@ use flowgate_tests::net::watch::FlowId;
 use flowgate_tests::net::{BOTH, Conditions, Echo, Net, Scene, client_addr, service};
 use flowgate_tests::rack::{CLIENTS, Family, RACK};
 use flowgate_tests::sim::{Sent, ip};
-use flowtable::{GroupSecret, TableSecret};
+use flowtable::{GroupSecret, State, TableSecret, Timeouts};
 use route::Selection;
 use stack::Setup;
 use stack::fate::{DropReason, MoveReason};
@@ -551,4 +551,31 @@ fn mod_n_moves_new_flows_when_one_server_more_takes_part_but_no_pinned_one() {
         .net
         .assert_moves(&[(MoveReason::Policy, count(&first, 3))]);
     scene.finish();
+}
+
+#[test]
+fn an_idle_worker_with_flows_wakes_once_a_second_and_ends_them() {
+    let mut scene = Scene::new(3, Scene::setup(1), 41);
+    scene.serve(Echo::Silent);
+    let worker = |scene: &mut Scene| scene.net.sim.gateway.workers[0].timeout_ms(scene.net.sim.now);
+    scene.net.run_for(100);
+    assert_eq!(worker(&mut scene), None, "nothing to do");
+    scene.ask_all(&Scene::udp_flows(0, 100));
+    let timeout = u64::from(Timeouts::default().get(State::UdpOneWay));
+    let (mut wakes, mut pieces) = (0, 0);
+    let began = scene.net.sim.now.0;
+    // A second until it wakes, ten until the hand has been round.
+    while scene.flows() > 0 {
+        let sleep = worker(&mut scene).expect("it has flows");
+        assert!(sleep <= 1000, "{sleep}");
+        wakes += u32::from(sleep > 0);
+        pieces += 1;
+        scene.net.sim.now.0 += sleep;
+        let now = scene.net.sim.now;
+        scene.net.sim.gateway.workers[0].idle(now);
+    }
+    let seconds = (scene.net.sim.now.0 - began).div_ceil(1000);
+    assert!((timeout..=timeout + 11).contains(&seconds), "{seconds} s");
+    assert!(u64::from(wakes) <= seconds + 1, "{wakes} in {seconds} s");
+    assert!(pieces > wakes * 9, "{pieces} pieces in {wakes} wakes");
 }

@@ -116,6 +116,11 @@ impl Keeper {
         }
     }
 
+    /// Whether all groups as they are have been written, or are on their way.
+    pub(super) fn rests(&self, control: &Control) -> bool {
+        self.saving.is_none() && self.written == Some(control.layouts())
+    }
+
     /// Writes the groups as they are, and waits for that.
     pub(super) fn end(mut self, control: &Control) {
         let mut saving = Saving::default();

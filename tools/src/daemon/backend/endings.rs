@@ -19,7 +19,7 @@ use std::sync::mpsc;
 use std::thread;
 
 /// Seconds before its deadline at which a drain's flows are looked for.
-const AHEAD: u32 = 2;
+pub(super) const AHEAD: u32 = 2;
 
 /// Drains whose flows are looked for at a time; what ends beyond that is not told.
 const MOST: usize = 32;

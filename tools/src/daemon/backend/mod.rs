@@ -77,6 +77,7 @@ use quiet::Quiet;
 use route::GroupId;
 use route::GroupSketch;
 use route::Prefix;
+use route::Secs;
 use stack::Control;
 use stack::Now;
 use stack::control::ControlEvent;
@@ -94,6 +95,12 @@ use std::time::Duration;
 
 /// Control's regular turn; it is woken earlier when the host has something to tell.
 const TURN: Duration = Duration::from_millis(100);
+
+/// Its turn while nothing is under way: each costs a gateway that is idle some thousandth of a percent of a CPU.
+const REST_TURN: Duration = Duration::from_millis(1000);
+
+/// What ends within this time is no rest, s: a turn before its flows are looked for.
+const REST_AHEAD: u32 = endings::AHEAD + 1;
 
 /// Its turn while workers flush flows, which they do within some bursts.
 const FLUSH_TURN: Duration = Duration::from_millis(5);
@@ -209,6 +216,13 @@ impl Live {
 
     fn now(&self) -> Now {
         Now(self.clock.ms())
+    }
+
+    fn rests(&self, now: Now) -> bool {
+        let by = Secs(now.secs().0.saturating_add(REST_AHEAD));
+        let is_kept = self.keeper.as_ref();
+        let is_kept = is_kept.is_none_or(|keeper| keeper.rests(&self.control));
+        is_kept && self.device_news_due.is_empty() && self.control.rests(by)
     }
 
     /// An event as a monitor sees it; it is logged too.
@@ -553,10 +567,12 @@ impl Backend for Live {
             MOVE_TURN
         } else if is_gathering {
             GATHER_TURN
-        } else if self.flushing.is_empty() {
-            TURN
-        } else {
+        } else if !self.flushing.is_empty() {
             FLUSH_TURN
+        } else if self.rests(now) {
+            REST_TURN
+        } else {
+            TURN
         }
     }
 }

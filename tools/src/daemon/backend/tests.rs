@@ -54,6 +54,7 @@ mod limits;
 mod moves;
 mod ping;
 mod recursive;
+mod rest;
 mod templates;
 mod timeouts;
 

@@ -61,12 +61,21 @@ impl<K: Key> Writer<K> {
     }
 
     /// As [`sweep`](Self::sweep) of slots without an entry: the hand goes as far, and reads nothing.
-    pub fn sweep_none(&mut self, buckets: usize) {
+    fn sweep_none(&mut self, buckets: usize) {
         let all = self.bucket_count();
         // Without slots there are no buckets.
         if let Some(at) = (self.hand.0 + buckets.min(all)).checked_rem(all) {
             self.hand.0 = at;
         }
+    }
+
+    /// As [`sweep`](Self::sweep); of slots without an entry nothing is read.
+    pub fn sweep_or_pass(&mut self, buckets: usize, now: Tick) -> usize {
+        if self.is_empty() {
+            self.sweep_none(buckets);
+            return 0;
+        }
+        self.sweep(buckets, now)
     }
 
     /// The hand under load: as [`sweep`](Self::sweep), at most `most` buckets, but no faster than once round all buckets
@@ -75,7 +84,7 @@ impl<K: Key> Writer<K> {
         let all = self.bucket_count();
         let buckets = self.lap.due(all, now).min(most);
         self.lap.done += buckets;
-        self.sweep(buckets, now)
+        self.sweep_or_pass(buckets, now)
     }
 
     /// Another hand: shows every entry in the next few buckets to `owes`, which says whether it owes: whether one of

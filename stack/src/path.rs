@@ -25,7 +25,7 @@ use crate::parse::{Addrs, IpMeta, Role, Tuple};
 use crate::time::Now;
 use decide::{Asked, Query, answer, plain};
 use flowtable::{
-    Flow, GroupSecret, Key, KeyV4, KeyV6, Origin, Pages, Probe, Seen, SlotNo, Table, TableSecret,
+    Flow, GroupSecret, KeyV4, KeyV6, Origin, Pages, Probe, Seen, SlotNo, Table, TableSecret,
     TemplateWriter, Tick, Touched, Writer,
 };
 use ready::Bursts;
@@ -244,7 +244,8 @@ impl Path {
 
     /// The hand: frees expired entries in the next few buckets. Returns how many.
     pub fn sweep(&mut self, buckets: usize, now: Now) -> usize {
-        sweep(&mut self.flows4, buckets, now) + sweep(&mut self.flows6, buckets, now)
+        self.flows4.sweep_or_pass(buckets, now.tick())
+            + self.flows6.sweep_or_pass(buckets, now.tick())
     }
 
     /// The hand under load: at most so many buckets, and no faster than it must be.
@@ -310,15 +311,6 @@ impl Path {
     pub(crate) fn writers(&mut self) -> (&mut Writer<KeyV4>, &mut Writer<KeyV6>) {
         (&mut self.flows4, &mut self.flows6)
     }
-}
-
-/// Of a family without an entry there is nothing to read.
-fn sweep<K: Key>(flows: &mut Writer<K>, buckets: usize, now: Now) -> usize {
-    if flows.is_empty() {
-        flows.sweep_none(buckets);
-        return 0;
-    }
-    flows.sweep(buckets, now.tick())
 }
 
 /// Both flow tables of a gateway (or of the host).

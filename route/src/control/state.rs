@@ -139,11 +139,11 @@ impl Control {
         changes
     }
 
-    /// Whether nothing is to be done within seconds, but what may as well wait one: no slow start, no drain that ends by
-    /// then.
+    /// Whether nothing is to be done within seconds, but what may as well wait one: no slow start, no recursive next
+    /// hop to be resolved, no drain that ends by then.
     pub fn rests(&self, by: Secs) -> bool {
         let due = self.deadlines(by).next().is_some() || self.group_deadlines(by).next().is_some();
-        !due && !self.groups.has_starts()
+        !due && !self.unsettled && !self.groups.has_starts()
     }
 
     /// Drains of paths whose deadline comes by then: their routes.

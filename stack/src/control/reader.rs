@@ -324,7 +324,8 @@ fn count_in<K: Key>(
     leaving: &mut [Leaving],
     now: Now,
 ) {
-    for entry in table.entries() {
+    // What has expired is pinned no more, though the hand has not been there yet.
+    for entry in table.entries().filter(|e| !e.expired(now.tick())) {
         let (a, b) = entry.key.ends();
         for (pin, to) in pins_of(&entry).into_iter().zip([b.ip(), a.ip()]) {
             let fib = view.fib(FibId(entry.key.fib()));

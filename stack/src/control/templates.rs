@@ -71,7 +71,7 @@ impl Control {
         // Without flows nothing is in use.
         let horizon = oldest.map_or_else(|| now.secs().0, |tick| tick.0 / Tick::PER_SECOND);
         self.templates.table().set_horizon(horizon);
-        // Without templates there is nothing to visit, ten times a second, in a gateway that has nothing else to do; they are counted all
+        // Without templates there is nothing to visit in a gateway that has nothing else to do; they are counted all
         // the same, so that the first one is seen.
         let buckets = match self.templates.table().in_use() {
             true => SWEEP,

@@ -570,6 +570,7 @@ fn an_idle_worker_with_flows_wakes_once_a_second_and_ends_them() {
         assert!(sleep <= 1000, "{sleep}");
         wakes += u32::from(sleep > 0);
         pieces += 1;
+        assert!(pieces < 10_000, "it never sleeps, or never ends them");
         scene.net.sim.now.0 += sleep;
         let now = scene.net.sim.now;
         scene.net.sim.gateway.workers[0].idle(now);

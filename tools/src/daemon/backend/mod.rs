@@ -96,7 +96,7 @@ use std::time::Duration;
 /// Control's regular turn; it is woken earlier when the host has something to tell.
 const TURN: Duration = Duration::from_millis(100);
 
-/// Its turn while nothing is under way: each costs a gateway that is idle some thousandth of a percent of a CPU.
+/// Its turn while nothing is under way: ten times a second it takes most of what an idle gateway does.
 const REST_TURN: Duration = Duration::from_millis(1000);
 
 /// What ends within this time is no rest, s: a turn before its flows are looked for.

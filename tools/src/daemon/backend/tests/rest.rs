@@ -2,6 +2,10 @@
 
 use super::*;
 use crate::wire::options::Options;
+use crate::wire::template::TemplateFilter;
+use crate::wire::timeout::FlowTimeoutDelete;
+use crate::wire::timeout::FlowTimeoutSet;
+use route::TimeoutClass;
 
 /// The next turn, once what was begun has been done.
 fn turn(rig: &mut Rig) -> Duration {
@@ -73,4 +77,43 @@ fn a_slow_start_is_no_rest_until_its_end() {
     rig.live.route_add(add(SERVICE, &["192.0.2.13"])).unwrap();
     assert!(turn(&mut rig) < REST_TURN);
     comes_to_rest(&mut rig);
+}
+
+#[test]
+fn templates_are_swept_a_piece_a_turn_and_are_no_rest() {
+    let mut rig = templates::rig_with_a_template();
+    until(&mut rig, |rig| (turn(rig) == TURN).then_some(()));
+    let all = TemplateFilter {
+        client: Some(prefix("10.99.0.0/28")),
+        ..TemplateFilter::default()
+    };
+    assert_eq!(rig.live.template_flush(all).unwrap().flushed, 1);
+    comes_to_rest(&mut rig);
+}
+
+#[test]
+fn timeouts_on_their_way_out_are_no_rest() {
+    let (mut rig, _) = rig_with_a_flow();
+    comes_to_rest(&mut rig);
+    let class: TimeoutClass = "dns".parse().unwrap();
+    let set = FlowTimeoutSet {
+        name: "udp-one-way".into(),
+        seconds: 10,
+        class: Some(class),
+    };
+    rig.live.timeout_set(set).unwrap();
+    comes_to_rest(&mut rig);
+    rig.live
+        .timeout_delete(FlowTimeoutDelete { class })
+        .unwrap();
+    assert_eq!(turn(&mut rig), TURN);
+}
+
+#[test]
+fn a_devices_news_that_is_due_is_no_rest() {
+    let mut rig = rig();
+    comes_to_rest(&mut rig);
+    let news = DeviceNews::Partly(PortId(0), None);
+    rig.live.device_news_due.push_back(news);
+    assert!(!rig.live.rests(rig.live.now()));
 }

@@ -25,7 +25,7 @@ fn by(gateway: &str) -> TemplateFilter {
 }
 
 /// A rig with the template of one client, 10.99.0.0/28, whose flow is alive.
-fn rig_with_a_template() -> Rig {
+pub(super) fn rig_with_a_template() -> Rig {
     let mut rig = rig();
     heard(rig.live.neighbour_set(stated("192.0.2.11", None))).unwrap();
     let sticky = Sticky {

@@ -43,9 +43,13 @@ impl Lap {
 
 impl<K: Key> Writer<K> {
     /// The hand: visits the next few buckets and frees what has expired, and under pressure what has outlived
-    /// its shrunk lifetime; what has an ended set of timeouts gets the default (see [`Table::end_timeouts`]). Returns how many entries went. Costs as much as `buckets` says, whatever the
-    /// table's size.
+    /// its shrunk lifetime; what has an ended set of timeouts gets the default (see [`Table::end_timeouts`]). Returns how
+    /// many entries went. Costs as much as `buckets` says, whatever the table's size; without an entry it reads nothing.
     pub fn sweep(&mut self, buckets: usize, now: Tick) -> usize {
+        if self.is_empty() {
+            self.pass_over(buckets);
+            return 0;
+        }
         let all = self.bucket_count();
         let mut freed = 0;
         for _ in 0..buckets.min(all) {
@@ -60,22 +64,13 @@ impl<K: Key> Writer<K> {
         freed
     }
 
-    /// As [`sweep`](Self::sweep) of slots without an entry: the hand goes as far, and reads nothing.
-    fn sweep_none(&mut self, buckets: usize) {
+    /// The hand goes as far as it would have swept, so that what comes later is swept when it would have been.
+    fn pass_over(&mut self, buckets: usize) {
         let all = self.bucket_count();
         // Without slots there are no buckets.
         if let Some(at) = (self.hand.0 + buckets.min(all)).checked_rem(all) {
             self.hand.0 = at;
         }
-    }
-
-    /// As [`sweep`](Self::sweep); of slots without an entry nothing is read.
-    pub fn sweep_or_pass(&mut self, buckets: usize, now: Tick) -> usize {
-        if self.is_empty() {
-            self.sweep_none(buckets);
-            return 0;
-        }
-        self.sweep(buckets, now)
     }
 
     /// The hand under load: as [`sweep`](Self::sweep), at most `most` buckets, but no faster than once round all buckets
@@ -84,7 +79,11 @@ impl<K: Key> Writer<K> {
         let all = self.bucket_count();
         let buckets = self.lap.due(all, now).min(most);
         self.lap.done += buckets;
-        self.sweep_or_pass(buckets, now)
+        // As in most bursts.
+        if buckets == 0 {
+            return 0;
+        }
+        self.sweep(buckets, now)
     }
 
     /// Another hand: shows every entry in the next few buckets to `owes`, which says whether it owes: whether one of

@@ -38,14 +38,16 @@ fn a_call_of_the_hand_visits_as_many_buckets_as_it_was_told() {
 #[test]
 fn over_a_table_without_entries_the_hand_goes_as_far_as_it_would_have_swept() {
     let (mut swept, mut passed) = (Rig::new(50), Rig::new(50));
+    swept.insert_all(0..1, START);
     for buckets in [0, 1, 3, 49, 50, 51, 1_000_000, 7] {
         swept.writer.sweep(buckets, START);
-        passed.writer.sweep_none(buckets);
+        passed.writer.sweep(buckets, START);
         assert_eq!(swept.writer.hand.0, passed.writer.hand.0, "{buckets}");
     }
+    assert_eq!((swept.writer.len(), passed.writer.len()), (1, 0));
     // A thread without slots has no buckets.
     let mut idle = passed.table.writer(std::iter::empty());
-    idle.sweep_none(7);
+    idle.sweep(7, START);
     assert_eq!(idle.hand.0, 0);
 }
 

@@ -244,8 +244,7 @@ impl Path {
 
     /// The hand: frees expired entries in the next few buckets. Returns how many.
     pub fn sweep(&mut self, buckets: usize, now: Now) -> usize {
-        self.flows4.sweep_or_pass(buckets, now.tick())
-            + self.flows6.sweep_or_pass(buckets, now.tick())
+        self.flows4.sweep(buckets, now.tick()) + self.flows6.sweep(buckets, now.tick())
     }
 
     /// The hand under load: at most so many buckets, and no faster than it must be.

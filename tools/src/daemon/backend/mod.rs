@@ -220,8 +220,8 @@ impl Live {
 
     fn rests(&self, now: Now) -> bool {
         let by = Secs(now.secs().0.saturating_add(REST_AHEAD));
-        let is_kept = self.keeper.as_ref();
-        let is_kept = is_kept.is_none_or(|keeper| keeper.rests(&self.control));
+        let keeper = self.keeper.as_ref();
+        let is_kept = keeper.is_none_or(|keeper| keeper.rests(&self.control));
         is_kept && self.device_news_due.is_empty() && self.control.rests(by)
     }
 

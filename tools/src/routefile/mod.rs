@@ -182,6 +182,9 @@ fn read_plain(
     // The type of an MRT record is a small number in 16 bits: a zero byte, which no text has.
     let mut file = if head.get(4) == Some(&0) {
         mrt::read(input, options, each)?
+    } else if options.peer.is_some() {
+        let line = "this is text and no MRT table, which alone has peers: leave -peer out";
+        return Err(Wrong::At(Place::Line(1), line.into()));
     } else {
         text::read(input, options, each)?
     };

@@ -111,6 +111,8 @@ impl Live {
                 News::GroupAdded(done)
             }
             ChangeKind::Changed => {
+                // What holds for the whole group names none of them.
+                let members = (!members.is_empty()).then_some(members);
                 tracing::info!(group, members, "group changed");
                 News::GroupChanged(done)
             }

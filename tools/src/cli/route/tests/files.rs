@@ -96,6 +96,12 @@ fn what_is_wrong_is_told_with_its_line_and_status() {
             64,
         ),
         (
+            TABLE,
+            "load FILE -peer 1",
+            "FILE:1: this is text and no MRT table, which alone has peers: leave -peer out",
+            65,
+        ),
+        (
             "",
             "load FILE -blackhole",
             "bad keyword: -blackhole: see route --help",

@@ -31,9 +31,9 @@
 //! What a packet changes in an entry (counters, last use) is in words that stand for themselves and leaves
 //! the version alone.
 
-use crate::hash::FlowHash;
+use crate::hash::{FlowHash, SlotNo};
 use crate::machine::{Pages, Touched, equal_lanes};
-use crate::memory::Words;
+use crate::memory::{Run, Words};
 use crate::state::{Class, State};
 use crate::sync::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence};
 use crate::time::Tick;
@@ -128,6 +128,21 @@ impl Range {
     #[inline]
     pub(crate) fn first(self, hash: FlowHash) -> BucketNo {
         BucketNo(self.start + reduce(hash.0 >> 32, self.len))
+    }
+
+    /// Where flows of the slots of a table live that has `len` buckets a slot.
+    #[inline(always)]
+    pub(crate) fn firsts<const N: usize>(
+        len: u32,
+        slots: &[SlotNo; N],
+        hashes: &[u64; N],
+    ) -> [BucketNo; N] {
+        let len = u64::from(len);
+        std::array::from_fn(|lane| {
+            let start = u64::from(slots[lane].0) * len;
+            let nth = ((hashes[lane] >> 32) * len) >> 32;
+            BucketNo((start + nth) as usize)
+        })
     }
 
     /// Both candidates of a flow.
@@ -295,6 +310,25 @@ fn squeeze(even: u64) -> u32 {
     (sixteen & 0xffff | (sixteen >> 32 & 0xff) << 16) as u32
 }
 
+/// Buckets, borrowed.
+#[derive(Clone, Copy)]
+pub(crate) struct Lines<'a>(Run<'a>);
+
+impl Lines<'_> {
+    /// The tags of a bucket.
+    #[inline]
+    pub(crate) fn tags(self, bucket: BucketNo) -> Tags {
+        let line = self.0.line(bucket.0);
+        Tags(std::array::from_fn(|word| line[word].load(Relaxed)))
+    }
+
+    /// Asks for a bucket's line.
+    #[inline]
+    pub(crate) fn prefetch(self, bucket: BucketNo) {
+        self.0.prefetch(bucket.0 * BUCKET_WORDS);
+    }
+}
+
 /// The bucket memory of a table.
 pub(crate) struct Buckets(Words);
 
@@ -319,8 +353,13 @@ impl Buckets {
     /// The tags of a bucket.
     #[inline]
     pub(crate) fn tags(&self, bucket: BucketNo) -> Tags {
-        let line = self.0.line(bucket.0);
-        Tags(std::array::from_fn(|word| line[word].load(Relaxed)))
+        self.lines().tags(bucket)
+    }
+
+    /// All of them, for a loop.
+    #[inline]
+    pub(crate) fn lines(&self) -> Lines<'_> {
+        Lines(self.0.all())
     }
 
     /// The standings of a bucket's flows. For the writer; a reader asks only for strays, between looks at the version.
@@ -361,7 +400,7 @@ impl Buckets {
     /// Asks for a bucket's line.
     #[inline]
     pub(crate) fn prefetch(&self, bucket: BucketNo) {
-        self.0.prefetch(bucket.0 * BUCKET_WORDS);
+        self.lines().prefetch(bucket);
     }
 
     /// The tag of a place.

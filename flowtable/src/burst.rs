@@ -4,7 +4,8 @@
 //! What comes out is a hint: at its packet's turn the key is compared again, so what the packets before it inserted,
 //! displaced or freed is seen. Eight flows make a group, their keys' words side by side, as wide registers want them.
 
-use crate::bucket::{BucketNo, PlaceNo, Tag};
+use crate::bucket::{BucketNo, PlaceNo, Range, Tag};
+use crate::entry::Entries;
 use crate::hash::{FlowHash, GroupSecret, SlotNo};
 use crate::key::{Dir, Key};
 use crate::machine::{LANES, widest};
@@ -68,7 +69,8 @@ struct Group<K: Key> {
     choices: [u64; LANES],
     hints: [PlaceNo; LANES],
     firsts: [BucketNo; LANES],
-    ways: [(SlotNo, Dir); LANES],
+    slots: [SlotNo; LANES],
+    dirs: [Dir; LANES],
 }
 
 impl<K: Key> Default for Group<K> {
@@ -79,7 +81,8 @@ impl<K: Key> Default for Group<K> {
             choices: [0; LANES],
             hints: [NO_HINT; LANES],
             firsts: [BucketNo(0); LANES],
-            ways: [(SlotNo(0), Dir::Fwd); LANES],
+            slots: [SlotNo(0); LANES],
+            dirs: [Dir::Fwd; LANES],
         }
     }
 }
@@ -108,7 +111,7 @@ impl<K: Key> Burst<K> {
         }
         let group = &mut self.groups[group];
         key.put(&mut group.words, lane);
-        group.ways[lane] = (slot, dir);
+        (group.slots[lane], group.dirs[lane]) = (slot, dir);
         self.len += 1;
         self.len as u32 - 1
     }
@@ -118,7 +121,7 @@ impl<K: Key> Burst<K> {
     pub fn get(&self, which: u32) -> Option<Flow<K>> {
         let (group, lane) = (which as usize / LANES, which as usize % LANES);
         let group = self.groups.get(group)?;
-        let (slot, dir) = group.ways[lane];
+        let (slot, dir) = (group.slots[lane], group.dirs[lane]);
         let probe = Probe {
             slot,
             hash: FlowHash(group.hashes[lane]),
@@ -199,13 +202,12 @@ impl<K: Key> Writer<K> {
     #[inline(always)]
     fn ask_for_tags(&self, burst: &mut Burst<K>) {
         let table = self.table();
+        let (buckets, len) = (table.buckets.lines(), table.slot_buckets() as u32);
         for (group, flows) in burst.used() {
             group.hashes = K::sip_lanes(&table.secret().0, &group.words);
-            for lane in 0..flows {
-                let range = table.range(group.ways[lane].0);
-                let first = range.first(FlowHash(group.hashes[lane]));
-                table.buckets.prefetch(first);
-                group.firsts[lane] = first;
+            group.firsts = Range::firsts(len, &group.slots, &group.hashes);
+            for first in group.firsts.iter().take(flows) {
+                buckets.prefetch(*first);
             }
         }
     }
@@ -214,27 +216,28 @@ impl<K: Key> Writer<K> {
     #[inline(always)]
     fn ask_for_entries(&self, burst: &mut Burst<K>) -> Seem {
         let table = self.table();
+        let (buckets, entries) = (table.buckets.lines(), table.entries.all());
         let (mut strays, mut missed) = (false, 0);
         for (group, flows) in burst.used() {
             for lane in 0..flows {
                 let (first, tag) = (group.firsts[lane], Tag::of(FlowHash(group.hashes[lane])));
-                let tags = table.buckets.tags(first);
+                let tags = buckets.tags(first);
                 group.hints[lane] = match tags.matching(tag).next() {
                     Some(place) => {
                         let place = first.place(place);
-                        table.entries.prefetch(place);
+                        Entries::<K>::ask_for(entries, place);
                         place
                     }
                     None if table.buckets.classes(first).has_strays(tag) => {
                         strays = true;
-                        let other = table.range(group.ways[lane].0).other(first, tag);
+                        let other = table.range(group.slots[lane]).other(first, tag);
                         table.buckets.prefetch(other);
                         STRAY
                     }
                     None => {
                         missed += 1;
                         if tags.free().is_none() {
-                            let (slot, hash) = (group.ways[lane].0, group.hashes[lane]);
+                            let (slot, hash) = (group.slots[lane], group.hashes[lane]);
                             self.ask_for_room(slot, first, FlowHash(hash));
                         }
                         NO_HINT
@@ -257,7 +260,7 @@ impl<K: Key> Writer<K> {
                 }
                 let tag = Tag::of(FlowHash(group.hashes[lane]));
                 let other = table
-                    .range(group.ways[lane].0)
+                    .range(group.slots[lane])
                     .other(group.firsts[lane], tag);
                 let place = table.buckets.tags(other).matching(tag).next();
                 group.hints[lane] = place.map_or(NO_HINT, |place| other.place(place));

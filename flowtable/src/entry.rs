@@ -51,7 +51,7 @@ use crate::bucket::PlaceNo;
 use crate::key::{BOTH, Dir, KEY_MASK, Key, NOBODY};
 use crate::kind::Kind;
 use crate::machine::{Pages, Touched};
-use crate::memory::{LINE_WORDS, Words};
+use crate::memory::{LINE_WORDS, Run, Words};
 use crate::pin::PinWord;
 use crate::state::{Class, State};
 use crate::sync::{AtomicU64, Ordering::Relaxed};
@@ -422,10 +422,22 @@ impl<K: Key> Entries<K> {
     /// Asks for the entry's lines, some time before it is read.
     #[inline]
     pub(crate) fn prefetch(&self, place: PlaceNo) {
+        Self::ask_for(self.words.all(), place);
+    }
+
+    /// Their words, for a loop.
+    #[inline]
+    pub(crate) fn all(&self) -> Run<'_> {
+        self.words.all()
+    }
+
+    /// [`prefetch`](Self::prefetch) of an entry of [`all`](Self::all).
+    #[inline]
+    pub(crate) fn ask_for(all: Run<'_>, place: PlaceNo) {
         let first = place.0 * K::ENTRY_WORDS;
-        self.words.prefetch(first);
+        all.prefetch(first);
         if K::ENTRY_WORDS > LINE_WORDS {
-            self.words.prefetch(first + K::ENTRY_WORDS - 1);
+            all.prefetch(first + K::ENTRY_WORDS - 1);
         }
     }
 

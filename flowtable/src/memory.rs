@@ -42,23 +42,22 @@ impl Words {
         self.0.pages()
     }
 
+    /// All of them.
+    #[inline]
+    pub(crate) fn all(&self) -> Run<'_> {
+        Run(self.0.words())
+    }
+
     /// The words of a line.
     #[inline]
     pub(crate) fn line(&self, line: usize) -> &[AtomicU64; LINE_WORDS] {
-        let words = self.run(line * LINE_WORDS, LINE_WORDS);
-        words.first_chunk().expect("a run of a line's words")
+        self.all().line(line)
     }
 
     /// `len` words from `from` on.
     #[inline]
     pub(crate) fn run(&self, from: usize, len: usize) -> &[AtomicU64] {
         &self.0.words()[from..from + len]
-    }
-
-    /// Asks for the line of a word, some time before it is read.
-    #[inline]
-    pub(crate) fn prefetch(&self, index: usize) {
-        prefetch(&self.0.words()[index]);
     }
 
     /// The word at `index`.
@@ -77,5 +76,24 @@ impl Words {
     #[inline]
     pub(crate) fn store(&self, index: usize, word: u64) {
         self.at(index).store(word, Relaxed);
+    }
+}
+
+/// Words, borrowed: a loop over them has their place and length at hand.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'a>(&'a [AtomicU64]);
+
+impl<'a> Run<'a> {
+    /// The words of a line.
+    #[inline]
+    pub(crate) fn line(self, line: usize) -> &'a [AtomicU64; LINE_WORDS] {
+        let words = &self.0[line * LINE_WORDS..][..LINE_WORDS];
+        words.first_chunk().expect("a run of a line's words")
+    }
+
+    /// Asks for the line of a word, some time before it is read.
+    #[inline]
+    pub(crate) fn prefetch(self, index: usize) {
+        prefetch(&self.0[index]);
     }
 }

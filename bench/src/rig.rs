@@ -123,7 +123,7 @@ impl Queue for Endless {
             return Ok(0);
         }
         for done in 0..max {
-            let Some(mut pkt) = pool.take() else {
+            let Some(mut pkt) = pool.take_for_rx() else {
                 return Ok(done);
             };
             pkt.copy_from(&bytes[self.at..self.at + size]);

@@ -26,11 +26,18 @@ pub(crate) fn link_cast(dst: Mac, ours: Mac) -> Option<LinkCast> {
 }
 
 /// Whether a frame is addressed to the station `ours` alone, and says that it carries the IP version that `ip` has.
+///
+/// `ours` as [`Mac::to_bits`] gives it.
 #[inline(always)]
-pub(crate) fn is_ip_for(ours: Mac, header: &[u8; ETHER_HDR], ip: &[u8]) -> bool {
-    let [dst @ .., _, _, _, _, _, _, _, _] = *header;
-    let version = ip.first().map(|first| first >> 4);
-    dst == ours.0 && check_ethertype([header[12], header[13]], version).is_ok()
+pub(crate) fn is_ip_for(ours: u64, header: &[u8; ETHER_HDR], ip: &[u8]) -> bool {
+    let [a, b, c, d, e, f, g, h, .., high, low] = *header;
+    let dst = u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 16;
+    let version = match u16::from_be_bytes([high, low]) {
+        0x0800 => 4,
+        0x86dd => 6,
+        _ => return false,
+    };
+    dst == ours && ip.first().is_some_and(|first| first >> 4 == version)
 }
 
 /// Whether a frame of this type carries IP, of that version, as its first byte says.

@@ -35,7 +35,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use sticky::visit;
-pub(crate) use told::Told;
+pub(crate) use told::{Settled, Told};
 use turn::{Turn, settled, unsettled};
 
 /// What the flow cache says of a packet.
@@ -165,27 +165,29 @@ impl Path {
     ) -> Option<Outcome> {
         let settled = match role {
             Role::Quoting => None,
-            _ => self.settled(ready, (seen, now.tick()), now, counters),
+            _ => self.settled(ready, (seen, now.tick()), (now, counters), |_| None),
         };
-        settled
-            .or_else(|| self.unsettled(ready, role, seen, now, counters))
+        let told = settled.map(|settled| match settled {
+            Settled::Known(told) | Settled::Told(told) => told,
+        });
+        told.or_else(|| self.unsettled(ready, role, seen, now, counters))
             .map(Told::outcome)
     }
 
     /// The first part of it: of a packet, no ICMP error, in the middle of its connection. `None` says nothing, and nothing
-    /// was done.
+    /// was done. `known` tells what is known of a pin that was live when an earlier packet of the burst asked.
     #[inline(always)]
-    pub(crate) fn settled(
+    pub(crate) fn settled<B>(
         &mut self,
         ready: Ready,
         seen: (&Seen, Tick),
-        now: Now,
-        counters: &Counters,
-    ) -> Option<Told> {
-        let (bursts, s, by) = (&self.bursts, &self.shared, (now, counters));
+        by: (Now, &Counters),
+        known: impl FnOnce(Pin) -> Option<B>,
+    ) -> Option<Settled<B>> {
+        let (bursts, s) = (&self.bursts, &self.shared);
         match ready {
-            Ready::V4(which) => settled(&mut self.flows4, s, (&bursts.v4, which), seen, by),
-            Ready::V6(which) => settled(&mut self.flows6, s, (&bursts.v6, which), seen, by),
+            Ready::V4(which) => settled(&mut self.flows4, s, (&bursts.v4, which), seen, by, known),
+            Ready::V6(which) => settled(&mut self.flows6, s, (&bursts.v6, which), seen, by, known),
             Ready::Not => None,
         }
     }

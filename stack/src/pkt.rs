@@ -4,6 +4,7 @@
 //! without one (TUN) can leave with one (TAP) in place. Buffers are allocated when a pool is made and
 //! then only move: pool → packet → ring → packet → pool. Nothing here allocates per packet.
 
+use crate::checksum::ip_ttl_dec;
 use crate::fate::DropReason;
 use crate::ingress::ETHER_HDR;
 use crate::offload::{self, Offload};
@@ -219,6 +220,7 @@ impl PktBuf {
     }
 
     /// The whole room behind the headroom, for a device to read into; [`Self::filled`] says how much it read.
+    #[inline]
     pub fn space(&mut self) -> &mut [u8] {
         let end = self.room_end();
         &mut self.buf[HEADROOM..end]
@@ -238,6 +240,7 @@ impl PktBuf {
         Some(&self.buf[start..self.end])
     }
 
+    #[inline]
     fn room_end(&self) -> usize {
         self.buf.len() - SPARE
     }
@@ -249,13 +252,14 @@ impl PktBuf {
     }
 
     /// Makes the packet a copy of `bytes`; `false` (and empty) if they do not fit.
+    #[inline]
     pub fn copy_from(&mut self, bytes: &[u8]) -> bool {
-        self.filled(0);
-        let Some(room) = self.space().get_mut(..bytes.len()) else {
-            return false;
-        };
-        room.copy_from_slice(bytes);
-        self.filled(bytes.len());
+        (self.start, self.end) = (HEADROOM, HEADROOM);
+        match self.space().get_mut(..bytes.len()) {
+            Some(room) => room.copy_from_slice(bytes),
+            None => return false,
+        }
+        self.end += bytes.len();
         true
     }
 
@@ -273,12 +277,6 @@ impl PktBuf {
         }
     }
 
-    /// Bytes that can be put in front.
-    #[inline]
-    pub fn headroom(&self) -> usize {
-        self.start
-    }
-
     /// Puts `header` in front. `false` if the headroom is used up.
     #[must_use]
     #[inline]
@@ -291,20 +289,31 @@ impl PktBuf {
         true
     }
 
-    /// Puts an Ethernet header in front, of addresses of 48 bits. `false` if the headroom is used up.
+    /// An IP packet's step onward: takes one from its TTL or hop limit.
+    #[inline(always)]
+    pub(crate) fn step(&mut self, v6: bool) {
+        ip_ttl_dec(self.bytes_mut(), v6);
+    }
+
+    /// The same, and puts the header of a frame that carries IPv4 in front, made right for IPv6. `false`: the headroom is used
+    /// up, and nothing was done.
     #[must_use]
     #[inline(always)]
-    pub(crate) fn push_ether(&mut self, dst: u64, src: u64, ethertype: u16) -> bool {
-        // Two words that share the source's first two bytes: no piece of the header is written twice from different places.
-        let words = [dst << 16 | src >> 32, src << 16 | u64::from(ethertype)];
+    pub(crate) fn step_behind(&mut self, header: &[u8; ETHER_HDR], v6: bool) -> bool {
         let Some(start) = self.start.checked_sub(ETHER_HDR) else {
             return false;
         };
-        let place = self.buf[start..].first_chunk_mut::<ETHER_HDR>();
-        let Some(place) = place else { return false };
-        for (word, at) in words.iter().zip([0, ETHER_HDR - 8]) {
-            place[at..at + 8].copy_from_slice(&word.to_be_bytes());
+        let front = self.buf.get_mut(start..);
+        let Some(front) = front.and_then(|front| front.first_chunk_mut::<{ ETHER_HDR + 20 }>())
+        else {
+            return false;
+        };
+        let (place, ip) = front.split_at_mut(ETHER_HDR);
+        place.copy_from_slice(header);
+        if v6 {
+            place[12..].copy_from_slice(&[0x86, 0xdd]);
         }
+        ip_ttl_dec(ip, v6);
         self.pushed(start);
         true
     }
@@ -365,8 +374,15 @@ impl PktBuf {
         self.room_end() - HEADROOM
     }
 
-    /// Forgets contents and marks; the buffer stays.
+    /// Forgets contents, marks and what was read; the buffer stays.
     pub fn reset(&mut self) {
+        self.forget();
+        self.meta = IpMeta::default();
+    }
+
+    /// The same, but for what was read: that is written over when another packet is read, or [`Pool::take`] gives it away.
+    #[inline]
+    fn forget(&mut self) {
         self.start = HEADROOM;
         self.end = HEADROOM;
         self.front = HEADROOM;
@@ -375,7 +391,6 @@ impl PktBuf {
         self.offload = Offload::NONE;
         self.fault = None;
         self.v6 = false;
-        self.meta = IpMeta::default();
         self.origin = false;
         self.collected = false;
         self.note = false;
@@ -444,22 +459,37 @@ impl Pool {
         self.large_total
     }
 
-    /// An empty packet, or `None` when all are in use (the caller leaves the rest in the device).
-    #[inline]
+    /// An empty packet, or `None` when all are in use.
     pub fn take(&mut self) -> Option<Pkt> {
+        let mut pkt = self.free.pop()?;
+        pkt.meta = IpMeta::default();
+        Some(pkt)
+    }
+
+    /// The same for a frame that a device has received: nobody asks what was read of it before it is read. `None` when all are in use
+    /// (the caller leaves the rest in the device).
+    #[inline]
+    pub fn take_for_rx(&mut self) -> Option<Pkt> {
         self.free.pop()
     }
 
     /// Gives a packet back. One that finds no room is let go: the pool allocates nothing.
-    #[inline]
+    #[inline(always)]
     pub fn put(&mut self, mut pkt: Pkt) {
-        let (stock, most) = match pkt.large {
-            false => (&mut self.free, self.most),
-            true => (&mut self.large, self.large_most),
-        };
-        if stock.len() < most {
-            pkt.reset();
-            stock.push(pkt);
+        if pkt.large {
+            return self.put_large(pkt);
+        }
+        if self.free.len() < self.most {
+            pkt.forget();
+            self.free.push(pkt);
+        }
+    }
+
+    #[inline(never)]
+    fn put_large(&mut self, mut pkt: Pkt) {
+        if self.large.len() < self.large_most {
+            pkt.forget();
+            self.large.push(pkt);
         }
     }
 

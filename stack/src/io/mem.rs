@@ -142,7 +142,7 @@ impl MemQueue {
         large
             .then(|| pool.take_large())
             .flatten()
-            .or_else(|| pool.take())
+            .or_else(|| pool.take_for_rx())
     }
 }
 

@@ -12,6 +12,14 @@ pub(crate) struct Told {
     place: u64,
 }
 
+/// What is found of a packet in the middle of its connection.
+pub(crate) enum Settled<B> {
+    /// Its next hop was live in this burst: what was known of it.
+    Known(B),
+    /// It is the burst's first by its next hop, or has another now.
+    Told(Told),
+}
+
 const KIND: u32 = 60;
 // Those of next hops are their kinds, so that nothing has to be looked up.
 const GATEWAY: u64 = NhopKind::Gateway as u64;
@@ -22,6 +30,9 @@ const NOWHERE: u64 = 0xf;
 const _: () = assert!(Pin::BITS <= KIND);
 
 impl Told {
+    /// Of no packet: holds a place.
+    pub(crate) const NOBODY: Self = Self::nowhere(DropReason::NoRoute);
+
     /// It goes nowhere.
     pub(super) const fn nowhere(reason: DropReason) -> Self {
         Self {
@@ -59,8 +70,14 @@ impl Told {
         matches!(self.head >> KIND, GATEWAY | IFACE)
     }
 
+    /// The next hop that it goes to.
+    #[inline]
+    pub(crate) const fn pin(self) -> Pin {
+        Pin::from_raw(self.head)
+    }
+
     /// Where the gateway is that it goes to, see [`NhopAttrs::of`]; `None`: it goes nowhere, or not by a gateway.
-    #[inline(always)]
+    #[inline]
     pub(crate) const fn gateway(self) -> Option<NhopAttrs> {
         match self.head >> KIND {
             GATEWAY => Some(NhopAttrs::of(NhopKind::Gateway, self.place)),

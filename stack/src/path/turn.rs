@@ -3,7 +3,7 @@
 use super::Shared;
 use super::decide::{Asked, Query, found, hit, quoted};
 use super::missed::Ways;
-use super::told::Told;
+use super::told::{Settled, Told};
 use crate::counters::Counters;
 use crate::parse::Role;
 use crate::routed::Routed;
@@ -40,40 +40,56 @@ impl<'a, K: Routed> Turn<'a, K> {
 
 /// The way of a packet, no ICMP error, whose lookup has begun with its burst's, if it is one in the middle of its connection:
 /// the short way. `None`: it is another, and nothing was done.
+///
+/// `known` tells what is known of a pin that was live when an earlier packet of the burst asked.
 #[inline(always)]
-pub(super) fn settled<K: Routed>(
+pub(super) fn settled<K: Routed, B>(
     flows: &mut Writer<K>,
     s: &Shared,
     (burst, which): (&Burst<K>, u32),
     (seen, tick): (&Seen, Tick),
     (now, counters): (Now, &Counters),
-) -> Option<Told> {
+    known: impl FnOnce(Pin) -> Option<B>,
+) -> Option<Settled<B>> {
     let flow = burst.get(which)?;
     let hit = flows.touch_settled(&flow, seen, tick)?;
-    let (pin, nhop) = (
-        Pin::from_raw(hit.pin.0),
-        s.view.nhop(Pin::from_raw(hit.pin.0).idx()),
-    );
+    let pin = Pin::from_raw(hit.pin.0);
     let stamp = flow.key.stamp(&s.view, flow.key.dst(flow.dir));
+    let holds = Vouch::from_word(hit.stamp).holds(stamp);
     // Steps 1 to 4 of design section 4: most end here.
-    if nhop.judge(pin) != PinState::Live || !Vouch::from_word(hit.stamp).holds(stamp) {
-        let role = Role::Own;
-        let asked = Asked {
-            role,
-            seen,
-            now,
-            counters,
-        };
-        return changed(
-            flows,
-            s,
-            (burst, which),
-            hit.entry,
-            (hit.pin, hit.stamp),
-            asked,
-        );
+    if holds && let Some(known) = known(pin) {
+        counters.pinned.bump();
+        return Some(Settled::Known(known));
     }
-    counters.pinned.bump();
+    let role = Role::Own;
+    let asked = Asked {
+        role,
+        seen,
+        now,
+        counters,
+    };
+    let found = (hit.pin, hit.stamp);
+    judged(flows, s, (burst, which), hit.entry, found, holds, asked).map(Settled::Told)
+}
+
+/// A packet in the middle of its connection, of whose next hop nothing is known yet in this burst. What was found comes in
+/// pieces: who takes the short way shall not have to put it together.
+#[inline(never)]
+fn judged<K: Routed>(
+    flows: &mut Writer<K>,
+    s: &Shared,
+    burst: (&Burst<K>, u32),
+    entry: Entry,
+    found: (PinWord, u32),
+    holds: bool,
+    asked: Asked<'_>,
+) -> Option<Told> {
+    let pin = Pin::from_raw(found.0.0);
+    let nhop = s.view.nhop(pin.idx());
+    if !holds || nhop.judge(pin) != PinState::Live {
+        return changed(flows, s, burst, entry, found, asked);
+    }
+    asked.counters.pinned.bump();
     Some(Told::over(pin, nhop.kind(), nhop.place()))
 }
 

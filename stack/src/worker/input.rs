@@ -22,8 +22,8 @@ use std::net::IpAddr;
 /// What most frames of a port are like.
 #[derive(Clone, Copy)]
 pub(super) struct Usual {
-    /// To whom they are addressed, where they have a link header.
-    mac: Option<Mac>,
+    /// To whom they are addressed, where they have a link header, as [`Mac::to_bits`] gives it.
+    mac: Option<u64>,
     /// The FIB of what they carry.
     fib: FibId,
 }
@@ -69,7 +69,7 @@ impl Worker {
         let usual = self.usual(id);
         for mut pkt in rx.drain(..) {
             pkt.in_port = id;
-            self.arrive(pkt, usual.as_ref());
+            self.arrive(pkt, usual);
         }
         self.rx = rx;
         self.ring();
@@ -101,7 +101,7 @@ impl Worker {
     pub(super) fn usual(&self, port: PortId) -> Option<Usual> {
         let port = self.burst_ports.get(port)?;
         let mac = match port.layer {
-            Layer::L2(mac) => Some(mac),
+            Layer::L2(mac) => Some(mac.to_bits()),
             Layer::L3 => None,
         };
         let fib = port.fib;
@@ -109,10 +109,11 @@ impl Worker {
     }
 
     /// A frame was received on one of our own queues, and counted: a plain one takes the short way to its owner.
-    #[inline]
-    pub(super) fn arrive(&mut self, mut pkt: Pkt, usual: Option<&Usual>) {
-        if !usual.is_some_and(|usual| usual.read(&mut pkt, &self.ours)) {
-            return self.port_input(pkt);
+    #[inline(always)]
+    fn arrive(&mut self, mut pkt: Pkt, usual: Option<Usual>) {
+        match usual {
+            Some(usual) if usual.read(&mut pkt, &self.ours) => {}
+            _ => return self.port_input(pkt),
         }
         let v6 = pkt.meta.addrs.is_v6();
         self.count_ip(&mut pkt, v6);
@@ -129,6 +130,7 @@ impl Worker {
     /// A frame of a port, as that sees it: of a VLAN without its tag.
     #[inline(never)]
     fn port_input(&mut self, mut pkt: Pkt) {
+        pkt.meta = IpMeta::default();
         let (layer, fib, rules) = match self.burst_ports.get(pkt.in_port) {
             Some(port) if port.up => (port.layer, port.fib, port.rules),
             _ => return self.drop_pkt(pkt, DropReason::PortDown),
@@ -278,7 +280,7 @@ impl Worker {
                     self.count_rx_of(port, 1, pkt.len() as u64);
                 }
                 let usual = self.usual(port);
-                self.arrive(pkt, usual.as_ref());
+                self.arrive(pkt, usual);
             }
             Err(reason) => self.drop_pkt(pkt, reason),
         }

@@ -4,10 +4,11 @@
 //! The order within a burst is the design's: commands, the rings of other workers, packets whose wait is
 //! over, what the host wants sent, then the own queues. A packet that another worker owns goes to that
 //! worker's ring before any own packet is processed. Files: `input` (to the owner), `forward` (the owner's
-//! work), `output` (link and device), `plain` (the short way
+//! work), `output` (link and device), `plain` and `adjacency` (the short way
 //! through both), `wait` (packets that wait), `answer` (ICMP), `flush`, `moving` (slots that change
 //! their owner).
 
+mod adjacency;
 mod answer;
 mod flush;
 mod forward;
@@ -37,6 +38,7 @@ use crate::slots::Slots;
 use crate::slots::follow::Following;
 use crate::time::Now;
 use crate::vlan::Vlans;
+use adjacency::Adjacencies;
 use arc_swap::{ArcSwap, Cache};
 use flowtable::Tick;
 use flush::Flushing;
@@ -133,6 +135,7 @@ pub struct Worker {
     collector: Collector,
     fragment_seed: u64,
     waiting: Waiting,
+    adjacencies: Adjacencies,
     qsbr: route::Reader,
     flushing: Option<Flushing>,
     now: Now,
@@ -189,6 +192,7 @@ impl Worker {
             recorder: Recorder::new(parts.captures),
             used: parts.used,
             waiting: Waiting::new(parts.hold.0, parts.hold.1, asks),
+            adjacencies: Adjacencies::new(),
             pool: parts.pool,
             limits: Limits::new(own.icmp, parts.seed),
             collector: parts.collector,
@@ -334,8 +338,12 @@ impl Worker {
     }
 
     fn process_own(&mut self) {
+        if self.own.is_empty() {
+            return;
+        }
         let mut own = std::mem::take(&mut self.own);
         let mut ready = std::mem::take(&mut self.ready);
+        self.adjacencies.forget();
         self.path
             .ready(own.iter().map(|pkt| pkt.flow()), &mut ready);
         for (pkt, ready) in own.drain(..).zip(ready.drain(..)) {

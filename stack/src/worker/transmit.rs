@@ -16,6 +16,34 @@ struct Exit {
     by: PortId,
 }
 
+/// Frames for one port, one after the other: how many were sent, of how many bytes, and how many refused.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    port: PortId,
+    frames: u64,
+    bytes: u64,
+    refused: u64,
+}
+
+impl Run {
+    fn by(port: PortId) -> Self {
+        Self {
+            port,
+            ..Self::default()
+        }
+    }
+
+    #[inline(always)]
+    fn count(&mut self, bytes: u64, sent: bool) {
+        if sent {
+            self.frames += 1;
+            self.bytes += bytes;
+        } else {
+            self.refused += 1;
+        }
+    }
+}
+
 impl Worker {
     /// Gives everything that is ready to its device.
     pub(super) fn flush_tx(&mut self, queues: &mut [Box<dyn Queue>]) {
@@ -23,30 +51,46 @@ impl Worker {
             return;
         }
         let mut txq = std::mem::take(&mut self.txq);
+        let mut run = Run::default();
         for (port, mut pkt) in txq.drain(..) {
-            let mut exit = Exit { port, by: port };
-            if usize::from(port.0) >= queues.len() {
-                exit.by = self.vlan_output(port, &mut pkt);
-            }
-            let sent = match queues.get_mut(usize::from(exit.by.0)) {
-                None => false,
-                Some(queue) if pkt.offload.is_none() => queue.tx_pkt(&mut pkt) == Tx::Sent,
-                Some(queue) => match self.tx_unfinished(exit, &mut pkt, &mut **queue) {
-                    Some(sent) => sent,
-                    None => {
-                        self.pool.put(pkt);
-                        continue;
+            match queues.get_mut(usize::from(port.0)) {
+                Some(queue) if pkt.offload.is_none() && !self.recorder.is_on() => {
+                    if port != run.port {
+                        self.count_run(std::mem::replace(&mut run, Run::by(port)));
                     }
-                },
-            };
-            self.count_tx(exit, pkt.len() as u64, sent);
-            self.record_tx(exit, pkt.bytes(), sent);
-            self.pool.put(pkt);
+                    let (bytes, sent) = (pkt.len() as u64, queue.tx_pkt(&mut pkt) == Tx::Sent);
+                    run.count(bytes, sent);
+                    self.pool.put(pkt);
+                }
+                _ => self.transmit(port, pkt, queues),
+            }
         }
+        self.count_run(run);
         self.txq = txq;
         for queue in queues {
             queue.flush();
         }
+    }
+
+    /// A frame with more to it: its port is a VLAN, something is left to be done of it, or all frames are recorded.
+    #[inline(never)]
+    fn transmit(&mut self, port: PortId, mut pkt: Pkt, queues: &mut [Box<dyn Queue>]) {
+        let mut exit = Exit { port, by: port };
+        if usize::from(port.0) >= queues.len() {
+            exit.by = self.vlan_output(port, &mut pkt);
+        }
+        let sent = match queues.get_mut(usize::from(exit.by.0)) {
+            None => Some(false),
+            Some(queue) if pkt.offload.is_none() => Some(queue.tx_pkt(&mut pkt) == Tx::Sent),
+            Some(queue) => self.tx_unfinished(exit, &mut pkt, &mut **queue),
+        };
+        if let Some(sent) = sent {
+            let mut run = Run::by(port);
+            run.count(pkt.len() as u64, sent);
+            self.count_tx(exit, run);
+            self.record_tx(exit, pkt.bytes(), sent);
+        }
+        self.pool.put(pkt);
     }
 
     /// A port without queues: its frame gets its tag, and goes by its parent. Returns the port itself if it cannot.
@@ -92,7 +136,9 @@ impl Worker {
             let segment = written.and_then(|len| place.get(..len));
             let sent = segment.is_some_and(|segment| queue.tx(segment) == Tx::Sent);
             let segment = segment.unwrap_or_default();
-            self.count_tx(exit, segment.len() as u64, sent);
+            let mut run = Run::by(exit.port);
+            run.count(segment.len() as u64, sent);
+            self.count_tx(exit, run);
             self.record_tx(exit, segment, sent);
         }
         self.segment = place;
@@ -112,28 +158,27 @@ impl Worker {
         }
     }
 
-    fn count_tx(&self, exit: Exit, bytes: u64, sent: bool) {
-        if sent {
-            self.counters.tx.bump();
-            self.counters.tx_bytes.add(bytes);
-        } else {
-            self.counters.refused.bump();
-        }
-        self.count_tx_of(exit.by, bytes, sent);
+    fn count_run(&self, run: Run) {
+        let (port, by) = (run.port, run.port);
+        self.count_tx(Exit { port, by }, run);
+    }
+
+    fn count_tx(&self, exit: Exit, run: Run) {
+        self.counters.tx.add(run.frames);
+        self.counters.tx_bytes.add(run.bytes);
+        self.counters.refused.add(run.refused);
+        self.count_tx_of(exit.by, run);
         if exit.port != exit.by {
-            self.count_tx_of(exit.port, bytes.saturating_sub(TAG as u64), sent);
+            let bytes = run.bytes.saturating_sub(run.frames * TAG as u64);
+            self.count_tx_of(exit.port, Run { bytes, ..run });
         }
     }
 
-    #[inline]
-    fn count_tx_of(&self, port: PortId, bytes: u64, sent: bool) {
-        match self.counters.port(port) {
-            Some(port) if sent => {
-                port.tx.bump();
-                port.tx_bytes.add(bytes);
-            }
-            Some(port) => port.refused.bump(),
-            None => {}
+    fn count_tx_of(&self, port: PortId, run: Run) {
+        if let Some(port) = self.counters.port(port) {
+            port.tx.add(run.frames);
+            port.tx_bytes.add(run.bytes);
+            port.refused.add(run.refused);
         }
     }
 }

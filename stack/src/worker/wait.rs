@@ -138,6 +138,7 @@ impl Worker {
             return self.drop_pkt(pkt, DropReason::HoldFull);
         }
         self.count_waiting(&pkt);
+        self.adjacencies.forget();
         if let Some(older) = self.waiting.hold.push(idx, pkt) {
             self.count_released(&older);
             self.drop_pkt(older, DropReason::HoldFull);

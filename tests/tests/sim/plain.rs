@@ -8,6 +8,7 @@ use flowgate_tests::rack::{CLIENTS, GATEWAY_MAC, RACK, Rack, server_mac};
 use flowgate_tests::sim::{Sent, ip};
 use stack::Setup;
 use stack::capture::{Fate, Record};
+use stack::fate::DropReason;
 use stack::offload::{Offload, Partial};
 use std::net::SocketAddr;
 
@@ -152,4 +153,40 @@ fn change(racks: &mut [Rack; 2], what: u8, round: usize) {
         }
         rack.sim.settle();
     }
+}
+
+#[test]
+fn who_has_no_way_back_gets_nothing_by_a_way_that_others_took_before() {
+    let mut rack = Rack::new(20, Setup::default());
+    let all: Vec<(usize, u32)> = (0..20).map(|server| (server, 1)).collect();
+    rack.add_all(PREFIXES[0].parse().expect("a prefix"), &all);
+    let service = SocketAddr::new(ip("203.0.113.10"), 80);
+    let back = |to| ether(GATEWAY_MAC, server_mac(0), &udp(service, to, b"back"));
+    // Conversations with all servers: each next hop has been noted in some burst.
+    for _ in 0..3 {
+        for port in 1000..1400 {
+            let client = SocketAddr::new(ip("10.1.0.2"), port);
+            rack.sim.put(CLIENTS, 0, &udp(client, service, b"there"));
+            rack.sim.put(RACK, 0, &back(client));
+        }
+        rack.sim.settle();
+    }
+    // No route ever led to this one, so the stamp of its way back has never changed.
+    let stray = SocketAddr::new(ip("198.51.100.7"), 1);
+    rack.sim.put(CLIENTS, 0, &udp(stray, service, b"there"));
+    assert_eq!(rack.sim.settle().len(), 1);
+    let before = rack.sim.gateway.control.totals();
+    assert!(before.pinned > 1_000, "{before:?}");
+    for _ in 0..4 {
+        rack.sim.put(RACK, 0, &back(stray));
+        let sent = rack.sim.settle();
+        // At most an ICMP error, which leads to a server.
+        assert!(sent.iter().all(|sent| sent.bytes[14 + 9] == 1), "{sent:x?}");
+    }
+    let after = rack.sim.gateway.control.totals();
+    assert_eq!(
+        (after.pinned, after.drops[DropReason::NoRoute as usize]),
+        (before.pinned, 4)
+    );
+    rack.sim.assert_books();
 }

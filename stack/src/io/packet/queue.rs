@@ -94,7 +94,7 @@ impl PacketQueue {
         let len = self.ring.peek().map_or(0, |slot| slot.len + TAG);
         let large = len > pool.packet_size();
         let large = large.then(|| pool.take_large()).flatten();
-        large.or_else(|| pool.take())
+        large.or_else(|| pool.take_for_rx())
     }
 
     fn send(&self, header: &[u8; VNET_HDR], frame: &[u8]) -> Tx {

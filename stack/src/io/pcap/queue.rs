@@ -225,7 +225,9 @@ impl<R: Read, W: Write> PcapQueue<R, W> {
     }
 
     fn give(&mut self, bytes: &[u8], pool: &mut Pool, out: &mut Vec<Pkt>) {
-        let Some(mut pkt) = pool.take() else { return };
+        let Some(mut pkt) = pool.take_for_rx() else {
+            return;
+        };
         if pkt.copy_from(bytes) {
             out.push(pkt);
         } else {

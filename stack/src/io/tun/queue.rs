@@ -71,7 +71,9 @@ impl TunQueue {
     /// A burst of frames without virtio header.
     fn rx_plain(&mut self, pool: &mut Pool, out: &mut Vec<Pkt>, max: usize) -> Result<(), Errno> {
         for _ in 0..max {
-            let Some(mut pkt) = pool.take() else { break };
+            let Some(mut pkt) = pool.take_for_rx() else {
+                break;
+            };
             match read_into(&self.fd, pkt.space_behind(0)) {
                 Ok(len @ 1..) if len <= pkt.capacity() => {
                     pkt.filled(len);
@@ -96,7 +98,7 @@ impl TunQueue {
         let (mut ready, mut large) = (pool.take_large(), 0);
         let mut done = Ok(());
         for _ in 0..max {
-            let Some(pkt) = pool.take() else { break };
+            let Some(pkt) = pool.take_for_rx() else { break };
             match self.read_virtio(pkt, &mut ready, pool) {
                 Ok(Some(pkt)) => out.push(pkt),
                 Ok(None) => break,

@@ -221,7 +221,9 @@ impl Queue for XdpQueue {
     fn rx_burst(&mut self, pool: &mut Pool, out: &mut Vec<Pkt>, max: usize) -> io::Result<usize> {
         let (before, mut taken) = (out.len(), 0);
         while taken < max && self.rings.rx.is_ready() {
-            let Some(mut pkt) = pool.take() else { break };
+            let Some(mut pkt) = pool.take_for_rx() else {
+                break;
+            };
             let Some(frame) = self.rings.rx.pop() else {
                 pool.put(pkt);
                 break;

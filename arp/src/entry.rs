@@ -47,6 +47,8 @@ pub(crate) enum Due {
     Nothing,
     /// Send a question: to this MAC, or to everybody.
     Ask(Option<Mac>),
+    /// Its answer is overdue: [`Entry::judge`] goes on when it is known whether it could have been heard.
+    Overdue,
     /// It has just failed.
     Failed,
     /// It is to be forgotten.
@@ -250,6 +252,36 @@ impl Entry {
 
     /// Its deadline has come. A reserved one needs the caller to have a source to ask from.
     pub(crate) fn on_timer(&mut self, cfg: &Config, now: u64) -> Due {
+        if self.awaits_answer() {
+            self.deadline = None;
+            return Due::Overdue;
+        }
+        self.go_on(cfg, now)
+    }
+
+    /// Whether its answer is overdue, and has not come in meanwhile.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.deadline.is_none() && self.awaits_answer()
+    }
+
+    /// Goes on with one whose answer is overdue: its last question counts as unanswered, or not.
+    pub(crate) fn judge(&mut self, counts: bool, cfg: &Config, now: u64) -> Due {
+        if !counts {
+            self.unsent();
+        }
+        self.go_on(cfg, now)
+    }
+
+    fn awaits_answer(&self) -> bool {
+        let asked = match self.state {
+            NeighState::Incomplete | NeighState::Probe => true,
+            NeighState::Reachable => self.is_reserved(),
+            _ => false,
+        };
+        asked && self.tries > 0
+    }
+
+    fn go_on(&mut self, cfg: &Config, now: u64) -> Due {
         match self.state {
             NeighState::Free | NeighState::Permanent => {
                 self.deadline = None;

@@ -42,6 +42,8 @@ pub struct ArpStats {
     pub dupips: u64,
     /// Neighbours that did not answer (each time they failed).
     pub unanswered: u64,
+    /// Questions that did not count as unanswered, since the gateway itself may not have heard the answer.
+    pub unheard: u64,
     /// Neighbours that aged out of the table.
     pub timeouts: u64,
     /// Neighbours that changed their MAC.

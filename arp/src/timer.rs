@@ -2,27 +2,53 @@
 //!
 //! Only entries that somebody reserved, asked for or told us of have timers. The next question
 //! counts from when the last one was really sent, so a host that was held up never takes its
-//! own delay for a neighbour's silence, provided it hands in waiting frames before it polls.
+//! own delay for a neighbour's silence, provided it hands in waiting frames before it polls. Whoever
+//! gets its frames from other threads may be deaf without being late: it asks what is due
+//! ([`Table::poll_in_doubt`]), finds out whether they have listened, and says so ([`Table::judge`]).
 
-use crate::entry::Due;
+use crate::entry::{Due, Entry};
 use crate::wire::{self, Body};
-use crate::{Frame, Mac, NeighIdx, Table};
+use crate::{Config, Frame, Mac, NeighIdx, Table};
 
 /// Entries handled in one call at most.
 const POLL_LIMIT: usize = 256;
 
 impl Table {
     /// Handles what is due at `now`, at most 256 entries; with more due,
-    /// [`next_deadline`](Self::next_deadline) stays in the past. Hand in received frames first.
+    /// [`next_deadline`](Self::next_deadline) stays in the past. Hand in received frames first: what has not answered
+    /// by now is silent.
     pub fn poll(&mut self, now: u64, out: &mut Vec<Frame>) {
+        self.poll_in_doubt(now, out);
+        self.judge(true, now, out);
+    }
+
+    /// The same, but for neighbours whose answers are overdue: they wait for [`judge`](Self::judge). Returns how many do.
+    pub fn poll_in_doubt(&mut self, now: u64, out: &mut Vec<Frame>) -> usize {
         self.tick(now);
         self.advertise(now, out);
         for _ in 0..POLL_LIMIT {
             let Some(idx) = self.order.due(now) else {
-                return;
+                break;
             };
-            self.fire(idx, now, out);
+            self.fire(idx, out, |entry, cfg| entry.on_timer(cfg, now));
         }
+        self.overdue.len()
+    }
+
+    /// Goes on with those whose answers are overdue and have not come in meanwhile. `heard`: what came from the neighbours
+    /// until they were overdue has been handed in, so their questions are unanswered; if not, these are asked once more
+    /// and do not count.
+    pub fn judge(&mut self, heard: bool, now: u64, out: &mut Vec<Frame>) {
+        self.tick(now);
+        let mut overdue = std::mem::take(&mut self.overdue);
+        for idx in overdue.drain(..) {
+            if !self.entry(idx).is_some_and(Entry::is_overdue) {
+                continue;
+            }
+            self.stats.unheard += u64::from(!heard);
+            self.fire(idx, out, |entry, cfg| entry.judge(heard, cfg, now));
+        }
+        self.overdue = overdue;
     }
 
     /// When [`poll`](Self::poll) is to be called next.
@@ -33,12 +59,18 @@ impl Table {
         self.order.next_deadline().into_iter().chain(adverts).min()
     }
 
-    fn fire(&mut self, idx: NeighIdx, now: u64, out: &mut Vec<Frame>) {
+    fn fire(
+        &mut self,
+        idx: NeighIdx,
+        out: &mut Vec<Frame>,
+        moves_on: impl FnOnce(&mut Entry, &Config) -> Due,
+    ) {
         if self.source_for(idx).is_none() {
             return self.let_go(idx);
         }
-        match self.amend(idx, |entry, cfg| entry.on_timer(cfg, now)) {
+        match self.amend(idx, moves_on) {
             Some(Due::Ask(to)) => self.send_question(idx, to, out),
+            Some(Due::Overdue) => self.overdue.push(idx),
             Some(Due::Failed) => {
                 self.stats.unanswered += 1;
                 self.report(idx, false);

@@ -195,6 +195,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
 
     // No more than a pool again, whatever the rings hold: what is owed is given back first.
     let room = setup.depths.owed_to_others(workers).min(setup.buffers);
+    let roll = host::Roll::new(workers);
     let (mut made, mut handles, mut used) = (Vec::new(), Vec::new(), Vec::new());
     for ((id, links), mailbox) in worker_links.into_iter().enumerate().zip(mailboxes) {
         let marks = Arc::new(Marks::default());
@@ -245,6 +246,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
             parking: setup.depths.handoff,
             seed: setup.seed.wrapping_add(id as u64),
             qsbr: view.qsbr().reader(id),
+            roll: Arc::clone(&roll),
         }));
     }
 
@@ -274,6 +276,7 @@ pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, Control
         pool: Pool::with_room(HOST_BUFFERS, setup.packet_size, HOST_BUFFERS),
         events: events_tx,
         qsbr: view.qsbr().reader(workers),
+        roll,
         seed: setup.seed,
     });
     let control = Control::new(

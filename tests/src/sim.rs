@@ -16,6 +16,8 @@ pub struct SimGateway {
     queues: Vec<Vec<Box<dyn Queue>>>,
     /// `peers[port][queue]`.
     pub peers: Vec<Vec<MemPeer>>,
+    /// A worker that the machine gives no time.
+    pub held_up: Option<usize>,
 }
 
 /// A frame that left the gateway.
@@ -94,6 +96,7 @@ impl SimGateway {
             now,
             queues,
             peers,
+            held_up: None,
         }
     }
 
@@ -119,6 +122,7 @@ impl SimGateway {
     pub fn poll_workers(&mut self) -> usize {
         let pairs = self.gateway.workers.iter_mut().zip(&mut self.queues);
         pairs
+            .filter(|(worker, _)| self.held_up != Some(worker.id()))
             .map(|(worker, queues)| worker.poll(self.now, queues))
             .sum()
     }

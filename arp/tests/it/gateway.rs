@@ -62,6 +62,50 @@ fn a_gateway_is_down_after_three_unanswered_questions_and_up_when_it_answers() {
 }
 
 #[test]
+fn questions_whose_answers_could_not_be_heard_do_not_count() {
+    for addr in FAMILIES {
+        let (mut rig, idx) = answering(addr);
+        let (start, mut out) = (rig.now + 1000, Vec::new());
+        rig.table.poll_in_doubt(start, &mut out);
+        for unheard in 1..=10 {
+            let now = start + unheard * 500;
+            assert_eq!(rig.table.poll_in_doubt(now - 1, &mut out), 0);
+            assert_eq!(rig.table.poll_in_doubt(now, &mut out), 1);
+            assert_eq!(rig.table.next_deadline(), None, "it waits to be judged");
+            rig.table.judge(false, now, &mut out);
+            assert_eq!(rig.table.events().next(), None);
+            assert_eq!(rig.table.stats().unheard, unheard);
+        }
+        assert_eq!((out.len(), rig.table.stats().unanswered), (11, 0));
+        for now in [5500, 6000] {
+            rig.table.poll(start + now, &mut out);
+            assert_eq!(rig.table.events().next(), None);
+        }
+        rig.table.poll(start + 6500, &mut out);
+        assert_eq!(rig.table.events().next(), Some(Event::Down { idx }));
+        assert_eq!((out.len(), rig.table.stats().unanswered), (13, 1));
+    }
+}
+
+#[test]
+fn an_answer_in_the_last_moment_is_an_answer() {
+    for addr in FAMILIES {
+        let (mut rig, idx) = answering(addr);
+        rig.hosts[0].alive = false;
+        rig.run(2499);
+        let question = Seen::read(&rig.sent.last().expect("a question").1.bytes);
+        let answer = rig.hosts[0].answer(&question).expect("its host's answer");
+        rig.now += 1;
+        let mut out = Vec::new();
+        assert_eq!(rig.table.poll_in_doubt(rig.now, &mut out), 1);
+        rig.accept(&answer);
+        rig.table.judge(true, rig.now, &mut out);
+        assert!(rig.take_events().is_empty());
+        assert_eq!(rig.state(idx), NeighState::Reachable);
+    }
+}
+
+#[test]
 fn a_gateway_that_never_answered_is_down_after_three_questions_to_everybody() {
     for addr in FAMILIES {
         let mut rig = Rig::new();

@@ -210,7 +210,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    fn answer(&self, seen: &Seen) -> Option<Vec<u8>> {
+    pub(crate) fn answer(&self, seen: &Seen) -> Option<Vec<u8>> {
         match *seen {
             Seen::ArpRequest {
                 to, sha, spa, tpa, ..

@@ -1,5 +1,6 @@
 //! Health checks: a TCP connection to a server, again and again, through the gateway's own output.
 
+use super::roll::Hearing;
 use crate::ports::Ports;
 use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{self, State};
@@ -44,7 +45,24 @@ struct Running {
     state: CheckState,
     failed_in_a_row: u32,
     next_at: u64,
-    attempt: Option<(SocketHandle, u64)>,
+    attempt: Option<Attempt>,
+}
+
+/// A connection that is being made.
+struct Attempt {
+    socket: SocketHandle,
+    deadline: u64,
+    /// Its time is over; whether that means anything is not known yet.
+    overdue: bool,
+}
+
+/// What became of attempts.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    /// Checks whose verdict changed.
+    pub(super) changed: Vec<(CheckId, bool)>,
+    /// Some are overdue.
+    pub(super) overdue: bool,
 }
 
 /// All checks.
@@ -86,9 +104,9 @@ impl Checks {
                 attempt: None,
             }));
         }
-        for (handle, _) in old.into_iter().filter_map(|r| r.attempt) {
-            set.get_mut::<tcp::Socket<'_>>(handle).abort();
-            self.closing.push(handle);
+        for attempt in old.into_iter().filter_map(|r| r.attempt) {
+            set.get_mut::<tcp::Socket<'_>>(attempt.socket).abort();
+            self.closing.push(attempt.socket);
         }
     }
 
@@ -121,36 +139,49 @@ impl Checks {
             let remote = (IpAddress::from(server.ip()), server.port());
             let local = (IpAddress::from(source), self.next_port);
             if socket.connect(iface.context(), remote, local).is_ok() {
-                let deadline = now + running.state.check.timeout_ms;
-                running.attempt = Some((set.add(socket), deadline));
+                running.attempt = Some(Attempt {
+                    socket: set.add(socket),
+                    deadline: now + running.state.check.timeout_ms,
+                    overdue: false,
+                });
             }
         }
     }
 
-    /// Looks at the attempts under way. Returns the checks whose verdict changed.
+    /// Looks at the attempts under way. One whose time is over has failed if the answer could have been heard; if not, it
+    /// means nothing, and the next one begins.
     pub(super) fn finish(
         &mut self,
         now: u64,
+        hearing: Hearing,
         set: &mut SocketSet<'static>,
-    ) -> Vec<(CheckId, bool)> {
-        let mut changed = Vec::new();
+    ) -> Finished {
+        let mut finished = Finished::default();
         for running in &mut self.running {
-            let Some((handle, deadline)) = running.attempt else {
+            let Some(attempt) = &mut running.attempt else {
                 continue;
             };
-            let socket = set.get_mut::<tcp::Socket<'_>>(handle);
+            let socket = set.get_mut::<tcp::Socket<'_>>(attempt.socket);
             let ok = socket.may_send();
-            if !ok && socket.state() != State::Closed && now < deadline {
+            let answered = ok || socket.state() == State::Closed;
+            if !answered && now < attempt.deadline {
+                continue;
+            }
+            if !answered && hearing == Hearing::Unknown {
+                attempt.overdue = true;
+                finished.overdue = true;
                 continue;
             }
             socket.abort();
-            self.closing.push(handle);
+            self.closing.push(attempt.socket);
             running.attempt = None;
-            if let Some(up) = running.verdict(ok) {
-                changed.push((running.state.check.id, up));
+            if !answered && hearing == Hearing::Patchy {
+                running.next_at = now;
+            } else if let Some(up) = running.verdict(ok) {
+                finished.changed.push((running.state.check.id, up));
             }
         }
-        changed
+        finished
     }
 
     /// Frees sockets whose last segment is out.
@@ -161,10 +192,7 @@ impl Checks {
     }
 
     pub(super) fn next_at(&self) -> Option<u64> {
-        self.running
-            .iter()
-            .map(|r| r.attempt.map_or(r.next_at, |(_, deadline)| deadline))
-            .min()
+        self.running.iter().filter_map(Running::next_at).min()
     }
 
     pub(super) fn states(&self) -> Vec<(CheckId, CheckState)> {
@@ -176,6 +204,14 @@ impl Checks {
 }
 
 impl Running {
+    /// When it is to be looked at. One that is overdue waits for the roll.
+    fn next_at(&self) -> Option<u64> {
+        match &self.attempt {
+            None => Some(self.next_at),
+            Some(attempt) => (!attempt.overdue).then_some(attempt.deadline),
+        }
+    }
+
     /// Counts an attempt; says whether that changes the verdict.
     fn verdict(&mut self, ok: bool) -> Option<bool> {
         if ok {

@@ -11,6 +11,7 @@ mod device;
 mod echo;
 mod pieces;
 mod ping;
+mod roll;
 mod sockets;
 
 pub use checks::{Check, CheckId, CheckState};
@@ -18,6 +19,7 @@ pub use commands::{HostCmd, HostLink, HostReply};
 pub use echo::EchoError;
 pub use pieces::DATAGRAMS;
 pub use ping::{PINGS, PingEnd, PingOutcome, PingRefusal, PingSpec, largest_ping};
+pub use roll::Roll;
 
 use crate::counters::Counters;
 use crate::icmp::{self, RateLimit};
@@ -35,6 +37,7 @@ use arp::{HoldQueue, NeighIdx};
 use flowtable::Seen;
 use pieces::Pieces;
 use ping::Moment;
+use roll::{Hearing, RollCall};
 use route::{PortId, Secs};
 use sockets::Sockets;
 use std::net::IpAddr;
@@ -108,6 +111,8 @@ pub struct Parts {
     pub events: Sender<HostEvent>,
     /// Its quiescence.
     pub qsbr: route::Reader,
+    /// By which workers say that they are there.
+    pub roll: Arc<Roll>,
     /// For smoltcp's sequence numbers and ports.
     pub seed: u64,
 }
@@ -126,6 +131,7 @@ pub struct Host {
     pool: Pool,
     events: Sender<HostEvent>,
     qsbr: route::Reader,
+    roll: RollCall,
     sockets: Sockets,
     hold: HoldQueue<Pkt>,
     released: Vec<Pkt>,
@@ -167,6 +173,7 @@ impl Host {
             pool: parts.pool,
             events: parts.events,
             qsbr: parts.qsbr,
+            roll: RollCall::new(parts.roll),
             hold: HoldQueue::new(HOLD.0, HOLD.1),
             released: Vec::new(),
             frames: Vec::new(),
@@ -192,11 +199,21 @@ impl Host {
         self.now = now;
         self.us = self.us.max(now.0.saturating_mul(1000));
         let mut work = self.take_empties();
+        // Before the rings are emptied: they hold all that the roll stands for.
+        let hearing = self.roll.hearing(now.0);
         work += self.take_punts();
+        let hearing = match self.answers_wait() {
+            true => Hearing::Unknown,
+            false => hearing,
+        };
         self.report_use();
-        work += self.run_timers();
+        let (told, mut doubts) = self.run_timers(hearing);
+        work += told;
         work += self.report_events();
-        work += self.run_sockets();
+        let (sent, overdue) = self.run_sockets(hearing);
+        work += sent;
+        doubts |= overdue;
+        work += self.call_the_roll(hearing, doubts);
         work += self.release_held();
         work += self.send_frames();
         self.path.sweep(2, now);
@@ -210,6 +227,7 @@ impl Host {
         [
             self.table.next_deadline(),
             self.sockets.deadline_ms(),
+            self.roll.deadline_ms(),
             held,
             Some(next_use),
         ]
@@ -224,11 +242,15 @@ impl Host {
         &self.wakers[self.wakers.len() - 1]
     }
 
-    /// Whether a worker's ring holds something for the host.
+    /// Whether a worker has something for the host.
     pub fn has_mail(&self) -> bool {
-        self.links
-            .iter()
-            .any(|l| l.confirm.waiting() + l.ask.waiting() > 0 || !l.asks.is_empty())
+        let mut links = self.links.iter();
+        links.any(|l| l.confirm.waiting() + l.ask.waiting() > 0 || !l.asks.is_empty())
+            || self.roll.hearing(self.now.0) != Hearing::Unknown
+    }
+
+    fn answers_wait(&self) -> bool {
+        self.links.iter().any(|l| l.confirm.waiting() > 0)
     }
 
     /// Tells everyone that the host holds nothing shared while it sleeps.
@@ -404,15 +426,33 @@ impl Host {
         self.used_at = secs;
     }
 
-    /// Who did not answer is told of at once to workers that hold packets for it: they answer or choose again.
-    fn run_timers(&mut self) -> usize {
+    /// Who did not answer is told of at once to workers that hold packets for it: they answer or choose again. Returns how
+    /// many, and whether it is in doubt for some.
+    fn run_timers(&mut self, hearing: Hearing) -> (usize, bool) {
         let before = self.table.stats().unanswered;
-        self.table.poll(self.now.0, &mut self.frames);
+        let mut overdue = self.table.poll_in_doubt(self.now.0, &mut self.frames);
+        if hearing != Hearing::Unknown {
+            let heard = hearing == Hearing::Whole;
+            self.table.judge(heard, self.now.0, &mut self.frames);
+            overdue = 0;
+        }
         let failed = self.table.stats().unanswered - before;
         if failed > 0 {
             self.wake_workers();
         }
-        failed as usize
+        (failed as usize, overdue > 0)
+    }
+
+    /// Has workers say whether they are there if an answer is overdue, until it has been acted upon.
+    fn call_the_roll(&mut self, hearing: Hearing, doubts: bool) -> usize {
+        if hearing != Hearing::Unknown {
+            self.roll.done();
+        }
+        if !doubts || !self.roll.call(self.now.0) {
+            return 0;
+        }
+        self.wake_workers();
+        1
     }
 
     fn report_events(&mut self) -> usize {
@@ -460,13 +500,15 @@ impl Host {
         }
     }
 
-    fn run_sockets(&mut self) -> usize {
+    fn run_sockets(&mut self, hearing: Hearing) -> (usize, bool) {
         let mut out = std::mem::take(&mut self.out);
         let ports = Arc::clone(self.ports.load());
         let (ms, us) = (self.now.0, self.us);
         let moment = Moment { ms, us };
-        let changed = self.sockets.poll(moment, &ports, &mut self.pool, &mut out);
-        for (id, up) in changed {
+        let turn = self
+            .sockets
+            .poll(moment, hearing, &ports, &mut self.pool, &mut out);
+        for (id, up) in turn.changed {
             self.tell(HostEvent::Check { id, up });
         }
         let sent = out.len();
@@ -474,7 +516,7 @@ impl Host {
             self.ip_output(pkt);
         }
         self.out = out;
-        sent
+        (sent, turn.overdue)
     }
 
     /// A packet of our own sockets: the same flow cache and `arpresolve` as a forwarded one.

@@ -3,9 +3,10 @@
 //! One interface without a link layer; the workers' classification decides what is for us, so it accepts any
 //! address (`set_any_ip`). Each socket names its own source address, that of the port it will leave by.
 
-use super::checks::{Check, CheckId, CheckState, Checks};
+use super::checks::{Check, CheckId, CheckState, Checks, Finished};
 use super::device::LocalDevice;
 use super::ping::{Moment, PingOutcome, PingRefusal, PingSpec, Pings};
+use super::roll::Hearing;
 use crate::parse::IpMeta;
 use crate::pkt::{Pkt, Pool};
 use crate::ports::Ports;
@@ -50,14 +51,15 @@ impl Sockets {
         }
     }
 
-    /// Runs the sockets now; packets to be sent go to `out`. Returns the checks that changed.
+    /// Runs the sockets now; packets to be sent go to `out`. Returns what became of checks.
     pub(super) fn poll(
         &mut self,
         moment: Moment,
+        hearing: Hearing,
         ports: &Ports,
         pool: &mut Pool,
         out: &mut Vec<Pkt>,
-    ) -> Vec<(CheckId, bool)> {
+    ) -> Finished {
         self.set_addrs(ports);
         let now = moment.ms;
         let at = Instant::from_millis(i64::try_from(now).unwrap_or(i64::MAX));
@@ -65,7 +67,7 @@ impl Sockets {
             .start_due(now, ports, &mut self.iface, &mut self.set);
         self.pings.turn(moment, pool, out);
         self.iface.poll(at, &mut self.device, &mut self.set);
-        let changed = self.checks.finish(now, &mut self.set);
+        let finished = self.checks.finish(now, hearing, &mut self.set);
         // An aborted connection still has its RST to send.
         self.iface.poll_egress(at, &mut self.device, &mut self.set);
         self.checks.remove_closed(&mut self.set);
@@ -78,7 +80,7 @@ impl Sockets {
             .into_iter()
             .flatten()
             .min();
-        changed
+        finished
     }
 
     /// smoltcp wants an address of each family to be able to speak it; two are enough, the sockets name theirs.

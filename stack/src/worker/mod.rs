@@ -26,6 +26,7 @@ use crate::capture::{Recorder, Rings};
 use crate::collector::Collector;
 use crate::counters::Counters;
 use crate::fate::DropReason;
+use crate::host::Roll;
 use crate::icmp::Limits;
 use crate::io::Queue;
 use crate::io::wake::Waker;
@@ -111,6 +112,8 @@ pub struct Parts {
     pub seed: u64,
     /// Its quiescence.
     pub qsbr: route::Reader,
+    /// By which it says that it is there.
+    pub roll: Arc<Roll>,
 }
 
 /// One worker.
@@ -137,6 +140,10 @@ pub struct Worker {
     waiting: Waiting,
     adjacencies: Adjacencies,
     qsbr: route::Reader,
+    roll: Arc<Roll>,
+    /// The call at which the burst began, and the one that has been answered.
+    called: u64,
+    answered: u64,
     flushing: Option<Flushing>,
     now: Now,
     /// The same, as the flow tables and the neighbours count.
@@ -198,6 +205,9 @@ impl Worker {
             collector: parts.collector,
             fragment_seed: parts.fragment_seed,
             qsbr: parts.qsbr,
+            roll: parts.roll,
+            called: 0,
+            answered: 0,
             flushing: None,
             now: Now(0),
             tick: Now(0).tick(),
@@ -250,6 +260,7 @@ impl Worker {
             self.visit(now);
         }
         self.show_fills();
+        self.answer_roll();
         self.ring();
         work
     }
@@ -267,6 +278,15 @@ impl Worker {
         }
     }
 
+    /// Whoever called when this burst began may know that it has been through all its queues.
+    fn answer_roll(&mut self) {
+        if self.answered != self.called {
+            self.answered = self.called;
+            self.roll.answer(self.id, self.called);
+            self.ring_host();
+        }
+    }
+
     /// How full the collector and the stock of large buffers are, for who looks.
     fn show_fills(&self) {
         let large = self.pool.large_used();
@@ -280,6 +300,7 @@ impl Worker {
 
     fn begin(&mut self, now: Now) {
         self.qsbr.quiescent();
+        self.called = self.roll.called();
         (self.now, self.tick, self.secs) = (now, now.tick(), now.secs());
         self.recorder.begin(now);
         self.counters.bursts.bump();
@@ -424,9 +445,10 @@ impl Worker {
         self.qsbr.online();
     }
 
-    /// Whether rings hold something for this worker: asked between announcing sleep and sleeping.
+    /// Whether somebody wants something of this worker: asked between announcing sleep and sleeping.
     pub fn has_mail(&self) -> bool {
         !self.links.mailbox.is_empty()
+            || self.roll.called() != self.answered
             || self.moving.follow.has_news()
             || self.links.host_tx.waiting() > 0
             || self

@@ -92,6 +92,7 @@ fn neighbours(stats: &ArpStats) -> Vec<(String, u64)> {
         ("defences", stats.defences),
         ("duplicate addresses", stats.dupips),
         ("neighbours unanswered", stats.unanswered),
+        ("neighbours unheard", stats.unheard),
         ("neighbours timed out", stats.timeouts),
         ("neighbours moved", stats.moved),
         ("neighbours evicted", stats.evicted),

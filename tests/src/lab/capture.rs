@@ -73,8 +73,9 @@ impl Capture {
     /// # Panics
     /// dumpcap fails.
     pub fn finish(self) -> Recording {
-        // The kernel hands packets over in blocks, the last one after a tenth of a second or so.
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        // The kernel hands packets over in blocks, the last one after a quarter of a second; dumpcap looks as often.
+        let before = self.process.sleeps();
+        eventually(|| self.process.sleeps() >= before + 4);
         self.process.signal(Signal::SIGINT);
         self.process.finish(PATIENCE).success();
         Recording { file: self.file }

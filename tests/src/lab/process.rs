@@ -158,6 +158,16 @@ impl Process {
         self.child.id()
     }
 
+    /// How often its first thread has gone to sleep; 0 once it has ended.
+    pub(super) fn sleeps(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.unwrap_or_default();
+        let sleeps = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        sleeps.map_or(0, |sleeps| sleeps.trim().parse().expect("a number"))
+    }
+
     /// Sends it a signal.
     ///
     /// # Panics

@@ -6,7 +6,7 @@ use flowgate_tests::net::{BOTH, ECHO, Echo, SERVICE, SERVICE6, Scene, client_add
 use flowgate_tests::rack::{CLIENTS, server_addr};
 use flowgate_tests::sim::ip;
 use route::NhopKey;
-use stack::control::DownCause;
+use stack::control::{ControlEvent, DownCause};
 use stack::fate::MoveReason;
 use stack::host::{Check, CheckId, HostCmd, HostLink, HostReply, PingEnd, PingOutcome, PingSpec};
 use std::net::{IpAddr, SocketAddr};
@@ -109,6 +109,44 @@ fn a_server_whose_cable_is_out_is_dead_for_two_reasons_and_back_when_both_have_g
     scene.net.assert_drops(&[]);
     scene.net.assert_moves(&[]);
     scene.finish();
+}
+
+#[test]
+fn servers_do_not_die_of_a_worker_that_was_held_up() {
+    for worker in 0..2 {
+        let mut scene = checked_scene(66);
+        for held_up in [700, 1600, 2900, 8000] {
+            scene.net.sim.held_up = Some(worker);
+            scene.net.run_for(held_up);
+            scene.net.sim.held_up = None;
+            scene.net.run_for(1000);
+            for server in 0..3 {
+                assert_eq!(causes(&scene, server), vec![vec![]; 2], "{held_up} ms");
+            }
+        }
+        let dead = |e: &ControlEvent| matches!(e, ControlEvent::Health(n) if !n.causes.is_empty());
+        let events = scene.net.sim.gateway.control.take_events();
+        assert!(!events.iter().any(dead), "{events:?}");
+        let stats = scene.net.sim.gateway.host.neighbours().stats();
+        assert_eq!(stats.unanswered, 0);
+        // Worker 0 sends and hears all of it here.
+        assert_eq!(stats.unheard > 0, worker == 0, "{stats:?}");
+        // Ears that were stopped hear again.
+        scene.kill(2);
+        scene.net.run_for(8000);
+        let both = vec![DownCause::Neighbour, DownCause::Check];
+        assert_eq!(causes(&scene, 2), vec![both; 2]);
+    }
+}
+
+#[test]
+fn a_worker_that_hangs_hides_no_death() {
+    let mut scene = checked_scene(67);
+    scene.net.sim.held_up = Some(1);
+    scene.kill(2);
+    scene.net.run_for(15_000);
+    let both = vec![DownCause::Neighbour, DownCause::Check];
+    assert_eq!(causes(&scene, 2), vec![both; 2]);
 }
 
 #[test]

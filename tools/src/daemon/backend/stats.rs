@@ -265,6 +265,11 @@ fn arp(s: &ArpStats) -> Vec<Counter> {
             s.unanswered,
             "neighbours that did not answer (ARP and ND)",
         ),
+        (
+            "unheard",
+            s.unheard,
+            "questions asked once more because workers were held up (ARP and ND)",
+        ),
         ("timeouts", s.timeouts, "entries timed out (ARP and ND)"),
         (
             "moved",

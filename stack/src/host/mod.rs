@@ -201,11 +201,7 @@ impl Host {
         let mut work = self.take_empties();
         // Before the rings are emptied: they hold all that the roll stands for.
         let hearing = self.roll.hearing(now.0);
-        work += self.take_punts();
-        let hearing = match self.answers_wait() {
-            true => Hearing::Unknown,
-            false => hearing,
-        };
+        work += self.take_punts(hearing);
         self.report_use();
         let (told, mut doubts) = self.run_timers(hearing);
         work += told;
@@ -249,10 +245,6 @@ impl Host {
             || self.roll.hearing(self.now.0) != Hearing::Unknown
     }
 
-    fn answers_wait(&self) -> bool {
-        self.links.iter().any(|l| l.confirm.waiting() > 0)
-    }
-
     /// Tells everyone that the host holds nothing shared while it sleeps.
     pub fn going_to_sleep(&mut self) {
         self.qsbr.offline();
@@ -284,10 +276,15 @@ impl Host {
         0
     }
 
-    fn take_punts(&mut self) -> usize {
+    fn take_punts(&mut self, hearing: Hearing) -> usize {
         let (mut n, heard) = (0, self.neighbours_heard());
         for worker in 0..self.links.len() {
-            for _ in 0..PUNT_BURST {
+            // Who is about to be judged is heard to the end; no more comes in meanwhile than a ring holds.
+            let answers = match hearing {
+                Hearing::Unknown => 0,
+                Hearing::Whole | Hearing::Patchy => self.links[worker].confirm.waiting(),
+            };
+            for _ in 0..PUNT_BURST.max(answers) {
                 // Answers first: a flood of questions must not look like dead neighbours.
                 let link = &mut self.links[worker];
                 if let Some(pkt) = link.confirm.recv() {

@@ -95,21 +95,17 @@ impl<K: Key> Writer<K> {
             self.crowded_until.set(Tick(now.0.saturating_add(CROWDED)));
             return Err(self.refuse(candidates[0], now));
         }
-        let Some(place) = self.place_for(candidates, hash, fill, now) else {
+        let Some(vacancy) = self.place_for(candidates, hash, fill, now) else {
             return Err(self.refuse(candidates[0], now));
         };
-        if self.counts(place) {
-            self.shares.add(network);
-        }
-        let stray = (place.bucket() != candidates[0]).then_some(candidates[0]);
-        self.fill_place(place, Tag::of(hash), stray, |at| {
+        self.count_move(vacancy, network, slot, now);
+        self.move_in(vacancy, candidates[0], Tag::of(hash), |at| {
             at.write(key, &track, now);
             at.set_side(dir, at.side(dir).with_in_port(seen.in_port));
             at.set_count(dir, at.count(dir).plus(seen.bytes));
-            track.class
+            Standing::of(track.class, track.state, false)
         });
-        self.count_insert(slot, now);
-        Ok(Entry(place))
+        Ok(Entry(vacancy.place))
     }
 
     /// The flow goes on without a pin: its first bucket remembers that.
@@ -135,12 +131,12 @@ impl<K: Key> Writer<K> {
         away
     }
 
-    /// As [`turns_away`](Self::turns_away), of a burst's flow that may have an entry: `true` only if its first bucket alone
-    /// says that it has none.
+    /// As [`turns_away`](Self::turns_away), of a burst's flow that may have an entry: `true` only if its buckets' tags say
+    /// that it has none.
     #[inline]
     pub fn turns_away_absent(&mut self, probe: &Probe, now: Tick) -> bool {
         let away = probe.hint == NO_HINT
-            && self.is_absent(probe)
+            && self.is_nowhere(probe)
             && self.turns_away(probe.slot, probe.hash, now);
         if away {
             self.counters.misses.bump();
@@ -161,24 +157,49 @@ impl<K: Key> Writer<K> {
         percent < 100 && u64::from(self.shares.of(network)) >= (places * percent / 100).max(1)
     }
 
-    /// Writes an entry into a free place; if that is not in its first bucket, `stray` names that one.
-    fn fill_place(
+    /// Counts who goes, if anybody does, and who comes.
+    fn count_move(&self, vacancy: Vacancy, network: u64, slot: SlotNo, now: Tick) {
+        let Vacancy { place, tenant } = vacancy;
+        let counts = self.counts(place);
+        if let Some(cause) = tenant {
+            let at = self.table.entries.at(place);
+            self.give_back(&at, cause);
+            if counts {
+                self.shares.remove(source(&at));
+            }
+        } else {
+            self.count_one_more(slot, now);
+        }
+        if counts {
+            self.shares.add(network);
+        }
+        self.counters.inserts.bump();
+    }
+
+    /// Writes a new entry, whose first bucket this is, over who lived there: a reader finds the one or the other.
+    fn move_in(
         &self,
-        place: PlaceNo,
+        Vacancy { place, tenant }: Vacancy,
+        first: BucketNo,
         tag: Tag,
-        stray: Option<BucketNo>,
-        write: impl FnOnce(&At<'_, K>) -> Class,
+        write: impl FnOnce(&At<'_, K>) -> Standing,
     ) {
         let (buckets, at) = (&self.table.buckets, self.table.entries.at(place));
-        // A reader who finds no strays in the first bucket looks no further.
-        stray.inspect(|first| buckets.stray(*first, tag));
-        buckets.begin(place.bucket());
-        let class = write(&at);
-        at.set_life(at.life().with_stray(stray.is_some()));
-        let state = at.life().state();
-        buckets.set_standing(place, Standing::of(class, state, false));
+        let (bucket, strays) = (place.bucket(), place.bucket() != first);
+        buckets.begin(bucket);
+        // Who goes first: at its largest a count of strays stays what it is.
+        if tenant.is_some() && at.life().stray() {
+            let old = buckets.tag(place);
+            buckets.unstray(self.home(place, old), old);
+        }
+        if strays {
+            buckets.stray(first, tag);
+        }
+        let standing = write(&at);
+        at.set_life(at.life().with_stray(strays));
+        buckets.set_standing(place, standing);
         buckets.set_tag(place, tag);
-        buckets.end(place.bucket());
+        buckets.end(bucket);
     }
 
     /// A place for a new flow: a free one in its first bucket, where it is found soonest, else in its second; else one
@@ -189,20 +210,20 @@ impl<K: Key> Writer<K> {
         hash: FlowHash,
         fill: Fill,
         now: Tick,
-    ) -> Option<PlaceNo> {
+    ) -> Option<Vacancy> {
         let start = hash.0 as usize % PLACES;
         let [first, second] = candidates;
         if let Some(place) = self.free_in(first) {
-            return Some(place);
+            return Some(Vacancy::free(place));
         }
         // With so little room, a search for some is in vain: better a flow on probation goes at once, and nothing but
         // the first bucket is looked at.
         if fill.is_brim()
-            && let Some(place) = self.take_from(first, start, fill, now)
+            && let Some(vacancy) = self.take_from(first, start, fill, now)
         {
-            return Some(place);
+            return Some(vacancy);
         }
-        let free = self.free_in(second);
+        let free = self.free_in(second).map(Vacancy::free);
         free.or_else(|| self.make_room(candidates, start, fill, now))
     }
 
@@ -212,53 +233,51 @@ impl<K: Key> Writer<K> {
     }
 
     /// The place of a flow on probation, without debt, in a full bucket.
-    fn take_from(&self, bucket: BucketNo, start: usize, fill: Fill, now: Tick) -> Option<PlaceNo> {
+    fn take_from(&self, bucket: BucketNo, start: usize, fill: Fill, now: Tick) -> Option<Vacancy> {
         match self.oldest(&[bucket], NEAR, start, fill, now) {
-            Oldest::Freed(place) => Some(place),
+            Oldest::Expired(place) => Some(Vacancy::of(place, Cause::Expired)),
             Oldest::Live(Some((place, Class::Probation)))
                 if !self.table.entries.at(place).life().debt() =>
             {
-                self.evict(place, Class::Probation, now);
-                Some(place)
+                Some(self.evict(place, Class::Probation, now))
             }
             Oldest::Live(_) => None,
         }
     }
 
-    /// A place in one of two full candidates, made free.
+    /// A place in one of two full candidates.
     fn make_room(
         &self,
         candidates: [BucketNo; 2],
         start: usize,
         fill: Fill,
         now: Tick,
-    ) -> Option<PlaceNo> {
+    ) -> Option<Vacancy> {
         let victim = match self.oldest(&candidates, LOOKS, start, fill, now) {
-            Oldest::Freed(place) => return Some(place),
+            Oldest::Expired(place) => return Some(Vacancy::of(place, Cause::Expired)),
             Oldest::Live(victim) => victim,
         };
         let doomed = victim.is_some_and(|(_, class)| class == Class::Probation) && fill.is_brim();
         if !doomed && let Some(place) = self.displace(candidates, start, now) {
-            return Some(place);
+            return Some(Vacancy::free(place));
         }
         let (place, class) = victim?;
-        self.evict(place, class, now);
-        Some(place)
+        Some(self.evict(place, class, now))
     }
 
     /// A live flow makes room.
-    fn evict(&self, place: PlaceNo, class: Class, now: Tick) {
+    fn evict(&self, place: PlaceNo, class: Class, now: Tick) -> Vacancy {
         if class == Class::Probation {
             let last = self.table.entries.at(place).life().last_use();
             self.flood.evicted(now.since(last), now);
         }
         self.note_loss(place, now);
         self.counters.evicted.bump(class);
-        self.free(place, Cause::Evicted);
+        Vacancy::of(place, Cause::Evicted)
     }
 
-    /// Of the first `most` entries of full buckets, in the order of their standing: one that has expired, freed; else who
-    /// would be evicted.
+    /// Of the first `most` entries of full buckets, in the order of their standing: one that has expired; else who would be
+    /// evicted.
     fn oldest(
         &self,
         buckets: &[BucketNo],
@@ -276,11 +295,11 @@ impl<K: Key> Writer<K> {
             .for_each(|place| self.table.entries.prefetch(*place));
         let mut victim: Option<(Rank, PlaceNo)> = None;
         for &place in &places[..looks] {
-            if self.free_if_expired(place, now) {
-                return Oldest::Freed(place);
-            }
             let at = self.table.entries.at(place);
             let life = at.life();
+            if self.expires(place, &at, life, now) {
+                return Oldest::Expired(place);
+            }
             // Who holds more than its share makes room first within its class.
             let modest = !(crowded && self.is_over_share(source(&at)));
             let rank = (life.class(), modest, life.debt(), life.last_use());
@@ -410,9 +429,29 @@ impl<K: Key> Writer<K> {
 /// The order of eviction: class, source networks over their share, pin debt last, least recently used first.
 type Rank = (Class, bool, bool, Tick);
 
+/// Where a new flow goes.
+#[derive(Clone, Copy, Debug)]
+struct Vacancy {
+    place: PlaceNo,
+    /// Why the flow goes that lives there, if one does.
+    tenant: Option<Cause>,
+}
+
+impl Vacancy {
+    fn free(place: PlaceNo) -> Self {
+        let tenant = None;
+        Self { place, tenant }
+    }
+
+    fn of(place: PlaceNo, goes: Cause) -> Self {
+        let tenant = Some(goes);
+        Self { place, tenant }
+    }
+}
+
 enum Oldest {
-    /// This place was expired, and is free now.
-    Freed(PlaceNo),
+    /// Who lives here has expired, and been counted.
+    Expired(PlaceNo),
     /// None was; this one may be evicted.
     Live(Option<(PlaceNo, Class)>),
 }

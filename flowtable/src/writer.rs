@@ -5,7 +5,7 @@
 //! bucket's version (see `bucket`). How room is made for a new flow is in `room`, the hand and the flush
 //! are in `sweep`.
 
-use crate::bucket::{PlaceNo, Standing, Tag};
+use crate::bucket::{BucketNo, PlaceNo, Standing, Tag};
 use crate::burst::{Flow, NO_HINT, Probe};
 use crate::entry::{At, Life, Side};
 use crate::flood::Flood;
@@ -238,6 +238,17 @@ impl<K: Key> Writer<K> {
             && buckets.tags(first).matching(tag).next().is_none()
     }
 
+    /// Whether neither of a flow's buckets has anything that looks like it.
+    #[inline]
+    pub(crate) fn is_nowhere(&self, probe: &Probe) -> bool {
+        let (buckets, tag) = (&self.table.buckets, Tag::of(probe.hash));
+        let range = self.table.range(probe.slot);
+        let first = range.first(probe.hash);
+        let looks_like_it = |bucket| buckets.tags(bucket).matching(tag).next().is_some();
+        let strayed = || buckets.classes(first).has_strays(tag);
+        !looks_like_it(first) && !(strayed() && looks_like_it(range.other(first, tag)))
+    }
+
     /// Counts a packet of a flow and moves the flow's state, class and last use on. To be called for each
     /// packet, before its pin is used.
     #[inline]
@@ -419,7 +430,7 @@ impl<K: Key> Writer<K> {
     }
 
     /// The entry's aux index is its owner's again.
-    fn give_back(&self, at: &At<'_, K>, cause: Cause) {
+    pub(crate) fn give_back(&self, at: &At<'_, K>, cause: Cause) {
         let life = at.life();
         if !life.kind().is_plain() {
             let (kind, aux) = (life.kind(), at.aux(life));
@@ -442,15 +453,24 @@ impl<K: Key> Writer<K> {
     #[inline]
     pub(crate) fn free_if_expired(&self, place: PlaceNo, now: Tick) -> bool {
         let at = self.table.entries.at(place);
-        let life = at.life();
+        let expires = self.expires(place, &at, at.life(), now);
+        if expires {
+            self.free(place, Cause::Expired);
+        }
+        expires
+    }
+
+    /// Whether the idle timeout of an entry has passed and it may go. Then it has been counted, and is to go now.
+    #[inline]
+    pub(crate) fn expires(&self, place: PlaceNo, at: &At<'_, K>, life: Life, now: Tick) -> bool {
         let idle = now.since(life.last_use());
         // No timeout is shorter than a second, and most packets follow another within one.
-        let live = idle < Tick::PER_SECOND || idle < self.timeout(&at, life.state());
-        !live && self.expire(place, life, now)
+        let live = idle < Tick::PER_SECOND || idle < self.timeout(at, life.state());
+        !live && self.count_expired(place, life, now)
     }
 
     #[cold]
-    fn expire(&self, place: PlaceNo, life: Life, now: Tick) -> bool {
+    fn count_expired(&self, place: PlaceNo, life: Life, now: Tick) -> bool {
         if !self.may_go(life) {
             return false;
         }
@@ -459,7 +479,6 @@ impl<K: Key> Writer<K> {
             self.note_loss(place, now);
         }
         self.counters.expired.bump(life.class());
-        self.free(place, Cause::Expired);
         true
     }
 
@@ -474,15 +493,18 @@ impl<K: Key> Writer<K> {
 
     /// Notes at an entry's first bucket that its live pin is lost.
     pub(crate) fn note_loss(&self, place: PlaceNo, now: Tick) {
-        let bucket = place.bucket();
         let first = if self.table.entries.at(place).life().stray() {
-            let tag = self.table.buckets.tags(bucket).at(place.in_bucket());
-            let range = self.table.range(self.table.slot_of(bucket));
-            range.other(bucket, tag)
+            self.home(place, self.table.buckets.tag(place))
         } else {
-            bucket
+            place.bucket()
         };
         self.table.buckets.set_loss(first, now);
+    }
+
+    /// The first bucket of a stray with this tag.
+    pub(crate) fn home(&self, place: PlaceNo, tag: Tag) -> BucketNo {
+        let range = self.table.range(self.table.slot_of(place.bucket()));
+        range.other(place.bucket(), tag)
     }
 
     /// Makes a place free. Who lives there may go, see [`may_go`](Self::may_go).
@@ -499,7 +521,7 @@ impl<K: Key> Writer<K> {
         self.table.entries.at(place).vacate();
         buckets.end(bucket);
         if self.table.entries.at(place).life().stray() {
-            buckets.unstray(self.table.range(slot).other(bucket, tag), tag);
+            buckets.unstray(self.home(place, tag), tag);
         }
         self.table
             .set_used(slot, self.table.used(slot).saturating_sub(1));
@@ -509,8 +531,8 @@ impl<K: Key> Writer<K> {
         }
     }
 
-    /// Counts an entry that was made.
-    pub(crate) fn count_insert(&self, slot: SlotNo, now: Tick) {
+    /// Counts an entry in a place that was free.
+    pub(crate) fn count_one_more(&self, slot: SlotNo, now: Tick) {
         self.table.set_used(slot, self.table.used(slot) + 1);
         if self.len.get() == 0 {
             // Until now there was nobody to visit.
@@ -519,7 +541,6 @@ impl<K: Key> Writer<K> {
             self.counters.set_rounds(now.0);
         }
         self.len.set(self.len.get() + 1);
-        self.counters.inserts.bump();
         self.counters.high_water.raise(self.len.get() as u64);
     }
 

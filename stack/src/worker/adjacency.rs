@@ -107,6 +107,16 @@ impl Worker {
         self.txq.push((adjacency.port, pkt));
     }
 
+    /// Sends a plain packet for which the long way has found this: where others of its burst went, if any did.
+    #[inline]
+    pub(super) fn output_told(&mut self, pkt: Pkt, told: Told) {
+        let gateway = told.gateway().is_some();
+        match gateway.then(|| self.adjacencies.find(told.pin())).flatten() {
+            Some(by) => self.output_by(pkt, by),
+            None => self.output_first(pkt, told),
+        }
+    }
+
     /// The first plain packet of a burst by its next hop.
     #[inline(never)]
     pub(super) fn output_first(&mut self, pkt: Pkt, told: Told) {

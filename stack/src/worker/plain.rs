@@ -25,10 +25,12 @@ impl Worker {
     fn forward_unsettled(&mut self, pkt: Pkt, ready: Ready) {
         let (seen, role) = (pkt.seen(), pkt.meta.role);
         let (path, now, counters) = (&mut self.path, self.now, &self.counters);
-        let outcome = match path.unsettled(ready, role, &seen, now, counters) {
-            Some(told) => told.outcome(),
-            None => path.resolve(pkt.slot, &pkt.meta, &seen, now, counters),
-        };
-        self.act(pkt, outcome);
+        match path.unsettled(ready, role, &seen, now, counters) {
+            Some(told) => self.output_told(pkt, told),
+            None => {
+                let outcome = path.resolve(pkt.slot, &pkt.meta, &seen, now, counters);
+                self.act(pkt, outcome);
+            }
+        }
     }
 }

@@ -19,7 +19,7 @@ use std::process::{Command, Output, Stdio};
 /// Names the test that a child runs.
 const CHILD_OF: &str = "FLOWGATE_TEST_IN_NAMESPACE";
 /// A child that runs longer than this many seconds is ended by SIGALRM.
-const LIMIT_S: libc::c_uint = 300;
+const LIMIT_S: libc::c_uint = 900;
 
 /// Where a test finds itself after [`in_child_namespace`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,6 +13,9 @@ use crate::key::Key;
 use crate::order::Evictable;
 use crate::{Config, Mac, NeighState, NeighWord};
 
+/// Questions in a row that need not count at most, see [`Entry::judge`].
+const EXCUSES: u8 = 4;
+
 /// A neighbour. `since` is when it entered its state or was last used there: the age that
 /// decides who goes first.
 #[derive(Debug)]
@@ -29,6 +32,10 @@ pub(crate) struct Entry {
     generation: u16,
     /// Questions sent since the last answer.
     tries: u32,
+    /// Questions since then that did not count.
+    excused: u8,
+    /// Its answer is overdue, and the table has noted it.
+    noted: bool,
     /// The last question went to everybody: the known MAC is in doubt, any answer is believed.
     asked_all: bool,
     sent_at: Option<u64>,
@@ -93,6 +100,8 @@ impl Entry {
             health: None,
             generation,
             tries: 0,
+            excused: 0,
+            noted: false,
             asked_all: false,
             sent_at: None,
             expires: 0,
@@ -252,11 +261,14 @@ impl Entry {
 
     /// Its deadline has come. A reserved one needs the caller to have a source to ask from.
     pub(crate) fn on_timer(&mut self, cfg: &Config, now: u64) -> Due {
-        if self.awaits_answer() {
-            self.deadline = None;
-            return Due::Overdue;
+        if !self.awaits_answer() {
+            return self.go_on(cfg, now);
         }
-        self.go_on(cfg, now)
+        self.deadline = None;
+        match std::mem::replace(&mut self.noted, true) {
+            true => Due::Nothing,
+            false => Due::Overdue,
+        }
     }
 
     /// Whether its answer is overdue, and has not come in meanwhile.
@@ -264,9 +276,20 @@ impl Entry {
         self.deadline.is_none() && self.awaits_answer()
     }
 
-    /// Goes on with one whose answer is overdue: its last question counts as unanswered, or not.
-    pub(crate) fn judge(&mut self, counts: bool, cfg: &Config, now: u64) -> Due {
-        if !counts {
+    /// The table notes it no more.
+    pub(crate) fn unnote(&mut self) {
+        self.noted = false;
+    }
+
+    /// Whether one more question need not count: who never listens must not hide for ever who is silent.
+    pub(crate) fn may_excuse(&self) -> bool {
+        self.excused < EXCUSES
+    }
+
+    /// Goes on with one whose answer is overdue: its last question counts as unanswered, or is excused.
+    pub(crate) fn judge(&mut self, excused: bool, cfg: &Config, now: u64) -> Due {
+        if excused {
+            self.excused += 1;
             self.unsent();
         }
         self.go_on(cfg, now)
@@ -398,6 +421,7 @@ impl Entry {
     fn confirm(&mut self, cfg: &Config, now: u64) {
         self.state = NeighState::Reachable;
         self.tries = 0;
+        self.excused = 0;
         self.asked_all = false;
         self.wanted = false;
         self.since = now;

@@ -41,7 +41,7 @@ pub struct Table {
     /// Free slots with the generation of their last owner, longest free first.
     free: VecDeque<(NeighIdx, u16)>,
     /// Whose answers are overdue, until it is known whether they could have been heard.
-    pub(crate) overdue: Vec<NeighIdx>,
+    pub(crate) overdue: VecDeque<NeighIdx>,
     events: VecDeque<Event>,
     /// For times that hosts shall not be able to foretell: any number.
     random: u64,
@@ -65,7 +65,7 @@ pub fn new(cfg: Config, seed: u64) -> (Table, Arc<View>) {
         ports: HashMap::new(),
         order: Order::default(),
         stats: ArpStats::default(),
-        overdue: Vec::new(),
+        overdue: VecDeque::new(),
         events: VecDeque::new(),
         random: seed,
         clock: 0,

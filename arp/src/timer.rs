@@ -35,20 +35,25 @@ impl Table {
         self.overdue.len()
     }
 
-    /// Goes on with those whose answers are overdue and have not come in meanwhile. `heard`: what came from the neighbours
-    /// until they were overdue has been handed in, so their questions are unanswered; if not, these are asked once more
-    /// and do not count.
-    pub fn judge(&mut self, heard: bool, now: u64, out: &mut Vec<Frame>) {
+    /// Goes on with those whose answers are overdue and have not come in meanwhile, at most 256; returns how many are left.
+    /// `heard`: what came from the neighbours until they were overdue has been handed in, so their questions are
+    /// unanswered; if not, these are asked once more and do not count, but for at most four times in a row.
+    pub fn judge(&mut self, heard: bool, now: u64, out: &mut Vec<Frame>) -> usize {
         self.tick(now);
-        let mut overdue = std::mem::take(&mut self.overdue);
-        for idx in overdue.drain(..) {
-            if !self.entry(idx).is_some_and(Entry::is_overdue) {
+        for _ in 0..POLL_LIMIT {
+            let Some(idx) = self.overdue.pop_front() else {
+                break;
+            };
+            self.amend(idx, |entry, _| entry.unnote());
+            let overdue = self.entry(idx).filter(|entry| entry.is_overdue());
+            let Some(may_excuse) = overdue.map(Entry::may_excuse) else {
                 continue;
-            }
-            self.stats.unheard += u64::from(!heard);
-            self.fire(idx, out, |entry, cfg| entry.judge(heard, cfg, now));
+            };
+            let excused = !heard && may_excuse;
+            self.stats.unheard += u64::from(excused);
+            self.fire(idx, out, |entry, cfg| entry.judge(excused, cfg, now));
         }
-        self.overdue = overdue;
+        self.overdue.len()
     }
 
     /// When [`poll`](Self::poll) is to be called next.
@@ -70,7 +75,7 @@ impl Table {
         }
         match self.amend(idx, moves_on) {
             Some(Due::Ask(to)) => self.send_question(idx, to, out),
-            Some(Due::Overdue) => self.overdue.push(idx),
+            Some(Due::Overdue) => self.overdue.push_back(idx),
             Some(Due::Failed) => {
                 self.stats.unanswered += 1;
                 self.report(idx, false);

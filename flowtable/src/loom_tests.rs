@@ -12,15 +12,15 @@ use crate::writer::{Entry, Writer};
 use loom::thread;
 use std::sync::Arc;
 
-const SLOT: SlotNo = SlotNo(0);
-const UDP: Seen = Seen {
+pub(crate) const SLOT: SlotNo = SlotNo(0);
+pub(crate) const UDP: Seen = Seen {
     l4: L4::Udp,
     bytes: 1,
     in_port: 0,
 };
 
 /// A table of two buckets and a flow in it whose two candidates differ, pinned to (5, 5).
-fn one_flow() -> (Arc<Table<KeyV4>>, Writer<KeyV4>, KeyV4, FlowHash, Entry) {
+pub(crate) fn one_flow() -> (Arc<Table<KeyV4>>, Writer<KeyV4>, KeyV4, FlowHash, Entry) {
     let table = Table::with_geometry(1, 2, TableSecret([7; 16]), (Tick(1), &|_| {}));
     let mut writer = table.writer([SLOT].into_iter());
     let (key, hash) = (0..)

@@ -44,6 +44,8 @@ pub struct CheckState {
 struct Running {
     state: CheckState,
     failed_in_a_row: u32,
+    /// Attempts in a row that meant nothing.
+    excused: u32,
     next_at: u64,
     attempt: Option<Attempt>,
 }
@@ -71,6 +73,9 @@ pub(super) struct Checks {
     closing: Vec<SocketHandle>,
     next_port: u16,
 }
+
+/// Attempts in a row that need not count, at most: who never listens must not hide for ever who is silent.
+const EXCUSES: u32 = 4;
 
 /// Source ports of checks: the first of the dynamic range (RFC 6335 §6).
 const PORT_BASE: u16 = 49_152;
@@ -100,6 +105,7 @@ impl Checks {
                     failures: 0,
                 },
                 failed_in_a_row: 0,
+                excused: 0,
                 next_at: now,
                 attempt: None,
             }));
@@ -149,7 +155,7 @@ impl Checks {
     }
 
     /// Looks at the attempts under way. One whose time is over has failed if the answer could have been heard; if not, it
-    /// means nothing, and the next one begins.
+    /// means nothing, for some times in a row, and the next one begins.
     pub(super) fn finish(
         &mut self,
         now: u64,
@@ -175,7 +181,8 @@ impl Checks {
             socket.abort();
             self.closing.push(attempt.socket);
             running.attempt = None;
-            if !answered && hearing == Hearing::Patchy {
+            if !answered && hearing == Hearing::Patchy && running.excused < EXCUSES {
+                running.excused += 1;
                 running.next_at = now;
             } else if let Some(up) = running.verdict(ok) {
                 finished.changed.push((running.state.check.id, up));
@@ -216,7 +223,7 @@ impl Running {
     fn verdict(&mut self, ok: bool) -> Option<bool> {
         if ok {
             self.state.successes += 1;
-            self.failed_in_a_row = 0;
+            (self.failed_in_a_row, self.excused) = (0, 0);
             return (self.state.up.replace(true) != Some(true)).then_some(true);
         }
         self.state.failures += 1;
@@ -248,6 +255,7 @@ mod tests {
         Running {
             state,
             failed_in_a_row: 0,
+            excused: 0,
             next_at: 0,
             attempt: None,
         }

@@ -203,13 +203,12 @@ impl Host {
         let hearing = self.roll.hearing(now.0);
         work += self.take_punts(hearing);
         self.report_use();
-        let (told, mut doubts) = self.run_timers(hearing);
+        let (told, neighbours) = self.run_timers(hearing);
         work += told;
         work += self.report_events();
-        let (sent, overdue) = self.run_sockets(hearing);
+        let (sent, checks) = self.run_sockets(hearing);
         work += sent;
-        doubts |= overdue;
-        work += self.call_the_roll(hearing, doubts);
+        work += self.call_the_roll(hearing, neighbours || checks);
         work += self.release_held();
         work += self.send_frames();
         self.path.sweep(2, now);
@@ -242,7 +241,7 @@ impl Host {
     pub fn has_mail(&self) -> bool {
         let mut links = self.links.iter();
         links.any(|l| l.confirm.waiting() + l.ask.waiting() > 0 || !l.asks.is_empty())
-            || self.roll.hearing(self.now.0) != Hearing::Unknown
+            || self.roll.has_news(self.now.0)
     }
 
     /// Tells everyone that the host holds nothing shared while it sleeps.
@@ -424,14 +423,13 @@ impl Host {
     }
 
     /// Who did not answer is told of at once to workers that hold packets for it: they answer or choose again. Returns how
-    /// many, and whether it is in doubt for some.
+    /// many, and whether some are left of whom that is in doubt.
     fn run_timers(&mut self, hearing: Hearing) -> (usize, bool) {
         let before = self.table.stats().unanswered;
         let mut overdue = self.table.poll_in_doubt(self.now.0, &mut self.frames);
         if hearing != Hearing::Unknown {
             let heard = hearing == Hearing::Whole;
-            self.table.judge(heard, self.now.0, &mut self.frames);
-            overdue = 0;
+            overdue = self.table.judge(heard, self.now.0, &mut self.frames);
         }
         let failed = self.table.stats().unanswered - before;
         if failed > 0 {
@@ -440,16 +438,19 @@ impl Host {
         (failed as usize, overdue > 0)
     }
 
-    /// Has workers say whether they are there if an answer is overdue, until it has been acted upon.
+    /// Has workers say whether they are there if an answer is overdue, until all that has been acted upon.
     fn call_the_roll(&mut self, hearing: Hearing, doubts: bool) -> usize {
-        if hearing != Hearing::Unknown {
-            self.roll.done();
+        match (hearing, doubts) {
+            (Hearing::Unknown, true) => self.roll.call(self.now.0),
+            (Hearing::Unknown, false) => {}
+            (_, true) => return 1,
+            (_, false) => self.roll.done(),
         }
-        if !doubts || !self.roll.call(self.now.0) {
-            return 0;
+        let rings = self.roll.take_bell();
+        if rings {
+            self.wake_workers();
         }
-        self.wake_workers();
-        1
+        usize::from(rings)
     }
 
     fn report_events(&mut self) -> usize {

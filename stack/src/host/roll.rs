@@ -59,48 +59,90 @@ pub(super) enum Hearing {
     Patchy,
 }
 
-/// The host's side.
+/// The host's side. A roll has two rounds: what one worker handed to another in the first, that one has handled in the second.
 pub(super) struct RollCall {
     roll: Arc<Roll>,
     calls: u64,
+    /// When the roll was called that is under way.
     since: Option<u64>,
+    second: bool,
+    verdict: Option<Hearing>,
+    /// Workers are to be woken.
+    bell: bool,
 }
 
 impl RollCall {
     pub(super) fn new(roll: Arc<Roll>) -> Self {
-        let (calls, since) = (0, None);
-        Self { roll, calls, since }
+        Self {
+            roll,
+            calls: 0,
+            since: None,
+            second: false,
+            verdict: None,
+            bell: false,
+        }
     }
 
-    /// Calls the roll, if it is not under way. Returns whether workers are to be woken.
-    pub(super) fn call(&mut self, now_ms: u64) -> bool {
-        if self.since.is_some() {
-            return false;
+    /// Calls the roll, if it is not under way.
+    pub(super) fn call(&mut self, now_ms: u64) {
+        if self.since.is_none() {
+            (self.since, self.second) = (Some(now_ms), false);
+            self.call_all();
         }
+    }
+
+    fn call_all(&mut self) {
         self.calls += 1;
-        self.since = Some(now_ms);
+        self.bell = true;
         self.roll.call.store(self.calls, Release);
-        true
     }
 
-    /// What the roll has shown. Ask before the workers' rings are emptied: then all that it stands for is in them.
-    pub(super) fn hearing(&self, now_ms: u64) -> Hearing {
-        let Some(since) = self.since else {
-            return Hearing::Unknown;
-        };
-        let took = now_ms.saturating_sub(since);
-        let answered = |answer: &CachePadded<AtomicU64>| answer.load(Acquire) == self.calls;
-        match self.roll.answers.iter().all(answered) {
-            true if took <= PROMPT_MS => Hearing::Whole,
-            true => Hearing::Patchy,
-            false if took >= LONGEST_MS => Hearing::Whole,
-            false => Hearing::Unknown,
+    /// Whether workers are to be woken since they were called.
+    pub(super) fn take_bell(&mut self) -> bool {
+        std::mem::take(&mut self.bell)
+    }
+
+    /// What the roll has shown, until that has been acted upon. Ask before the workers' rings are emptied: then all that it
+    /// stands for is in them.
+    pub(super) fn hearing(&mut self, now_ms: u64) -> Hearing {
+        if self.verdict.is_none() && self.has_news(now_ms) {
+            self.verdict = self.judge(now_ms);
         }
+        self.verdict.unwrap_or(Hearing::Unknown)
+    }
+
+    fn judge(&mut self, now_ms: u64) -> Option<Hearing> {
+        let all = self.all_answered();
+        if all && !self.second {
+            self.second = true;
+            self.call_all();
+            return None;
+        }
+        let late = all && self.took(now_ms) > PROMPT_MS;
+        Some(if late {
+            Hearing::Patchy
+        } else {
+            Hearing::Whole
+        })
+    }
+
+    /// Whether it has something to do: a round is complete, or takes too long.
+    pub(super) fn has_news(&self, now_ms: u64) -> bool {
+        self.since.is_some() && (self.all_answered() || self.took(now_ms) >= LONGEST_MS)
+    }
+
+    fn all_answered(&self) -> bool {
+        let mut answers = self.roll.answers.iter();
+        answers.all(|answer| answer.load(Acquire) == self.calls)
+    }
+
+    fn took(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.since.unwrap_or(now_ms))
     }
 
     /// The roll has been acted upon.
     pub(super) fn done(&mut self) {
-        self.since = None;
+        (self.since, self.verdict) = (None, None);
     }
 
     /// When it ends at the latest.
@@ -122,15 +164,21 @@ mod tests {
     fn all_were_there_once_each_has_answered_this_call() {
         let (roll, mut host) = rolls(2);
         assert_eq!(host.hearing(0), Hearing::Unknown);
-        for (call, now) in [(1, 1000), (2, 5000)] {
-            assert!(host.call(now));
-            assert!(!host.call(now + 1), "it is under way");
-            assert_eq!(roll.called(), call);
-            roll.answer(0, call);
-            roll.answer(1, call - 1);
-            assert_eq!(host.hearing(now + 1), Hearing::Unknown);
-            roll.answer(1, call);
-            assert_eq!(host.hearing(now + PROMPT_MS), Hearing::Whole);
+        for (first, now) in [(1, 1000), (3, 5000)] {
+            for call in [first, first + 1] {
+                host.call(now);
+                assert_eq!((host.take_bell(), host.take_bell()), (true, false));
+                assert_eq!(roll.called(), call);
+                roll.answer(0, call);
+                roll.answer(1, call - 1);
+                assert!(!host.has_news(now + 1));
+                assert_eq!(host.hearing(now + 1), Hearing::Unknown);
+                roll.answer(1, call);
+                assert!(host.has_news(now + PROMPT_MS));
+                let found = host.hearing(now + PROMPT_MS);
+                assert_eq!(found == Hearing::Whole, call > first);
+            }
+            assert_eq!(host.hearing(now + LONGEST_MS), Hearing::Whole, "it is kept");
             host.done();
             assert_eq!(host.hearing(now + 2), Hearing::Unknown);
         }
@@ -139,15 +187,22 @@ mod tests {
     #[test]
     fn who_answers_late_was_held_up_and_who_never_does_is_not_waited_for() {
         let (roll, mut host) = rolls(2);
-        host.call(1000);
-        roll.answer(0, 1);
-        assert_eq!(host.deadline_ms(), Some(1000 + LONGEST_MS));
-        assert_eq!(host.hearing(1000 + LONGEST_MS - 1), Hearing::Unknown);
-        assert_eq!(host.hearing(1000 + LONGEST_MS), Hearing::Whole);
-        roll.answer(1, 1);
-        assert_eq!(host.hearing(1001 + PROMPT_MS), Hearing::Patchy);
-        host.done();
-        assert_eq!(host.deadline_ms(), None);
+        for (first, late) in [(1, false), (2, true)] {
+            host.call(1000);
+            roll.answer(0, first);
+            assert_eq!(host.deadline_ms(), Some(1000 + LONGEST_MS));
+            assert_eq!(host.hearing(1000 + LONGEST_MS - 1), Hearing::Unknown);
+            if late {
+                roll.answer(1, first);
+                assert_eq!(host.hearing(1001 + PROMPT_MS), Hearing::Unknown);
+                (0..2).for_each(|worker| roll.answer(worker, first + 1));
+                assert_eq!(host.hearing(1001 + PROMPT_MS), Hearing::Patchy);
+            }
+            let found = host.hearing(1000 + LONGEST_MS);
+            assert_eq!(found == Hearing::Whole, !late);
+            host.done();
+            assert_eq!(host.deadline_ms(), None);
+        }
     }
 }
 
@@ -166,10 +221,13 @@ mod model {
             host.call(0);
             let theirs = Arc::clone(&ring);
             let worker = thread::spawn(move || {
-                let call = roll.called();
-                theirs.store(true, Relaxed);
-                roll.answer(0, call);
+                for _ in 0..2 {
+                    let call = roll.called();
+                    theirs.store(true, Relaxed);
+                    roll.answer(0, call);
+                }
             });
+            host.hearing(0);
             if host.hearing(0) == Hearing::Whole {
                 assert!(ring.load(Relaxed), "an answer is missing");
             }

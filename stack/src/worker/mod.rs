@@ -51,6 +51,9 @@ use wait::{Waiting, ask_limits};
 /// Packets taken from one queue in one burst.
 pub const BURST: usize = 32;
 
+/// Bursts that a worker that is behind with its queues may take to answer the roll: in overload it always is.
+const LONG_BEHIND: u8 = 64;
+
 /// Buckets that the hand visits in a burst at most, and when idle.
 const SWEEP_BUSY: usize = 2;
 const SWEEP_IDLE: usize = 342;
@@ -144,6 +147,9 @@ pub struct Worker {
     /// The call at which the burst began, and the one that has been answered.
     called: u64,
     answered: u64,
+    /// A queue or ring may hold more than the burst has taken; bursts for which the answer has waited for that.
+    behind: bool,
+    behind_for: u8,
     flushing: Option<Flushing>,
     now: Now,
     /// The same, as the flow tables and the neighbours count.
@@ -208,6 +214,8 @@ impl Worker {
             roll: parts.roll,
             called: 0,
             answered: 0,
+            behind: false,
+            behind_for: 0,
             flushing: None,
             now: Now(0),
             tick: Now(0).tick(),
@@ -251,7 +259,9 @@ impl Worker {
         work += self.send_for_host();
         self.flush_tx(queues);
         for port in 0..queues.len() {
-            work += self.rx_port(port, queues);
+            let read = self.rx_port(port, queues);
+            self.behind |= read >= BURST;
+            work += read;
             self.flush_tx(queues);
         }
         if work > 0 {
@@ -278,13 +288,18 @@ impl Worker {
         }
     }
 
-    /// Whoever called when this burst began may know that it has been through all its queues.
+    /// Whoever called when this burst began may know that it has been through all its queues, or long at it.
     fn answer_roll(&mut self) {
-        if self.answered != self.called {
-            self.answered = self.called;
-            self.roll.answer(self.id, self.called);
-            self.ring_host();
+        if self.answered == self.called {
+            return;
         }
+        if self.behind && self.behind_for < LONG_BEHIND {
+            self.behind_for += 1;
+            return;
+        }
+        (self.answered, self.behind_for) = (self.called, 0);
+        self.roll.answer(self.id, self.called);
+        self.ring_host();
     }
 
     /// How full the collector and the stock of large buffers are, for who looks.
@@ -301,6 +316,7 @@ impl Worker {
     fn begin(&mut self, now: Now) {
         self.qsbr.quiescent();
         self.called = self.roll.called();
+        self.behind = false;
         (self.now, self.tick, self.secs) = (now, now.tick(), now.secs());
         self.recorder.begin(now);
         self.counters.bursts.bump();
@@ -326,6 +342,7 @@ impl Worker {
     fn drain_rings(&mut self) -> usize {
         let mut n = 0;
         for from in 0..self.links.from.len() {
+            let before = self.own.len();
             for _ in 0..BURST {
                 let Some(link) = self.links.from[from].as_mut() else {
                     break;
@@ -335,6 +352,7 @@ impl Worker {
                 self.own.push(pkt);
                 n += 1;
             }
+            self.behind |= self.own.len() - before >= BURST;
             self.moving.follow.end(from, self.own.len());
         }
         self.follow_slots();

@@ -3,7 +3,7 @@
 use flowgate_tests::net::craft::{echo_request, pieces, reassemble};
 use flowgate_tests::net::watch::FlowId;
 use flowgate_tests::net::{BOTH, ECHO, Echo, SERVICE, SERVICE6, Scene, client_addr};
-use flowgate_tests::rack::{CLIENTS, server_addr};
+use flowgate_tests::rack::{CLIENTS, RACK, server_addr};
 use flowgate_tests::sim::ip;
 use route::NhopKey;
 use stack::control::{ControlEvent, DownCause};
@@ -147,6 +147,55 @@ fn a_worker_that_hangs_hides_no_death() {
     scene.net.run_for(15_000);
     let both = vec![DownCause::Neighbour, DownCause::Check];
     assert_eq!(causes(&scene, 2), vec![both; 2]);
+}
+
+/// A worker that gets time once in so many ms (throttled, or beside something of higher priority) answers each roll late.
+#[test]
+fn a_worker_that_is_always_late_hides_no_death() {
+    for period in [250, 350, 1000] {
+        let mut scene = checked_scene(68);
+        scene.kill(2);
+        for _ in 0..20_000 / period {
+            scene.net.sim.held_up = Some(1);
+            scene.net.run_for(period - 1);
+            scene.net.sim.held_up = None;
+            scene.net.run_for(1);
+        }
+        let both = vec![DownCause::Neighbour, DownCause::Check];
+        assert_eq!(causes(&scene, 2), vec![both; 2], "{period} ms");
+        assert_eq!(causes(&scene, 1), vec![vec![]; 2], "{period} ms");
+    }
+}
+
+/// Whether a server is called dead whose check may fail once, if a worker is held up for longer than that may take, from a
+/// moment on, with so many frames before the answer in its queue.
+fn dies(from_ms: u64, frames: usize) -> bool {
+    let mut scene = Scene::new(3, Scene::setup(2), 66);
+    let gateway = &mut scene.net.sim.gateway;
+    let mut all = checks(3);
+    all.iter_mut()
+        .for_each(|check| (check.tries, check.timeout_ms) = (1, 300));
+    gateway.control.set_checks(all, &mut gateway.host);
+    scene.net.run_for(3000 + from_ms);
+    scene.net.sim.gateway.control.take_events();
+    scene.net.sim.held_up = Some(0);
+    let mut frame = vec![0x02u8; 60];
+    (frame[12], frame[13]) = (0x99, 0x99);
+    (0..frames).for_each(|_| scene.net.sim.put(RACK, 0, &frame));
+    scene.net.run_for(310);
+    scene.net.sim.held_up = None;
+    scene.net.run_for(1000);
+    let dead = |e: &ControlEvent| matches!(e, ControlEvent::Health(n) if !n.causes.is_empty());
+    let events = scene.net.sim.gateway.control.take_events();
+    events.iter().any(dead)
+}
+
+#[test]
+fn an_answer_that_lies_in_a_queue_when_the_roll_is_called_is_heard() {
+    let alive: Vec<u64> = (995..1010).filter(|&from| !dies(from, 0)).collect();
+    assert!(alive.contains(&1000), "{alive:?}");
+    let dead: Vec<_> = alive.iter().filter(|&&from| dies(from, 100)).collect();
+    assert!(dead.is_empty(), "{dead:?} of {alive:?}");
 }
 
 #[test]

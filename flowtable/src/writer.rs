@@ -246,7 +246,8 @@ impl<K: Key> Writer<K> {
         let first = range.first(probe.hash);
         let looks_like_it = |bucket| buckets.tags(bucket).matching(tag).next().is_some();
         let strayed = || buckets.classes(first).has_strays(tag);
-        !looks_like_it(first) && !(strayed() && looks_like_it(range.other(first, tag)))
+        let seen = looks_like_it(first) || strayed() && looks_like_it(range.other(first, tag));
+        !seen
     }
 
     /// Counts a packet of a flow and moves the flow's state, class and last use on. To be called for each

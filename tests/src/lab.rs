@@ -49,6 +49,7 @@ pub mod process;
 pub mod rate;
 pub mod router;
 pub mod segment;
+pub mod stall;
 pub(crate) mod sys;
 mod tap;
 

@@ -3,6 +3,7 @@
 
 use super::plan::{self, Family};
 use super::process::Ran;
+use super::stall::try_again;
 use super::{Lab, bulk};
 use std::net::IpAddr;
 
@@ -63,16 +64,9 @@ pub fn traceroute(lab: &Lab, to: IpAddr) -> Vec<Vec<IpAddr>> {
 }
 
 /// ping waits for its last answer as long as for the next question, and traceroute some seconds: on a machine that stands
-/// still for a moment, an answer is late that was not lost. What is lost by fault is lost each time.
-fn once_of_three(mut went: impl FnMut() -> Result<(), String>) {
-    let mut last = String::new();
-    for _ in 0..3 {
-        match went() {
-            Ok(()) => return,
-            Err(how) => last = how,
-        }
-    }
-    panic!("three times: {last}");
+/// still for a moment, an answer is late that was not lost.
+fn in_time(went: impl FnMut() -> Result<(), String>) {
+    try_again(1, 3, went).unwrap_or_else(|how| panic!("{how}"));
 }
 
 /// The clients reach the gateway's addresses and every server's own, and the way is what it should be.
@@ -88,7 +82,7 @@ pub fn assert_pings_and_traces(lab: &Lab) {
             .iter()
             .map(|s| plan::server(family, s.number));
         for to in [near, far].into_iter().chain(servers) {
-            once_of_three(|| {
+            in_time(|| {
                 let ran = ping(lab, to, 3, 84, &[]);
                 let all = ran.all().contains(" 0% packet loss");
                 all.then_some(()).ok_or_else(|| ran.to_string())
@@ -96,7 +90,7 @@ pub fn assert_pings_and_traces(lab: &Lab) {
         }
         let server = plan::server(family, 1);
         let hops = [vec![near], vec![server]];
-        once_of_three(|| match traceroute(lab, server) {
+        in_time(|| match traceroute(lab, server) {
             found if found == hops => Ok(()),
             found => Err(format!("hops to {server}: {found:?}")),
         });
@@ -124,7 +118,7 @@ pub fn assert_big_pings(lab: &Lab) {
             "{refused}"
         );
         // Each to a server of its own: the kernel remembers the MTU of a path.
-        once_of_three(|| {
+        in_time(|| {
             let passed = match family {
                 Family::V4 => ping(lab, plan::server(family, 2), 3, client_mtu, &["-M", "dont"]),
                 // The first one teaches the sender, which says so; the others arrive in pieces.

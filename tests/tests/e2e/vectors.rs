@@ -1,6 +1,7 @@
 //! Every vector against a daemon with real TUN and TAP devices.
 
 use flowgate_tests::conform::Vector;
+use flowgate_tests::lab::stall::try_again;
 use flowgate_tests::lab::{FLOWGATE, binary, enter};
 use flowgate_tests::live::flowgate::{Flowgate, quiet_kernel};
 use flowgate_tests::live::{Went, play};
@@ -21,19 +22,20 @@ fn vectors() -> Vec<Vector> {
 }
 
 /// A vector that holds once holds: a machine that stands still for a moment breaks what is about time, each time otherwise.
-fn once_of_five(vector: &Vector) -> Went {
-    let mut went = Went::Held;
-    for _ in 0..5 {
+fn once_of_three(vector: &Vector) -> Went {
+    let went = try_again(3, 5, || {
         let gateway = Flowgate::start(binary::flowgate(), vector)
             .unwrap_or_else(|e| panic!("{}: {e}", vector.name));
-        went = play(vector, &gateway);
+        let went = play(vector, &gateway);
         gateway
             .end()
             .unwrap_or_else(|e| panic!("{}: {e}", vector.name));
-        let Went::Failed(what) = &went else { break };
-        println!("{}: again: {what}", vector.name);
-    }
-    went
+        match went {
+            Went::Failed(what) => Err(what),
+            went => Ok(went),
+        }
+    });
+    went.unwrap_or_else(Went::Failed)
 }
 
 #[test]
@@ -44,7 +46,7 @@ fn every_vector_holds_on_real_devices() {
     quiet_kernel().expect("a quiet kernel");
     let (mut held, mut not, mut failed) = (0, Vec::new(), Vec::new());
     for vector in vectors() {
-        match once_of_five(&vector) {
+        match once_of_three(&vector) {
             Went::Held => held += 1,
             Went::Not(why) => not.push(format!("{}: {why}", vector.name)),
             Went::Failed(what) => failed.push(format!("{}: {what}", vector.name)),

@@ -34,8 +34,8 @@
 use crate::hash::{FlowHash, SlotNo};
 use crate::machine::{Pages, Touched, equal_lanes};
 use crate::memory::{Run, Words};
-use crate::state::{Class, State};
-use crate::sync::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence};
+use crate::standing::{Classes, Standing};
+use crate::sync::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence};
 use crate::time::Tick;
 
 /// Places in a bucket.
@@ -47,17 +47,17 @@ const TAG_WORDS: usize = 6;
 const VERSION_WORD: usize = 6;
 const CLASS_WORD: usize = 7;
 const VERSION_SHIFT: u32 = 32;
-const STRAYS_SHIFT: u32 = 48;
-const CLASS_BITS: usize = 2;
+pub(crate) const STRAYS_SHIFT: u32 = 48;
+pub(crate) const CLASS_BITS: usize = 2;
 const TAG_BITS: usize = 16;
 const TAGS_A_WORD: usize = 64 / TAG_BITS;
 const _: () = {
     assert!(TAG_WORDS * TAGS_A_WORD == PLACES && BUCKET_WORDS == crate::memory::LINE_WORDS);
     assert!(PLACES * CLASS_BITS <= STRAYS_SHIFT as usize);
 };
-const STRAY_BITS: u32 = 4;
+pub(crate) const STRAY_BITS: u32 = 4;
 /// A count of strays that has come this far stays there: the bucket is never again taken for one without such.
-const STRAYS_MAX: u64 = (1 << STRAY_BITS) - 1;
+pub(crate) const STRAYS_MAX: u64 = (1 << STRAY_BITS) - 1;
 /// What tells this layout of a bucket from others, for a table in shared memory.
 pub(crate) const LAYOUT: u64 = crate::shared::hash(&[
     TAG_WORDS as u64,
@@ -84,7 +84,7 @@ impl Tag {
 
     /// Where strays with this tag are counted in a bucket's last word.
     #[inline]
-    fn stray_shift(self) -> u32 {
+    pub(crate) fn stray_shift(self) -> u32 {
         STRAYS_SHIFT + u32::from(self.0 >> (TAG_BITS as u32 - 2)) * STRAY_BITS
     }
 }
@@ -187,9 +187,9 @@ const ALL_PLACES: u32 = (1 << PLACES) - 1;
 
 impl Places {
     /// The places from `start` on, round and round.
-    pub(crate) fn from(self, start: usize) -> impl Iterator<Item = usize> {
-        let ahead = self.0 >> start << start;
-        Self(ahead).chain(Self(self.0 & !ahead))
+    #[inline]
+    pub(crate) fn from(self, start: usize) -> Turned<1> {
+        Turned::new(u64::from(self.0), start)
     }
 }
 
@@ -201,6 +201,44 @@ impl Iterator for Places {
         let place = self.0.trailing_zeros() as usize;
         self.0 &= self.0.wrapping_sub(1);
         (place < PLACES).then_some(place)
+    }
+}
+
+/// A set of places of one bucket, `BITS` bits each with the lowest saying whether it is in the set, gone through from
+/// `start` on, round and round.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turned<const BITS: usize> {
+    /// Turned so that `start` is lowest.
+    bits: u64,
+    start: usize,
+}
+
+impl<const BITS: usize> Turned<BITS> {
+    #[inline]
+    pub(crate) fn new(bits: u64, start: usize) -> Self {
+        const { assert!(BITS * PLACES < 64) };
+        let by = start * BITS;
+        let turned = (bits >> by | bits << (PLACES * BITS - by)) & ((1 << (PLACES * BITS)) - 1);
+        let bits = turned;
+        Self { bits, start }
+    }
+}
+
+impl<const BITS: usize> Iterator for Turned<BITS> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.bits == 0 {
+            return None;
+        }
+        let place = self.start + self.bits.trailing_zeros() as usize / BITS;
+        self.bits &= self.bits - 1;
+        Some(if place < PLACES {
+            place
+        } else {
+            place - PLACES
+        })
     }
 }
 
@@ -226,100 +264,17 @@ impl Tags {
     pub(crate) fn free(self) -> Option<usize> {
         self.matching(Tag::FREE).next()
     }
-
-    /// The tag at `place`.
-    #[inline]
-    pub(crate) fn at(self, place: usize) -> Tag {
-        Tag((self.0[place / TAGS_A_WORD] >> (place % TAGS_A_WORD * TAG_BITS)) as u16)
-    }
-}
-
-/// How soon a flow makes room for another: its class, and on probation also whether it is in pin debt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    Probation = 0,
-    OneWay = 1,
-    TwoWay = 2,
-    InDebt = 3,
-}
-
-impl Standing {
-    /// Who is looked at first.
-    pub(crate) const ORDER: [Self; 4] = [Self::Probation, Self::InDebt, Self::OneWay, Self::TwoWay];
-
-    /// That of a flow of this class, that has this state.
-    pub(crate) fn of(class: Class, state: State, debt: bool) -> Self {
-        match class {
-            Class::Probation if debt => Self::InDebt,
-            Class::Probation => Self::Probation,
-            // Of a connection that is over its class is all that is left.
-            Class::TwoWay if state.is_over() => Self::OneWay,
-            Class::OneWay => Self::OneWay,
-            Class::TwoWay => Self::TwoWay,
-        }
-    }
-}
-
-/// The standings of a bucket's flows, and how many of its own live elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Classes(u64);
-
-impl Classes {
-    /// Places whose flow has this standing. What a free place has means nothing.
-    pub(crate) fn of(self, standing: Standing) -> Places {
-        const EVEN: u64 = 0x5555_5555_5555;
-        let differs = self.0 ^ (standing as u64 * EVEN);
-        let equal = !(differs | differs >> 1) & EVEN;
-        Places(squeeze(equal))
-    }
-
-    /// Whether a flow with this tag whose first candidate this bucket is may live in its second.
-    #[inline]
-    pub(crate) fn has_strays(self, tag: Tag) -> bool {
-        self.strays_like(tag) != 0
-    }
-
-    /// How many live in their second in all.
-    pub(crate) fn strays(self) -> u64 {
-        let count = |n: u32| self.0 >> (STRAYS_SHIFT + n * STRAY_BITS) & STRAYS_MAX;
-        (0..(64 - STRAYS_SHIFT) / STRAY_BITS).map(count).sum()
-    }
-
-    #[inline]
-    fn strays_like(self, tag: Tag) -> u64 {
-        self.0 >> tag.stray_shift() & STRAYS_MAX
-    }
-
-    fn with(self, place: usize, standing: Standing) -> Self {
-        let shift = place * CLASS_BITS;
-        Self(self.0 & !(3 << shift) | (standing as u64) << shift)
-    }
-
-    fn with_strays(self, tag: Tag, strays: u64) -> Self {
-        let shift = tag.stray_shift();
-        Self(self.0 & !(STRAYS_MAX << shift) | strays << shift)
-    }
-}
-
-/// Every second bit of 48, side by side.
-fn squeeze(even: u64) -> u32 {
-    let two = (even | even >> 1) & 0x3333_3333_3333;
-    let four = (two | two >> 2) & 0x0f0f_0f0f_0f0f;
-    let eight = (four | four >> 4) & 0x00ff_00ff_00ff;
-    let sixteen = eight | eight >> 8;
-    (sixteen & 0xffff | (sixteen >> 32 & 0xff) << 16) as u32
 }
 
 /// Buckets, borrowed.
 #[derive(Clone, Copy)]
 pub(crate) struct Lines<'a>(Run<'a>);
 
-impl Lines<'_> {
-    /// The tags of a bucket.
+impl<'a> Lines<'a> {
+    /// One of them.
     #[inline]
-    pub(crate) fn tags(self, bucket: BucketNo) -> Tags {
-        let line = self.0.line(bucket.0);
-        Tags(std::array::from_fn(|word| line[word].load(Relaxed)))
+    pub(crate) fn line(self, bucket: BucketNo) -> Line<'a> {
+        Line(self.0.line(bucket.0))
     }
 
     /// Asks for a bucket's line.
@@ -341,7 +296,7 @@ impl Buckets {
     /// The same in words that are all zero.
     pub(crate) fn fresh(words: Words, buckets: usize, start: Tick) -> Self {
         let all = Self(words);
-        (0..buckets).for_each(|b| all.set_loss(BucketNo(b), start));
+        (0..buckets).for_each(|b| all.line(BucketNo(b)).set_loss(start));
         all
     }
 
@@ -350,10 +305,10 @@ impl Buckets {
         Self(words)
     }
 
-    /// The tags of a bucket.
+    /// One of them.
     #[inline]
-    pub(crate) fn tags(&self, bucket: BucketNo) -> Tags {
-        self.lines().tags(bucket)
+    pub(crate) fn line(&self, bucket: BucketNo) -> Line<'_> {
+        self.lines().line(bucket)
     }
 
     /// All of them, for a loop.
@@ -362,34 +317,17 @@ impl Buckets {
         Lines(self.0.all())
     }
 
-    /// The standings of a bucket's flows. For the writer; a reader asks only for strays, between looks at the version.
+    /// The tag of a place.
     #[inline]
-    pub(crate) fn classes(&self, bucket: BucketNo) -> Classes {
-        Classes(self.0.line(bucket.0)[CLASS_WORD].load(Relaxed))
+    pub(crate) fn tag(&self, place: PlaceNo) -> Tag {
+        self.line(place.bucket()).tag(place.in_bucket())
     }
 
     /// Notes the standing of the flow in a place.
+    #[inline]
     pub(crate) fn set_standing(&self, place: PlaceNo, standing: Standing) {
-        let bucket = place.bucket();
-        let classes = self.classes(bucket).with(place.in_bucket(), standing);
-        self.0.line(bucket.0)[CLASS_WORD].store(classes.0, Relaxed);
-    }
-
-    /// One more flow whose first candidate this is lives in its second. Before it can be found there.
-    pub(crate) fn stray(&self, bucket: BucketNo, tag: Tag) {
-        let classes = self.classes(bucket);
-        let strays = (classes.strays_like(tag) + 1).min(STRAYS_MAX);
-        self.0.line(bucket.0)[CLASS_WORD].store(classes.with_strays(tag, strays).0, Relaxed);
-    }
-
-    /// One less. After it is there no more.
-    pub(crate) fn unstray(&self, bucket: BucketNo, tag: Tag) {
-        let classes = self.classes(bucket);
-        let strays = classes.strays_like(tag);
-        if strays < STRAYS_MAX {
-            let strays = strays.saturating_sub(1);
-            self.0.line(bucket.0)[CLASS_WORD].store(classes.with_strays(tag, strays).0, Relaxed);
-        }
+        self.line(place.bucket())
+            .set_standing(place.in_bucket(), standing);
     }
 
     /// On what pages they are.
@@ -402,64 +340,114 @@ impl Buckets {
     pub(crate) fn prefetch(&self, bucket: BucketNo) {
         self.lines().prefetch(bucket);
     }
+}
+
+/// One bucket.
+#[derive(Clone, Copy)]
+pub(crate) struct Line<'a>(&'a [AtomicU64; BUCKET_WORDS]);
+
+impl Line<'_> {
+    /// Its tags.
+    #[inline]
+    pub(crate) fn tags(self) -> Tags {
+        Tags(std::array::from_fn(|word| self.0[word].load(Relaxed)))
+    }
+
+    /// The standings of its flows. For the writer; a reader asks only for strays, between looks at the version.
+    #[inline]
+    pub(crate) fn classes(self) -> Classes {
+        Classes(self.0[CLASS_WORD].load(Relaxed))
+    }
+
+    #[inline]
+    fn set_classes(self, classes: Classes) {
+        self.0[CLASS_WORD].store(classes.0, Relaxed);
+    }
+
+    /// Notes the standing of the flow in a place.
+    #[inline]
+    pub(crate) fn set_standing(self, place: usize, standing: Standing) {
+        self.set_classes(self.classes().with(place, standing));
+    }
+
+    /// One more flow whose first candidate this is lives in its second. Before it can be found there.
+    #[inline]
+    pub(crate) fn stray(self, tag: Tag) {
+        let classes = self.classes();
+        let strays = (classes.strays_like(tag) + 1).min(STRAYS_MAX);
+        self.set_classes(classes.with_strays(tag, strays));
+    }
+
+    /// One less. After it is there no more.
+    #[inline]
+    pub(crate) fn unstray(self, tag: Tag) {
+        let classes = self.classes();
+        let strays = classes.strays_like(tag);
+        if strays < STRAYS_MAX {
+            self.set_classes(classes.with_strays(tag, strays.saturating_sub(1)));
+        }
+    }
 
     /// The tag of a place.
     #[inline]
-    pub(crate) fn tag(&self, place: PlaceNo) -> Tag {
-        let at = place.in_bucket();
-        let word = self
-            .0
-            .load(place.bucket().0 * BUCKET_WORDS + at / TAGS_A_WORD);
-        Tag((word >> (at % TAGS_A_WORD * TAG_BITS)) as u16)
+    pub(crate) fn tag(self, place: usize) -> Tag {
+        let word = self.0[place / TAGS_A_WORD % TAG_WORDS].load(Relaxed);
+        Tag((word >> (place % TAGS_A_WORD * TAG_BITS)) as u16)
     }
 
     /// Writes the tag of a place. Between [`begin`](Self::begin) and [`end`](Self::end).
-    pub(crate) fn set_tag(&self, place: PlaceNo, tag: Tag) {
-        let at = place.in_bucket();
-        let index = place.bucket().0 * BUCKET_WORDS + at / TAGS_A_WORD;
-        let shift = at % TAGS_A_WORD * TAG_BITS;
-        let word = self.0.load(index) & !(0xffff << shift) | u64::from(tag.0) << shift;
-        self.0.store(index, word);
+    #[inline]
+    pub(crate) fn set_tag(self, place: usize, tag: Tag) {
+        let (word, shift) = (
+            &self.0[place / TAGS_A_WORD % TAG_WORDS],
+            place % TAGS_A_WORD * TAG_BITS,
+        );
+        let others = word.load(Relaxed) & !(0xffff << shift);
+        word.store(others | u64::from(tag.0) << shift, Relaxed);
     }
 
     /// When this bucket last lost a live pin.
     #[inline]
-    pub(crate) fn loss(&self, bucket: BucketNo) -> Tick {
-        Tick(self.0.load(version_index(bucket)) as u32)
+    pub(crate) fn loss(self) -> Tick {
+        Tick(self.0[VERSION_WORD].load(Relaxed) as u32)
     }
 
     /// A live pin whose first candidate this bucket was is lost.
-    pub(crate) fn set_loss(&self, bucket: BucketNo, at: Tick) {
-        let index = version_index(bucket);
-        let version = self.0.load(index) >> VERSION_SHIFT << VERSION_SHIFT;
-        self.0.store(index, version | u64::from(at.0));
+    #[inline]
+    pub(crate) fn set_loss(self, at: Tick) {
+        let version = self.0[VERSION_WORD].load(Relaxed) >> VERSION_SHIFT << VERSION_SHIFT;
+        self.0[VERSION_WORD].store(version | u64::from(at.0), Relaxed);
     }
 
     /// The writer starts to change which flow is where in this bucket.
-    pub(crate) fn begin(&self, bucket: BucketNo) {
-        let index = version_index(bucket);
-        let word = self.0.load(index).wrapping_add(1 << VERSION_SHIFT);
-        self.0.store(index, word);
+    #[inline]
+    pub(crate) fn begin(self) {
+        self.0[VERSION_WORD].store(self.next_version(), Relaxed);
         fence(Release);
     }
 
     /// The change that [`begin`](Self::begin) started is complete.
-    pub(crate) fn end(&self, bucket: BucketNo) {
-        let index = version_index(bucket);
-        let word = self.0.load(index).wrapping_add(1 << VERSION_SHIFT);
-        self.0.at(index).store(word, Release);
+    #[inline]
+    pub(crate) fn end(self) {
+        self.0[VERSION_WORD].store(self.next_version(), Release);
+    }
+
+    #[inline]
+    fn next_version(self) -> u64 {
+        let word = self.0[VERSION_WORD].load(Relaxed);
+        word.wrapping_add(1 << VERSION_SHIFT)
     }
 
     /// A reader's version before a copy; `None` while a change is under way.
-    pub(crate) fn version(&self, bucket: BucketNo) -> Option<Version> {
-        let word = self.0.at(version_index(bucket)).load(Acquire);
+    pub(crate) fn version(self) -> Option<Version> {
+        let word = self.0[VERSION_WORD].load(Acquire);
         let version = (word >> VERSION_SHIFT) as u32;
         version.is_multiple_of(2).then_some(Version(version))
     }
 
     /// Whether nothing has changed since `version`; call [`read_done`] once before.
-    pub(crate) fn unchanged(&self, bucket: BucketNo, version: Version) -> bool {
-        (self.0.load(version_index(bucket)) >> VERSION_SHIFT) as u32 == version.0
+    pub(crate) fn unchanged(self, version: Version) -> bool {
+        (self.0[VERSION_WORD].load(Relaxed) >> VERSION_SHIFT) as u32 == version.0
     }
 }
 
@@ -472,152 +460,6 @@ pub(crate) fn read_done() {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version(u32);
 
-fn version_index(bucket: BucketNo) -> usize {
-    bucket.0 * BUCKET_WORDS + VERSION_WORD
-}
-
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn matching_finds_exactly_the_lanes_that_are_equal() {
-        let mut rng = fastrand::Rng::with_seed(5);
-        for _ in 0..20_000 {
-            // Few values, so that equal, adjacent and borrow-prone lanes all occur.
-            let tags: [u16; PLACES] =
-                std::array::from_fn(|_| [0, 1, 2, 0x7fff, 0x8000, 0xffff][rng.usize(..6)]);
-            let word = |four: &[u16]| {
-                four.iter()
-                    .rev()
-                    .fold(0_u64, |w, t| w << 16 | u64::from(*t))
-            };
-            let packed = Tags(std::array::from_fn(|i| word(&tags[4 * i..4 * i + 4])));
-            for tag in [0, 1, 2, 0x7fff, 0x8000, 0xffff] {
-                let want: Vec<usize> = (0..PLACES).filter(|p| tags[*p] == tag).collect();
-                assert_eq!(
-                    packed.matching(Tag(tag)).collect::<Vec<_>>(),
-                    want,
-                    "{tags:x?} {tag:x}"
-                );
-            }
-            assert_eq!(
-                packed.used().count(),
-                tags.iter().filter(|t| **t != 0).count()
-            );
-            (0..PLACES).for_each(|p| assert_eq!(packed.at(p).0, tags[p]));
-        }
-    }
-
-    #[test]
-    fn the_other_of_the_other_candidate_is_the_first_for_any_number_of_buckets() {
-        let mut rng = fastrand::Rng::with_seed(6);
-        for len in [1, 2, 3, 6, 250, 48_828, 1 << 20] {
-            let range = Range {
-                start: 7 * len,
-                len,
-            };
-            for _ in 0..1000 {
-                let hash = FlowHash(rng.u64(..));
-                let [a, b] = range.candidates(hash);
-                assert!((range.start..range.start + len).contains(&a.0));
-                assert!((range.start..range.start + len).contains(&b.0));
-                assert_eq!(range.other(a, Tag::of(hash)), b);
-                assert_eq!(range.other(b, Tag::of(hash)), a);
-            }
-        }
-    }
-
-    #[test]
-    fn second_candidates_are_spread_over_all_buckets() {
-        let mut rng = fastrand::Rng::with_seed(7);
-        let range = Range { start: 0, len: 100 };
-        let mut counts = [0_u32; 100];
-        (0..100_000).for_each(|_| counts[range.candidates(FlowHash(rng.u64(..)))[1].0] += 1);
-        assert!(counts.iter().all(|n| (850..1150).contains(n)), "{counts:?}");
-    }
-
-    #[test]
-    fn tags_versions_and_losses_do_not_disturb_each_other() {
-        let buckets = Buckets::new(2, Tick(42), &|_| {});
-        let (b, other) = (BucketNo(1), BucketNo(0));
-        let before = buckets.version(b).unwrap();
-        buckets.set_loss(b, Tick(u32::MAX));
-        assert!(buckets.unchanged(b, before));
-        buckets.begin(b);
-        assert_eq!(buckets.version(b), None);
-        for place in 0..PLACES {
-            buckets.set_tag(b.place(place), Tag(100 + place as u16));
-            buckets.set_standing(b.place(place), Standing::TwoWay);
-        }
-        buckets.end(b);
-        assert!(!buckets.unchanged(b, before));
-        assert_eq!(buckets.loss(b), Tick(u32::MAX));
-        (0..PLACES).for_each(|p| assert_eq!(buckets.tags(b).at(p).0, 100 + p as u16));
-        assert_eq!(
-            (buckets.loss(other), buckets.tags(other).used().count()),
-            (Tick(42), 0)
-        );
-    }
-
-    #[test]
-    fn standings_and_strays_do_not_disturb_each_other() {
-        let mut rng = fastrand::Rng::with_seed(8);
-        let buckets = Buckets::new(1, Tick(1), &|_| {});
-        let bucket = BucketNo(0);
-        let (mut all, mut strays) = ([Standing::Probation; PLACES], [0_u64; 4]);
-        for _ in 0..20_000 {
-            let (place, tag) = (rng.usize(..PLACES), Tag(rng.u16(..)));
-            let like = &mut strays[usize::from(tag.0) / 0x4000];
-            match rng.u8(..3) {
-                0 => {
-                    all[place] = Standing::ORDER[rng.usize(..4)];
-                    buckets.set_standing(bucket.place(place), all[place]);
-                }
-                1 if *like < STRAYS_MAX - 1 => {
-                    buckets.stray(bucket, tag);
-                    *like += 1;
-                }
-                2 if *like > 0 => {
-                    buckets.unstray(bucket, tag);
-                    *like -= 1;
-                }
-                _ => {}
-            }
-            let now = buckets.classes(bucket);
-            assert_eq!(now.has_strays(tag), strays[usize::from(tag.0) / 0x4000] > 0);
-            assert_eq!(now.strays(), strays.iter().sum::<u64>());
-            for one in Standing::ORDER {
-                let want: Vec<usize> = (0..PLACES).filter(|p| all[*p] == one).collect();
-                assert_eq!(now.of(one).collect::<Vec<_>>(), want);
-            }
-        }
-    }
-
-    #[test]
-    fn too_many_strays_are_strays_for_ever() {
-        let buckets = Buckets::new(1, Tick(1), &|_| {});
-        let (tag, other) = (Tag(0x8001), Tag(0x7fff));
-        (0..=STRAYS_MAX).for_each(|_| buckets.stray(BucketNo(0), tag));
-        (0..=STRAYS_MAX).for_each(|_| buckets.unstray(BucketNo(0), tag));
-        assert!(buckets.classes(BucketNo(0)).has_strays(tag));
-        assert!(!buckets.classes(BucketNo(0)).has_strays(other));
-        assert_eq!(
-            buckets.classes(BucketNo(0)).of(Standing::Probation).count(),
-            PLACES
-        );
-    }
-
-    #[test]
-    fn places_are_gone_through_from_any_start() {
-        let places = Places(0b1000_0000_0000_0010_0100_0001);
-        assert_eq!(places.from(0).collect::<Vec<_>>(), [0, 6, 9, 23]);
-        assert_eq!(places.from(7).collect::<Vec<_>>(), [9, 23, 0, 6]);
-        assert_eq!(places.from(23).collect::<Vec<_>>(), [23, 0, 6, 9]);
-    }
-
-    #[test]
-    fn a_hash_with_a_zero_tag_still_has_one() {
-        assert_eq!(Tag::of(FlowHash(0xffff_0000)), Tag(1));
-    }
-}
+#[path = "bucket_tests.rs"]
+mod tests;

@@ -221,14 +221,14 @@ impl<K: Key> Writer<K> {
         for (group, flows) in burst.used() {
             for lane in 0..flows {
                 let (first, tag) = (group.firsts[lane], Tag::of(FlowHash(group.hashes[lane])));
-                let tags = buckets.tags(first);
+                let tags = buckets.line(first).tags();
                 group.hints[lane] = match tags.matching(tag).next() {
                     Some(place) => {
                         let place = first.place(place);
                         Entries::<K>::ask_for(entries, place);
                         place
                     }
-                    None if table.buckets.classes(first).has_strays(tag) => {
+                    None if table.buckets.line(first).classes().has_strays(tag) => {
                         strays = true;
                         let other = table.range(group.slots[lane]).other(first, tag);
                         table.buckets.prefetch(other);
@@ -236,9 +236,11 @@ impl<K: Key> Writer<K> {
                     }
                     None => {
                         missed += 1;
-                        if tags.free().is_none() {
-                            let (slot, hash) = (group.slots[lane], group.hashes[lane]);
-                            self.ask_for_room(slot, first, FlowHash(hash));
+                        if let Some(place) = tags.free() {
+                            Entries::<K>::ask_for(entries, first.place(place));
+                        } else {
+                            let (slot, hash) = (group.slots[lane], FlowHash(group.hashes[lane]));
+                            self.ask_for_room(slot, hash);
                         }
                         NO_HINT
                     }
@@ -262,7 +264,7 @@ impl<K: Key> Writer<K> {
                 let other = table
                     .range(group.slots[lane])
                     .other(group.firsts[lane], tag);
-                let place = table.buckets.tags(other).matching(tag).next();
+                let place = table.buckets.line(other).tags().matching(tag).next();
                 group.hints[lane] = place.map_or(NO_HINT, |place| other.place(place));
                 place.inspect(|place| table.entries.prefetch(other.place(*place)));
                 missed += usize::from(place.is_none());

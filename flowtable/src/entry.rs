@@ -48,12 +48,13 @@
 //! consistent. Key, place and a pin with its stamp change only under the bucket's version.
 
 use crate::bucket::PlaceNo;
+use crate::count::Count;
 use crate::key::{BOTH, Dir, KEY_MASK, Key, NOBODY};
 use crate::kind::Kind;
+use crate::life::{Life, Side};
 use crate::machine::{Pages, Touched};
 use crate::memory::{LINE_WORDS, Run, Words};
-use crate::pin::PinWord;
-use crate::state::{Class, State};
+use crate::state::{Class, Seen, State};
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::time::Tick;
 use crate::timeouts::TimeoutsNo;
@@ -117,276 +118,6 @@ pub(crate) const LAYOUT: u64 = crate::shared::hash(&[
     Count::UNIT_SHIFT as u64,
     crate::kind::LAYOUT,
 ]);
-
-/// The word of last use, change mark, state, class and flags.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Life(u64);
-
-impl Life {
-    const LAST_USE: u32 = 32;
-    const CHANGED: u32 = 18;
-    const KIND: u32 = 16;
-    const STATE: u32 = 12;
-    const CLASS: u32 = 10;
-    const DEBT: u32 = 9;
-    const OPENER: u32 = 8;
-    const HEARD: u32 = 6;
-    const KNOWN: u32 = 4;
-    const FIN: u32 = 2;
-    const RST_BY: u32 = 1;
-    const STRAY: u32 = 0;
-    /// State, class and flags without the debt and the place.
-    const TRACK: u64 = 0xffff & !(1 << Self::DEBT) & !(1 << Self::STRAY);
-    /// The bits of the class; all clear on probation.
-    const PROVED: u64 = 3 << Self::CLASS;
-    /// The bits of the kind; all clear of a plain entry, which alone is ever settled.
-    const KINDS: u64 = (Kind::COUNT as u64 - 1) << Self::KIND;
-    /// The change mark's.
-    const MARK: u64 = u32::MAX as u64 & !(u64::MAX >> (64 - Self::CHANGED));
-    /// The bits that say that a TCP segment in the middle changes no state,
-    const MIDDLE: u64 = Self::KINDS | 3 << Self::FIN | 3 << Self::KNOWN | 0xf << Self::STATE;
-    /// and what they are then: established, no FIN seen, the marks of both sides known.
-    const IN_THE_MIDDLE: u64 = 3 << Self::KNOWN | (State::Established as u64) << Self::STATE;
-
-    /// The life of a flow that starts now.
-    pub(crate) fn born(track: &Track, now: Tick) -> Self {
-        Self(u64::from(now.0) << Self::LAST_USE)
-            .with_track(track)
-            .with_changed(now)
-    }
-
-    #[inline]
-    pub(crate) fn last_use(self) -> Tick {
-        Tick((self.0 >> Self::LAST_USE) as u32)
-    }
-
-    pub(crate) fn changed(self) -> u16 {
-        ((self.0 & Self::MARK) >> Self::CHANGED) as u16
-    }
-
-    #[inline]
-    pub(crate) fn kind(self) -> Kind {
-        Kind::new((self.0 >> Self::KIND) as u8)
-    }
-
-    pub(crate) fn with_kind(self, kind: Kind) -> Self {
-        Self(self.0 & !Self::KINDS | u64::from(kind.get()) << Self::KIND)
-    }
-
-    /// The same of a plain entry.
-    #[inline]
-    pub(crate) fn as_plain(self) -> Self {
-        Self(self.0 & !Self::KINDS)
-    }
-
-    #[inline]
-    pub(crate) fn state(self) -> State {
-        State::from_bits(self.0 >> Self::STATE & 0xf)
-    }
-
-    #[inline]
-    pub(crate) fn class(self) -> Class {
-        Class::from_bits(self.0 >> Self::CLASS & 3)
-    }
-
-    /// Whether one more packet that comes this way cannot change the class of a plain entry: this side was heard, and what it alone, or
-    /// both, can prove is proved. Of protocols other than TCP it then changes no more than the last use.
-    #[inline]
-    pub(crate) fn proved(self, dir: Dir) -> bool {
-        let heard = 1 << (Self::HEARD + dir as u32);
-        self.0 & (Self::KINDS | heard) == heard && self.0 & Self::PROVED != 0
-    }
-
-    /// Whether a TCP segment without SYN, FIN and RST that comes this way can change no more of a plain entry than marks and
-    /// last use.
-    #[inline]
-    pub(crate) fn settled(self, dir: Dir) -> bool {
-        let heard = 1 << (Self::HEARD + dir as u32);
-        self.0 & (Self::MIDDLE | heard) == Self::IN_THE_MIDDLE | heard && self.0 & Self::PROVED != 0
-    }
-
-    pub(crate) fn debt(self) -> bool {
-        self.bit(Self::DEBT)
-    }
-
-    /// Whether the flow lives in its second bucket.
-    pub(crate) fn stray(self) -> bool {
-        self.bit(Self::STRAY)
-    }
-
-    pub(crate) fn with_stray(self, stray: bool) -> Self {
-        Self(self.0 & !(1 << Self::STRAY) | u64::from(stray) << Self::STRAY)
-    }
-
-    pub(crate) fn opener(self) -> Dir {
-        self.dir(Self::OPENER)
-    }
-
-    #[inline]
-    pub(crate) fn with_last_use(self, now: Tick) -> Self {
-        Self(self.0 & u64::from(u32::MAX) | u64::from(now.0) << Self::LAST_USE)
-    }
-
-    pub(crate) fn with_changed(self, now: Tick) -> Self {
-        Self(self.0 & !Self::MARK | u64::from(now.low()) << Self::CHANGED)
-    }
-
-    pub(crate) fn with_debt(self, debt: bool) -> Self {
-        Self(self.0 & !(1 << Self::DEBT) | u64::from(debt) << Self::DEBT)
-    }
-
-    /// What tracking knows, with the marks of the two sides.
-    #[inline]
-    pub(crate) fn track(self, marks: [u16; 2]) -> Track {
-        Track {
-            state: self.state(),
-            class: self.class(),
-            opener: self.opener(),
-            heard: self.pair(Self::HEARD),
-            known: self.pair(Self::KNOWN),
-            fin: self.pair(Self::FIN),
-            rst_by: self.dir(Self::RST_BY),
-            marks,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn with_track(self, track: &Track) -> Self {
-        let pair = |p: [bool; 2], shift| (u64::from(p[0]) | u64::from(p[1]) << 1) << shift;
-        let bits = (track.state as u64) << Self::STATE
-            | (track.class as u64) << Self::CLASS
-            | (track.opener as u64) << Self::OPENER
-            | pair(track.heard, Self::HEARD)
-            | pair(track.known, Self::KNOWN)
-            | pair(track.fin, Self::FIN)
-            | (track.rst_by as u64) << Self::RST_BY;
-        Self(self.0 & !Self::TRACK | bits)
-    }
-
-    fn bit(self, shift: u32) -> bool {
-        self.0 >> shift & 1 == 1
-    }
-
-    fn pair(self, shift: u32) -> [bool; 2] {
-        [self.bit(shift), self.bit(shift + 1)]
-    }
-
-    fn dir(self, shift: u32) -> Dir {
-        if self.bit(shift) { Dir::Rev } else { Dir::Fwd }
-    }
-}
-
-/// The word of one direction's pin, input port and sequence mark.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Side(u64);
-
-impl Side {
-    const PIN: u32 = 24;
-    const IN_PORT: u32 = 16;
-    const _FITS: () = assert!(Self::PIN + PinWord::BITS == 64);
-
-    #[inline]
-    pub(crate) fn pin(self) -> PinWord {
-        PinWord(self.0 >> Self::PIN)
-    }
-
-    pub(crate) fn in_port(self) -> u8 {
-        (self.0 >> Self::IN_PORT) as u8
-    }
-
-    #[inline]
-    pub(crate) fn mark(self) -> u16 {
-        self.0 as u16
-    }
-
-    pub(crate) fn with_pin(self, pin: PinWord) -> Self {
-        debug_assert!(
-            pin.0 >> PinWord::BITS == 0,
-            "a pin has {} bits",
-            PinWord::BITS
-        );
-        Self(self.0 & !(u64::MAX << Self::PIN) | pin.0 << Self::PIN)
-    }
-
-    #[inline]
-    pub(crate) fn with_in_port(self, port: u8) -> Self {
-        Self(self.0 & !(0xff << Self::IN_PORT) | u64::from(port) << Self::IN_PORT)
-    }
-
-    #[inline]
-    pub(crate) fn with_mark(self, mark: u16) -> Self {
-        Self(self.0 & !0xffff | u64::from(mark))
-    }
-}
-
-/// The word of one direction's packets and bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Count(u64);
-
-impl Count {
-    const PACKETS: u32 = 34;
-    const UNITS_MAX: u64 = (1 << Self::PACKETS) - 1;
-    const PACKETS_MAX: u64 = u64::MAX >> Self::PACKETS;
-    const UNIT_SHIFT: u32 = 4;
-    /// The steps of packets 0 to 15, 4 bits each: the low 4 bits of the next packet's number in reverse.
-    const STEPS: u64 = {
-        let (mut steps, mut packet) = (0, 0);
-        while packet < 16 {
-            let step = (packet as u8 + 1).reverse_bits() >> 4;
-            steps |= (step as u64) << (4 * packet);
-            packet += 1;
-        }
-        steps
-    };
-
-    /// So many packets and bytes, as far as it can count.
-    pub(crate) fn new(packets: u64, bytes: u64) -> Self {
-        let units = (bytes >> Self::UNIT_SHIFT).min(Self::UNITS_MAX);
-        Self(packets.min(Self::PACKETS_MAX) << Self::PACKETS | units)
-    }
-
-    /// The word of a count of any kind.
-    pub(crate) const fn of_word(word: u64) -> Self {
-        Self(word)
-    }
-
-    /// The same.
-    pub(crate) const fn word(self) -> u64 {
-        self.0
-    }
-
-    #[inline]
-    pub(crate) fn packets(self) -> u64 {
-        self.0 >> Self::PACKETS
-    }
-
-    /// Bytes, to the nearest 16 or so.
-    pub(crate) fn bytes(self) -> u64 {
-        (self.0 & Self::UNITS_MAX) << Self::UNIT_SHIFT
-    }
-
-    /// The top bits of both counts: while they are clear, one more packet overflows nothing.
-    const TOPS: u64 = 1 << 63 | 1 << (Self::PACKETS - 1);
-
-    #[inline]
-    pub(crate) fn plus(self, bytes: u32) -> Self {
-        // Hermite's identity: over the 16 steps, the sum of floor((n + step) / 16) is n. The steps are
-        // the packet number's low 4 bits in reverse, half first, so that few packets come out right too.
-        let step = Self::STEPS >> (4 * (self.packets() & 15)) & 15;
-        let units = (u64::from(bytes) + step) >> Self::UNIT_SHIFT;
-        if self.0 & Self::TOPS == 0 {
-            return Self(self.0 + (1 << Self::PACKETS) + units);
-        }
-        self.saturating_plus(units)
-    }
-
-    #[cold]
-    fn saturating_plus(self, units: u64) -> Self {
-        let units = (self.0 & Self::UNITS_MAX) + units;
-        let packets = (self.packets() + 1).min(Self::PACKETS_MAX);
-        Self(packets << Self::PACKETS | units.min(Self::UNITS_MAX))
-    }
-}
 
 /// The entry memory of a table, typed by its key.
 pub(crate) struct Entries<K> {
@@ -495,6 +226,7 @@ impl<K: Key> At<'_, K> {
         differs == 0
     }
 
+    #[inline]
     pub(crate) fn key(&self) -> K {
         let mut words = K::Words::default();
         for (i, word) in words.as_mut().iter_mut().enumerate() {
@@ -504,6 +236,7 @@ impl<K: Key> At<'_, K> {
     }
 
     /// It has no flow any more: a hint that leads here is found out. Under the bucket's version.
+    #[inline]
     pub(crate) fn vacate(&self) {
         self.store(K::WORDS - 1, NOBODY);
     }
@@ -514,12 +247,14 @@ impl<K: Key> At<'_, K> {
         (self.load(K::WORDS - 1) & BIRTH_MASK) as u16
     }
 
+    #[inline]
     pub(crate) fn set_birth(&self, now: Tick) {
         let word = self.load(K::WORDS - 1) & !BIRTH_MASK | u64::from(now.0) & BIRTH_MASK;
         self.store(K::WORDS - 1, word);
     }
 
     /// Ticks since the flow began: modulo 6.8 minutes, but no less than since its last use.
+    #[inline]
     pub(crate) fn age(&self, life: Life, now: Tick) -> u32 {
         let age = u64::from(now.0).wrapping_sub(self.load(K::WORDS - 1)) & BIRTH_MASK;
         now.since(life.last_use()).max(age as u32)
@@ -531,6 +266,7 @@ impl<K: Key> At<'_, K> {
         TimeoutsNo::new((self.load(K::WORDS - 1) >> TIMEOUTS_SHIFT) as u8)
     }
 
+    #[inline]
     pub(crate) fn set_timeouts(&self, of: TimeoutsNo) {
         let kept = self.load(K::WORDS - 1) & (KEY_MASK | BIRTH_MASK);
         self.store(K::WORDS - 1, kept | u64::from(of.get()) << TIMEOUTS_SHIFT);
@@ -561,6 +297,7 @@ impl<K: Key> At<'_, K> {
         (self.load(K::WORDS + STAMPS) >> (32 * dir as u32)) as u32
     }
 
+    #[inline]
     pub(crate) fn set_stamp(&self, dir: Dir, stamp: u32) {
         let shift = 32 * dir as u32;
         let others = self.load(K::WORDS + STAMPS) & !(u64::from(u32::MAX) << shift);
@@ -578,17 +315,56 @@ impl<K: Key> At<'_, K> {
     }
 
     /// Writes a whole new entry without pins. Under the bucket's version.
-    pub(crate) fn write(&self, key: &K, track: &Track, now: Tick) {
-        for (i, word) in key.words().as_ref().iter().enumerate() {
-            self.store(i, *word);
+    #[inline(always)]
+    pub(crate) fn write(&self, key: &K, fresh: &Fresh, now: Tick) {
+        let words = key.words();
+        for (i, word) in words.as_ref().iter().enumerate() {
+            let birth = if i + 1 == K::WORDS {
+                u64::from(now.0) & BIRTH_MASK
+            } else {
+                0
+            };
+            self.store(i, word | birth);
         }
-        self.set_birth(now);
-        self.set_life(Life::born(track, now));
+        self.set_life(fresh.life);
         self.store(K::WORDS + STAMPS, 0);
         for dir in BOTH {
-            self.set_side(dir, Side::default().with_mark(track.marks[dir as usize]));
-            self.set_count(dir, Count::default());
+            self.set_side(dir, fresh.sides[dir as usize]);
+            self.set_count(dir, fresh.counts[dir as usize]);
         }
+    }
+}
+
+/// What a flow's first packet makes of its entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fresh {
+    life: Life,
+    sides: [Side; 2],
+    counts: [Count; 2],
+}
+
+impl Fresh {
+    /// Of a flow that starts with this packet, which goes in `dir`.
+    #[inline(always)]
+    pub(crate) fn of(track: &Track, dir: Dir, seen: &Seen, now: Tick) -> Self {
+        let mut sides = track.marks.map(|mark| Side::default().with_mark(mark));
+        let mut counts = [Count::default(); 2];
+        let own = dir as usize;
+        sides[own] = sides[own].with_in_port(seen.in_port);
+        counts[own] = counts[own].plus(seen.bytes);
+        let life = Life::born(track, now);
+        Self {
+            life,
+            sides,
+            counts,
+        }
+    }
+
+    /// The same in the flow's second bucket, or its first.
+    #[inline(always)]
+    pub(crate) fn in_its_second(mut self, stray: bool) -> Self {
+        self.life = self.life.with_stray(stray);
+        self
     }
 }
 

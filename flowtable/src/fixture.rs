@@ -1,9 +1,9 @@
 //! What the table's tests share: one small sub-table, its writer, and packets for it.
 
 use crate::hash::{FlowHash, SlotNo, TableSecret, flow_hash};
+use crate::insert::Refused;
 use crate::key::{Dir, KeyV4};
 use crate::pin::PinWord;
-use crate::room::Refused;
 use crate::state::{Class, L4, Seen};
 use crate::table::Table;
 use crate::time::Tick;

@@ -45,6 +45,7 @@ impl Default for Flood {
 
 impl Flood {
     /// A flow on probation was evicted that had been idle for so many ticks.
+    #[inline]
     pub(crate) fn evicted(&self, idle: u32, now: Tick) {
         let (all, young) = self.votes.get();
         let (all, young) = (all + 1, young + u32::from(idle < YOUNG));

@@ -91,9 +91,9 @@ impl<K: Key> Writer<K> {
                 return false;
             };
             let bucket = BucketNo(self.table.range(*slot).start + done.get() as usize);
-            for place in self.table.buckets.tags(bucket).used() {
+            for place in self.table.buckets.line(bucket).tags().used() {
                 let at = self.table.entries.at(bucket.place(place));
-                self.shares.add(source(&at));
+                self.shares.of(source(&at)).add();
             }
             done.set(done.get() + 1);
         }

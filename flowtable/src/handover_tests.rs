@@ -42,7 +42,7 @@ fn held(writer: &Writer<KeyV4>, network: u64) -> (u32, u32) {
         .iter()
         .flat_map(|slot| writer.table.places(*slot));
     let of = places.filter(|place| source(&writer.table.entries.at(*place)) == network);
-    (writer.shares.of(network), of.count() as u32)
+    (writer.shares.of(network).flows(), of.count() as u32)
 }
 
 fn network() -> u64 {

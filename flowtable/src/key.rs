@@ -244,6 +244,7 @@ impl Key for KeyV4 {
         Self { tail: 0, ..*self }
     }
 
+    #[inline]
     fn network(&self, dir: Dir) -> u64 {
         u64::from(self.dst(dir.flip()) >> 8)
     }
@@ -377,6 +378,7 @@ impl Key for KeyV6 {
         Self { tail: 0, ..*self }
     }
 
+    #[inline]
     fn network(&self, dir: Dir) -> u64 {
         (self.dst(dir.flip()) >> 72) as u64
     }

@@ -16,8 +16,10 @@
 //! the owner of the side table takes it ([`Writer::take_freed`](crate::Writer::take_freed)). The list is short and never
 //! loses one: while it is full such entries stay, even expired ones, and that is counted.
 
-use crate::entry::{At, Count, Life};
+use crate::count::Count;
+use crate::entry::At;
 use crate::key::{BOTH, Dir, Key};
+use crate::life::Life;
 use std::cell::Cell;
 
 /// What an entry is: 0 to 3.
@@ -190,11 +192,11 @@ impl<K: Key> At<'_, K> {
     }
 
     fn narrow(&self, dir: Dir) -> NarrowCount {
-        NarrowCount(self.count(dir).word())
+        NarrowCount(self.count(dir).0)
     }
 
     fn set_narrow(&self, dir: Dir, count: NarrowCount) {
-        self.set_count(dir, Count::of_word(count.0));
+        self.set_count(dir, Count(count.0));
     }
 
     /// What a direction has counted, of an entry of any kind.

@@ -1,11 +1,11 @@
 use super::*;
 use crate::bucket::{PLACES, PlaceNo};
-use crate::entry::Entries;
+use crate::entry::{Entries, Fresh};
 use crate::fixture::{Rig, SLOT, START, UDP, at, key, pin_of};
 use crate::key::Dir::{Fwd, Rev};
 use crate::key::{KeyV4, KeyV6};
 use crate::pin::PinWord;
-use crate::state::{Class, Seen, State};
+use crate::state::{Class, Seen};
 use crate::sweep::FlushCursor;
 use crate::time::Tick;
 use crate::track::Track;
@@ -18,9 +18,11 @@ fn an_index_and_the_counts_beside_it_come_back_and_disturb_nothing_else() {
     fn check<K: Key>(keys: [K; 3], exact: bool) {
         let entries = Entries::new(3, &|_| {});
         let mut rng = fastrand::Rng::with_seed(17);
-        let track = Track::blank(State::UdpOneWay, Fwd);
+        let fresh = Fresh::of(&Track::first(Fwd, &UDP), Fwd, &UDP, Tick(7));
         for (i, key) in keys.iter().enumerate() {
-            entries.at(PlaceNo(i)).write(key, &track, Tick(7));
+            let at = entries.at(PlaceNo(i));
+            at.write(key, &fresh, Tick(7));
+            at.count_anew(at.life());
         }
         let at = entries.at(PlaceNo(1));
         let (mut packets, mut bytes) = ([0; 2], [0_u64; 2]);

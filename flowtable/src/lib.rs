@@ -20,14 +20,17 @@
 
 mod bucket;
 mod burst;
+mod count;
 mod entry;
 #[cfg(all(test, not(loom)))]
 mod fixture;
 mod flood;
 mod handover;
 mod hash;
+mod insert;
 mod key;
 mod kind;
+mod life;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod machine;
@@ -40,6 +43,7 @@ mod round;
 mod share;
 mod shared;
 mod sip;
+mod standing;
 mod state;
 mod stats;
 mod sweep;
@@ -58,12 +62,12 @@ pub use hash::{
     FlowHash, GroupSecret, OwnerHash, SLOTS, SlotNo, TableSecret, bucket_hash, flow_hash,
     owner_slot4, owner_slot6,
 };
+pub use insert::Refused;
 pub use key::{Dir, Key, KeyV4, KeyV6};
 pub use kind::{Cause, Freed, Kind};
 pub use machine::{Pages, Touched};
 pub use peek::Room;
 pub use pin::PinWord;
-pub use room::Refused;
 pub use shared::{OpenError, Origin};
 pub use state::{Class, L4, Observed, Seen, State};
 pub use stats::Stats;

@@ -48,12 +48,6 @@ impl Words {
         Run(self.0.words())
     }
 
-    /// The words of a line.
-    #[inline]
-    pub(crate) fn line(&self, line: usize) -> &[AtomicU64; LINE_WORDS] {
-        self.all().line(line)
-    }
-
     /// `len` words from `from` on.
     #[inline]
     pub(crate) fn run(&self, from: usize, len: usize) -> &[AtomicU64] {

@@ -59,7 +59,7 @@ impl<K: Key> Table<K> {
             return false;
         }
         let first = self.range(slot).first(hash);
-        now.since(self.buckets.loss(first)) >= idle
+        now.since(self.buckets.line(first).loss()) >= idle
     }
 
     /// Whether a flow without an entry would get one.
@@ -67,7 +67,7 @@ impl<K: Key> Table<K> {
         let (used, capacity) = (self.used(slot), self.slot_capacity());
         let candidates = self.range(slot).candidates(hash);
         let pressed = Fill { used, capacity }.presses();
-        let free = |bucket| self.buckets.tags(bucket).free().is_some();
+        let free = |bucket| self.buckets.line(bucket).tags().free().is_some();
         if !pressed && candidates.into_iter().any(free) {
             Room::Free
         } else {

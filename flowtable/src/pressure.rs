@@ -28,12 +28,14 @@ pub(crate) struct Fill {
 
 impl Fill {
     /// Whether lifetimes shrink, and networks are held to their share.
+    #[inline]
     pub(crate) fn presses(self) -> bool {
         let capacity = self.capacity as u64;
         capacity.saturating_sub(u64::from(self.used)) * ROOM_PARTS < capacity
     }
 
     /// Whether less than one place in 64 is free.
+    #[inline]
     pub(crate) fn is_brim(self) -> bool {
         let free = (self.capacity as u64).saturating_sub(u64::from(self.used));
         free * 64 < self.capacity as u64

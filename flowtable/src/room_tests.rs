@@ -1,7 +1,9 @@
 use super::*;
 use crate::fixture::{Rig, SLOT, START, UDP, at, key, pin_of, syn, tcp};
+use crate::insert::Refused;
 use crate::key::Dir::{Fwd, Rev};
-use crate::state::{L4, State};
+use crate::state::{L4, Seen, State};
+use crate::writer::Entry;
 
 #[test]
 fn two_way_flows_fill_nine_tenths_of_a_slot_before_one_is_refused() {
@@ -224,8 +226,8 @@ fn what_was_evicted_or_refused_is_not_proved_new_but_what_expired_or_was_removed
     assert!(rig.proves_new(evicted, 300, Tick(later.0 + 3000)));
 
     let (mut rig, n) = full_of(Class::TwoWay, false, later);
-    rig.table.buckets.set_loss(BucketNo(0), START);
-    rig.table.buckets.set_loss(BucketNo(1), START);
+    rig.table.buckets.line(BucketNo(0)).set_loss(START);
+    rig.table.buckets.line(BucketNo(1)).set_loss(START);
     let kept = (0..n).find(|n| rig.lookup(*n, later).is_some()).unwrap();
     let entry = rig.lookup(kept, later).unwrap();
     rig.writer.remove(entry);
@@ -429,7 +431,12 @@ fn shares_are_counted_by_the_opener_through_reopening_removal_and_a_new_writer()
     let (key, dir) = crate::KeyV4::new(0, 6, 0x0a00_0001, 1, 0x0b00_0001, 2);
     let hash = crate::flow_hash(rig.table.secret(), &key);
     let (a, b) = (key.network(dir), key.network(dir.flip()));
-    let count = |rig: &Rig| (rig.writer.shares.of(a), rig.writer.shares.of(b));
+    let count = |rig: &Rig| {
+        (
+            rig.writer.shares.of(a).flows(),
+            rig.writer.shares.of(b).flows(),
+        )
+    };
     // A SYN-ACK says that the other side opened.
     let entry = rig
         .writer
@@ -486,11 +493,11 @@ fn in_a_flood_whoever_finds_a_free_place_in_its_first_bucket_is_inserted_and_aft
     assert!(flooded > 1000, "{:?}", rig.table.stats());
     // It is over, some established flows end, and the table is still fuller than four fifths.
     gone.iter().skip(60).for_each(|n| leave(&mut rig, *n));
-    assert!(rig.writer.fill(SLOT).presses());
+    assert!(rig.table.fill(SLOT).presses());
     for (first, buckets, now) in [(2_000_000, 1, START), (3_000_000, 2, at(10))] {
         let (mut room, mut refused) = (0, 0);
         for n in first..first + 100 {
-            let free = |b: BucketNo| rig.table.buckets.tags(b).free().is_some();
+            let free = |b: BucketNo| rig.table.buckets.line(b).tags().free().is_some();
             let candidates = rig.table.range(SLOT).candidates(rig.hash(n));
             let has_room = candidates.into_iter().take(buckets).any(free);
             let inserted = rig.insert(n, &UDP, now).is_ok();

@@ -12,9 +12,12 @@ use std::cell::Cell;
 /// Log2 of the counters in a row.
 const BITS: u32 = 13;
 
+/// Counters of a row.
+const COUNTERS: usize = 1 << BITS;
+
 /// Counts of flows by source network, of one writer.
 pub(crate) struct Shares {
-    rows: [Box<[Cell<u32>]>; 2],
+    rows: [Box<[Cell<u32>; COUNTERS]>; 2],
     keys: [(u64, u64); 2],
 }
 
@@ -22,7 +25,7 @@ impl Shares {
     /// No flows yet. The keys come from the table's secret.
     pub(crate) fn new(secret: &TableSecret) -> Self {
         let (k0, k1) = halves(&secret.0);
-        let row = || (0..1 << BITS).map(|_| Cell::new(0)).collect();
+        let row = || Box::new([const { Cell::new(0) }; COUNTERS]);
         let key = |n: u64| {
             let add = mix(k0 ^ n).wrapping_add(mix(k1.rotate_left(17) ^ !n));
             (add, mix(add ^ k1) | 1)
@@ -35,37 +38,49 @@ impl Shares {
 
     /// No flows again.
     pub(crate) fn clear(&self) {
-        self.rows.iter().flatten().for_each(|cell| cell.set(0));
+        let cells = self.rows.iter().flat_map(|row| row.iter());
+        cells.for_each(|cell| cell.set(0));
     }
 
-    /// At most how many flows the network has.
-    pub(crate) fn of(&self, network: u64) -> u32 {
-        let [a, b] = self.cells(network).map(Cell::get);
-        a.min(b)
-    }
-
-    /// The network has one more.
-    pub(crate) fn add(&self, network: u64) {
-        for cell in self.cells(network) {
-            cell.set(cell.get().saturating_add(1));
-        }
-    }
-
-    /// One less.
-    pub(crate) fn remove(&self, network: u64) {
-        for cell in self.cells(network) {
-            cell.set(cell.get().saturating_sub(1));
-        }
-    }
-
-    fn cells(&self, network: u64) -> [&Cell<u32>; 2] {
-        std::array::from_fn(|row| {
+    /// What a network holds.
+    #[inline]
+    pub(crate) fn of(&self, network: u64) -> Held<'_> {
+        Held(std::array::from_fn(|row| {
             let (add, odd) = self.keys[row];
             let mixed = network.wrapping_add(add).wrapping_mul(odd);
             // Every bit of the network reaches the high ones after the second multiplication.
             let mixed = (mixed ^ mixed >> 32).wrapping_mul(odd);
             &self.rows[row][(mixed >> (64 - BITS)) as usize]
-        })
+        }))
+    }
+}
+
+/// A network's counters.
+#[derive(Clone, Copy)]
+pub(crate) struct Held<'s>([&'s Cell<u32>; 2]);
+
+impl Held<'_> {
+    /// At most how many flows the network has.
+    #[inline]
+    pub(crate) fn flows(self) -> u32 {
+        let [a, b] = self.0.map(Cell::get);
+        a.min(b)
+    }
+
+    /// It has one more.
+    #[inline]
+    pub(crate) fn add(self) {
+        for cell in self.0 {
+            cell.set(cell.get().saturating_add(1));
+        }
+    }
+
+    /// One less.
+    #[inline]
+    pub(crate) fn remove(self) {
+        for cell in self.0 {
+            cell.set(cell.get().saturating_sub(1));
+        }
     }
 }
 
@@ -88,22 +103,22 @@ mod tests {
             let held = truth.entry(network).or_default();
             if rng.u8(..3) == 0 && *held > 0 {
                 *held -= 1;
-                shares.remove(network);
+                shares.of(network).remove();
             } else {
                 *held += 1;
-                shares.add(network);
+                shares.of(network).add();
             }
         }
         let over = |(network, held): (&u64, &u32)| {
-            assert!(shares.of(*network) >= *held);
-            shares.of(*network) - held
+            assert!(shares.of(*network).flows() >= *held);
+            shares.of(*network).flows() - held
         };
         let wrong = truth.iter().map(over).filter(|over| *over > 0).count();
         assert!(wrong * 10 < truth.len(), "{wrong} of {}", truth.len());
         for (network, held) in truth {
-            (0..held).for_each(|_| shares.remove(network));
+            (0..held).for_each(|_| shares.of(network).remove());
         }
-        let empty = |row: &[Cell<u32>]| row.iter().all(|cell| cell.get() == 0);
+        let empty = |row: &[Cell<u32>; COUNTERS]| row.iter().all(|cell| cell.get() == 0);
         assert!(shares.rows.iter().all(|row| empty(row)));
     }
 
@@ -114,8 +129,8 @@ mod tests {
             Shares::new(&TableSecret([2; 16])),
         );
         (0..1000).for_each(|network| {
-            one.add(network);
-            other.add(network);
+            one.of(network).add();
+            other.of(network).add();
         });
         let counts =
             |shares: &Shares| -> Vec<u32> { shares.rows[0].iter().map(Cell::get).collect() };

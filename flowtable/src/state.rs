@@ -179,11 +179,13 @@ impl Class {
         }
     }
 
+    #[inline]
     pub(crate) fn from_bits(bits: u64) -> Self {
-        Self::ALL
-            .get(bits as usize)
-            .copied()
-            .unwrap_or(Self::Probation)
+        match bits {
+            1 => Self::OneWay,
+            2 => Self::TwoWay,
+            _ => Self::Probation,
+        }
     }
 }
 

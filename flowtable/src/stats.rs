@@ -17,6 +17,7 @@ impl Tally {
         self.0.store(self.0.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
+    #[inline]
     pub(crate) fn raise(&self, to: u64) {
         if to > self.0.load(Relaxed) {
             self.0.store(to, Relaxed);
@@ -36,6 +37,7 @@ impl ByClass {
         Self(std::array::from_fn(|_| Tally::new()))
     }
 
+    #[inline]
     pub(crate) fn bump(&self, class: Class) {
         self.0[class as usize].bump();
     }

@@ -94,7 +94,7 @@ impl<K: Key> Writer<K> {
         for _ in 0..buckets.min(all) {
             let bucket = self.bucket_at(self.visiting);
             self.visiting.0 = (self.visiting.0 + 1) % all;
-            for place in self.table.buckets.tags(bucket).used() {
+            for place in self.table.buckets.line(bucket).tags().used() {
                 let place = bucket.place(place);
                 let (view, life) = (self.table.view(place), self.table.entries.at(place).life());
                 let debt = owes(&view);
@@ -121,7 +121,7 @@ impl<K: Key> Writer<K> {
     }
 
     fn sweep_bucket(&self, bucket: BucketNo, now: Tick) -> usize {
-        let used = self.table.buckets.tags(bucket).used();
+        let used = self.table.buckets.line(bucket).tags().used();
         used.filter(|place| self.sweep_place(bucket.place(*place), now))
             .count()
     }
@@ -132,7 +132,7 @@ impl<K: Key> Writer<K> {
         }
         let at = self.table.entries.at(place);
         let life = at.life();
-        let fill = self.fill(self.table.slot_of(place.bucket()));
+        let fill = self.table.fill(self.table.slot_of(place.bucket()));
         let lifetime = self.lifetime(&at, life, fill);
         if now.since(life.last_use()) < lifetime || !self.may_go(life) {
             self.table.leave_ended(&at);
@@ -163,7 +163,8 @@ impl<K: Key> Writer<K> {
             for place in self
                 .table
                 .buckets
-                .tags(bucket)
+                .line(bucket)
+                .tags()
                 .used()
                 .map(|p| bucket.place(p))
             {

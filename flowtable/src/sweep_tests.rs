@@ -85,7 +85,7 @@ fn the_other_hand_says_of_every_entry_whether_it_owes() {
     let debts = |rig: &Rig| {
         let places = (0..64).flat_map(|b| {
             let bucket = rig.writer.bucket_at(Position(b));
-            let used = rig.table.buckets.tags(bucket).used();
+            let used = rig.table.buckets.line(bucket).tags().used();
             used.map(move |p| bucket.place(p)).collect::<Vec<_>>()
         });
         let with = |place: &PlaceNo| {

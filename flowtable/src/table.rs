@@ -10,6 +10,7 @@ use crate::entry::{At, Entries};
 use crate::hash::{FlowHash, OwnerHash, SLOTS, SlotNo, TableSecret};
 use crate::key::Key;
 use crate::machine::{Pages, Touched};
+use crate::pressure::Fill;
 use crate::shared::Shared;
 use crate::stats::{Counters, Stats};
 use crate::sync::wait_a_moment;
@@ -240,6 +241,7 @@ impl<K: Key> Table<K> {
     }
 
     /// The same.
+    #[inline]
     pub fn source_share(&self) -> u32 {
         self.source_share.load(Relaxed)
     }
@@ -260,11 +262,12 @@ impl<K: Key> Table<K> {
         let range = self.range(slot);
         let candidates = range.candidates(hash);
         loop {
-            if let [Some(a), Some(b)] = candidates.map(|bucket| self.buckets.version(bucket)) {
+            if let [Some(a), Some(b)] = candidates.map(|bucket| self.buckets.line(bucket).version())
+            {
                 let found = self.locate(range, hash, key).map(&copy);
                 bucket::read_done();
                 let [first, second] = candidates;
-                if self.buckets.unchanged(first, a) && self.buckets.unchanged(second, b) {
+                if self.buckets.line(first).unchanged(a) && self.buckets.line(second).unchanged(b) {
                     return found;
                 }
             }
@@ -323,9 +326,9 @@ impl<K: Key> Table<K> {
     pub fn shape(&self) -> Shape {
         let mut shape = Shape::default();
         for bucket in (0..self.bucket_count()).map(BucketNo) {
-            let used = self.buckets.tags(bucket).used().count();
+            let used = self.buckets.line(bucket).tags().used().count();
             shape.buckets[used] += 1;
-            shape.strays += self.buckets.classes(bucket).strays();
+            shape.strays += self.buckets.line(bucket).classes().strays();
         }
         shape
     }
@@ -341,14 +344,14 @@ impl<K: Key> Table<K> {
         wanted: &W,
     ) -> impl Iterator<Item = EntryView<K>> + use<K, W> {
         loop {
-            if let Some(version) = self.buckets.version(bucket) {
+            if let Some(version) = self.buckets.line(bucket).version() {
                 let mut copies = [None; PLACES];
-                for place in self.buckets.tags(bucket).used() {
+                for place in self.buckets.line(bucket).tags().used() {
                     let at = bucket.place(place);
                     copies[place] = wanted(&self.entries.at(at)).then(|| self.view(at));
                 }
                 bucket::read_done();
-                if self.buckets.unchanged(bucket, version) {
+                if self.buckets.line(bucket).unchanged(version) {
                     return copies.into_iter().flatten();
                 }
             }
@@ -367,7 +370,7 @@ impl<K: Key> Table<K> {
     pub(crate) fn locate(&self, range: Range, hash: FlowHash, key: &K) -> Option<PlaceNo> {
         let (first, tag) = (range.first(hash), Tag::of(hash));
         self.locate_in(first, tag, key).or_else(|| {
-            let strays = self.buckets.classes(first).has_strays(tag);
+            let strays = self.buckets.line(first).classes().has_strays(tag);
             strays
                 .then(|| self.locate_in(range.other(first, tag), tag, key))
                 .flatten()
@@ -377,7 +380,8 @@ impl<K: Key> Table<K> {
     #[inline]
     fn locate_in(&self, bucket: BucketNo, tag: Tag, key: &K) -> Option<PlaceNo> {
         self.buckets
-            .tags(bucket)
+            .line(bucket)
+            .tags()
             .matching(tag)
             .map(|place| bucket.place(place))
             .find(|place| self.entries.at(*place).is(key))
@@ -387,7 +391,7 @@ impl<K: Key> Table<K> {
     pub(crate) fn places(&self, slot: SlotNo) -> impl Iterator<Item = PlaceNo> + '_ {
         let Range { start, len } = self.range(slot);
         (start..start + len).map(BucketNo).flat_map(|bucket| {
-            let used = self.buckets.tags(bucket).used();
+            let used = self.buckets.line(bucket).tags().used();
             used.map(move |place| bucket.place(place))
         })
     }
@@ -401,24 +405,38 @@ impl<K: Key> Table<K> {
         }
     }
 
+    #[inline]
     pub(crate) fn slot_of(&self, bucket: BucketNo) -> SlotNo {
         SlotNo((bucket.0 / self.slot_buckets) as u16)
     }
 
+    #[inline]
     pub(crate) fn slot_buckets(&self) -> usize {
         self.slot_buckets
     }
 
+    #[inline]
     pub(crate) fn slot_capacity(&self) -> usize {
         self.slot_buckets * PLACES
     }
 
     /// Live entries of a slot.
+    #[inline]
     pub fn used(&self, slot: SlotNo) -> u32 {
         self.slots[usize::from(slot.0)].used.load(Relaxed)
     }
 
+    /// How full a slot is.
+    #[inline]
+    pub(crate) fn fill(&self, slot: SlotNo) -> Fill {
+        Fill {
+            used: self.used(slot),
+            capacity: self.slot_capacity(),
+        }
+    }
+
     /// Sets the count of live entries. Only the slot's writer may.
+    #[inline]
     pub(crate) fn set_used(&self, slot: SlotNo, used: u32) {
         self.slots[usize::from(slot.0)].used.store(used, Relaxed);
     }

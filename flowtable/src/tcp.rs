@@ -23,7 +23,7 @@
 
 use crate::key::Dir;
 use crate::state::{Class, L4, State};
-use crate::track::{Touch, Track, When};
+use crate::track::{Dirs, Touch, Track, When};
 
 /// Marks are in units of 2^16 bytes.
 const UNIT_SHIFT: u32 = 16;
@@ -49,6 +49,7 @@ pub(crate) struct Segment {
 
 impl Segment {
     /// The segment of a packet; of one that is not TCP, an empty one.
+    #[inline]
     pub(crate) fn of(l4: &L4) -> Self {
         let L4::Tcp {
             flags,
@@ -94,6 +95,7 @@ impl Segment {
         self.flags & flag != 0
     }
 
+    #[inline]
     fn opens(&self) -> bool {
         self.flags & (L4::SYN | L4::ACK | L4::RST | L4::FIN) == L4::SYN
     }
@@ -135,6 +137,7 @@ fn advanced(mark: u16, number: u32) -> u16 {
 
 impl Track {
     /// The connection that starts, for us, with this segment.
+    #[inline(always)]
     pub(crate) fn first_tcp(dir: Dir, segment: &Segment) -> Self {
         let state = if segment.has(L4::RST) {
             State::Reset
@@ -149,7 +152,9 @@ impl Track {
         };
         let mut track = Self::blank(state, dir);
         track.learn(dir, segment);
-        track.fin[dir as usize] = state == State::FinWait;
+        if state == State::FinWait {
+            track.fin = Dirs::of(dir);
+        }
         if state == State::SynAck {
             track.opener = dir.flip();
         }
@@ -185,7 +190,7 @@ impl Track {
                 self.learn(dir, segment);
                 Touch::Used
             }
-            State::FinWait if !self.fin[dir as usize] => Touch::Counted,
+            State::FinWait if !self.fin.has(dir) => Touch::Counted,
             State::FinWait | State::Closed | State::Reset => {
                 *self = Self::first_tcp(dir, segment);
                 Touch::Reopened
@@ -200,7 +205,7 @@ impl Track {
             return Touch::Counted;
         }
         self.learn(dir, segment);
-        self.heard[dir as usize] = true;
+        self.heard = self.heard.with(dir);
         self.state = State::SynAck;
         Touch::Used
     }
@@ -209,7 +214,7 @@ impl Track {
         // RFC 9293 §3.10.7.3: who has only seen a SYN resets by acknowledging it, with sequence number 0.
         let refuses =
             self.state == State::Syn && dir != self.opener && self.acks_known(dir, segment);
-        let in_sequence = self.known[dir as usize] && near(segment.seq, self.marks[dir as usize]);
+        let in_sequence = self.known.has(dir) && near(segment.seq, self.marks[dir as usize]);
         if self.state == State::Reset || !(refuses || in_sequence) {
             return Touch::Counted;
         }
@@ -229,8 +234,8 @@ impl Track {
         }
         if !credible {
             // What we knew of it was forged, or of an earlier attempt: the opener knows better.
-            self.heard[dir.flip() as usize] = false;
-            self.known = [false; 2];
+            self.heard = self.heard.without(dir.flip());
+            self.known = Dirs::NONE;
             self.learn(dir, segment);
         }
         self.state = State::Established;
@@ -256,17 +261,17 @@ impl Track {
     /// A credible segment of a connection whose handshake is over, or was not seen.
     fn follow(&mut self, dir: Dir, segment: &Segment, when: When) {
         self.advance(dir, segment);
-        self.heard[dir as usize] = true;
-        let both = self.heard == [true; 2];
+        self.heard = self.heard.with(dir);
+        let both = self.heard == Dirs::BOTH;
         if self.state == State::Midstream && (both || when.age >= 1) {
             self.state = State::Established;
         }
         if segment.has(L4::FIN) {
-            self.fin[dir as usize] = true;
+            self.fin = self.fin.with(dir);
         }
         self.state = match self.fin {
-            [true, true] => State::Closed,
-            [false, false] => self.state,
+            Dirs::BOTH => State::Closed,
+            Dirs::NONE => self.state,
             _ => State::FinWait,
         };
         if both {
@@ -278,16 +283,19 @@ impl Track {
 
     /// Whether the sender of a segment seems to know the connection.
     fn credible(&self, dir: Dir, segment: &Segment) -> bool {
-        let in_sequence = self.known[dir as usize] && near(segment.seq, self.marks[dir as usize]);
+        let in_sequence = self.known.has(dir) && near(segment.seq, self.marks[dir as usize]);
         in_sequence || self.acks_known(dir, segment)
     }
 
     fn acks_known(&self, dir: Dir, segment: &Segment) -> bool {
-        let other = dir.flip() as usize;
-        segment.has(L4::ACK) && self.known[other] && near(segment.ack, self.marks[other])
+        let other = dir.flip();
+        segment.has(L4::ACK)
+            && self.known.has(other)
+            && near(segment.ack, self.marks[other as usize])
     }
 
     /// Takes a segment's numbers for true.
+    #[inline(always)]
     fn learn(&mut self, dir: Dir, segment: &Segment) {
         self.set_mark(dir, segment.end);
         if segment.has(L4::ACK) {
@@ -304,7 +312,7 @@ impl Track {
     }
 
     fn advance_mark(&mut self, dir: Dir, number: u32) {
-        if self.known[dir as usize] {
+        if self.known.has(dir) {
             let mark = &mut self.marks[dir as usize];
             *mark = advanced(*mark, number);
         } else {
@@ -312,9 +320,10 @@ impl Track {
         }
     }
 
+    #[inline(always)]
     fn set_mark(&mut self, dir: Dir, number: u32) {
         self.marks[dir as usize] = unit(number);
-        self.known[dir as usize] = true;
+        self.known = self.known.with(dir);
     }
 }
 

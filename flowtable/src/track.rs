@@ -12,7 +12,48 @@ use crate::tcp::Segment;
 const ONE_WAY_PACKETS: u64 = 3;
 const ONE_WAY_TICKS: u32 = 10;
 
-/// What tracking knows of a connection. Pairs are indexed by [`Dir`].
+/// Directions of which something is true: forward in bit 0, reverse in bit 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Dirs(u8);
+
+impl Dirs {
+    pub(crate) const NONE: Self = Self(0);
+    pub(crate) const BOTH: Self = Self(3);
+
+    /// One alone.
+    #[inline]
+    pub(crate) fn of(dir: Dir) -> Self {
+        Self(1 << dir as u8)
+    }
+
+    /// Those with a bit in the lowest two of `bits`.
+    #[inline]
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits as u8 & Self::BOTH.0)
+    }
+
+    #[inline]
+    pub(crate) fn bits(self) -> u64 {
+        u64::from(self.0)
+    }
+
+    #[inline]
+    pub(crate) fn has(self, dir: Dir) -> bool {
+        self.0 & Self::of(dir).0 != 0
+    }
+
+    #[inline]
+    pub(crate) fn with(self, dir: Dir) -> Self {
+        Self(self.0 | Self::of(dir).0)
+    }
+
+    #[inline]
+    pub(crate) fn without(self, dir: Dir) -> Self {
+        Self(self.0 & !Self::of(dir).0)
+    }
+}
+
+/// What tracking knows of a connection. Marks are indexed by [`Dir`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Track {
     pub(crate) state: State,
@@ -20,12 +61,12 @@ pub(crate) struct Track {
     /// The direction of the connection's opener: of its SYN if that or its answer was seen, else of the
     /// first packet.
     pub(crate) opener: Dir,
-    /// A credible packet came this way.
-    pub(crate) heard: [bool; 2],
-    /// TCP: the mark of this direction means something.
-    pub(crate) known: [bool; 2],
-    /// TCP: a credible FIN came this way.
-    pub(crate) fin: [bool; 2],
+    /// A credible packet came these ways.
+    pub(crate) heard: Dirs,
+    /// TCP: the marks of these directions mean something.
+    pub(crate) known: Dirs,
+    /// TCP: a credible FIN came these ways.
+    pub(crate) fin: Dirs,
     /// TCP: the direction of the accepted RST, in state `Reset`.
     pub(crate) rst_by: Dir,
     /// TCP: the highest sequence number of this direction, in units of 64 KiB.
@@ -54,7 +95,7 @@ pub(crate) enum Touch {
     Reopened,
 }
 
-/// The marks of a settled flow (see [`Life::settled_tcp`](crate::entry::Life::settled)) after a packet in the
+/// The marks of a settled flow (see [`Life::settled`](crate::life::Life::settled)) after a packet in the
 /// middle: what [`Track::step`] would do to them, which is all that it would do.
 #[inline]
 pub(crate) fn follow_marks(dir: Dir, seen: &Seen, marks: [u16; 2]) -> [u16; 2] {
@@ -66,22 +107,22 @@ pub(crate) fn follow_marks(dir: Dir, seen: &Seen, marks: [u16; 2]) -> [u16; 2] {
 
 impl Track {
     /// A flow of which nothing is known but that a packet came this way.
+    #[inline(always)]
     pub(crate) fn blank(state: State, dir: Dir) -> Self {
-        let mut heard = [false; 2];
-        heard[dir as usize] = true;
         Self {
             state,
             class: Class::Probation,
             opener: dir,
-            heard,
-            known: [false; 2],
-            fin: [false; 2],
+            heard: Dirs::of(dir),
+            known: Dirs::NONE,
+            fin: Dirs::NONE,
             rst_by: dir,
             marks: [0; 2],
         }
     }
 
     /// The flow that starts with this packet.
+    #[inline(always)]
     pub(crate) fn first(dir: Dir, seen: &Seen) -> Self {
         match seen.l4 {
             L4::Tcp { .. } => Self::first_tcp(dir, &Segment::of(&seen.l4)),
@@ -96,8 +137,8 @@ impl Track {
         if let L4::Tcp { .. } = seen.l4 {
             return self.step_tcp(dir, &Segment::of(&seen.l4), when);
         }
-        self.heard[dir as usize] = true;
-        if self.heard == [true; 2] {
+        self.heard = self.heard.with(dir);
+        if self.heard == Dirs::BOTH {
             self.state = self.state.both_ways();
             self.class = Class::TwoWay;
         } else if when.packets + 1 >= ONE_WAY_PACKETS && when.age >= ONE_WAY_TICKS {

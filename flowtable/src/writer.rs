@@ -5,18 +5,19 @@
 //! bucket's version (see `bucket`). How room is made for a new flow is in `room`, the hand and the flush
 //! are in `sweep`.
 
-use crate::bucket::{BucketNo, PlaceNo, Standing, Tag};
+use crate::bucket::{BucketNo, PlaceNo, Tag};
 use crate::burst::{Flow, NO_HINT, Probe};
-use crate::entry::{At, Life, Side};
+use crate::entry::At;
 use crate::flood::Flood;
 use crate::handover::Counted;
 use crate::hash::{FlowHash, SlotNo, flow_hash};
 use crate::key::{BOTH, Dir, Key};
 use crate::kind::{Cause, Freed, FreedList, Kind};
+use crate::life::{Life, Side};
 use crate::pin::PinWord;
-use crate::pressure::Fill;
 use crate::round::{NOBODY, Round};
 use crate::share::Shares;
+use crate::standing::Standing;
 use crate::state::{L4, Observed, Seen, State};
 use crate::stats::Counters;
 use crate::sweep::Lap;
@@ -100,7 +101,7 @@ impl<K: Key> Writer<K> {
         let shares = Shares::new(table.secret());
         if len > 0 {
             let held = slots.iter().flat_map(|slot| table.places(*slot));
-            held.for_each(|place| shares.add(source(&table.entries.at(place))));
+            held.for_each(|place| shares.of(source(&table.entries.at(place))).add());
         }
         Self {
             shares,
@@ -233,21 +234,8 @@ impl<K: Key> Writer<K> {
     #[inline]
     pub(crate) fn is_absent(&self, probe: &Probe) -> bool {
         let (buckets, tag) = (&self.table.buckets, Tag::of(probe.hash));
-        let first = self.table.range(probe.slot).first(probe.hash);
-        !buckets.classes(first).has_strays(tag)
-            && buckets.tags(first).matching(tag).next().is_none()
-    }
-
-    /// Whether neither of a flow's buckets has anything that looks like it.
-    #[inline]
-    pub(crate) fn is_nowhere(&self, probe: &Probe) -> bool {
-        let (buckets, tag) = (&self.table.buckets, Tag::of(probe.hash));
-        let range = self.table.range(probe.slot);
-        let first = range.first(probe.hash);
-        let looks_like_it = |bucket| buckets.tags(bucket).matching(tag).next().is_some();
-        let strayed = || buckets.classes(first).has_strays(tag);
-        let seen = looks_like_it(first) || strayed() && looks_like_it(range.other(first, tag));
-        !seen
+        let line = buckets.line(self.table.range(probe.slot).first(probe.hash));
+        !line.classes().has_strays(tag) && line.tags().matching(tag).next().is_none()
     }
 
     /// Counts a packet of a flow and moves the flow's state, class and last use on. To be called for each
@@ -304,8 +292,8 @@ impl<K: Key> Writer<K> {
         }
         if track.opener != before.opener && self.counts(place) {
             let key = at.key();
-            self.shares.remove(key.network(before.opener));
-            self.shares.add(key.network(track.opener));
+            self.shares.of(key.network(before.opener)).remove();
+            self.shares.of(key.network(track.opener)).add();
         }
         at.set_life(life);
         if touch == Touch::Reopened {
@@ -343,14 +331,16 @@ impl<K: Key> Writer<K> {
     }
 
     /// Pins a direction, with the stamp that vouches for the pin.
+    #[inline]
     pub fn set_pin(&mut self, e: Entry, dir: Dir, pin: PinWord, stamp: u32) {
         let at = self.table.entries.at(e.0);
-        self.table.buckets.begin(e.0.bucket());
+        let line = self.table.buckets.line(e.0.bucket());
+        line.begin();
         at.set_side(dir, at.side(dir).with_pin(pin));
         at.set_stamp(dir, stamp);
         let life = at.life();
         at.set_life(life.with_changed(life.last_use()));
-        self.table.buckets.end(e.0.bucket());
+        line.end();
     }
 
     /// Renews the stamp of a direction whose pin was found to be still right.
@@ -359,6 +349,7 @@ impl<K: Key> Writer<K> {
     }
 
     /// Says whether one of the entry's pins is not what a packet without an entry would get.
+    #[inline]
     pub fn set_debt(&mut self, e: Entry, debt: bool) {
         let at = self.table.entries.at(e.0);
         let life = at.life().with_debt(debt);
@@ -402,10 +393,10 @@ impl<K: Key> Writer<K> {
             return false;
         }
         self.give_back(&at, Cause::Removed);
-        self.table.buckets.begin(e.0.bucket());
+        self.table.buckets.line(e.0.bucket()).begin();
         let life = at.life();
         at.set_kind(kind, aux, life.with_changed(life.last_use()));
-        self.table.buckets.end(e.0.bucket());
+        self.table.buckets.line(e.0.bucket()).end();
         true
     }
 
@@ -431,6 +422,7 @@ impl<K: Key> Writer<K> {
     }
 
     /// The entry's aux index is its owner's again.
+    #[inline]
     pub(crate) fn give_back(&self, at: &At<'_, K>, cause: Cause) {
         let life = at.life();
         if !life.kind().is_plain() {
@@ -493,16 +485,18 @@ impl<K: Key> Writer<K> {
     }
 
     /// Notes at an entry's first bucket that its live pin is lost.
+    #[inline(always)]
     pub(crate) fn note_loss(&self, place: PlaceNo, now: Tick) {
         let first = if self.table.entries.at(place).life().stray() {
             self.home(place, self.table.buckets.tag(place))
         } else {
             place.bucket()
         };
-        self.table.buckets.set_loss(first, now);
+        self.table.buckets.line(first).set_loss(now);
     }
 
     /// The first bucket of a stray with this tag.
+    #[inline]
     pub(crate) fn home(&self, place: PlaceNo, tag: Tag) -> BucketNo {
         let range = self.table.range(self.table.slot_of(place.bucket()));
         range.other(place.bucket(), tag)
@@ -510,20 +504,23 @@ impl<K: Key> Writer<K> {
 
     /// Makes a place free. Who lives there may go, see [`may_go`](Self::may_go).
     pub(crate) fn free(&self, place: PlaceNo, cause: Cause) {
-        self.give_back(&self.table.entries.at(place), cause);
-        let (bucket, buckets) = (place.bucket(), &self.table.buckets);
-        let slot = self.table.slot_of(bucket);
-        let tag = buckets.tag(place);
+        let at = self.table.entries.at(place);
+        self.give_back(&at, cause);
         if self.counts(place) {
-            self.shares.remove(source(&self.table.entries.at(place)));
+            self.shares.of(source(&at)).remove();
         }
-        buckets.begin(bucket);
-        buckets.set_tag(place, Tag::FREE);
-        self.table.entries.at(place).vacate();
-        buckets.end(bucket);
-        if self.table.entries.at(place).life().stray() {
-            buckets.unstray(self.home(place, tag), tag);
+        let (bucket, in_bucket) = (place.bucket(), place.in_bucket());
+        let line = self.table.buckets.line(bucket);
+        let tag = line.tag(in_bucket);
+        line.begin();
+        line.set_tag(in_bucket, Tag::FREE);
+        at.vacate();
+        line.end();
+        if at.life().stray() {
+            let home = self.home(place, tag);
+            self.table.buckets.line(home).unstray(tag);
         }
+        let slot = self.table.slot_of(bucket);
         self.table
             .set_used(slot, self.table.used(slot).saturating_sub(1));
         self.len.set(self.len.get().saturating_sub(1));
@@ -533,6 +530,7 @@ impl<K: Key> Writer<K> {
     }
 
     /// Counts an entry in a place that was free.
+    #[inline]
     pub(crate) fn count_one_more(&self, slot: SlotNo, now: Tick) {
         self.table.set_used(slot, self.table.used(slot) + 1);
         if self.len.get() == 0 {
@@ -543,14 +541,6 @@ impl<K: Key> Writer<K> {
         }
         self.len.set(self.len.get() + 1);
         self.counters.high_water.raise(self.len.get() as u64);
-    }
-
-    /// How full a slot is.
-    pub(crate) fn fill(&self, slot: SlotNo) -> Fill {
-        Fill {
-            used: self.table.used(slot),
-            capacity: self.table.slot_capacity(),
-        }
     }
 }
 
@@ -572,6 +562,7 @@ fn follow<K: Key>(at: At<'_, K>, dir: Dir, seen: &Seen) {
 }
 
 /// The network that an entry's flow was opened from.
+#[inline]
 pub(crate) fn source<K: Key>(at: &At<'_, K>) -> u64 {
     at.key().network(at.life().opener())
 }

@@ -505,7 +505,7 @@ fn the_short_way_through_observe_changes_what_the_long_way_changes() {
                     at.life(),
                     sides,
                     at.birth(),
-                    rig.table.buckets.classes(e.0.bucket()),
+                    rig.table.buckets.line(e.0.bucket()).classes(),
                 )
             };
             assert_eq!(words(&short, a), words(&long, b), "seed {seed}: {seen:?}");

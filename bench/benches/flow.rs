@@ -145,7 +145,7 @@ fn burst(
         let (key, dir) = KeyV4::new(0, TCP, f.src, f.sport, f.dst, 443);
         burst.push(slot, &key, dir);
     }
-    writer.start(burst);
+    writer.start(burst, LATER);
     for which in 0..BURST as u32 {
         let flow = burst.get(which);
         black_box(flow.and_then(|flow| writer.touch(&flow, &SEEN, LATER)));

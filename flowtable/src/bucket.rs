@@ -218,9 +218,11 @@ impl<const BITS: usize> Turned<BITS> {
     pub(crate) fn new(bits: u64, start: usize) -> Self {
         const { assert!(BITS * PLACES < 64) };
         let by = start * BITS;
-        let turned = (bits >> by | bits << (PLACES * BITS - by)) & ((1 << (PLACES * BITS)) - 1);
-        let bits = turned;
-        Self { bits, start }
+        let turned = bits >> by | bits << (PLACES * BITS - by);
+        Self {
+            bits: turned & ((1 << (PLACES * BITS)) - 1),
+            start,
+        }
     }
 }
 

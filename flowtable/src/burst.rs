@@ -2,13 +2,14 @@
 //! packet waits for is asked for while others are worked on (design section 5).
 //!
 //! What comes out is a hint: at its packet's turn the key is compared again, so what the packets before it inserted,
-//! displaced or freed is seen. Eight flows make a group, their keys' words side by side, as wide registers want them.
+//! displaced or freed is seen. Only who is held back in a flood is so for good, all packets of its flow alike. Eight flows make a group, their keys' words side by side, as wide registers want them.
 
 use crate::bucket::{BucketNo, PlaceNo, Range, Tag};
 use crate::entry::Entries;
 use crate::hash::{FlowHash, GroupSecret, SlotNo};
 use crate::key::{Dir, Key};
 use crate::machine::{LANES, widest};
+use crate::time::Tick;
 use crate::writer::Writer;
 
 /// A lookup under way. It stays good for any time: at its end it is looked up again if it must.
@@ -20,10 +21,29 @@ pub struct Probe {
     pub(crate) hint: PlaceNo,
 }
 
-/// Not a place.
-pub(crate) const NO_HINT: PlaceNo = PlaceNo(usize::MAX);
+/// Not a place: looked up alone, or nowhere.
+const NO_HINT: PlaceNo = PlaceNo(usize::MAX);
+
+/// Nor this: to be looked for in the second bucket.
+const STRAY: PlaceNo = PlaceNo(usize::MAX - 1);
+
+/// Nor this: the flow is nowhere, and is to be turned away.
+const HELD_BACK: PlaceNo = PlaceNo(usize::MAX - 2);
+
+/// Whether a hint is a place: more than there can be are none.
+#[inline(always)]
+fn is_place(hint: PlaceNo) -> bool {
+    const { assert!(HELD_BACK.0 < STRAY.0 && STRAY.0 < NO_HINT.0) };
+    hint.0 < HELD_BACK.0
+}
 
 impl Probe {
+    /// Where the flow seemed to be, if anywhere.
+    #[inline(always)]
+    pub(crate) fn place(&self) -> Option<PlaceNo> {
+        is_place(self.hint).then_some(self.hint)
+    }
+
     /// A lookup that is not one of many.
     #[inline]
     pub fn alone(slot: SlotNo, hash: FlowHash) -> Self {
@@ -87,6 +107,22 @@ impl<K: Key> Default for Group<K> {
     }
 }
 
+impl<K: Key> Group<K> {
+    #[inline(always)]
+    fn flow(&self, lane: usize) -> Flow<K> {
+        let probe = Probe {
+            slot: self.slots[lane],
+            hash: FlowHash(self.hashes[lane]),
+            hint: self.hints[lane],
+        };
+        Flow {
+            key: K::from_lane(&self.words, lane),
+            dir: self.dirs[lane],
+            probe,
+        }
+    }
+}
+
 impl<K: Key> Burst<K> {
     /// Room for `most` packets; for more it allocates.
     pub fn new(most: usize) -> Self {
@@ -120,25 +156,14 @@ impl<K: Key> Burst<K> {
     #[inline(always)]
     pub fn get(&self, which: u32) -> Option<Flow<K>> {
         let (group, lane) = (which as usize / LANES, which as usize % LANES);
-        let group = self.groups.get(group)?;
-        let (slot, dir) = (group.slots[lane], group.dirs[lane]);
-        let probe = Probe {
-            slot,
-            hash: FlowHash(group.hashes[lane]),
-            hint: group.hints[lane],
-        };
-        Some(Flow {
-            key: K::from_lane(&group.words, lane),
-            dir,
-            probe,
-        })
+        Some(self.groups.get(group)?.flow(lane))
     }
 
     /// Hashes for their bucket the flows that were not found when [`Writer::start`] looked, and gives each to `told`:
     /// which, the flow, and what [`bucket_hash`](crate::bucket_hash) says of its key.
     #[inline]
     pub fn missed(&mut self, secret: &GroupSecret, mut told: impl FnMut(u32, &Flow<K>, u64)) {
-        let nobody = |group: &Group<K>, lane: usize| group.hints[lane] == NO_HINT;
+        let nobody = |group: &Group<K>, lane: usize| !is_place(group.hints[lane]);
         widest(
             #[inline(always)]
             || {
@@ -149,14 +174,32 @@ impl<K: Key> Burst<K> {
                 }
             },
         );
-        for which in 0..self.len {
-            let (group, lane) = (&self.groups[which / LANES], which % LANES);
-            if nobody(group, lane)
-                && let Some(flow) = self.get(which as u32)
-            {
-                told(which as u32, &flow, group.choices[lane]);
+        let mut which = 0;
+        for (group, flows) in self.used() {
+            for lane in 0..flows {
+                if nobody(group, lane) {
+                    told(which, &group.flow(lane), group.choices[lane]);
+                }
+                which += 1;
             }
         }
+    }
+
+    /// The slot of a flow that was nowhere when [`Writer::start`] looked, and is to be turned away.
+    #[inline(always)]
+    pub fn held_back(&self, which: u32) -> Option<SlotNo> {
+        let (group, lane) = (which as usize / LANES, which as usize % LANES);
+        let group = self.groups.get(group)?;
+        let there = (which as usize) < self.len;
+        (there && group.hints[lane] == HELD_BACK).then_some(group.slots[lane])
+    }
+
+    /// Turns all flows away without a look at the table. How many there are.
+    pub fn hold_all_back(&mut self) -> usize {
+        for (group, flows) in self.used() {
+            group.hints[..flows].fill(HELD_BACK);
+        }
+        self.len
     }
 
     /// How many there are.
@@ -182,8 +225,12 @@ impl<K: Key> Burst<K> {
 
 impl<K: Key> Writer<K> {
     /// Starts the lookups of a burst: hashes, then tags, then entries. How many flows are not there, as it seems.
+    ///
+    /// In a flood most of those are to be turned away: that is decided here, for all packets of a flow alike, so nothing
+    /// has to be looked at again at their turn ([`Burst::held_back`]).
     #[inline]
-    pub fn start(&self, burst: &mut Burst<K>) -> usize {
+    pub fn start(&self, burst: &mut Burst<K>, now: Tick) -> usize {
+        self.flood.pass_to(now);
         widest(
             #[inline(always)]
             || {
@@ -236,11 +283,14 @@ impl<K: Key> Writer<K> {
                     }
                     None => {
                         missed += 1;
-                        if let Some(place) = tags.free() {
-                            Entries::<K>::ask_for(entries, first.place(place));
-                        } else {
-                            let (slot, hash) = (group.slots[lane], FlowHash(group.hashes[lane]));
-                            self.ask_for_room(slot, hash);
+                        let (slot, hash) = (group.slots[lane], FlowHash(group.hashes[lane]));
+                        match tags.free() {
+                            Some(place) => Entries::<K>::ask_for(entries, first.place(place)),
+                            None if self.holds_back(slot, hash) => {
+                                group.hints[lane] = HELD_BACK;
+                                continue;
+                            }
+                            None => self.ask_for_room(slot, hash),
                         }
                         NO_HINT
                     }
@@ -265,12 +315,26 @@ impl<K: Key> Writer<K> {
                     .range(group.slots[lane])
                     .other(group.firsts[lane], tag);
                 let place = table.buckets.line(other).tags().matching(tag).next();
-                group.hints[lane] = place.map_or(NO_HINT, |place| other.place(place));
-                place.inspect(|place| table.entries.prefetch(other.place(*place)));
                 missed += usize::from(place.is_none());
+                group.hints[lane] = match place {
+                    Some(place) => {
+                        let place = other.place(place);
+                        table.entries.prefetch(place);
+                        place
+                    }
+                    None if self.is_to_be_held_back(group, lane) => HELD_BACK,
+                    None => NO_HINT,
+                };
             }
         }
         missed
+    }
+
+    /// Whether a flow that is nowhere is to be turned away.
+    fn is_to_be_held_back(&self, group: &Group<K>, lane: usize) -> bool {
+        let first = self.table().buckets.line(group.firsts[lane]);
+        let hash = FlowHash(group.hashes[lane]);
+        first.tags().free().is_none() && self.holds_back(group.slots[lane], hash)
     }
 }
 
@@ -282,5 +346,6 @@ struct Seem {
     missed: usize,
 }
 
-/// Not a place either: to be looked for in the second bucket.
-const STRAY: PlaceNo = PlaceNo(usize::MAX - 1);
+#[cfg(all(test, not(loom)))]
+#[path = "burst_tests.rs"]
+mod tests;

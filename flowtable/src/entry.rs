@@ -318,6 +318,12 @@ impl<K: Key> At<'_, K> {
     #[inline(always)]
     pub(crate) fn write(&self, key: &K, fresh: &Fresh, now: Tick) {
         let words = key.words();
+        debug_assert!(
+            words
+                .as_ref()
+                .last()
+                .is_some_and(|word| word & !KEY_MASK == 0)
+        );
         for (i, word) in words.as_ref().iter().enumerate() {
             let birth = if i + 1 == K::WORDS {
                 u64::from(now.0) & BIRTH_MASK

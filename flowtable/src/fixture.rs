@@ -1,5 +1,6 @@
 //! What the table's tests share: one small sub-table, its writer, and packets for it.
 
+use crate::burst::Burst;
 use crate::hash::{FlowHash, SlotNo, TableSecret, flow_hash};
 use crate::insert::Refused;
 use crate::key::{Dir, KeyV4};
@@ -161,4 +162,15 @@ impl Rig {
         let keys: std::collections::HashSet<_> = self.table.entries().map(|e| e.key).collect();
         assert_eq!(keys.len(), self.writer.len(), "a flow has two entries");
     }
+}
+
+/// Flows whose lookups have begun.
+pub(crate) fn started(rig: &Rig, flows: &[u32], now: Tick) -> Burst<KeyV4> {
+    // Too small at first: it grows.
+    let mut burst = Burst::new(1);
+    flows.iter().for_each(|n| {
+        burst.push(SLOT, &key(*n), Dir::Fwd);
+    });
+    rig.writer.start(&mut burst, now);
+    burst
 }

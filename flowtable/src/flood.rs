@@ -28,7 +28,7 @@ pub(crate) struct Flood {
     votes: Cell<(u32, u32)>,
     /// The last vote, or what made up for one.
     voted: Cell<Tick>,
-    /// The time, as of the last new flow.
+    /// The time that was last told.
     now: Cell<Tick>,
 }
 
@@ -62,15 +62,16 @@ impl Flood {
         }
     }
 
-    /// Whether some new flows may not push another out.
-    #[inline]
-    pub(crate) fn is_on(&self) -> bool {
-        self.one_in.get() > 1
-    }
-
     /// Whether a new flow may push another out.
     #[inline]
     pub(crate) fn lets_in(&self, hash: FlowHash, now: Tick) -> bool {
+        self.pass_to(now);
+        self.lets_in_now(hash)
+    }
+
+    /// It is now so late.
+    #[inline]
+    pub(crate) fn pass_to(&self, now: Tick) {
         self.now.set(now);
         let seconds = now.since(self.voted.get()) / Tick::PER_SECOND;
         if self.one_in.get() > 1 && seconds > 0 {
@@ -78,12 +79,11 @@ impl Flood {
             self.one_in
                 .set((self.one_in.get() >> seconds.min(31)).max(1));
         }
-        self.may_let_in(hash)
     }
 
-    /// What [`lets_in`](Self::lets_in) would say, had this flow come with the last one.
+    /// As [`lets_in`](Self::lets_in), at the time that was last told.
     #[inline]
-    pub(crate) fn may_let_in(&self, hash: FlowHash) -> bool {
+    pub(crate) fn lets_in_now(&self, hash: FlowHash) -> bool {
         // Bits that decide neither bucket nor tag.
         let turn = (hash.0 >> 16) as u32 ^ self.now.get().0;
         turn & (self.one_in.get() - 1) == 0

@@ -5,7 +5,6 @@
 //! the one or the other.
 
 use crate::bucket::{BucketNo, Line, PlaceNo, Tag};
-use crate::burst::{NO_HINT, Probe};
 use crate::entry::Fresh;
 use crate::hash::{FlowHash, SlotNo};
 use crate::key::{Dir, Key};
@@ -169,44 +168,29 @@ impl<K: Key> Writer<K> {
     fn is_away(&self, new: &Newcomer<'_>, now: Tick) -> bool {
         let away = new.fill.presses() && !self.flood.lets_in(new.hash, now) && new.free().is_none();
         if away {
-            self.table.turn_away(new.slot, now);
-            self.counters.flooded.bump();
-            self.counters.refused.bump();
+            self.count_away(new.slot, now);
         }
         away
     }
 
-    /// As [`turns_away`](Self::turns_away), of a burst's flow that may have an entry: `true` only if its buckets' tags say
-    /// that it has none.
+    /// As [`turns_away`](Self::turns_away), of a flow that [`Burst::held_back`] names: nothing is looked at.
     #[inline]
-    pub fn turns_away_absent(&mut self, probe: &Probe, now: Tick) -> bool {
-        if probe.hint != NO_HINT {
-            return false;
-        }
-        let new = Newcomer::new(&self.table, probe.slot, probe.hash);
-        let away = self.is_nowhere(&new) && self.is_away(&new, now);
-        if away {
-            self.counters.misses.bump();
-        }
-        away
+    pub fn turn_away(&mut self, slot: SlotNo, now: Tick) {
+        self.counters.misses.bump();
+        self.count_away(slot, now);
     }
 
-    /// Whether neither of a flow's buckets has anything that looks like it.
     #[inline]
-    fn is_nowhere(&self, new: &Newcomer<'_>) -> bool {
-        let looks_like_it = |line: Line<'_>| line.tags().matching(new.tag()).next().is_some();
-        let in_its_second = || {
-            let second = self.table.range(new.slot).other(new.first, new.tag());
-            looks_like_it(self.table.buckets.line(second))
-        };
-        let strayed = new.line.classes().has_strays(new.tag());
-        !(looks_like_it(new.line) || strayed && in_its_second())
+    fn count_away(&self, slot: SlotNo, now: Tick) {
+        self.table.turn_away(slot, now);
+        self.counters.flooded.bump();
+        self.counters.refused.bump();
     }
 
-    /// Whether a slot's new flows are turned away, most of them: an answer for some packets to come, and no promise.
+    /// Whether a new flow whose first bucket is full is turned away at the time that the flood was last told.
     #[inline]
-    pub fn floods(&self, slot: SlotNo) -> bool {
-        self.flood.is_on() && self.table.fill(slot).presses()
+    pub(crate) fn holds_back(&self, slot: SlotNo, hash: FlowHash) -> bool {
+        !self.flood.lets_in_now(hash) && self.table.fill(slot).presses()
     }
 
     /// Whether a source network holds its share of this writer's places, or more.

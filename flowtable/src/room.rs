@@ -201,9 +201,6 @@ impl<K: Key> Writer<K> {
     /// Asks for what [`insert`](Self::insert) will look at, of a new flow whose first bucket is full.
     #[inline]
     pub(crate) fn ask_for_room(&self, slot: SlotNo, hash: FlowHash) {
-        if !self.flood.may_let_in(hash) {
-            return;
-        }
         let new = Newcomer::new(&self.table, slot, hash);
         match new.near() {
             Some(near) => near

@@ -137,3 +137,7 @@ mod tests {
         assert_ne!(counts(&one), counts(&other));
     }
 }
+
+#[cfg(all(test, not(loom)))]
+#[path = "share_tests.rs"]
+mod share_tests;

@@ -6,7 +6,7 @@
 //! are in `sweep`.
 
 use crate::bucket::{BucketNo, PlaceNo, Tag};
-use crate::burst::{Flow, NO_HINT, Probe};
+use crate::burst::{Flow, Probe};
 use crate::entry::At;
 use crate::flood::Flood;
 use crate::handover::Counted;
@@ -155,8 +155,10 @@ impl<K: Key> Writer<K> {
     #[inline]
     pub fn lookup_probed(&self, probe: &Probe, key: &K, now: Tick) -> Option<Entry> {
         // Who leaves a place takes its key away from there, so the key alone says whose it is.
-        if probe.hint != NO_HINT && self.table.entries.at(probe.hint).is(key) {
-            return self.found(Some(probe.hint), now);
+        if let Some(place) = probe.place()
+            && self.table.entries.at(place).is(key)
+        {
+            return self.found(Some(place), now);
         }
         self.lookup(probe.slot, probe.hash, key, now)
     }
@@ -191,10 +193,8 @@ impl<K: Key> Writer<K> {
     #[inline(always)]
     pub fn touch_settled(&mut self, flow: &Flow<K>, seen: &Seen, now: Tick) -> Option<Hit> {
         let Flow { probe, key, dir } = flow;
-        if probe.hint == NO_HINT {
-            return None;
-        }
-        let at = self.table.entries.at(probe.hint);
+        let place = probe.place()?;
+        let at = self.table.entries.at(place);
         let life = at.life();
         // No timeout is shorter than a second.
         let live = now.since(life.last_use()) < Tick::PER_SECOND;
@@ -206,7 +206,7 @@ impl<K: Key> Writer<K> {
         at.set_count(*dir, at.count(*dir).plus(seen.bytes));
         let own = self.pass(&at, life, *dir, seen, now);
         Some(Hit {
-            entry: Entry(probe.hint),
+            entry: Entry(place),
             observed: Observed::Normal,
             pin: own.pin(),
             stamp: at.stamp(*dir),
@@ -216,7 +216,7 @@ impl<K: Key> Writer<K> {
     /// The long way alone: the flow is elsewhere or nowhere, or its packet changes more.
     #[inline]
     pub fn touch_anew(&mut self, flow: &Flow<K>, seen: &Seen, now: Tick) -> Option<Hit> {
-        if flow.probe.hint == NO_HINT && self.is_absent(&flow.probe) {
+        if flow.probe.place().is_none() && self.is_absent(&flow.probe) {
             self.counters.misses.bump();
             return None;
         }

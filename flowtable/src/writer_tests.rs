@@ -1,6 +1,5 @@
 use super::*;
-use crate::burst::Burst;
-use crate::fixture::{Rig, SLOT, START, UDP, at, key, pin_of, syn, tcp};
+use crate::fixture::{Rig, SLOT, START, UDP, at, key, pin_of, started, syn, tcp};
 use crate::key::Dir::{Fwd, Rev};
 use crate::state::Class;
 use std::collections::{HashMap, HashSet};
@@ -402,55 +401,6 @@ fn a_writer_can_be_sent_to_another_thread_with_its_slots() {
     assert_eq!(table.find(SlotNo(254), hash, &k), None);
 }
 
-/// Flows whose lookups have begun.
-fn started(rig: &Rig, flows: &[u32]) -> Burst<crate::KeyV4> {
-    // Too small at first: it grows.
-    let mut burst = Burst::new(1);
-    flows.iter().for_each(|n| {
-        burst.push(SLOT, &key(*n), Fwd);
-    });
-    rig.writer.start(&mut burst);
-    burst
-}
-
-#[test]
-fn a_probe_finds_what_a_lookup_finds_whatever_happened_in_between() {
-    let mut rng = fastrand::Rng::with_seed(31);
-    let mut rig = Rig::new(3);
-    for _ in 0..20_000 {
-        let flows: Vec<u32> = (0..rng.u32(1..20)).map(|_| rng.u32(0..100)).collect();
-        let burst = started(&rig, &flows);
-        for (which, n) in (0..).zip(&flows) {
-            let Flow { key, dir, probe } = burst.get(which).unwrap();
-            assert_eq!(
-                (key, dir, probe.slot()),
-                (crate::fixture::key(*n), Fwd, SLOT)
-            );
-            assert_eq!(probe.hash(), rig.hash(*n));
-            // Entries come, go and are displaced between the steps.
-            let other = rng.u32(0..100);
-            match rig.lookup(other, START) {
-                Some(entry) => drop(rig.writer.remove(entry)),
-                None => drop(rig.insert_as(other, Class::TwoWay, START)),
-            }
-            let found = rig.writer.lookup_probed(&probe, &key, START);
-            assert_eq!(found, rig.lookup(*n, START), "flow {n}");
-        }
-    }
-    assert!(rig.table.stats().displaced > 100, "{:?}", rig.table.stats());
-    rig.check_books();
-}
-
-#[test]
-fn a_probe_does_not_find_what_has_expired() {
-    let mut rig = Rig::new(1);
-    rig.insert(1, &UDP, START).unwrap();
-    let probe = started(&rig, &[1]).get(0).unwrap().probe;
-    assert_eq!(rig.writer.lookup_probed(&probe, &key(1), at(300)), None);
-    assert_eq!(rig.table.stats().expired, [1, 0, 0]);
-    assert_eq!(rig.writer.lookup_probed(&probe, &key(1), START), None);
-}
-
 /// What [`Writer::observe`] would do if it had no short way for flows in the middle.
 fn observe_at_length(writer: &Writer<crate::KeyV4>, e: Entry, dir: Dir, seen: &Seen, now: Tick) {
     let _ = writer.track(e.0, dir, seen, now);
@@ -490,7 +440,7 @@ fn the_short_way_through_observe_changes_what_the_long_way_changes() {
             if rng.bool() {
                 let _ = short.writer.observe(a, dir, &seen, now);
             } else {
-                let mut burst = started(&short, &[1]);
+                let mut burst = started(&short, &[1], START);
                 let flow = burst.get(0).map(|flow| Flow { dir, ..flow });
                 let hit = short.writer.touch(&flow.unwrap(), &seen, now).unwrap();
                 assert_eq!((hit.entry, hit.pin), (a, short.writer.pin(a, dir)));

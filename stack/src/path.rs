@@ -36,7 +36,7 @@ use std::io;
 use std::sync::Arc;
 use sticky::visit;
 pub(crate) use told::{Settled, Told};
-use turn::{Turn, settled, unsettled};
+use turn::{Turn, settled, turned_away, unsettled};
 
 /// What the flow cache says of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,8 @@ pub struct Path {
     flows4: Writer<KeyV4>,
     flows6: Writer<KeyV6>,
     bursts: Bursts,
+    /// Whether bursts are looked up in the flow tables.
+    cached: bool,
 }
 
 impl Path {
@@ -94,6 +96,7 @@ impl Path {
             flows4: tables.v4.writer(slots.iter().copied()),
             flows6: tables.v6.writer(slots.iter().copied()),
             bursts: Bursts::new(0),
+            cached: true,
         }
     }
 
@@ -101,6 +104,14 @@ impl Path {
     #[must_use]
     pub fn with_bursts(mut self, most: usize) -> Self {
         self.bursts = Bursts::new(most);
+        self
+    }
+
+    /// Sends all packets where their routes' groups say, without a look at the flow tables: what a cache costs and saves is
+    /// measured against this. For benchmarks, nothing else makes one.
+    #[must_use]
+    pub fn uncached(mut self) -> Self {
+        self.cached = false;
         self
     }
 
@@ -136,6 +147,10 @@ impl Path {
             now,
             counters,
         };
+        if !self.cached {
+            counters.unpinned.bump();
+            return self.route_only(meta.fib, &meta.tuple, now);
+        }
         let s = &self.shared;
         let told = match name(meta) {
             Named::V4((key, dir)) => {
@@ -165,7 +180,9 @@ impl Path {
     ) -> Option<Outcome> {
         let settled = match role {
             Role::Quoting => None,
-            _ => self.settled(ready, (seen, now.tick()), (now, counters), |_| None),
+            _ => self
+                .settled(ready, (seen, now.tick()), (now, counters), |_| None)
+                .or_else(|| self.turned_away(ready, now.tick(), counters, |_| None)),
         };
         let told = settled.map(|settled| match settled {
             Settled::Known(told) | Settled::Told(told) => told,
@@ -192,6 +209,30 @@ impl Path {
         }
     }
 
+    /// In a flood: of a packet, no ICMP error, whose flow gets no entry. `None` says nothing, and nothing was done.
+    #[inline]
+    pub(crate) fn turned_away<B>(
+        &mut self,
+        ready: Ready,
+        tick: Tick,
+        counters: &Counters,
+        known: impl FnOnce(Pin) -> Option<B>,
+    ) -> Option<Settled<B>> {
+        let (b, s) = (&self.bursts, &self.shared);
+        let (slot, answer) = match ready {
+            Ready::V4(which) => turned_away(s, (&b.v4, &b.ways4), which, known)?,
+            Ready::V6(which) => turned_away(s, (&b.v6, &b.ways6), which, known)?,
+            Ready::Not => return None,
+        };
+        counters.unpinned.bump();
+        match ready {
+            _ if !self.cached => {}
+            Ready::V4(_) => self.flows4.turn_away(slot, tick),
+            _ => self.flows6.turn_away(slot, tick),
+        }
+        Some(answer)
+    }
+
     /// The other part, of packets of which the first says nothing.
     #[inline(never)]
     pub(crate) fn unsettled(
@@ -210,6 +251,7 @@ impl Path {
         };
         let bursts = &self.bursts;
         match ready {
+            _ if !self.cached => None,
             Ready::V4(which) => {
                 let turn = Turn::new(&bursts.v4, &bursts.ways4, which, asked);
                 unsettled(&mut self.flows4, &self.shared, turn)

@@ -12,9 +12,10 @@ mod flood;
 use crate::common::cli::{Refusal, refusal, within};
 use crate::common::stats::Summary;
 use crate::common::timing::Spent;
+use crate::flows::insert;
 use crate::rig::{Endless, Frames, NOW, gateway};
 use bare::Bare;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use stack::io::Queue;
 use stack::{Now, Setup, Worker};
 use std::ffi::OsString;
@@ -24,7 +25,8 @@ const EXAMPLES: &str = "Examples:
   core --flows 65536 --runs 3
   core --flood                     what new flows at full speed cost established ones
   core --packets 100000            forwards so many packets of 1,024 flows and ends: for valgrind --tool=callgrind, which
-                                   .ci/instructions runs";
+                                   .ci/instructions runs
+  core --packets 100000 --counted attack";
 
 /// What a packet of a known flow costs one worker, without devices.
 #[derive(Debug, Parser)]
@@ -47,9 +49,26 @@ pub struct Job {
     #[arg(long, value_name = "N", value_parser = |s: &str| within(s, 0, 1_000_000_000))]
     packets: Option<usize>,
 
+    /// Which packets these are
+    #[arg(long, value_enum, requires = "packets", default_value = "known")]
+    counted: Counted,
+
     /// Established flows beside a flood of new ones
     #[arg(long, conflicts_with_all = ["flows", "packets"])]
     flood: bool,
+}
+
+/// What a run that is counted consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Counted {
+    /// Packets of known flows.
+    Known,
+    /// Packets that each open another connection, at full speed into a full flow table: most get no entry.
+    Attack,
+    /// The same of a worker without a flow cache.
+    Uncached,
+    /// New flows in the flow table alone, no flood: each is looked up, inserted in another's place, and pinned.
+    New,
 }
 
 /// Reads the command line.
@@ -66,7 +85,12 @@ pub fn args(argv: impl Iterator<Item = OsString>) -> Result<Job, Refusal> {
 /// What could not be made or measured, in one line.
 pub fn run(job: &Job, allocated: impl Fn() -> usize) -> Result<(), String> {
     if let Some(packets) = job.packets {
-        return count::forward(packets, job.size);
+        return match job.counted {
+            Counted::Known => count::forward(packets, job.size),
+            Counted::Attack => flood::forward(packets, job.size),
+            Counted::Uncached => flood::forward_uncached(packets, job.size),
+            Counted::New => insert::evict(packets),
+        };
     }
     if job.flood {
         return flood::measure(job);
@@ -171,6 +195,12 @@ impl Rig {
         })
     }
 
+    /// Its worker without a flow cache.
+    pub(crate) fn uncached(mut self) -> Self {
+        self.worker = self.worker.uncached();
+        self
+    }
+
     /// Every flow gets its entry, and is seen both ways often enough to be in no hurry to change.
     pub(crate) fn learn(&mut self) -> Result<(), String> {
         self.turn(2 * 4 * self.flows);
@@ -197,6 +227,18 @@ impl Rig {
         match received == forwarded {
             true => Ok(()),
             false => Err(format!("of {received} packets {forwarded} were forwarded")),
+        }
+    }
+
+    /// Nor does one of a worker without a cache that has one.
+    fn none_pinned(&self) -> Result<(), String> {
+        let counters = self.worker.counters();
+        let (forwarded, unpinned) = (counters.forwarded.get(), counters.unpinned.get());
+        match forwarded == unpinned {
+            true => Ok(()),
+            false => Err(format!(
+                "of {forwarded} packets {unpinned} went without a pin"
+            )),
         }
     }
 }

@@ -16,6 +16,9 @@ const CHUNKS_A_TICK: f64 = 64.0;
 /// Ticks in which a table's places are all taken anew when that is no flood.
 const OLD_TICKS: usize = 64;
 
+/// Places of the table of a run that is counted.
+const COUNTED_PLACES: usize = 65_536;
+
 /// What is measured.
 pub(super) const FREE: &str = "into free room";
 const LOADED: &str = "at a load of 0.8";
@@ -62,14 +65,12 @@ fn fill_up(job: &Job, name: &str, insert: Insert, truth: &Truth) -> Vec<Sample> 
     let loaded = flood.until(at(LOAD + 0.02), insert);
     flood.more(at(0.7), insert);
     let full = flood.more(at(0.25), insert);
-    // So slowly that who makes room is some seconds old: no flood.
-    flood.ticks_a_chunk = (OLD_TICKS * CHUNK / places).max(1) as f64;
+    flood.ticks_a_chunk = slow(places);
     flood.more(at(0.5), insert);
-    let evicted = |flood: &Flood<'_>| flood.writer.table().stats().evicted[0];
-    let before = evicted(&flood);
+    let before = flood.evicted();
     let evicting = flood.more(at(0.25), insert);
     assert!(
-        10 * (evicted(&flood) - before) > 9 * evicting.pieces,
+        10 * (flood.evicted() - before) > 9 * evicting.pieces,
         "hardly any flow made room for another"
     );
     let all = [
@@ -84,6 +85,11 @@ fn fill_up(job: &Job, name: &str, insert: Insert, truth: &Truth) -> Vec<Sample> 
 }
 
 impl Flood<'_> {
+    /// Flows that made room for another.
+    fn evicted(&self) -> u64 {
+        self.writer.table().stats().evicted[0]
+    }
+
     /// New flows until the table holds `live`.
     fn until(&mut self, live: usize, insert: Insert) -> Spent {
         let missing = live.saturating_sub(self.writer.len());
@@ -119,7 +125,7 @@ fn insert<const N: usize>(
     let mut placed = 0;
     let mut flows = Burst::new(N);
     for burst in packets.as_chunks::<N>().0 {
-        stages(writer, &mut flows, burst, TCP);
+        stages(writer, &mut flows, burst, TCP, now);
         for (which, packet) in (0..).zip(burst) {
             let Some(Flow { key, dir, probe }) = flows.get(which) else {
                 continue;
@@ -134,6 +140,32 @@ fn insert<const N: usize>(
         }
     }
     placed
+}
+
+/// Inserts so many new flows into a full table, each in another's place: a run to be counted, not timed.
+pub(crate) fn evict(flows: usize) -> Result<(), String> {
+    let truth = Truth::new();
+    let mut flood = Flood {
+        writer: table(COUNTED_PLACES).1,
+        truth: &truth,
+        next: 0,
+        ticks_a_chunk: slow(COUNTED_PLACES),
+        ticks: 0.0,
+    };
+    flood.more(2 * COUNTED_PLACES, insert::<BURST>);
+    let before = flood.evicted();
+    flood.more(flows, insert::<BURST>);
+    match flood.evicted() - before {
+        evicted if evicted as usize >= flows / 10 * 9 => Ok(()),
+        evicted => Err(format!(
+            "of {flows} new flows {evicted} took another's place"
+        )),
+    }
+}
+
+/// Ticks between chunks so slow that who makes room is some seconds old: no flood.
+fn slow(places: usize) -> f64 {
+    (OLD_TICKS * CHUNK / places).max(1) as f64
 }
 
 /// How many of 10,000 connections find no place: when a table is filled to its load, and after each of its flows has

@@ -13,7 +13,7 @@ pub mod args;
 mod expiry;
 mod flood;
 mod hit;
-mod insert;
+pub(crate) mod insert;
 mod job;
 mod ours;
 mod output;

@@ -59,13 +59,14 @@ pub(super) fn stages(
     flows: &mut Burst<KeyV4>,
     packets: &[Packet],
     proto: u8,
+    now: Tick,
 ) {
     flows.clear();
     for packet in packets {
         let (key, dir) = packet.key(proto);
         flows.push(packet.slot(writer, proto), &key, dir);
     }
-    writer.start(flows);
+    writer.start(flows, now);
 }
 
 /// All that a packet of a known flow costs: hash, find, compare, follow, judge its pin. How many pins hold.
@@ -81,7 +82,7 @@ pub(super) fn hits<const N: usize>(
     let mut flows = Burst::new(N);
     for burst in packets.as_chunks::<N>().0 {
         if N > 1 {
-            stages(writer, &mut flows, burst, TCP);
+            stages(writer, &mut flows, burst, TCP, now);
         }
         for (which, packet) in (0..).zip(burst) {
             let flow = if N > 1 {

@@ -119,7 +119,7 @@ impl Victim {
             .iter()
             .zip(burst)
             .map(|(slot, meta)| Some((*slot, meta)));
-        self.path.ready(asked, &mut self.ready);
+        self.path.ready(asked, now, &mut self.ready);
         for (ready, meta) in self.ready.drain(..).zip(burst) {
             let decided = self
                 .path

@@ -110,7 +110,11 @@ impl Worker for Forwarder {
             let meta = meta(packet);
             (path.slot(&meta.tuple), meta)
         }));
-        path.ready(metas.iter().map(|(slot, meta)| Some((*slot, meta))), ready);
+        path.ready(
+            metas.iter().map(|(slot, meta)| Some((*slot, meta))),
+            now,
+            ready,
+        );
         for ((packet, (_, meta)), ready) in packets.iter_mut().zip(&*metas).zip(ready.drain(..)) {
             let seen = Seen {
                 l4: meta.l4,

@@ -107,6 +107,7 @@ impl Groups {
         }
     }
 
+    #[inline]
     fn line(&self, index: u32) -> Option<&Line> {
         self.lines.get(index)
     }
@@ -254,6 +255,14 @@ impl<'a> GroupRef<'a> {
     #[inline]
     pub fn owner(&self, bucket: u32) -> Option<Pin> {
         self.chosen(bucket).map(|chosen| chosen.pin)
+    }
+
+    /// Whose a bucket is, dead or alive, if it remembers nobody else.
+    #[inline]
+    pub fn sole_owner(&self, bucket: u32) -> Option<Pin> {
+        let line = self.line(bucket)?;
+        let pin = line.owner();
+        (pin != Pin::NONE && !line.remembers()).then_some(pin)
     }
 
     /// As [`Self::owner`], and whether the flow is to be called back.

@@ -6,7 +6,7 @@
 use super::Shared;
 use crate::routed::{Routed, bucket_of};
 use flowtable::Burst;
-use route::{GroupId, GroupRef, Selection};
+use route::{GroupId, GroupRef, Pin, Selection};
 
 /// What was looked up for a packet before its turn.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,8 @@ pub(super) struct Way {
     pub(super) bucket: u32,
     /// Its group chooses by the whole tuple, and has no templates.
     pub(super) plain: bool,
+    /// If it is to be turned away, and `plain`: whose its bucket is, dead or alive, if that remembers nobody else.
+    pub(super) owner: Option<Pin>,
 }
 
 /// Fewer flows are looked up one by one, each when it is its turn.
@@ -82,15 +84,11 @@ impl<K: Routed> Ways<K> {
 
     /// Finds the buckets of the flows whose groups are known.
     fn choose(&mut self, burst: &Burst<K>, s: &Shared) {
-        let mut last = None;
+        let mut last = Last(None);
         for (&(which, hash, stamp), &id) in self.missed.iter().zip(&self.groups) {
             let (mut bucket, mut plain) = (0, false);
             if let Some(id) = id {
-                // Most have the same.
-                let group: Named<'_> = last
-                    .filter(|l: &Named<'_>| l.group.id() == id)
-                    .unwrap_or_else(|| Named::new(s, id));
-                last = Some(group);
+                let group = last.named(s, id);
                 (bucket, plain) = (group.bucket(burst, which, hash, s), group.plain);
                 group.group.prefetch(bucket);
             }
@@ -100,9 +98,38 @@ impl<K: Routed> Ways<K> {
                     group: id,
                     bucket,
                     plain,
+                    owner: None,
                 });
             }
         }
+        self.ask_owners(burst, s);
+    }
+
+    /// Looks into the buckets of those that are to be turned away.
+    fn ask_owners(&mut self, burst: &Burst<K>, s: &Shared) {
+        let mut last = Last(None);
+        for (which, way) in (0..).zip(&mut self.ways) {
+            if let Some(way) = way
+                && let Some(id) = way.group
+                && way.plain
+                && burst.held_back(which).is_some()
+            {
+                way.owner = last.named(s, id).group.sole_owner(way.bucket);
+            }
+        }
+    }
+}
+
+/// The group that was asked last: most flows of a burst have the same.
+struct Last<'v>(Option<Named<'v>>);
+
+impl<'v> Last<'v> {
+    #[inline(always)]
+    fn named(&mut self, s: &'v Shared, id: GroupId) -> &Named<'v> {
+        if self.0.as_ref().is_none_or(|last| last.group.id() != id) {
+            self.0 = None;
+        }
+        self.0.get_or_insert_with(|| Named::new(s, id))
     }
 }
 

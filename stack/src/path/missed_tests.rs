@@ -6,7 +6,7 @@ use crate::fate::DropReason;
 use crate::marks::Marks;
 use crate::parse::{Addrs, IpMeta, Role, Tuple};
 use crate::path::{FlowTables, Outcome, Path, Ready};
-use flowtable::{GroupSecret, L4, Seen, SlotNo, TableSecret};
+use flowtable::{FlowHash, GroupSecret, L4, Seen, SlotNo, TableSecret};
 use route::{FibId, Health, NhopKey, NhopKind, OptionsAsked, PortId, Secs, Selection};
 use std::sync::Arc;
 
@@ -136,7 +136,7 @@ fn a_burst_is_routed_as_its_packets_would_be_one_by_one() {
             .zip(&burst)
             .map(|(slot, meta)| Some((*slot, meta)));
         ready.clear();
-        together.ready(asked, &mut ready);
+        together.ready(asked, NOW, &mut ready);
         for ((meta, slot), ready) in burst.iter().zip(&slots).zip(&ready) {
             assert_ne!(*ready, Ready::Not);
             let got = together
@@ -201,7 +201,11 @@ fn a_burst_of_a_flood_fares_as_its_packets_would_one_by_one() {
         let slots: Vec<SlotNo> = burst.iter().map(|m| bursts.slot(&m.tuple)).collect();
         let asked = slots.iter().zip(&burst);
         ready.clear();
-        bursts.ready(asked.map(|(slot, meta)| Some((*slot, meta))), &mut ready);
+        bursts.ready(
+            asked.map(|(slot, meta)| Some((*slot, meta))),
+            now,
+            &mut ready,
+        );
         for ((meta, slot), ready) in burst.iter().zip(&slots).zip(&ready) {
             let got = bursts.resolve_ready(*ready, meta.role, &seen(), now, &counters[0]);
             let want = singly.resolve(*slot, meta, &seen(), now, &counters[1]);
@@ -249,7 +253,7 @@ fn a_packet_in_the_middle_counts_as_pinned_and_an_icmp_error_leaves_no_trace_in_
     };
     let mut turn = |meta: &IpMeta, now: u64| {
         let (slot, mut ready) = (path.slot(&meta.tuple), Vec::new());
-        path.ready([Some((slot, meta))].into_iter(), &mut ready);
+        path.ready([Some((slot, meta))].into_iter(), Now(now), &mut ready);
         let seen = Seen {
             l4: meta.l4,
             ..seen()
@@ -271,4 +275,182 @@ fn a_packet_in_the_middle_counts_as_pinned_and_an_icmp_error_leaves_no_trace_in_
     let (before, pinned) = (entry(), counters.pinned.get());
     turn(&error, 5_500);
     assert_eq!((entry(), counters.pinned.get()), (before, pinned));
+}
+
+/// A path in a flood, over a default route of either family.
+struct Flooded {
+    routes: route::Control,
+    path: Path,
+    tables: FlowTables,
+    counters: Counters,
+    flows: u32,
+    now: Now,
+}
+
+/// What a packet without an entry is counted as: unpinned; missed, turned away in a flood, refused.
+type Books = [u64; 4];
+
+impl Flooded {
+    fn new() -> Self {
+        let config = route::Config {
+            readers: 1,
+            ..route::Config::default()
+        };
+        let (routes, view) = route::new(config);
+        let tables = tables();
+        let mut rig = Self {
+            path: over(&view, &tables),
+            routes,
+            tables,
+            counters: Counters::new(1),
+            flows: 0,
+            // So long after the start that nothing of before it matters.
+            now: Now(10_000_000),
+        };
+        rig.route(hop(1));
+        all_up(&mut rig.routes);
+        for v6 in [false, true] {
+            (0..600).for_each(|_| _ = rig.burst(v6, Role::Own));
+        }
+        rig
+    }
+
+    /// All default routes go there.
+    fn route(&mut self, to: route::Path) {
+        for prefix in ["0.0.0.0/0", "::/0"] {
+            let prefix: route::Prefix = prefix.parse().unwrap();
+            let _ = self.routes.delete(prefix, None, Secs(5));
+            let asked = OptionsAsked::default();
+            self.routes
+                .add_with(prefix, std::slice::from_ref(&to), asked, Secs(5))
+                .unwrap();
+        }
+    }
+
+    fn books(&self, v6: bool) -> Books {
+        let stats = match v6 {
+            true => self.tables.v6.stats(),
+            false => self.tables.v4.stats(),
+        };
+        let unpinned = self.counters.unpinned.get();
+        [unpinned, stats.misses, stats.flooded, stats.refused]
+    }
+
+    fn new_flow(&mut self, v6: bool) -> IpMeta {
+        self.flows += 1;
+        let n = self.flows;
+        let addrs = match v6 {
+            true => Addrs::V6 {
+                // Each from a network of its own, or one would have more than its share.
+                src: 0x2001 << 112 | u128::from(n) << 72,
+                dst: 0x2002 << 112 | 1,
+            },
+            false => Addrs::V4 {
+                src: 0x0a00_0000 + n,
+                dst: 0x1407_0001,
+            },
+        };
+        let tuple = Tuple {
+            addrs,
+            sport: 1000,
+            dport: 53,
+            proto: 17,
+        };
+        IpMeta {
+            addrs,
+            tuple,
+            proto: 17,
+            l4: L4::Udp,
+            ..IpMeta::default()
+        }
+    }
+
+    /// A burst of new flows: of each who was held back what it got, and what it was counted as.
+    fn burst(&mut self, v6: bool, role: Role) -> Vec<(IpMeta, Outcome, Books)> {
+        self.now.0 += 2;
+        let metas: Vec<_> = (0..32).map(|_| self.new_flow(v6)).collect();
+        let slots: Vec<_> = metas.iter().map(|m| self.path.slot(&m.tuple)).collect();
+        let (mut ready, mut away) = (Vec::new(), Vec::new());
+        let asked = slots.iter().zip(&metas);
+        let asked = asked.map(|(slot, meta)| Some((*slot, meta)));
+        self.path.ready(asked, self.now, &mut ready);
+        for (meta, ready) in metas.iter().zip(ready) {
+            let held = match ready {
+                Ready::V4(which) => self.path.bursts.v4.held_back(which),
+                Ready::V6(which) => self.path.bursts.v6.held_back(which),
+                Ready::Not => None,
+            };
+            let before = self.books(v6);
+            let path = &mut self.path;
+            let got = path.resolve_ready(ready, role, &seen(), self.now, &self.counters);
+            let after = self.books(v6);
+            if held.is_some() {
+                let counted = std::array::from_fn(|i| after[i] - before[i]);
+                away.push((*meta, got.unwrap(), counted));
+            }
+        }
+        away
+    }
+}
+
+#[test]
+fn who_is_held_back_goes_where_it_would_without_a_table_and_is_counted_as_turned_away() {
+    let mut rig = Flooded::new();
+    for v6 in [false, true] {
+        let mut held = 0;
+        for _ in 0..100 {
+            for (meta, got, counted) in rig.burst(v6, Role::Own) {
+                let want = rig.path.route_only(meta.fib, &meta.tuple, rig.now);
+                assert!(matches!(got, Outcome::Via(_)) && got == want, "{got:?}");
+                assert_eq!(counted, [1, 1, 1, 1]);
+                let (slot, tick) = (rig.path.slot(&meta.tuple), rig.now.tick());
+                // Only the slot's note tells: its bucket says nothing of any hash.
+                let hash = FlowHash(0);
+                let proved = match v6 {
+                    true => rig.path.flows6.proves_new(slot, hash, 60, tick),
+                    false => rig.path.flows4.proves_new(slot, hash, 60, tick),
+                };
+                assert!(!proved, "its loss is noted");
+                held += 1;
+            }
+        }
+        assert!(held > 1_000, "{held}");
+    }
+}
+
+#[test]
+fn an_icmp_error_about_a_flow_that_is_held_back_is_no_packet_of_it() {
+    let mut rig = Flooded::new();
+    let errors: Vec<_> = (0..50)
+        .flat_map(|_| rig.burst(false, Role::Quoting))
+        .collect();
+    assert!(errors.len() > 500);
+    for (_, got, [unpinned, _, flooded, refused]) in errors {
+        assert!(matches!(got, Outcome::Via(_)), "{got:?}");
+        assert_eq!([unpinned, flooded, refused], [0; 3]);
+    }
+}
+
+#[test]
+fn who_is_held_back_goes_to_no_dead_next_hop_and_by_no_route_that_forwards_nothing() {
+    let mut rig = Flooded::new();
+    let dead = rig.routes.nhop(&hop(1).key).unwrap();
+    rig.routes.set_health(dead, Health::Dead, Secs(6));
+    let key = NhopKey {
+        kind: NhopKind::Reject,
+        gateway: None,
+        ..hop(1).key
+    };
+    for want in [DropReason::NoNexthop, DropReason::Reject] {
+        if want == DropReason::Reject {
+            rig.route(route::Path { key, ..hop(1) });
+        }
+        for v6 in [false, true] {
+            let all: Vec<_> = (0..50).flat_map(|_| rig.burst(v6, Role::Own)).collect();
+            assert!(all.len() > 500, "{}", all.len());
+            for (_, got, counted) in all {
+                assert_eq!((got, counted[0]), (Outcome::Unroutable(want), 0));
+            }
+        }
+    }
 }

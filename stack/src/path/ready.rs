@@ -4,7 +4,8 @@
 use super::Path;
 use super::missed::Ways;
 use crate::parse::{Addrs, IpMeta, Tuple};
-use flowtable::{Burst, Dir, KeyV4, KeyV6, SlotNo};
+use crate::time::Now;
+use flowtable::{Burst, Dir, Key, KeyV4, KeyV6, SlotNo, Tick, Writer};
 
 /// A packet's lookup, under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,15 @@ impl Bursts {
     }
 }
 
+/// Starts the lookups in one table. How many flows are not there, as it seems.
+#[inline]
+fn begin<K: Key>(cached: bool, flows: &Writer<K>, burst: &mut Burst<K>, now: Tick) -> usize {
+    match cached {
+        true => flows.start(burst, now),
+        false => burst.hold_all_back(),
+    }
+}
+
 impl Path {
     /// Starts the lookups of a burst's packets: of each its flow's slot and what was read of it, `None` if it has no
     /// flow. What `out` gets, one for each, is for [`resolve_ready`](Self::resolve_ready), until the next burst.
@@ -78,6 +88,7 @@ impl Path {
     pub fn ready<'m>(
         &mut self,
         flows: impl Iterator<Item = Option<(SlotNo, &'m IpMeta)>>,
+        now: Now,
         out: &mut Vec<Ready>,
     ) {
         let bursts = &mut self.bursts;
@@ -86,13 +97,20 @@ impl Path {
         for flow in flows {
             out.push(bursts.take(flow));
         }
-        if !bursts.v4.is_empty() {
-            let missed = self.flows4.start(&mut bursts.v4);
-            bursts.ways4.find(&mut bursts.v4, missed, &self.shared);
+        let (s, tick) = (&self.shared, now.tick());
+        let Bursts {
+            v4,
+            v6,
+            ways4,
+            ways6,
+        } = bursts;
+        if !v4.is_empty() {
+            let missed = begin(self.cached, &self.flows4, v4, tick);
+            ways4.find(v4, missed, s);
         }
-        if !bursts.v6.is_empty() {
-            let missed = self.flows6.start(&mut bursts.v6);
-            bursts.ways6.find(&mut bursts.v6, missed, &self.shared);
+        if !v6.is_empty() {
+            let missed = begin(self.cached, &self.flows6, v6, tick);
+            ways6.find(v6, missed, s);
         }
     }
 }

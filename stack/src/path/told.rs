@@ -12,7 +12,7 @@ pub(crate) struct Told {
     place: u64,
 }
 
-/// What is found of a packet in the middle of its connection.
+/// What is found of a packet that takes the short way: in the middle of its connection, or turned away.
 pub(crate) enum Settled<B> {
     /// Its next hop was live in this burst: what was known of it.
     Known(B),

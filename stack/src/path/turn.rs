@@ -9,7 +9,7 @@ use crate::parse::Role;
 use crate::routed::Routed;
 use crate::time::Now;
 use crate::vouch::Vouch;
-use flowtable::{Burst, Entry, Hit, Observed, PinWord, Seen, Tick, Writer};
+use flowtable::{Burst, Entry, Hit, Observed, PinWord, Seen, SlotNo, Tick, Writer};
 use route::{Pin, PinState};
 
 /// A burst's packet, when it is its turn.
@@ -93,42 +93,35 @@ fn judged<K: Routed>(
     Some(Told::over(pin, nhop.kind(), nhop.place()))
 }
 
-/// The way of any other packet of a burst.
-#[inline(never)]
-pub(super) fn unsettled<K: Routed>(
-    flows: &mut Writer<K>,
+/// In a flood: the way of a packet, no ICMP error, whose flow is new and was held back when its burst started, over a group that
+/// needs nothing but the bucket to answer, which remembers nobody. `None`: it has to be looked at like any other.
+///
+/// A packet before it may have got its flow an entry all the same, in the other direction, if just then there was room again:
+/// its bucket's owner is where that leads too, only the entry does not hear of this packet.
+///
+/// `known` as for [`settled`].
+#[inline(always)]
+pub(super) fn turned_away<K: Routed, B>(
     s: &Shared,
-    turn: Turn<'_, K>,
-) -> Option<Told> {
-    let flow = turn.burst.get(turn.which)?;
-    let away = flows
-        .floods(flow.probe.slot())
-        .then(|| turned_away(flows, s, turn));
-    away.flatten().or_else(|| at_length(flows, s, turn))
+    (burst, ways): (&Burst<K>, &Ways<K>),
+    which: u32,
+    known: impl FnOnce(Pin) -> Option<B>,
+) -> Option<(SlotNo, Settled<B>)> {
+    let slot = burst.held_back(which)?;
+    let pin = ways.get(which)?.owner?;
+    let answer = match known(pin) {
+        Some(known) => Settled::Known(known),
+        None => Settled::Told(live(s, pin)?),
+    };
+    Some((slot, answer))
 }
 
-/// In a flood: a packet whose flow is new and gets no entry, over a group that needs nothing but the bucket to answer, which
-/// remembers nobody. As [`miss`] would do it; `None`: that has to.
+/// A next hop, if it is live and packets may go there.
 #[inline(never)]
-fn turned_away<K: Routed>(flows: &mut Writer<K>, s: &Shared, turn: Turn<'_, K>) -> Option<Told> {
-    let Turn {
-        burst,
-        ways,
-        which,
-        asked,
-    } = turn;
-    let way = ways.get(which).filter(|way| way.plain)?;
-    let new = s.view.group(way.group?).choice(way.bucket)?;
-    let told = Told::over(new.chosen.pin, new.nhop.kind(), new.nhop.place());
-    let probe = burst.get(which)?.probe;
-    let away = asked.role != Role::Quoting
-        && told.is_via()
-        && !new.remembers
-        && flows.turns_away_absent(&probe, asked.now.tick());
-    if away {
-        asked.counters.unpinned.bump();
-    }
-    away.then_some(told)
+fn live(s: &Shared, pin: Pin) -> Option<Told> {
+    let nhop = s.view.nhop(pin.idx());
+    let told = Told::over(pin, nhop.kind(), nhop.place());
+    (nhop.judge(pin) == PinState::Live && told.is_via()).then_some(told)
 }
 
 /// A packet in the middle of its connection, whose pin has to be looked at again. What was found comes in pieces: who takes
@@ -153,9 +146,13 @@ fn changed<K: Routed>(
     Some(hit(flows, s, &Query::new(&flow, None, asked), found))
 }
 
-/// Any other packet.
+/// The way of any other packet of a burst.
 #[inline(never)]
-fn at_length<K: Routed>(flows: &mut Writer<K>, s: &Shared, turn: Turn<'_, K>) -> Option<Told> {
+pub(super) fn unsettled<K: Routed>(
+    flows: &mut Writer<K>,
+    s: &Shared,
+    turn: Turn<'_, K>,
+) -> Option<Told> {
     let Turn {
         burst,
         ways,

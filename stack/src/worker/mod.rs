@@ -242,6 +242,13 @@ impl Worker {
         self.id
     }
 
+    /// A worker without a flow cache, see [`Path::uncached`].
+    #[must_use]
+    pub fn uncached(mut self) -> Self {
+        self.path = self.path.uncached();
+        self
+    }
+
     /// Its counters.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
@@ -384,7 +391,7 @@ impl Worker {
         let mut ready = std::mem::take(&mut self.ready);
         self.adjacencies.forget();
         self.path
-            .ready(own.iter().map(|pkt| pkt.flow()), &mut ready);
+            .ready(own.iter().map(|pkt| pkt.flow()), self.now, &mut ready);
         for (pkt, ready) in own.drain(..).zip(ready.drain(..)) {
             match pkt.meta.plain {
                 true => self.forward_plain(pkt, ready),

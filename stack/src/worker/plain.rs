@@ -23,8 +23,14 @@ impl Worker {
 
     #[inline(never)]
     fn forward_unsettled(&mut self, pkt: Pkt, ready: Ready) {
-        let (seen, role) = (pkt.seen(), pkt.meta.role);
         let (path, now, counters) = (&mut self.path, self.now, &self.counters);
+        let known = |pin| self.adjacencies.find(pin);
+        match path.turned_away(ready, self.tick, counters, known) {
+            Some(Settled::Known(by)) => return self.output_by(pkt, by),
+            Some(Settled::Told(told)) => return self.output_first(pkt, told),
+            None => {}
+        }
+        let (seen, role) = (pkt.seen(), pkt.meta.role);
         match path.unsettled(ready, role, &seen, now, counters) {
             Some(told) => self.output_told(pkt, told),
             None => {

@@ -161,7 +161,7 @@ impl Lives {
             self.packets += BURST;
             let ms = (self.packets / PACKETS_A_MS) as u32;
             let now = Tick(START.0 + ms / 100);
-            stages(&self.writer, &mut self.flows, burst, TCP);
+            stages(&self.writer, &mut self.flows, burst, TCP, now);
             for (which, packet) in (0..).zip(burst) {
                 let flow = self.flows.get(which);
                 std::hint::black_box(flow.map(|flow| self.writer.touch(&flow, &DATA, now)));

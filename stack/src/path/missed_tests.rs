@@ -454,3 +454,29 @@ fn who_is_held_back_goes_to_no_dead_next_hop_and_by_no_route_that_forwards_nothi
         }
     }
 }
+
+#[test]
+fn whose_turn_it_is_in_a_flood_is_asked_of_the_time_of_the_burst() {
+    let mut rig = Flooded::new();
+    let (mut held, mut differ) = (0, 0);
+    for _ in 0..100 {
+        rig.now.0 += 7;
+        let metas: Vec<_> = (0..32).map(|_| rig.new_flow(false)).collect();
+        let slots: Vec<_> = metas.iter().map(|m| rig.path.slot(&m.tuple)).collect();
+        let asked = slots.iter().zip(&metas);
+        let asked = asked.map(|(slot, meta)| Some((*slot, meta)));
+        rig.path.ready(asked, rig.now, &mut Vec::new());
+        for which in 0..32 {
+            let probe = rig.path.bursts.v4.get(which).unwrap().probe;
+            let (slot, hash, tick) = (probe.slot(), probe.hash(), rig.now.tick());
+            let away = rig.path.bursts.v4.held_back(which).is_some();
+            held += u32::from(away);
+            differ += u32::from(away != rig.path.flows4.turns_away(slot, hash, tick));
+        }
+    }
+    // But for the few that have another flow's tag.
+    assert!(
+        held > 1_000 && differ < 10,
+        "{held} held back, {differ} differ"
+    );
+}

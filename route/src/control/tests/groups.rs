@@ -104,6 +104,22 @@ fn with_all_dead_no_bucket_answers_and_no_owner_changes() {
 }
 
 #[test]
+fn a_bucket_has_a_sole_owner_while_it_remembers_nobody_else() {
+    let mut lab = three();
+    let sole = |lab: &Lab| -> Vec<_> {
+        let group = lab.group("10.0.0.1").unwrap();
+        (0..BUCKETS).map(|b| group.sole_owner(b)).collect()
+    };
+    let (before, drained) = (sole(&lab), lab.pin(2));
+    assert!(before.iter().all(Option::is_some));
+    lab.control.set_admin(lab.idx(2), Admin::Draining, lab.now);
+    for (was, is) in before.into_iter().zip(sole(&lab)) {
+        let kept = was.filter(|pin| *pin != drained);
+        assert_eq!(is, kept, "who lost it is remembered");
+    }
+}
+
+#[test]
 fn a_bucket_whose_owner_died_this_instant_is_answered_by_the_next_live_owner() {
     let lab = three();
     let before = lab.owners("10.0.0.1");

@@ -64,6 +64,15 @@ fn packet(rng: &mut fastrand::Rng) -> IpMeta {
             dst: u128::from(0x2002 + u16::from(n % 2)) << 112 | u128::from(n),
         }
     };
+    let fib = FibId(u8::from(rng.u8(..8) == 0));
+    IpMeta {
+        fib,
+        ..datagram(addrs)
+    }
+}
+
+/// A question to a name server.
+fn datagram(addrs: Addrs) -> IpMeta {
     let tuple = Tuple {
         addrs,
         sport: 1000,
@@ -75,7 +84,6 @@ fn packet(rng: &mut fastrand::Rng) -> IpMeta {
         tuple,
         proto: 17,
         l4: L4::Udp,
-        fib: FibId(u8::from(rng.u8(..8) == 0)),
         ..IpMeta::default()
     }
 }
@@ -350,19 +358,7 @@ impl Flooded {
                 dst: 0x1407_0001,
             },
         };
-        let tuple = Tuple {
-            addrs,
-            sport: 1000,
-            dport: 53,
-            proto: 17,
-        };
-        IpMeta {
-            addrs,
-            tuple,
-            proto: 17,
-            l4: L4::Udp,
-            ..IpMeta::default()
-        }
+        datagram(addrs)
     }
 
     /// A burst of new flows: of each who was held back what it got, and what it was counted as.

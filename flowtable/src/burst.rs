@@ -286,7 +286,7 @@ impl<K: Key> Writer<K> {
                         let (slot, hash) = (group.slots[lane], FlowHash(group.hashes[lane]));
                         match tags.free() {
                             Some(place) => Entries::<K>::ask_for(entries, first.place(place)),
-                            None if self.holds_back(slot, hash) => {
+                            None if self.shuts_out(hash, table.fill(slot)) => {
                                 group.hints[lane] = HELD_BACK;
                                 continue;
                             }
@@ -322,7 +322,7 @@ impl<K: Key> Writer<K> {
                         table.entries.prefetch(place);
                         place
                     }
-                    None if self.is_to_be_held_back(group, lane) => HELD_BACK,
+                    None if self.shuts_out_stray(group, lane) => HELD_BACK,
                     None => NO_HINT,
                 };
             }
@@ -330,11 +330,14 @@ impl<K: Key> Writer<K> {
         missed
     }
 
-    /// Whether a flow that is nowhere is to be turned away.
-    fn is_to_be_held_back(&self, group: &Group<K>, lane: usize) -> bool {
+    /// Whether a flow is to be turned away that was looked for in both its buckets, and is nowhere.
+    fn shuts_out_stray(&self, group: &Group<K>, lane: usize) -> bool {
         let first = self.table().buckets.line(group.firsts[lane]);
-        let hash = FlowHash(group.hashes[lane]);
-        first.tags().free().is_none() && self.holds_back(group.slots[lane], hash)
+        let (hash, fill) = (
+            FlowHash(group.hashes[lane]),
+            self.table().fill(group.slots[lane]),
+        );
+        first.tags().free().is_none() && self.shuts_out(hash, fill)
     }
 }
 

@@ -86,7 +86,7 @@ fn who_is_held_back_when_a_burst_starts_is_who_would_be_turned_away() {
 fn who_is_held_back_is_counted_as_any_flow_that_is_turned_away() {
     let mut rig = Rig::new(1);
     let before = rig.table.stats();
-    rig.writer.turn_away(SLOT, at(1));
+    rig.writer.count_held_back(SLOT, at(1));
     let after = rig.table.stats();
     let more = |of: fn(&crate::Stats) -> u64| of(&after) - of(&before);
     assert_eq!(

@@ -62,13 +62,6 @@ impl Flood {
         }
     }
 
-    /// Whether a new flow may push another out.
-    #[inline]
-    pub(crate) fn lets_in(&self, hash: FlowHash, now: Tick) -> bool {
-        self.pass_to(now);
-        self.lets_in_now(hash)
-    }
-
     /// It is now so late.
     #[inline]
     pub(crate) fn pass_to(&self, now: Tick) {
@@ -81,9 +74,9 @@ impl Flood {
         }
     }
 
-    /// As [`lets_in`](Self::lets_in), at the time that was last told.
+    /// Whether a new flow may push another out, at the time that was last told.
     #[inline]
-    pub(crate) fn lets_in_now(&self, hash: FlowHash) -> bool {
+    pub(crate) fn lets_in(&self, hash: FlowHash) -> bool {
         // Bits that decide neither bucket nor tag.
         let turn = (hash.0 >> 16) as u32 ^ self.now.get().0;
         turn & (self.one_in.get() - 1) == 0
@@ -95,7 +88,8 @@ mod tests {
     use super::*;
 
     fn let_in(flood: &Flood, now: u32) -> usize {
-        let lets_in = |n: &u64| flood.lets_in(FlowHash(*n << 16), Tick(now));
+        flood.pass_to(Tick(now));
+        let lets_in = |n: &u64| flood.lets_in(FlowHash(*n << 16));
         (0..6400).filter(lets_in).count()
     }
 
@@ -144,7 +138,8 @@ mod tests {
             // One vote after the other, so that it stays as it is.
             let turn = |tick| {
                 vote(&flood, VOTES / 2, tick);
-                flood.lets_in(FlowHash(n << 16), Tick(tick))
+                flood.pass_to(Tick(tick));
+                flood.lets_in(FlowHash(n << 16))
             };
             assert_eq!((0..64).filter(|tick| turn(*tick)).count(), 1);
         }

@@ -159,7 +159,7 @@ fn a_flow_that_a_flood_turned_away_is_not_proved_new_by_the_next_writer() {
         table.writer([SlotNo(0)].into_iter()),
         table.writer([SlotNo(1)].into_iter()),
     );
-    table.turn_away(SlotNo(0), now);
+    table.note_turned_away(SlotNo(0), now);
     let hash = old.hash(&key(1));
     let proved = |writer: &Writer<KeyV4>, slot, later| {
         writer.proves_new(SlotNo(slot), hash, 300, Tick(now.0 + later))

@@ -166,31 +166,36 @@ impl<K: Key> Writer<K> {
 
     #[inline]
     fn is_away(&self, new: &Newcomer<'_>, now: Tick) -> bool {
-        let away = new.fill.presses() && !self.flood.lets_in(new.hash, now) && new.free().is_none();
+        self.flood.pass_to(now);
+        let away = self.shuts_out(new.hash, new.fill) && new.free().is_none();
         if away {
             self.count_away(new.slot, now);
         }
         away
     }
 
-    /// As [`turns_away`](Self::turns_away), of a flow that [`Burst::held_back`] names: nothing is looked at.
+    /// Counts and notes a flow that [`Burst::held_back`] names, as [`turns_away`](Self::turns_away) those that it turns away:
+    /// nothing is looked at.
+    ///
+    /// [`Burst::held_back`]: crate::Burst::held_back
     #[inline]
-    pub fn turn_away(&mut self, slot: SlotNo, now: Tick) {
+    pub fn count_held_back(&mut self, slot: SlotNo, now: Tick) {
         self.counters.misses.bump();
         self.count_away(slot, now);
     }
 
     #[inline]
     fn count_away(&self, slot: SlotNo, now: Tick) {
-        self.table.turn_away(slot, now);
+        self.table.note_turned_away(slot, now);
         self.counters.flooded.bump();
         self.counters.refused.bump();
     }
 
-    /// Whether a new flow whose first bucket is full is turned away at the time that the flood was last told.
+    /// Whether a new flow of a slot that is so full is turned away if its first bucket is full, at the time that the flood was
+    /// last told.
     #[inline]
-    pub(crate) fn holds_back(&self, slot: SlotNo, hash: FlowHash) -> bool {
-        !self.flood.lets_in_now(hash) && self.table.fill(slot).presses()
+    pub(crate) fn shuts_out(&self, hash: FlowHash, fill: Fill) -> bool {
+        !self.flood.lets_in(hash) && fill.presses()
     }
 
     /// Whether a source network holds its share of this writer's places, or more.

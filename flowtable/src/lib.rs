@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! key ─ KeyV4, KeyV6, Dir          hash ─ place, bucket, owner slot; secrets
-//! table ─ Table, its readers       writer ─ Writer: lookup, observe, pins; room ─ insert; sweep ─ hand, flush
+//! table ─ Table, its readers       writer ─ Writer: lookup, pins; touch ─ what a packet does to its flow
+//! insert, room ─ new flows         leave ─ how an entry goes; sweep ─ hand, flush
 //! template ─ Templates: which clients share a next hop          round ─ when a hand has been everywhere
 //! peek ─ what a packet would do, for who explains
 //! shared ─ a table in a file's memory, which another process can open
@@ -30,6 +31,7 @@ mod hash;
 mod insert;
 mod key;
 mod kind;
+mod leave;
 mod life;
 #[cfg(all(test, loom))]
 mod loom_tests;
@@ -53,6 +55,7 @@ mod tcp;
 mod template;
 mod time;
 mod timeouts;
+mod touch;
 mod track;
 mod view;
 mod writer;
@@ -76,5 +79,6 @@ pub use table::{Shape, Table};
 pub use template::{Client, TemplateStats, TemplateView, TemplateWriter, Templates, Term};
 pub use time::Tick;
 pub use timeouts::{Timeouts, TimeoutsNo};
+pub use touch::Hit;
 pub use view::EntryView;
-pub use writer::{Entry, Hit, Writer};
+pub use writer::{Entry, Writer};

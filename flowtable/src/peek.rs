@@ -11,9 +11,9 @@ use crate::pressure::Fill;
 use crate::state::{Observed, Seen};
 use crate::table::Table;
 use crate::time::Tick;
+use crate::touch::when;
 use crate::track::Touch;
 use crate::view::EntryView;
-use crate::writer::when;
 
 /// Whether a flow without an entry would get one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -443,7 +443,7 @@ impl<K: Key> Table<K> {
 
     /// A new flow of this slot was turned away. Only the slot's writer may say so.
     #[inline]
-    pub(crate) fn turn_away(&self, slot: SlotNo, now: Tick) {
+    pub(crate) fn note_turned_away(&self, slot: SlotNo, now: Tick) {
         let at = &self.slots[usize::from(slot.0)].turned_away;
         at.store(now.0.max(1), Relaxed);
     }

@@ -3,25 +3,19 @@
 //! What comes out is sans-I/O: the daemon gives each part a thread and devices ([`crate::io::run`]), a test
 //! polls them by hand in virtual time.
 
-use crate::capture::Rings;
-use crate::collector::Collector;
-use crate::control::{self, Bounds, Control, ControlError, WorkerHandle};
-use crate::counters::Counters;
-use crate::host::{self, Host};
+mod build;
+
+pub use build::build;
+
+use crate::control::Control;
+use crate::host::Host;
 use crate::icmp::{Rate, Rates};
 use crate::io::wake::Waker;
-use crate::links::{Depths, connect};
-use crate::marks::Marks;
-use crate::path::{FlowTables, Path};
-use crate::pkt::Pool;
+use crate::links::Depths;
+use crate::path::FlowTables;
 use crate::ports::Ports;
-use crate::slots::{SlotMap, Slots, even_slots};
-use crate::time::Now;
-use crate::worker::{self, NeighUse, Worker};
-use arc_swap::ArcSwap;
-use flowtable::{GroupSecret, SLOTS, SlotNo, State, TableSecret, Templates};
-use std::sync::Arc;
-use std::sync::mpsc;
+use crate::worker::Worker;
+use flowtable::{GroupSecret, TableSecret};
 
 /// Everything a gateway is built from. The defaults are the daemon's.
 pub struct Setup {
@@ -148,181 +142,4 @@ pub struct Gateway {
     pub host: Host,
     /// The packet path.
     pub workers: Vec<Worker>,
-}
-
-/// Flows of the host's own sockets.
-const HOST_FLOWS: usize = 4096;
-
-/// Packet buffers of the host.
-const HOST_BUFFERS: usize = 1024;
-
-/// How long a fragment waits for its datagram's first piece, and how long that piece is remembered, ms.
-const PIECE_WAIT_MS: u64 = 500;
-const PIECE_KEEP_MS: u64 = 30_000;
-
-/// Builds a gateway.
-pub fn build(setup: Setup, wakers: &Wakers, now: Now) -> Result<Gateway, ControlError> {
-    let tables = setup.tables.clone().unwrap_or_else(|| {
-        let (v4, v6) = (setup.flows_v4, setup.flows_v6);
-        FlowTables::new(v4, v6, setup.table_secret, now, &|_| {})
-    });
-    let templates = Templates::new(setup.templates, setup.table_secret);
-    let workers = setup.all_workers();
-    let readers = workers + 1;
-    let (routes, view) = route::new(route::Config {
-        readers,
-        // A bucket remembers earlier owners for as long as a flow of any class may be silent.
-        idle: setup
-            .route
-            .idle
-            .max(tables.v4.timeouts().get(State::Established)),
-        ..setup.route
-    });
-    let neigh_limit = setup.neigh.limit;
-    let (neighbours, neigh) = arp::new(setup.neigh.clone(), setup.seed);
-    let control_neigh = Arc::clone(&neigh);
-    let host_tables = FlowTables::new(HOST_FLOWS, HOST_FLOWS, setup.table_secret, now, &|_| {});
-    let map = even_slots(setup.workers);
-    let slots = Arc::new(Slots::new(&map, workers, setup.workers));
-    let shared = worker::Shared {
-        icmp: setup.icmp,
-        neighbours: setup.new_neighbours,
-    };
-    let published = Arc::new(ArcSwap::from_pointee(setup.ports.clone()));
-    let (worker_links, host_links, mailboxes) = connect(workers, setup.depths);
-    let mut all_wakers = wakers.workers.clone();
-    all_wakers.push(wakers.host.clone());
-
-    // No more than a pool again, whatever the rings hold: what is owed is given back first.
-    let room = setup.depths.owed_to_others(workers).min(setup.buffers);
-    let roll = host::Roll::new(workers);
-    let (mut made, mut handles, mut used) = (Vec::new(), Vec::new(), Vec::new());
-    for ((id, links), mailbox) in worker_links.into_iter().enumerate().zip(mailboxes) {
-        let marks = Arc::new(Marks::default());
-        let counters = Arc::new(Counters::new(setup.ports.0.len()));
-        let captures = Arc::new(Rings::default());
-        let neigh_use = Arc::new(NeighUse::new(neigh_limit));
-        let owned = slots_of(&map, id);
-        let path = Path::new(
-            Arc::clone(&view),
-            &tables,
-            &owned,
-            setup.group_secret,
-            Arc::clone(&marks),
-        )
-        .with_templates(templates.writer());
-        handles.push(WorkerHandle {
-            counters: Arc::clone(&counters),
-            captures: Arc::clone(&captures),
-            marks,
-            mailbox,
-            waker: all_wakers[id].clone(),
-        });
-        used.push(Arc::clone(&neigh_use));
-        made.push(Worker::new(worker::Parts {
-            id,
-            path,
-            neigh: Arc::clone(&neigh),
-            slots: Arc::clone(&slots),
-            links,
-            wakers: all_wakers.clone(),
-            ports: Arc::clone(&published),
-            counters,
-            captures,
-            used: neigh_use,
-            pool: Pool::with_room(setup.buffers, setup.packet_size, room)
-                .with_large(setup.large_buffers, setup.large_buffers * workers),
-            shared,
-            collector: Collector::new(
-                setup.fragments.0,
-                setup.fragments.1,
-                PIECE_WAIT_MS,
-                PIECE_KEEP_MS,
-                setup.seed,
-            ),
-            pieces_max: setup.fragments.1 + 1,
-            fragment_seed: setup.seed,
-            hold: setup.hold,
-            parking: setup.depths.handoff,
-            seed: setup.seed.wrapping_add(id as u64),
-            qsbr: view.qsbr().reader(id),
-            roll: Arc::clone(&roll),
-        }));
-    }
-
-    let (events_tx, events) = mpsc::channel();
-    let (host_counters, host_marks) = (
-        Arc::new(Counters::new(setup.ports.0.len())),
-        Arc::new(Marks::default()),
-    );
-    let every: Vec<SlotNo> = (0..SLOTS as u16).map(SlotNo).collect();
-    let host_path = Path::new(
-        Arc::clone(&view),
-        &host_tables,
-        &every,
-        setup.group_secret,
-        Arc::clone(&host_marks),
-    );
-    let mut host = Host::new(host::Parts {
-        table: neighbours,
-        neigh,
-        path: host_path,
-        links: host_links,
-        wakers: all_wakers,
-        control_waker: wakers.control.clone(),
-        ports: Arc::clone(&published),
-        counters: Arc::clone(&host_counters),
-        used,
-        pool: Pool::with_room(HOST_BUFFERS, setup.packet_size, HOST_BUFFERS),
-        events: events_tx,
-        qsbr: view.qsbr().reader(workers),
-        roll,
-        seed: setup.seed,
-    });
-    let control = Control::new(
-        control::Parts {
-            routes,
-            view,
-            ports: setup.ports,
-            published,
-            workers: handles,
-            host_counters,
-            host_marks,
-            tables,
-            host_tables,
-            templates: templates.writer(),
-            slots,
-            events,
-            group_secret: setup.group_secret,
-            neigh: control_neigh,
-            fragment_seed: setup.seed,
-            bounds: Bounds {
-                held: setup.hold.1,
-                unknown: worker::UNKNOWN_MAX,
-                pieces: setup.fragments.1,
-                datagrams: setup.fragments.0,
-                icmp: setup.icmp,
-                punt: setup.depths.punt,
-                buffers: setup.buffers,
-                large_buffers: setup.large_buffers,
-                handoff: setup.depths.handoff,
-                parked: setup.depths.handoff,
-            },
-        },
-        &mut host,
-        now,
-    )?;
-    Ok(Gateway {
-        control,
-        host,
-        workers: made,
-    })
-}
-
-fn slots_of(slots: &SlotMap, worker: usize) -> Vec<SlotNo> {
-    let mine = slots
-        .iter()
-        .enumerate()
-        .filter(|(_, w)| usize::from(**w) == worker);
-    mine.map(|(slot, _)| SlotNo(slot as u16)).collect()
 }

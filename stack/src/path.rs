@@ -36,7 +36,7 @@ use std::io;
 use std::sync::Arc;
 use sticky::visit;
 pub(crate) use told::{Settled, Told};
-use turn::{Turn, settled, turned_away, unsettled};
+use turn::{Turn, held_back, settled, unsettled};
 
 /// What the flow cache says of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl Path {
             Role::Quoting => None,
             _ => self
                 .settled(ready, (seen, now.tick()), (now, counters), |_| None)
-                .or_else(|| self.turned_away(ready, now.tick(), counters, |_| None)),
+                .or_else(|| self.held_back(ready, now.tick(), counters, |_| None)),
         };
         let told = settled.map(|settled| match settled {
             Settled::Known(told) | Settled::Told(told) => told,
@@ -211,7 +211,7 @@ impl Path {
 
     /// In a flood: of a packet, no ICMP error, whose flow gets no entry. `None` says nothing, and nothing was done.
     #[inline]
-    pub(crate) fn turned_away<B>(
+    pub(crate) fn held_back<B>(
         &mut self,
         ready: Ready,
         tick: Tick,
@@ -220,15 +220,15 @@ impl Path {
     ) -> Option<Settled<B>> {
         let (b, s) = (&self.bursts, &self.shared);
         let (slot, answer) = match ready {
-            Ready::V4(which) => turned_away(s, (&b.v4, &b.ways4), which, known)?,
-            Ready::V6(which) => turned_away(s, (&b.v6, &b.ways6), which, known)?,
+            Ready::V4(which) => held_back(s, (&b.v4, &b.ways4), which, known)?,
+            Ready::V6(which) => held_back(s, (&b.v6, &b.ways6), which, known)?,
             Ready::Not => return None,
         };
         counters.unpinned.bump();
         match ready {
             _ if !self.cached => {}
-            Ready::V4(_) => self.flows4.turn_away(slot, tick),
-            _ => self.flows6.turn_away(slot, tick),
+            Ready::V4(_) => self.flows4.count_held_back(slot, tick),
+            _ => self.flows6.count_held_back(slot, tick),
         }
         Some(answer)
     }

@@ -101,7 +101,7 @@ fn judged<K: Routed>(
 ///
 /// `known` as for [`settled`].
 #[inline(always)]
-pub(super) fn turned_away<K: Routed, B>(
+pub(super) fn held_back<K: Routed, B>(
     s: &Shared,
     (burst, ways): (&Burst<K>, &Ways<K>),
     which: u32,

@@ -25,7 +25,7 @@ impl Worker {
     fn forward_unsettled(&mut self, pkt: Pkt, ready: Ready) {
         let (path, now, counters) = (&mut self.path, self.now, &self.counters);
         let known = |pin| self.adjacencies.find(pin);
-        match path.turned_away(ready, self.tick, counters, known) {
+        match path.held_back(ready, self.tick, counters, known) {
             Some(Settled::Known(by)) => return self.output_by(pkt, by),
             Some(Settled::Told(told)) => return self.output_first(pkt, told),
             None => {}

@@ -6,7 +6,14 @@
 //!
 //! A route that is to differ from a group that others use too gets a copy of it, layout and history, without a number.
 
-use super::change::{check_paths, names};
+mod check;
+mod users;
+
+use check::of_group;
+pub(super) use check::{check_buckets, check_joining, check_members, idle_warning, reweighted};
+pub(super) use users::Named;
+
+use super::change::names;
 use super::regroup::idxs;
 use super::{Control, Ended, shared};
 use crate::error::{GroupError, RouteError};
@@ -15,110 +22,8 @@ use crate::info::{Change, ChangeKind, GroupChange, NhopKeyMatch};
 use crate::nhgrp::{Options, OptionsAsked, StickyAsked, Wanted};
 use crate::nhop::{NhopKey, Path};
 use crate::prefix::Prefix;
-use crate::stamp::Stamps;
-use hashbrown::HashMap;
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-
-/// Destinations that are known one by one; of a group with more, changes concern everybody.
-const FEW: usize = 64;
-
-/// The groups that have a number.
-#[derive(Debug, Default)]
-pub(super) struct Named {
-    by_number: BTreeMap<GroupNo, GroupId>,
-    users: HashMap<GroupId, Users>,
-    /// When drained members leave.
-    pub(super) deadlines: BTreeSet<(Secs, GroupNo)>,
-}
-
-/// Who uses a group.
-#[derive(Debug, Default)]
-struct Users {
-    v4: u32,
-    v6: u32,
-    few: BTreeSet<Prefix>,
-    /// There were more.
-    more: bool,
-}
-
-impl Users {
-    fn count(&mut self, prefix: &Prefix) -> &mut u32 {
-        match prefix.addr() {
-            IpAddr::V4(_) => &mut self.v4,
-            IpAddr::V6(_) => &mut self.v6,
-        }
-    }
-
-    fn come(&mut self, prefix: Prefix) {
-        *self.count(&prefix) += 1;
-        self.more |= self.few.len() >= FEW;
-        if !self.more {
-            self.few.insert(prefix);
-        }
-    }
-
-    fn go(&mut self, prefix: &Prefix) {
-        let count = self.count(prefix);
-        *count = count.saturating_sub(1);
-        self.few.remove(prefix);
-        self.more &= (self.v4, self.v6) != (0, 0);
-    }
-}
-
-impl Named {
-    pub(super) fn get(&self, number: GroupNo) -> Option<GroupId> {
-        self.by_number.get(&number).copied()
-    }
-
-    /// A route has another group than before, or is new, or is gone.
-    fn moved(&mut self, prefix: Prefix, from: Option<GroupId>, to: Option<GroupId>) {
-        if self.users.is_empty() || from == to {
-            return;
-        }
-        if let Some(users) = from.and_then(|id| self.users.get_mut(&id)) {
-            users.go(&prefix);
-        }
-        if let Some(users) = to.and_then(|id| self.users.get_mut(&id)) {
-            users.come(prefix);
-        }
-    }
-
-    /// Makes the flows of a group's routes look these up again.
-    fn bump(&self, group: GroupId, stamps: &Stamps) {
-        match self.users.get(&group) {
-            Some(users) if !users.more => users.few.iter().for_each(|prefix| stamps.bump(prefix)),
-            Some(_) => stamps.bump_all(),
-            None => {}
-        }
-    }
-
-    /// A group has a number from now on. No route uses it yet.
-    pub(super) fn insert(&mut self, number: GroupNo, group: GroupId) {
-        self.by_number.insert(number, group);
-        self.users.insert(group, Users::default());
-    }
-
-    /// How many IPv4 and IPv6 routes use a group.
-    pub(super) fn used_by(&self, group: GroupId) -> (u32, u32) {
-        let users = self.users.get(&group);
-        users.map_or((0, 0), |users| (users.v4, users.v6))
-    }
-
-    /// A copy of a group has as many users as the group has, though few of them were copied.
-    pub(super) fn learn_users(&mut self, group: GroupId, (v4, v6): (u32, u32)) {
-        if let Some(users) = self.users.get_mut(&group) {
-            (users.v4, users.v6) = (v4, v6);
-        }
-    }
-
-    fn remove(&mut self, number: GroupNo) -> Option<GroupId> {
-        let group = self.by_number.remove(&number)?;
-        self.users.remove(&group);
-        Some(group)
-    }
-}
 
 /// A change that a group is to get.
 struct Wish {
@@ -134,7 +39,7 @@ impl Control {
 
     /// Every group that has a number, by that.
     pub fn numbered_groups(&self) -> impl Iterator<Item = (GroupNo, GroupId)> + '_ {
-        self.named.by_number.iter().map(|(no, id)| (*no, *id))
+        self.named.all()
     }
 
     /// Makes a group with a number, that no route uses yet; it gets the layout back that it had before a restart. Or adds
@@ -489,7 +394,7 @@ impl Control {
     ) -> Result<(), RouteError> {
         let mut v4 = paths.iter().filter_map(|path| path.key.gateway);
         let v4 = v4.find(IpAddr::is_ipv4);
-        let six = self.named.users.get(&group).map_or(0, |users| users.v6);
+        let six = self.named.used_by(group).1;
         match v4.filter(|_| six > 0) {
             Some(gateway) => Err(RouteError::Group(number, GroupError::Six(six, gateway))),
             None => Ok(()),
@@ -663,73 +568,4 @@ impl Control {
         };
         self.named.moved(prefix, from, to);
     }
-}
-
-/// One line if no member is left that takes new flows.
-pub(super) fn idle_warning(wanted: &[Wanted], what: &str) -> Option<String> {
-    let idle = wanted.iter().all(|m| m.weight == 0);
-    idle.then(|| format!("{what} takes no new flows: every member has weight 0"))
-}
-
-/// Members whose weights, and deadlines, change.
-pub(super) fn reweighted(
-    mut members: Vec<Wanted>,
-    paths: &[Path],
-    known: &[NhopIdx],
-    deadline: Option<Secs>,
-) -> Vec<Wanted> {
-    for (path, idx) in paths.iter().zip(known) {
-        for member in members.iter_mut().filter(|m| m.idx == *idx) {
-            member.weight = path.weight;
-            member.deadline = deadline.filter(|_| path.weight == 0);
-        }
-    }
-    members
-}
-
-/// Who joins has no flows that could drain.
-pub(super) fn check_joining(
-    control: &Control,
-    members: &[Wanted],
-    paths: &[Path],
-) -> Result<(), RouteError> {
-    let joins = |path: &&Path| {
-        let idx = control.nhops.idx(&path.key);
-        members.iter().all(|m| Some(m.idx) != idx)
-    };
-    match paths.iter().filter(joins).find(|p| p.weight == 0) {
-        Some(path) => Err(RouteError::BadWeight {
-            weight: path.weight,
-        }),
-        None => Ok(()),
-    }
-}
-
-/// Refuses a number of buckets that no group can have.
-pub(super) fn check_buckets(asked: &OptionsAsked) -> Result<(), RouteError> {
-    let can = |buckets: &u32| buckets.is_power_of_two() && *buckets <= crate::MAX_BUCKETS;
-    match asked.buckets.filter(|buckets| !can(buckets)) {
-        Some(buckets) => Err(RouteError::BadBuckets(buckets)),
-        None => Ok(()),
-    }
-}
-
-/// Refuses members that cannot be.
-pub(super) fn check_members(number: GroupNo, paths: &[Path], least: u32) -> Result<(), RouteError> {
-    let refused = |error| Err(RouteError::Group(number, error));
-    if paths.is_empty() || paths.iter().any(|path| !path.key.kind.balances()) {
-        return refused(GroupError::Gateways);
-    }
-    let nobody = Prefix::masked(IpAddr::from([0; 4]), 0);
-    check_paths(nobody, paths, least).map_err(|error| of_group(number, error))
-}
-
-/// What is refused about a group's members is refused in the group's name.
-fn of_group(number: GroupNo, error: RouteError) -> RouteError {
-    let error = match error {
-        RouteError::Exists { key, .. } => GroupError::Twice(key),
-        RouteError::TooManyMembers { count, limit, .. } => GroupError::TooMany(count, limit),
-        other => return other,
-    };
-    RouteError::Group(number, error)
 }

@@ -1,5 +1,7 @@
 //! The configuration as what `stack` is built from: devices, setup, first routes, checks.
 
+mod ports;
+
 use super::backend::group_spec;
 use super::backend::spec_with;
 use super::memory;
@@ -13,11 +15,6 @@ use crate::config::PortType;
 use crate::wire::group::GroupAdd;
 use crate::wire::route::PathKind;
 use crate::wire::route::PathSpec;
-use arp::Mac;
-use flowtable::KeyV6;
-use flowtable::bucket_hash;
-use route::FibId;
-use route::PortId;
 use stack::Control;
 use stack::Host;
 use stack::Now;
@@ -25,24 +22,14 @@ use stack::Setup;
 use stack::host::Check;
 use stack::host::CheckId;
 use stack::icmp::Rates;
-use stack::io::Queue;
-use stack::io::device::Opened;
 use stack::io::device::Spec;
 use stack::io::memfd::Taken;
-use stack::io::packet::PacketSpec;
 use stack::io::poll;
 use stack::io::poll::Clock;
 use stack::io::run::RunConfig;
 use stack::io::steer::Steering;
-use stack::io::tun;
-use stack::io::tun::DeviceSpec;
-use stack::io::xdp::XdpSpec;
 use stack::path::FlowTables;
-use stack::ports::Layer;
-use stack::ports::Port;
-use stack::ports::PortAddr;
 use stack::ports::Ports;
-use stack::ports::Vlan;
 use stack::slots::even_slots;
 use std::path::Path;
 
@@ -51,9 +38,6 @@ const LINK_ROOM: usize = 64;
 
 /// Workers at most, as the configuration allows.
 const MAX_WORKERS: usize = 256;
-
-/// `queues[worker][port]`.
-type Queues = Vec<Vec<Box<dyn Queue>>>;
 
 /// What is to be started.
 pub(super) struct Plan<'a> {
@@ -141,69 +125,6 @@ impl<'a> Plan<'a> {
         &self.config.group_secret_file
     }
 
-    /// What the ports' devices are to be, in their order; VLANs, which come behind them, have none.
-    pub(super) fn devices(&self) -> Vec<Spec> {
-        let ports = self.config.ports.iter();
-        ports.filter_map(|port| self.device(port)).collect()
-    }
-
-    fn device(&self, port: &config::Port) -> Option<Spec> {
-        Some(match port.kind {
-            PortType::Tun => Spec::Made(self.made(port, tun::Kind::Tun)),
-            PortType::Tap => Spec::Made(self.made(port, tun::Kind::Tap)),
-            PortType::Packet => Spec::Found(self.found(port)),
-            PortType::Xdp => Spec::Xdp(XdpSpec {
-                on: self.found(port),
-                mode: port
-                    .xdp_mode
-                    .as_ref()
-                    .map_or_else(Default::default, |mode| mode.value),
-                // Who writes the number down means it.
-                some_queues: port.queues.is_some(),
-            }),
-            PortType::Vlan => return None,
-        })
-    }
-
-    /// A card that passes on tagged frames only to who asked for their VLAN passes on all when it is promiscuous.
-    fn found(&self, port: &config::Port) -> PacketSpec {
-        let vlans = || self.vlans_of(&port.name.value);
-        let told = port.promiscuous.as_ref().map(|on| on.value);
-        let addrs = vlans().chain([port]).flat_map(|port| &port.addresses);
-        PacketSpec {
-            queues: self.most,
-            mtu: port.mtu.value,
-            mac: port.mac.as_ref().map(|mac| mac.value),
-            addrs: addrs.map(|a| a.value.address).collect(),
-            promiscuous: told.unwrap_or_else(|| vlans().next().is_some()),
-            up: port.up,
-            ..PacketSpec::new(&port.name.value)
-        }
-    }
-
-    fn vlans_of(&self, parent: &'a str) -> impl Iterator<Item = &'a config::Port> {
-        let of_parent = move |port: &&config::Port| {
-            let vlan = port.vlan.as_ref();
-            vlan.is_some_and(|vlan| vlan.parent.value == parent)
-        };
-        self.config.ports.iter().filter(of_parent)
-    }
-
-    fn made(&self, port: &config::Port, kind: tun::Kind) -> DeviceSpec {
-        let addresses = port
-            .host_addresses
-            .iter()
-            .map(|a| (a.value.address, a.value.length));
-        DeviceSpec {
-            queues: self.most,
-            mtu: port.mtu.value,
-            up: port.up,
-            offload: port.has_offload(),
-            host_addrs: addresses.collect(),
-            ..DeviceSpec::new(kind, &port.name.value)
-        }
-    }
-
     /// The program by which devices deliver packets to their flows' workers.
     ///
     /// # Errors
@@ -239,53 +160,6 @@ impl<'a> Plan<'a> {
             steering: steered,
             ..Needs::default()
         })
-    }
-
-    /// Gives each worker its queue of every device, and the core its ports.
-    pub(super) fn ports(&self, devices: Vec<Opened>, secrets: &Secrets) -> (Queues, Ports) {
-        let mut queues: Queues = (0..self.most).map(|_| Vec::new()).collect();
-        let mut ports = Vec::with_capacity(devices.len());
-        for ((id, config), device) in (0..).map(PortId).zip(&self.config.ports).zip(devices) {
-            ports.push(port(id, config, device.name, device.mac, secrets));
-            for (mine, queue) in queues.iter_mut().zip(device.queues) {
-                mine.push(queue);
-            }
-        }
-        (queues, self.with_vlans(ports, secrets))
-    }
-
-    /// The ports as they would be, without devices.
-    pub(super) fn ports_alone(&self, secrets: &Secrets) -> Ports {
-        let named = (0..).map(PortId).zip(&self.config.ports);
-        let devices = named.filter(|(_, of)| of.vlan.is_none());
-        let ports = devices.map(|(id, of)| port(id, of, of.name.value.clone(), None, secrets));
-        self.with_vlans(ports.collect(), secrets)
-    }
-
-    /// The VLANs behind the ports that have devices.
-    fn with_vlans(&self, mut ports: Vec<Port>, secrets: &Secrets) -> Ports {
-        let named = (0..).map(PortId).zip(&self.config.ports);
-        for (id, of) in named.skip(ports.len()) {
-            let parent = of.vlan.as_ref().and_then(|vlan| {
-                let parent = ports.iter().find(|port| port.name == vlan.parent.value)?;
-                let (parent, vid) = (parent.clone(), vlan.vid.value);
-                Some((
-                    parent.layer,
-                    Vlan {
-                        parent: parent.id,
-                        vid,
-                    },
-                ))
-            });
-            let port = port(id, of, of.name.value.clone(), None, secrets);
-            // The configuration's check has seen to it that there is one.
-            ports.extend(parent.map(|(layer, vlan)| Port {
-                layer,
-                vlan: Some(vlan),
-                ..port
-            }));
-        }
-        Ports(ports)
     }
 
     /// What the core is built from.
@@ -518,39 +392,6 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// `has` is the hardware address that the device has, if it is one that was there.
-fn port(
-    id: PortId,
-    config: &config::Port,
-    device: String,
-    has: Option<Mac>,
-    secrets: &Secrets,
-) -> Port {
-    let told = config.mac.as_ref().map(|mac| mac.value);
-    let layer = match config.kind {
-        PortType::Tun => Layer::L3,
-        PortType::Tap | PortType::Packet | PortType::Xdp | PortType::Vlan => {
-            let mac = told.or(has);
-            Layer::L2(mac.unwrap_or_else(|| own_mac(&device, secrets)))
-        }
-    };
-    let addrs = config.addresses.iter().map(|a| PortAddr {
-        addr: a.value.address,
-        len: a.value.length,
-    });
-    Port {
-        id,
-        name: device,
-        fib: FibId(config.fib.value),
-        layer,
-        mtu: config.mtu.value,
-        up: config.up,
-        addrs: addrs.collect(),
-        rules: config.rules,
-        vlan: None,
-    }
-}
-
 fn paths(route: &config::Route) -> Vec<PathSpec> {
     let path = PathSpec {
         kind: route.kind,
@@ -607,150 +448,5 @@ fn check(id: CheckId, of: &HealthCheck) -> Check {
     }
 }
 
-/// A hardware address for a port that was given none: the same at each start, another on each machine. The keyed hash by
-/// which groups choose makes it of the installation's secret, the machine's id and the port's name.
-fn own_mac(port: &str, secrets: &Secrets) -> Mac {
-    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    let (key, _) = KeyV6::new(0, 0, fold(machine.trim()), 0, fold(port), 0);
-    let [first, second, third, fourth, fifth, sixth, ..] =
-        bucket_hash(&secrets.group, &key).to_be_bytes();
-    // One host's (even), administered locally: no maker's (IEEE 802, RFC 9542 §2.1).
-    Mac([first & 0xfc | 0x02, second, third, fourth, fifth, sixth])
-}
-
-/// FNV-1a, 128 bits: tells texts apart, keeps no secret.
-fn fold(text: &str) -> u128 {
-    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    text.bytes().fold(OFFSET, |hash, byte| {
-        (hash ^ u128::from(byte)).wrapping_mul(PRIME)
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use flowtable::GroupSecret;
-    use flowtable::TableSecret;
-    use route::GroupNo;
-
-    const FILE: &str = "flowgate.toml";
-
-    fn config(text: &str) -> Config {
-        config::parse(Path::new(FILE), text).unwrap()
-    }
-
-    fn secrets(group: u8) -> Secrets {
-        Secrets {
-            table: TableSecret([0; 16]),
-            group: GroupSecret([group; 16]),
-            seed: 0,
-        }
-    }
-
-    #[test]
-    fn an_address_that_nobody_gave_is_a_local_station_and_always_the_same() {
-        let mac = own_mac("rack", &secrets(1));
-        assert_eq!(mac, own_mac("rack", &secrets(1)));
-        assert_ne!(mac, own_mac("rack2", &secrets(1)));
-        assert_ne!(mac, own_mac("rack", &secrets(2)));
-        assert_eq!(mac.0[0] & 3, 2);
-    }
-
-    #[test]
-    fn the_example_becomes_a_setup_routes_and_checks() {
-        let text = include_str!("../../../docs/flowgate.example.toml");
-        let config = config(text);
-        let plan = Plan::new(Path::new(FILE), &config);
-        plan.check().unwrap();
-        let ports = plan.ports_alone(&secrets(1));
-        let setup = plan.setup(ports, &secrets(1));
-        assert_eq!(setup.workers, 2);
-        assert_eq!(setup.flows_v4, config.tables.flows_v4);
-        let wakers = stack::Wakers::null(2);
-        let mut gateway = stack::build(setup, &wakers, Now(0)).unwrap();
-        plan.timeouts(&mut gateway.control).unwrap();
-        plan.install(&mut gateway.control, &mut gateway.host, Now(0))
-            .unwrap();
-        let seven = gateway.control.group_numbered(GroupNo(7)).unwrap();
-        let info = gateway.control.group_info(seven).unwrap();
-        assert_eq!((info.members.len(), info.routes, info.size), (2, 1, 4096));
-        for route in &config.routes {
-            assert!(
-                gateway
-                    .control
-                    .route_exact(route.destination.value)
-                    .is_some()
-            );
-        }
-    }
-
-    #[test]
-    fn only_tun_and_tap_are_steered() {
-        let port = |kind: &str, name: &str| {
-            format!("[[port]]\nname = \"{name}\"\ntype = \"{kind}\"\naddresses = []\n")
-        };
-        let may = |ports: &[String], more: &str| {
-            let config = config(&format!("[gateway]\nworkers = 2\n{more}{}", ports.concat()));
-            Plan::new(Path::new(FILE), &config).may_steer()
-        };
-        let found = [port("xdp", "eth0"), port("packet", "eth1")];
-        let why = may(&found, "").unwrap_err();
-        assert!(why.starts_with("no port is a TUN or TAP device"), "{why}");
-        let [eth0, _] = found;
-        assert_eq!(may(&[eth0, port("tap", "rack")], ""), Ok(()));
-        assert_eq!(may(&[port("tun", "up")], ""), Ok(()));
-        let off = may(&[port("tun", "up")], "steering = \"off\"\n");
-        assert_eq!(off, Err("by the configuration".into()));
-    }
-
-    #[test]
-    fn vlans_come_behind_the_devices_and_have_their_parents_hardware_address() {
-        let vlan = |parent: &str, vid| {
-            format!(
-                "[[port]]\ntype = \"vlan\"\nparent = \"{parent}\"\nvlan = {vid}\naddresses = [\"fd00:{vid}::1/64\"]\n"
-            )
-        };
-        let eth = "[[port]]\nname = \"eth\"\ntype = \"packet\"\naddresses = [\"fd00::1/64\"]\n";
-        let tap = "[[port]]\nname = \"tap\"\ntype = \"tap\"\noffload = \"off\"\nmac = \"02:00:00:00:00:07\"\n";
-        let config = config(&format!("{}{eth}{tap}{}", vlan("tap", 7), vlan("eth", 8)));
-        let plan = Plan::new(Path::new(FILE), &config);
-        assert_eq!(plan.kinds(), ["packet", "tap", "vlan", "vlan"]);
-        let devices = plan.devices();
-        let [Spec::Found(found), Spec::Made(_)] = &devices[..] else {
-            panic!("{devices:?}");
-        };
-        let addrs: Vec<String> = found.addrs.iter().map(ToString::to_string).collect();
-        assert_eq!(addrs, ["fd00:8::1", "fd00::1"], "its VLANs' groups too");
-        assert!(found.promiscuous, "a card may hold tagged frames back");
-        let ports = plan.ports_alone(&secrets(1)).0;
-        let ids: Vec<u16> = ports.iter().map(|port| port.id.0).collect();
-        assert_eq!(ids, [0, 1, 2, 3]);
-        let of = |port: &Port| port.vlan.map(|vlan| (vlan.parent.0, vlan.vid));
-        let vlans: Vec<_> = ports.iter().map(of).collect();
-        assert_eq!(vlans, [None, None, Some((1, 7)), Some((0, 8))]);
-        assert_eq!(ports[2].layer, Layer::L2(Mac([2, 0, 0, 0, 0, 7])));
-        assert_eq!(ports[3].layer, ports[0].layer);
-    }
-
-    #[test]
-    fn queues_that_are_no_workers_are_refused_with_their_line() {
-        let text = "[gateway]\nworkers = 2\n[[port]]\nname = \"a\"\ntype = \"tun\"\nqueues = 2\naddresses = [\"10.0.0.1/24\"]\n";
-        let mut config = config(text);
-        Plan::new(Path::new(FILE), &config).check().unwrap();
-        config.gateway.workers = Some(3);
-        let wrong = Plan::new(Path::new(FILE), &config).check().unwrap_err();
-        config.gateway.max_workers = Some(2);
-        config.gateway.workers = Some(1);
-        let plan = Plan::new(Path::new(FILE), &config);
-        plan.check().unwrap();
-        let setup = plan.setup(Ports::default(), &secrets(1));
-        assert_eq!((setup.workers, setup.max_workers), (1, 2));
-        config.gateway.workers = None;
-        assert!(Plan::new(Path::new(FILE), &config).workers <= 2);
-        assert_eq!(
-            wrong,
-            "flowgate.toml:6: queues = 2, but there are 3 workers: write 3, or leave it out"
-        );
-    }
-}
+mod tests;

@@ -82,15 +82,19 @@ pub struct Port {
 impl Port {
     /// Our address there in the family of `like`; a global one before a link-local one.
     pub fn own_addr(&self, like: &IpAddr) -> Option<IpAddr> {
-        let mut of_family = self
-            .addrs
-            .iter()
-            .map(|a| a.addr)
-            .filter(|a| a.is_ipv4() == like.is_ipv4());
-        of_family
-            .clone()
-            .find(|a| !is_link_local(a))
-            .or_else(|| of_family.next())
+        let any = || self.of_family(like).next();
+        self.routable_addr(like).or_else(any)
+    }
+
+    /// The same, but none that is valid on this link alone.
+    fn routable_addr(&self, like: &IpAddr) -> Option<IpAddr> {
+        self.of_family(like).find(|addr| !is_link_local(addr))
+    }
+
+    fn of_family(&self, like: &IpAddr) -> impl Iterator<Item = IpAddr> + '_ {
+        let v4 = like.is_ipv4();
+        let addrs = self.addrs.iter().map(|own| own.addr);
+        addrs.filter(move |addr| addr.is_ipv4() == v4)
     }
 
     /// Our first IPv6 link-local address there: neighbour discovery's source (RFC 4861 §4).
@@ -201,7 +205,7 @@ impl Ports {
     }
 
     /// The ports of a FIB.
-    pub fn of_fib(&self, fib: FibId) -> impl Iterator<Item = &Port> {
+    pub fn of_fib(&self, fib: FibId) -> impl Iterator<Item = &Port> + Clone {
         self.0.iter().filter(move |port| port.fib == fib)
     }
 
@@ -254,27 +258,34 @@ impl Ports {
     }
 
     /// Our address for packets of our own to `dst`: of the port that it is next to, in the lowest FIB that has one,
-    /// else any of its family, of a low FIB before a high one.
+    /// else any of its family, of a low FIB before a high one; one that `dst` can answer, as [`answer_from`](Self::answer_from).
     pub fn source_for(&self, dst: &IpAddr) -> Option<IpAddr> {
         let mut fibs: Vec<FibId> = self.0.iter().map(|port| port.fib).collect();
         fibs.sort_unstable();
-        let near = |fib: &FibId| self.reaching(*fib, dst).and_then(|port| port.own_addr(dst));
-        let any = |fib: &FibId| self.of_fib(*fib).find_map(|port| port.own_addr(dst));
-        fibs.iter()
-            .find_map(near)
-            .or_else(|| fibs.iter().find_map(any))
+        let near = fibs.iter().filter_map(|fib| self.reaching(*fib, dst));
+        let any = fibs.iter().flat_map(|fib| self.of_fib(*fib));
+        best_of(near.chain(any), dst)
     }
 
-    /// An own address to answer from when a packet came in by `port`: one of that port, else one of its FIB, else any
-    /// of the family.
-    pub fn answer_from(&self, port: PortId, like: &IpAddr) -> Option<IpAddr> {
-        let there = self.get(port).and_then(|p| p.own_addr(like));
-        let near = || {
-            self.of_fib(self.fib_of(port))
-                .find_map(|p| p.own_addr(like))
-        };
-        there
-            .or_else(near)
-            .or_else(|| self.0.iter().find_map(|p| p.own_addr(like)))
+    /// An own address to answer `to` from when a packet came in by `port`: one of that port, else one of its FIB, else any
+    /// of the family. One that is valid on one link alone answers its own link, and others only if there is no better: a router
+    /// on the way would throw the answer away (RFC 4007 §9).
+    pub fn answer_from(&self, port: PortId, to: &IpAddr) -> Option<IpAddr> {
+        let near = self.of_fib(self.fib_of(port));
+        best_of(self.get(port).into_iter().chain(near).chain(&self.0), to)
     }
 }
+
+/// The first address of these ports that `to` can answer; if there is none, the first of its family.
+fn best_of<'p>(ports: impl Iterator<Item = &'p Port> + Clone, to: &IpAddr) -> Option<IpAddr> {
+    let any = || ports.clone().find_map(|port| port.own_addr(to));
+    if is_link_local(to) {
+        return any();
+    }
+    let routable = ports.clone().find_map(|port| port.routable_addr(to));
+    routable.or_else(any)
+}
+
+#[cfg(test)]
+#[path = "ports_tests.rs"]
+mod tests;

@@ -2,8 +2,12 @@
 //!
 //! [`fragment`] is called by `ip_output` on the worker that owns the flow, with the packet as it is to
 //! leave: TTL decremented, no link header. Whether the packet *may* be split (DF) was decided before; IPv6
-//! never is. Identification, DF, DSCP and ECN of every piece are the packet's own (RFC 6864 §4.1).
+//! is by its source alone (`own`). Identification, DF, DSCP and ECN of every piece are the packet's own (RFC 6864 §4.1).
 //! Nothing allocates as long as `out` has room.
+
+mod own;
+
+pub(crate) use own::{fragment6, let_split};
 
 use crate::checksum;
 use crate::fate::DropReason;

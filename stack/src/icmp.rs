@@ -15,6 +15,7 @@ mod echo;
 mod error;
 mod limit;
 mod owed;
+pub(crate) mod own;
 mod redirect;
 #[cfg(test)]
 mod tests;

@@ -87,17 +87,37 @@ fn check_options(header: &[u8], at: usize) -> Result<(), Fault> {
 pub(crate) fn strip(pkt: &mut Pkt) {
     let cut = usize::from(pkt.meta.l4_off).saturating_sub(HEADER);
     let (proto, len) = (pkt.meta.proto, pkt.meta.len.saturating_sub(cut as u16));
-    let bytes = pkt.bytes_mut();
-    if cut == 0 || bytes.len() < HEADER + cut {
+    if !move_header(pkt.bytes_mut(), cut, proto, len) {
         return;
+    }
+    pkt.pull(cut);
+    pkt.stripped = true;
+    (pkt.meta.l4_off, pkt.meta.len) = (HEADER as u16, len);
+}
+
+/// The same of a datagram that was put together from pieces, of which `meta` was read.
+pub(crate) fn strip_whole(whole: &mut Vec<u8>, meta: &mut IpMeta) {
+    let cut = usize::from(meta.l4_off).saturating_sub(HEADER);
+    // One that was longer than any packet can be can still be too long.
+    let len = whole.len().saturating_sub(cut);
+    let counted = len.min(usize::from(u16::MAX)) as u16;
+    if !move_header(whole, cut, meta.proto, counted) {
+        return;
+    }
+    whole.drain(..cut);
+    (meta.l4_off, meta.len) = (HEADER as u16, counted);
+}
+
+/// Moves an IPv6 header up to what is `cut` bytes behind it, as that of a packet of `len` bytes. `false`: nothing is between.
+fn move_header(bytes: &mut [u8], cut: usize, proto: u8, len: u16) -> bool {
+    if cut == 0 || bytes.len() < HEADER + cut {
+        return false;
     }
     bytes.copy_within(..HEADER, cut);
     let payload = len.saturating_sub(HEADER as u16).to_be_bytes();
     bytes[cut + 4..cut + 6].copy_from_slice(&payload);
     bytes[cut + 6] = proto;
-    pkt.pull(cut);
-    pkt.stripped = true;
-    (pkt.meta.l4_off, pkt.meta.len) = (HEADER as u16, len);
+    true
 }
 
 #[cfg(test)]

@@ -20,8 +20,10 @@ pub(crate) use reverse::{has_one_way, leads_back};
 
 use crate::counters::Counters;
 use crate::fate::DropReason;
+use crate::link::NO_NEIGH;
 use crate::marks::Marks;
 use crate::parse::{Addrs, IpMeta, Role, Tuple};
+use crate::ports::Port;
 use crate::time::Now;
 use decide::{Asked, Query, answer, plain};
 use flowtable::{
@@ -30,7 +32,7 @@ use flowtable::{
 };
 use ready::Bursts;
 pub(crate) use ready::{Named, name};
-use route::{FibId, NhopAttrs, Pin, View};
+use route::{FibId, NhopAttrs, NhopKind, Pin, View};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -56,6 +58,22 @@ pub struct Hop {
     pub pin: Pin,
     /// Where it is.
     pub attrs: NhopAttrs,
+}
+
+impl Hop {
+    /// The way to a neighbour of a port.
+    pub(crate) fn on_link(port: &Port) -> Self {
+        let attrs = NhopAttrs {
+            kind: NhopKind::Iface,
+            port: port.id,
+            neigh: NO_NEIGH,
+            mtu: port.mtu,
+        };
+        Self {
+            pin: Pin::NONE,
+            attrs,
+        }
+    }
 }
 
 /// What a query needs besides the table.

@@ -73,7 +73,8 @@ pub struct PktBuf {
     pub note: bool,
     /// Headers behind its link header were taken out of it.
     pub stripped: bool,
-    /// The port on which its own destination was asked for, as a neighbour that was not known.
+    /// The port on which its own destination was asked for, as a neighbour that was not known; of a packet of the host's own
+    /// sockets, by which came what it answers.
     pub asked: Option<PortId>,
     /// When waiting for a neighbour ends, in ms; 0 while it has not waited.
     pub deadline_ms: u64,

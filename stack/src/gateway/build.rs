@@ -179,10 +179,7 @@ fn worker(
         captures: Arc::clone(&captures),
         used: Arc::clone(&used),
         pool: pool(setup),
-        shared: worker::Shared {
-            icmp: setup.icmp,
-            neighbours: setup.new_neighbours,
-        },
+        shared: shared(setup),
         collector: collector(setup),
         pieces_max: setup.fragments.1 + 1,
         fragment_seed: setup.seed,
@@ -200,6 +197,14 @@ fn worker(
         waker: common.wakers[id].clone(),
     };
     (made, handle, used)
+}
+
+/// What workers have parts of.
+fn shared(setup: &Setup) -> worker::Shared {
+    worker::Shared {
+        icmp: setup.icmp,
+        neighbours: setup.new_neighbours,
+    }
 }
 
 /// What a thread that forwards writes for others to read.
@@ -263,6 +268,8 @@ fn host(
         events,
         qsbr: common.view.qsbr().reader(setup.all_workers()),
         roll: Arc::clone(&common.roll),
+        // As much as a worker has.
+        icmp: shared(setup).part(0, setup.workers).icmp,
         seed: setup.seed,
     })
 }

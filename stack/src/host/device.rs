@@ -1,6 +1,7 @@
 //! smoltcp's device: IP packets in and out of memory, no link layer (`Medium::Ip`).
 
 use crate::pkt::{Pkt, Pool};
+use route::PortId;
 use smoltcp::phy::{self, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
 use std::collections::VecDeque;
@@ -11,10 +12,16 @@ const RX_MAX: usize = 256;
 /// Packets of our sockets in one poll.
 const TX_MAX: usize = 128;
 
+/// A packet's bytes, and the port by which it came, or that came by which it answers.
+struct Bytes {
+    packet: Vec<u8>,
+    port: Option<PortId>,
+}
+
 /// The device.
 pub(super) struct LocalDevice {
-    rx: VecDeque<Vec<u8>>,
-    tx: Vec<Vec<u8>>,
+    rx: VecDeque<Bytes>,
+    tx: Vec<Bytes>,
     mtu: usize,
 }
 
@@ -28,17 +35,20 @@ impl LocalDevice {
     }
 
     /// A packet for our sockets. One too many is dropped: the sender will repeat it.
-    pub(super) fn input(&mut self, packet: &[u8]) {
+    pub(super) fn input(&mut self, packet: &[u8], port: PortId) {
         if self.rx.len() < RX_MAX {
-            self.rx.push_back(packet.to_vec());
+            let (packet, port) = (packet.to_vec(), Some(port));
+            self.rx.push_back(Bytes { packet, port });
         }
     }
 
-    /// What the sockets sent, as packets of `pool`. What finds no buffer is dropped; TCP repeats it.
+    /// What the sockets sent, as packets of `pool`; an answer knows by which port its question came. What finds no buffer is
+    /// dropped; TCP repeats it.
     pub(super) fn output(&mut self, pool: &mut Pool, out: &mut Vec<Pkt>) {
-        for bytes in self.tx.drain(..) {
+        for Bytes { packet, port } in self.tx.drain(..) {
             let Some(mut pkt) = pool.take() else { continue };
-            if pkt.copy_from(&bytes) {
+            if pkt.copy_from(&packet) {
+                pkt.asked = port;
                 out.push(pkt);
             } else {
                 pool.put(pkt);
@@ -51,7 +61,10 @@ impl LocalDevice {
 pub(super) struct RxToken(Vec<u8>);
 
 /// Room for one packet to send.
-pub(super) struct TxToken<'a>(&'a mut Vec<Vec<u8>>);
+pub(super) struct TxToken<'a> {
+    tx: &'a mut Vec<Bytes>,
+    port: Option<PortId>,
+}
 
 impl phy::RxToken for RxToken {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
@@ -61,9 +74,10 @@ impl phy::RxToken for RxToken {
 
 impl phy::TxToken for TxToken<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        let mut bytes = vec![0; len];
-        let result = f(&mut bytes);
-        self.0.push(bytes);
+        let mut packet = vec![0; len];
+        let result = f(&mut packet);
+        let port = self.port;
+        self.tx.push(Bytes { packet, port });
         result
     }
 }
@@ -73,12 +87,14 @@ impl phy::Device for LocalDevice {
     type TxToken<'a> = TxToken<'a>;
 
     fn receive(&mut self, _: Instant) -> Option<(RxToken, TxToken<'_>)> {
-        let packet = self.rx.pop_front()?;
-        Some((RxToken(packet), TxToken(&mut self.tx)))
+        let Bytes { packet, port } = self.rx.pop_front()?;
+        let tx = &mut self.tx;
+        Some((RxToken(packet), TxToken { tx, port }))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<TxToken<'_>> {
-        (self.tx.len() < TX_MAX).then_some(TxToken(&mut self.tx))
+        let (tx, port) = (&mut self.tx, None);
+        (tx.len() < TX_MAX).then_some(TxToken { tx, port })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

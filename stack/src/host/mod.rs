@@ -9,6 +9,7 @@ mod checks;
 mod commands;
 mod device;
 mod echo;
+mod errors;
 mod output;
 mod pieces;
 mod ping;
@@ -23,9 +24,10 @@ pub use ping::{PINGS, PingEnd, PingOutcome, PingRefusal, PingSpec, largest_ping}
 pub use roll::Roll;
 
 use crate::counters::Counters;
-use crate::icmp::{self, RateLimit};
+use crate::icmp::{self, Limits, RateLimit, Rates};
 use crate::io::wake::Waker;
 use crate::links::{HostLinks, PktRx};
+use crate::local6::{self, Fault};
 use crate::path::Path;
 use crate::pkt::{Pkt, Pool};
 use crate::ports::{DeviceState, Ports};
@@ -111,6 +113,8 @@ pub struct Parts {
     pub qsbr: route::Reader,
     /// By which workers say that they are there.
     pub roll: Arc<Roll>,
+    /// Limits of its own ICMP errors.
+    pub icmp: Rates,
     /// For smoltcp's sequence numbers and ports.
     pub seed: u64,
 }
@@ -141,6 +145,8 @@ pub struct Host {
     pieces: Pieces,
     /// Replies to echo requests that came in pieces.
     echoes: RateLimit,
+    /// Of errors about packets for us.
+    limits: Limits,
     /// Identification of our own IPv6 pieces.
     ident: u32,
 }
@@ -181,6 +187,7 @@ impl Host {
             us: 0,
             pieces: Pieces::default(),
             echoes: RateLimit::new(ECHOES.0, ECHOES.1, parts.seed),
+            limits: Limits::new(parts.icmp, parts.seed.rotate_left(32)),
             ident: parts.seed as u32,
         }
     }
@@ -197,6 +204,7 @@ impl Host {
         self.now = now;
         self.us = self.us.max(now.0.saturating_mul(1000));
         let mut work = self.take_empties();
+        self.expire_pieces();
         // Before the rings are emptied: they hold all that the roll stands for.
         let hearing = self.roll.hearing(now.0);
         work += self.take_punts(hearing);
@@ -219,6 +227,7 @@ impl Host {
         let next_use = self.now.0 + 1000;
         [
             self.table.next_deadline(),
+            self.pieces.deadline_ms(),
             self.sockets.deadline_ms(),
             self.roll.deadline_ms(),
             held,
@@ -345,13 +354,14 @@ impl Host {
                 &mut self.frames,
             );
         } else {
-            self.sockets.input(&pkt.meta, pkt.bytes(), self.us);
+            self.sockets
+                .input(&pkt.meta, pkt.bytes(), pkt.in_port, self.us);
         }
     }
 
     /// A piece of a datagram for us.
     fn piece(&mut self, pkt: &Pkt) {
-        let whole = self.pieces.take(&pkt.meta, pkt.bytes(), self.now.0);
+        let whole = self.pieces.take(pkt, self.now.0);
         if let Some(whole) = whole
             && self.datagram(whole, pkt.in_port).is_none()
         {
@@ -360,19 +370,29 @@ impl Host {
         self.show_pieces();
     }
 
-    /// A datagram for us that came in pieces. `None`: it makes no sense.
+    /// A datagram for us that came in pieces, the last by `port`. `None`: it makes no sense.
     fn datagram(&mut self, mut whole: Vec<u8>, port: PortId) -> Option<()> {
-        let meta = pieces::read(&whole)?;
+        let mut meta = pieces::read(&whole)?;
+        if meta.addrs.is_v6() {
+            match local6::check(&whole, &meta) {
+                Ok(()) => local6::strip_whole(&mut whole, &mut meta),
+                Err(Fault::Silent) => return None,
+                Err(Fault::Told(error)) => {
+                    self.answer_error(error, &whole, &meta, port);
+                    return None;
+                }
+            }
+        }
         let end = whole.len();
         match icmp::echo_reply_to(&mut whole, &meta, end).ok()? {
-            true if self.echoes.allow(self.now.0) => self.send_in_pieces(&whole, &meta, port),
+            true if self.echoes.allow(self.now.0) => self.send_whole(&whole, port),
             true => {
                 self.counters.icmp_limited.bump();
                 self.counters.echo_limited.bump();
             }
             // Nothing else that is as long is for our sockets.
             false if end > pieces::LONGEST => {}
-            false => self.sockets.input(&meta, &whole, self.us),
+            false => self.sockets.input(&meta, &whole, port, self.us),
         }
         Some(())
     }
@@ -489,7 +509,7 @@ impl Host {
         }
         let sent = out.len();
         for pkt in out.drain(..) {
-            self.ip_output(pkt);
+            self.send_of_sockets(pkt);
         }
         self.out = out;
         (sent, turn.overdue)

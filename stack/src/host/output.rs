@@ -4,31 +4,41 @@
 use super::Host;
 use super::pieces;
 use crate::link::{Link, arpresolve};
-use crate::parse::{self, IpMeta};
-use crate::path::Outcome;
+use crate::parse::{self, IpMeta, Role, Tuple};
+use crate::path::{Hop, Outcome};
 use crate::pkt::Pkt;
+use crate::ports::is_link_local;
 use arp::NeighIdx;
-use flowtable::Seen;
 use route::PortId;
 use std::sync::Arc;
 
 impl Host {
-    /// A packet of our own that may be larger than its way takes. One with options or extension headers is left out.
-    pub(super) fn send_in_pieces(&mut self, packet: &[u8], meta: &IpMeta, port: PortId) {
-        let plain = if meta.addrs.is_v6() { 40 } else { 20 };
-        let mtu = self.ports.load().get(port).map(|port| port.mtu as usize);
-        let Some(mtu) = mtu.filter(|_| meta.l4_off == plain) else {
-            return;
+    /// A packet of our own, perhaps longer than its way takes or than any packet is; it answers what came by `by`. One with
+    /// options or extension headers is left out.
+    pub(super) fn send_whole(&mut self, packet: &[u8], by: PortId) {
+        let Some(meta) = pieces::read(packet) else {
+            return self.counters.origin_lost.bump();
         };
+        let plain = if meta.addrs.is_v6() { 40 } else { 20 };
+        let way = (meta.l4_off == plain).then(|| self.way_alone(&meta, Some(by)));
+        match way {
+            Some(Outcome::Via(hop)) => self.send_pieces(packet, hop.attrs.mtu, Some(by)),
+            _ => self.counters.origin_lost.bump(),
+        }
+    }
+
+    /// A packet in pieces of at most `mtu` bytes; one that fits is its only piece.
+    fn send_pieces(&mut self, packet: &[u8], mtu: u32, by: Option<PortId>) {
         self.ident = self.ident.wrapping_add(1);
-        for piece in pieces::cut(packet, mtu, self.ident) {
+        for piece in pieces::cut(packet, mtu as usize, self.ident) {
             let Some(mut pkt) = self.pool.take() else {
-                return;
+                return self.counters.origin_lost.bump();
             };
+            pkt.asked = by;
             if pkt.copy_from(&piece) {
                 self.ip_output(pkt);
             } else {
-                self.pool.put(pkt);
+                self.lost(pkt);
             }
         }
     }
@@ -41,36 +51,67 @@ impl Host {
         };
         pkt.meta = meta;
         pkt.meta.fib = self.ports.load().fib_from(&meta.addrs.src());
-        let meta = pkt.meta;
-        let seen = Seen {
-            l4: meta.l4,
-            bytes: u32::from(meta.len),
-            in_port: 0,
+        let Outcome::Via(hop) = self.way_of(&pkt) else {
+            return self.lost(pkt);
         };
-        let slot = self.path.slot(&meta.tuple);
-        match self
-            .path
-            .resolve(slot, &meta, &seen, self.now, &self.counters)
-        {
-            Outcome::Via(hop) => {
-                let ports = Arc::clone(self.ports.load());
-                match arpresolve(&ports, &self.neigh, &hop.attrs, &meta.addrs.dst()) {
-                    Link::Header(idx, _) if !self.hold.is_empty() && self.hold.waits_for(idx) => {
-                        self.hold_own(idx, pkt);
-                    }
-                    Link::Header(_, header) => {
-                        let fits = pkt.push(&header);
-                        self.finish(pkt, hop.attrs.port, fits);
-                    }
-                    Link::Bare => {
-                        self.finish(pkt, hop.attrs.port, true);
-                    }
-                    Link::Wait(idx) => self.hold_own(idx, pkt),
-                    Link::Unknown => self.ask_own(pkt, hop.attrs.port),
-                    Link::Failed | Link::Down | Link::All(_) => self.lost(pkt),
-                }
+        if pkt.len() <= hop.attrs.mtu as usize {
+            self.ether_output(pkt, hop);
+        } else if meta.dont_fragment && !meta.addrs.is_v6() {
+            // Who sets DF asks whether it fits (RFC 1191 §3).
+            self.lost(pkt);
+        } else {
+            let packet = pkt.bytes().to_vec();
+            self.send_pieces(&packet, hop.attrs.mtu, pkt.asked);
+            self.pool.put(pkt);
+        }
+    }
+
+    /// The way of a packet of ours, by its flow if it has one.
+    fn way_of(&mut self, pkt: &Pkt) -> Outcome {
+        let meta = &pkt.meta;
+        if meta.role == Role::Quoting || is_link_local(&meta.addrs.dst()) {
+            return self.way_alone(meta, pkt.asked);
+        }
+        let (slot, seen) = (self.path.slot(&meta.tuple), pkt.seen());
+        self.path
+            .resolve(slot, meta, &seen, self.now, &self.counters)
+    }
+
+    /// The way to a packet's destination, without a flow: to an address of one link by the port that what it answers came by
+    /// (RFC 4007 §6).
+    fn way_alone(&mut self, meta: &IpMeta, by: Option<PortId>) -> Outcome {
+        let one_link = is_link_local(&meta.addrs.dst());
+        let port = by.filter(|_| one_link);
+        if let Some(port) = port.and_then(|port| self.ports.load().get(port)) {
+            return Outcome::Via(Hop::on_link(port));
+        }
+        // That of its own addresses, whatever it quotes.
+        let own = Tuple {
+            addrs: meta.addrs,
+            sport: 0,
+            dport: 0,
+            proto: meta.proto,
+        };
+        self.path.route_only(meta.fib, &own, self.now)
+    }
+
+    fn ether_output(&mut self, mut pkt: Pkt, hop: Hop) {
+        let ports = Arc::clone(self.ports.load());
+        let port = hop.attrs.port;
+        match arpresolve(&ports, &self.neigh, &hop.attrs, &pkt.meta.addrs.dst()) {
+            Link::Header(idx, _) if !self.hold.is_empty() && self.hold.waits_for(idx) => {
+                self.hold_own(idx, pkt);
             }
-            Outcome::Local | Outcome::Unroutable(_) => self.lost(pkt),
+            Link::Header(_, header) => {
+                let fits = pkt.push(&header);
+                self.finish(pkt, port, fits);
+            }
+            Link::Bare => {
+                self.finish(pkt, port, true);
+            }
+            Link::Wait(idx) => self.hold_own(idx, pkt),
+            Link::Unknown => self.ask_own(pkt, port),
+            Link::Failed | Link::Down | Link::All(_) => self.lost(pkt),
         }
     }
 
@@ -135,10 +176,7 @@ impl Host {
 
     /// Own packets to a neighbour that failed are lost; the socket sends again.
     fn neigh_failed(&mut self, pkt: &Pkt) -> bool {
-        let Outcome::Via(hop) = self
-            .path
-            .route_only(pkt.meta.fib, &pkt.meta.tuple, self.now)
-        else {
+        let Outcome::Via(hop) = self.way_alone(&pkt.meta, pkt.asked) else {
             return true;
         };
         let ports = Arc::clone(self.ports.load());

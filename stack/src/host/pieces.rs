@@ -1,15 +1,21 @@
 //! Pieces of datagrams for the gateway itself, put together (RFC 791 §3.2, RFC 1122 §3.3.2, RFC 8200 §4.5), and a datagram
 //! of its own cut into pieces.
 //!
-//! Bounded: so many datagrams, each of so many pieces; a new one takes the place of the oldest. Datagrams whose pieces
+//! Bounded: so many datagrams, each of so many pieces, a quarter of them from one source; a new one takes the place of the
+//! oldest of who has most. Who sent the first piece of one that did not become whole is told. Datagrams whose pieces
 //! overlap are forgotten whole (RFC 5722, for IPv4 too: nobody honest sends them).
 
 use crate::checksum;
 use crate::parse::{self, Fragment, IpMeta};
+use crate::pkt::Pkt;
+use route::PortId;
 use std::net::IpAddr;
 
 /// Datagrams that wait for their pieces.
 pub const DATAGRAMS: usize = 16;
+
+/// Of one source (/32, /64).
+const SHARE: usize = DATAGRAMS / 4;
 
 /// Pieces of one datagram: 65,535 bytes in pieces of 576.
 const PIECES: usize = 128;
@@ -39,11 +45,22 @@ struct Key {
 struct Datagram {
     key: Key,
     until_ms: u64,
-    /// The header in front of the payload, as that of the whole, once the first piece is there.
-    front: Option<Vec<u8>>,
+    /// Once it is there.
+    first: Option<First>,
     parts: Vec<(usize, Vec<u8>)>,
     /// Length of the payload, once the last piece is there.
     end: Option<usize>,
+}
+
+/// The first piece of a datagram.
+#[derive(Debug)]
+pub(super) struct First {
+    /// The header in front of the payload, as that of the whole.
+    front: Vec<u8>,
+    /// As it came: its sender is told if the rest does not.
+    pub(super) packet: Vec<u8>,
+    /// By which port.
+    pub(super) port: PortId,
 }
 
 /// What became of a piece.
@@ -75,9 +92,9 @@ pub(super) struct Seen {
 
 impl Pieces {
     /// Takes a piece that `ip_input` has read. Gives the datagram when it is whole.
-    pub(super) fn take(&mut self, meta: &IpMeta, packet: &[u8], now_ms: u64) -> Option<Vec<u8>> {
+    pub(super) fn take(&mut self, pkt: &Pkt, now_ms: u64) -> Option<Vec<u8>> {
+        let meta = &pkt.meta;
         let fragment = meta.fragment?;
-        self.forget_late(now_ms);
         let v6 = meta.addrs.is_v6();
         let key = Key {
             src: meta.addrs.src(),
@@ -87,8 +104,8 @@ impl Pieces {
         };
         let at = self.find_or_make(key, now_ms);
         let datagram = self.waiting.get_mut(at)?;
-        let packet = packet.get(..usize::from(meta.len))?;
-        match datagram.add(v6, &fragment, packet) {
+        let packet = pkt.bytes().get(..usize::from(meta.len))?;
+        match datagram.add(v6, &fragment, (packet, pkt.in_port)) {
             Some(Added::New) => {}
             Some(Added::Again) => self.seen.dropped += 1,
             None => {
@@ -126,36 +143,75 @@ impl Pieces {
         self.seen.dropped += self.waiting.remove(at).parts.len() as u64;
     }
 
-    fn forget_late(&mut self, now_ms: u64) {
-        let late = |datagram: &Datagram| datagram.until_ms <= now_ms;
-        let gone = self.waiting.extract_if(.., |datagram| late(datagram));
-        self.seen.late += gone
-            .map(|datagram| datagram.parts.len() as u64)
-            .sum::<u64>();
+    /// When the next datagram has waited long enough, ms.
+    pub(super) fn deadline_ms(&self) -> Option<u64> {
+        self.waiting.iter().map(|datagram| datagram.until_ms).min()
+    }
+
+    /// Forgets datagrams that have waited long enough. Gives the first pieces of those that had theirs.
+    pub(super) fn expire(&mut self, now_ms: u64) -> Vec<First> {
+        let late = |datagram: &mut Datagram| datagram.until_ms <= now_ms;
+        let gone: Vec<_> = self.waiting.extract_if(.., late).collect();
+        let pieces = gone.iter().map(|datagram| datagram.parts.len() as u64);
+        self.seen.late += pieces.sum::<u64>();
+        gone.into_iter().filter_map(|gone| gone.first).collect()
     }
 
     fn find_or_make(&mut self, key: Key, now_ms: u64) -> usize {
         if let Some(at) = self.waiting.iter().position(|datagram| datagram.key == key) {
             return at;
         }
-        if self.waiting.len() >= DATAGRAMS {
-            self.throw_away(0);
+        if let Some(at) = self.who_goes(network(key.src)) {
+            self.throw_away(at);
             self.seen.displaced += 1;
         }
         self.waiting.push(Datagram {
             key,
             until_ms: now_ms + WAIT_MS,
-            front: None,
+            first: None,
             parts: Vec::new(),
             end: None,
         });
         self.waiting.len() - 1
     }
+
+    /// Which datagram goes for a new one from `source`: its own oldest if it has its share, else, if there is no room, the
+    /// oldest of who has most. Nobody's pieces push out those of who has fewer.
+    fn who_goes(&self, source: IpAddr) -> Option<usize> {
+        let sources = || {
+            self.waiting
+                .iter()
+                .map(|datagram| network(datagram.key.src))
+        };
+        let held = |by: IpAddr| sources().filter(|source| *source == by).count();
+        let who = if held(source) >= SHARE {
+            source
+        } else if self.waiting.len() >= DATAGRAMS {
+            // Of several the oldest: `max_by_key` gives the last.
+            sources().rev().max_by_key(|source| held(*source))?
+        } else {
+            return None;
+        };
+        sources().position(|source| source == who)
+    }
+}
+
+/// Who shares with whom: an IPv6 host has a whole /64 to send from.
+fn network(source: IpAddr) -> IpAddr {
+    match source {
+        IpAddr::V4(_) => source,
+        IpAddr::V6(source) => IpAddr::from((source.to_bits() >> 64 << 64).to_be_bytes()),
+    }
 }
 
 impl Datagram {
     /// `None`: the datagram makes no sense any more.
-    fn add(&mut self, v6: bool, fragment: &Fragment, packet: &[u8]) -> Option<Added> {
+    fn add(
+        &mut self,
+        v6: bool,
+        fragment: &Fragment,
+        (packet, port): (&[u8], PortId),
+    ) -> Option<Added> {
         let (front, part) = split(v6, packet)?;
         let from = usize::from(fragment.offset);
         let to = from + part.len();
@@ -171,7 +227,12 @@ impl Datagram {
             return None;
         }
         if from == 0 {
-            self.front = Some(front);
+            let packet = packet.to_vec();
+            self.first = Some(First {
+                front,
+                packet,
+                port,
+            });
         }
         self.parts.push((from, part.to_vec()));
         let beyond = |end: usize| self.parts.iter().any(|(at, bytes)| at + bytes.len() > end);
@@ -180,12 +241,12 @@ impl Datagram {
 
     fn is_whole(&self) -> bool {
         let got: usize = self.parts.iter().map(|(_, bytes)| bytes.len()).sum();
-        self.front.is_some() && self.end == Some(got)
+        self.first.is_some() && self.end == Some(got)
     }
 
     fn whole(mut self, v6: bool) -> Option<Vec<u8>> {
         self.parts.sort_unstable_by_key(|(at, _)| *at);
-        let mut whole = self.front?;
+        let mut whole = self.first?.front;
         let header = whole.len();
         for (_, part) in &self.parts {
             whole.extend_from_slice(part);
@@ -309,8 +370,15 @@ mod tests {
     }
 
     fn take(pieces: &mut Pieces, piece: &[u8], now: u64) -> Option<Vec<u8>> {
-        let meta = parse::read(piece).unwrap();
-        pieces.take(&meta, piece, now)
+        pieces.expire(now);
+        pieces.take(&received(piece).unwrap(), now)
+    }
+
+    fn received(piece: &[u8]) -> Option<Pkt> {
+        let mut pkt = Pkt::with_size(5000);
+        assert!(pkt.copy_from(piece));
+        pkt.meta = parse::read(piece).ok()?;
+        Some(pkt)
     }
 
     #[test]
@@ -396,6 +464,51 @@ mod tests {
         assert_eq!((late, displaced, dropped), (2, 84, 85));
     }
 
+    /// The first piece of datagram `id` from 10.0.0.`from`.
+    fn first_of(from: u8, id: u8) -> Vec<u8> {
+        let mut part = cut(&packet(false, 3000), 1400, 9).swap_remove(0);
+        part[5] = id;
+        part[12..16].copy_from_slice(&[10, 0, 0, from]);
+        checksum::fill_header(&mut part, 20);
+        part
+    }
+
+    #[test]
+    fn nobody_pushes_out_datagrams_of_who_has_fewer() {
+        let mut pieces = Pieces::default();
+        take(&mut pieces, &first_of(3, 0), 0);
+        for id in 0..200 {
+            take(&mut pieces, &first_of(9, id), 0);
+            assert!(pieces.waiting.len() <= 1 + SHARE);
+        }
+        let held = |pieces: &Pieces, from: u8| {
+            let of = |d: &&Datagram| d.key.src == IpAddr::from([10, 0, 0, from]);
+            pieces.waiting.iter().filter(of).count()
+        };
+        assert_eq!((held(&pieces, 3), held(&pieces, 9)), (1, SHARE));
+        // Full by then; who has most makes room, whoever comes.
+        for from in 10..30 {
+            for id in 0..2 {
+                take(&mut pieces, &first_of(from, id), 0);
+            }
+        }
+        assert_eq!(pieces.waiting.len(), DATAGRAMS);
+        assert_eq!(held(&pieces, 3), 1);
+        let most = (0..=255).map(|from| held(&pieces, from)).max();
+        assert!(most <= Some(2), "{most:?}");
+    }
+
+    #[test]
+    fn a_network_of_ipv6_has_one_share() {
+        let host = |low: u16| IpAddr::from([0x2001, 0xdb8, 1, 2, 3, 4, 5, low]);
+        assert_eq!(network(host(1)), network(host(2)));
+        assert_ne!(
+            network(host(1)),
+            network(IpAddr::from([0x2001, 0xdb8, 1, 3, 3, 4, 5, 1]))
+        );
+        assert_ne!(network([10, 0, 0, 1].into()), network([10, 0, 0, 2].into()));
+    }
+
     #[test]
     fn any_pieces_are_taken_without_harm() {
         let mut random = fastrand::Rng::with_seed(52);
@@ -413,8 +526,9 @@ mod tests {
             if !v6 {
                 checksum::fill_header(&mut part, 20);
             }
-            if let Ok(meta) = parse::read(&part)
-                && let Some(whole) = pieces.take(&meta, &part, round)
+            pieces.expire(round);
+            if let Some(pkt) = received(&part)
+                && let Some(whole) = pieces.take(&pkt, round)
             {
                 assert!(whole.len() <= LONGEST + if v6 { 40 } else { 0 });
             }

@@ -10,6 +10,7 @@ use super::roll::Hearing;
 use crate::parse::IpMeta;
 use crate::pkt::{Pkt, Pool};
 use crate::ports::Ports;
+use route::PortId;
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
@@ -44,10 +45,10 @@ impl Sockets {
         }
     }
 
-    /// A packet for us, which `ip_input` has read; `us` as in [`Moment`].
-    pub(super) fn input(&mut self, meta: &IpMeta, packet: &[u8], us: u64) {
+    /// A packet for us, which `ip_input` has read and which came by `port`; `us` as in [`Moment`].
+    pub(super) fn input(&mut self, meta: &IpMeta, packet: &[u8], port: PortId, us: u64) {
         if !self.pings.input(meta, packet, us) {
-            self.device.input(packet);
+            self.device.input(packet, port);
         }
     }
 

@@ -26,6 +26,8 @@ pub(super) const TRAFFIC_CLASS: u8 = 0xc0;
 pub enum Error {
     /// TTL or hop limit used up in transit: 11/0, 3/0.
     TimeExceeded,
+    /// The rest of a datagram for us did not come: 11/1 (RFC 1122 §3.3.2), 3/1 (RFC 8200 §4.5).
+    ReassemblyTime,
     /// No route: 3/0 (RFC 1812 §5.2.7.1), 1/0.
     NetUnreachable,
     /// The neighbour does not answer, or no next hop is alive: 3/1, 1/3.
@@ -67,7 +69,7 @@ impl Error {
     /// The rate limiter's class.
     pub fn class(&self) -> Class {
         match self {
-            Self::TimeExceeded => Class::TimeExceeded,
+            Self::TimeExceeded | Self::ReassemblyTime => Class::TimeExceeded,
             Self::FragNeeded { .. } => Class::TooBig,
             Self::HeadersCut | Self::ParamProblem { .. } | Self::UnknownOption { .. } => {
                 Class::Param
@@ -85,6 +87,7 @@ impl Error {
     pub fn words(&self) -> String {
         match self {
             Self::TimeExceeded => "time exceeded in transit".to_owned(),
+            Self::ReassemblyTime => "time exceeded in reassembly".to_owned(),
             Self::NetUnreachable => "network unreachable".to_owned(),
             Self::HostUnreachable => "host unreachable".to_owned(),
             Self::SourceRouteFailed => "source route failed".to_owned(),
@@ -102,6 +105,7 @@ impl Error {
     fn wire4(self) -> Option<(u8, u8, u32)> {
         Some(match self {
             Self::TimeExceeded => (11, 0, 0),
+            Self::ReassemblyTime => (11, 1, 0),
             Self::NetUnreachable => (3, 0, 0),
             Self::HostUnreachable | Self::Rejected => (3, 1, 0),
             Self::SourceRouteFailed => (3, 5, 0),
@@ -121,6 +125,7 @@ impl Error {
         Some(match self {
             Self::Redirect { .. } | Self::SourceRouteFailed => return None,
             Self::TimeExceeded => (3, 0, 0),
+            Self::ReassemblyTime => (3, 1, 0),
             Self::NetUnreachable => (1, 0, 0),
             Self::HostUnreachable => (1, 3, 0),
             Self::Rejected => (1, 6, 0),

@@ -3,12 +3,11 @@
 use super::Worker;
 use crate::fate::DropReason;
 use crate::icmp::{self, Advice, Class, Error};
-use crate::link::NO_NEIGH;
 use crate::parse::{self, Tuple};
 use crate::path::{Hop, Outcome, has_one_way};
 use crate::pkt::Pkt;
 use crate::ports::{Port, is_link_local};
-use route::{FibId, NhopAttrs, NhopKind, Pin, PortId};
+use route::{FibId, NhopKind, PortId};
 use std::net::IpAddr;
 
 impl Worker {
@@ -72,7 +71,7 @@ impl Worker {
     fn whence(&self, offending: &Pkt, error: &Error) -> (Option<IpAddr>, Option<Hop>) {
         if error.is_of_the_link() {
             let port = self.burst_ports.get(offending.in_port);
-            return (port.and_then(Port::link_local), port.map(on_link));
+            return (port.and_then(Port::link_local), port.map(Hop::on_link));
         }
         // RFC 1812 §4.3.2.4: from an address of the interface that the message leaves by.
         let way = self.way_back(offending);
@@ -126,7 +125,7 @@ impl Worker {
     fn way_of_own(&self, fib: FibId, tuple: &Tuple, port: PortId) -> Outcome {
         let one_link = is_link_local(&tuple.addrs.dst());
         match self.burst_ports.get(port).filter(|_| one_link) {
-            Some(port) => Outcome::Via(on_link(port)),
+            Some(port) => Outcome::Via(Hop::on_link(port)),
             None => self.path.route_only(fib, tuple, self.now),
         }
     }
@@ -186,18 +185,5 @@ impl Worker {
             Outcome::Local => self.drop_pkt(pkt, DropReason::NoRoute),
             Outcome::Unroutable(reason) => self.drop_pkt(pkt, reason),
         }
-    }
-}
-
-/// The way to a neighbour of a port.
-fn on_link(port: &Port) -> Hop {
-    Hop {
-        pin: Pin::NONE,
-        attrs: NhopAttrs {
-            kind: NhopKind::Iface,
-            port: port.id,
-            neigh: NO_NEIGH,
-            mtu: port.mtu,
-        },
     }
 }

@@ -25,7 +25,7 @@ pub struct Shared {
 
 impl Shared {
     /// The part of one worker. One that owns no slot has next to nothing to say.
-    pub(super) fn part(&self, id: usize, active: usize) -> Self {
+    pub(crate) fn part(&self, id: usize, active: usize) -> Self {
         let part = |rate: Rate| {
             let share = |n: u32| {
                 if id < active {

@@ -25,7 +25,10 @@ impl Worker {
         }
         let mtu = hop.attrs.mtu;
         let too_big = on_wire(&pkt) > mtu;
-        if too_big && pkt.meta.dont_fragment {
+        if too_big && pkt.origin {
+            self.ident = self.ident.wrapping_add(1);
+            frag::let_split(pkt.bytes_mut(), self.ident);
+        } else if too_big && pkt.meta.dont_fragment {
             return self.drop_with(pkt, DropReason::TooBig, Error::FragNeeded { mtu });
         }
         let link = match broadcast {
@@ -167,7 +170,7 @@ impl Worker {
         self.pieces = pieces;
     }
 
-    /// The fragments of a packet, or of each segment of a super-packet.
+    /// The fragments of a packet, or of each segment of a super-packet; of IPv6 of one of ours alone.
     fn fragments(
         &mut self,
         mut pkt: Pkt,
@@ -178,6 +181,12 @@ impl Worker {
             return frag::fragment_super(pkt, mtu, &mut self.pool, pieces);
         }
         self.finish(&mut pkt);
+        if pkt.meta.addrs.is_v6() {
+            // Another than other workers', and not to be foreseen (RFC 7739).
+            let own = (self.id as u32) << 16 | u32::from(self.ident);
+            let id = own ^ self.fragment_seed as u32;
+            return frag::fragment6(pkt, mtu, id, &mut self.pool, pieces);
+        }
         frag::fragment(pkt, mtu, &mut self.pool, pieces)
     }
 

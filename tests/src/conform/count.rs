@@ -42,6 +42,9 @@ pub(super) fn counts(net: &mut Net) -> Counts {
         ("reassembled".to_owned(), host.reassembled),
         ("own_pieces_dropped".to_owned(), host.own_pieces_dropped),
         ("own_pieces_late".to_owned(), host.own_pieces_late),
+        ("icmp_sent".to_owned(), host.icmp_sent),
+        ("icmp_limited".to_owned(), host.icmp_limited),
+        ("icmp_suppressed".to_owned(), host.icmp_suppressed),
     ]);
     let moves = MoveReason::ALL.into_iter();
     all.extend(moves.map(|m| (format!("moved: {}", m.name()), totals.moved_for(m))));

@@ -1,7 +1,7 @@
 //! C50: echo. The gateway's addresses answer, whatever port the request comes by.
 
 use flowgate_tests::case;
-use flowgate_tests::conform::{Error, error, from_rack, to_rack};
+use flowgate_tests::conform::{Error, Nd, error, from_rack, to_rack};
 use flowgate_tests::frames::{ether, ip_packet};
 use flowgate_tests::net::BOTH;
 use flowgate_tests::net::craft::{echo_request, fix_header, is_v6, pieces, with_ttl};
@@ -14,7 +14,7 @@ use stack::fate::DropReason::{
 };
 
 /// The reply to an echo request: ends exchanged, TTL 64, everything else as it was.
-fn reply_to(request: &[u8]) -> Vec<u8> {
+pub(crate) fn reply_to(request: &[u8]) -> Vec<u8> {
     let mut reply = with_ttl(request.to_vec(), 64);
     if is_v6(request) {
         reply[8..40].rotate_left(16);
@@ -182,6 +182,29 @@ fn c50_extension_headers_that_ask_for_more_are_answered_or_not_as_they_say() {
     case.holds();
 }
 
+/// The gateway's question for fe80::99 by the port with this hardware address, and the host's answer.
+pub(crate) fn looks_for(mac: arp::Mac, host: usize) -> (Nd<'static>, Nd<'static>) {
+    let question = Nd {
+        to: arp::Mac([0x33, 0x33, 0xff, 0, 0, 0x99]),
+        from: mac,
+        ends: ("fe80::1", "ff02::1:ff00:99"),
+        target: "fe80::99",
+        lladdr: Some(mac),
+        flags: 0,
+        hops: 255,
+    };
+    let answer = Nd {
+        to: mac,
+        from: server_mac(host),
+        ends: ("fe80::99", "fe80::1"),
+        target: "fe80::99",
+        lladdr: Some(server_mac(host)),
+        flags: 0x60,
+        hops: 255,
+    };
+    (question, answer)
+}
+
 #[test]
 fn c50_link_local_echo_is_answered_on_its_own_link() {
     // Both Ethernet ports have fe80::1.
@@ -190,24 +213,7 @@ fn c50_link_local_echo_is_answered_on_its_own_link() {
         (2, flowgate_tests::conform::WEST_MAC, 2),
     ] {
         let request = echo_request(ip("fe80::99"), ip("fe80::1"), 7, 7, b"neighbour");
-        let solicited = flowgate_tests::conform::Nd {
-            to: arp::Mac([0x33, 0x33, 0xff, 0, 0, 0x99]),
-            from: mac,
-            ends: ("fe80::1", "ff02::1:ff00:99"),
-            target: "fe80::99",
-            lladdr: Some(mac),
-            flags: 0,
-            hops: 255,
-        };
-        let answer = flowgate_tests::conform::Nd {
-            to: mac,
-            from: server_mac(host),
-            ends: ("fe80::99", "fe80::1"),
-            target: "fe80::99",
-            lladdr: Some(server_mac(host)),
-            flags: 0x60,
-            hops: 255,
-        };
+        let (solicited, answer) = looks_for(mac, host);
         case!("RFC 4007 6, 9: an address of one link is asked for, answered and looked for on that link")
             .called(if port == RACK { "rack" } else { "west" })
             .arrives(port, &ether(mac, server_mac(host), &request))

@@ -8,6 +8,7 @@ mod fragments;
 mod icmp;
 mod ipv6;
 mod options;
+mod own;
 mod redirect;
 mod rpf;
 mod table;

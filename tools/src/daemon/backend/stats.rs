@@ -218,7 +218,7 @@ fn icmp(t: &Totals, host: &Totals) -> Vec<Counter> {
         ),
         (
             "icps_error",
-            t.icmp_sent,
+            t.icmp_sent + host.icmp_sent,
             "error messages sent (both families)",
         ),
         ("icps_redirects", t.redirects_sent, "of these: redirects"),
@@ -234,7 +234,7 @@ fn icmp(t: &Totals, host: &Totals) -> Vec<Counter> {
         ),
         (
             "icps_oldicmp",
-            t.icmp_suppressed,
+            t.icmp_suppressed + host.icmp_suppressed,
             "packets that must not be answered with an error",
         ),
     ]);

@@ -195,8 +195,10 @@ impl Seen {
         // Echo and redirects have rows of their own.
         let kinds = Class::ALL.len() as u64 - 2;
         let of_errors = u64::from(rates.errors.burst) * kinds;
-        let others = totals.echo_limited + totals.redirects_limited;
-        let limited = totals.icmp_limited.saturating_sub(others);
+        // Those of our own sockets are the host's.
+        let host = self.reader.host_totals();
+        let others = totals.echo_limited + totals.redirects_limited + host.echo_limited;
+        let limited = (totals.icmp_limited + host.icmp_limited).saturating_sub(others);
         let policy = "the packet gets no answer";
         let row = |name, used: u64, limit, lost| table(name, used.min(limit), limit, policy, lost);
         [

@@ -237,6 +237,8 @@ counters! {
     own_pieces_dropped;
     /// Pieces for ourselves whose datagram did not become whole in time.
     own_pieces_late;
+    /// Packets for ourselves for which our sockets had no room any more in one turn.
+    own_input_full;
     /// Frames and packets given to the host by its *confirm* queue; at the host: taken from there.
     punted_confirm;
     /// The same by its *ask* queue.

@@ -23,6 +23,8 @@ pub(super) struct LocalDevice {
     rx: VecDeque<Bytes>,
     tx: Vec<Bytes>,
     mtu: usize,
+    /// Packets for which there was no room.
+    full: u64,
 }
 
 impl LocalDevice {
@@ -31,15 +33,23 @@ impl LocalDevice {
             rx: VecDeque::new(),
             tx: Vec::new(),
             mtu: mtu.min(1500),
+            full: 0,
         }
     }
 
-    /// A packet for our sockets. One too many is dropped: the sender will repeat it.
+    /// A packet for our sockets. One too many is dropped and counted: the sender will repeat it.
     pub(super) fn input(&mut self, packet: &[u8], port: PortId) {
         if self.rx.len() < RX_MAX {
             let (packet, port) = (packet.to_vec(), Some(port));
             self.rx.push_back(Bytes { packet, port });
+        } else {
+            self.full += 1;
         }
+    }
+
+    /// Packets for which there was no room, so far.
+    pub(super) fn full(&self) -> u64 {
+        self.full
     }
 
     /// What the sockets sent, as packets of `pool`; an answer knows by which port its question came. What finds no buffer is
@@ -102,5 +112,31 @@ impl phy::Device for LocalDevice {
         caps.medium = Medium::Ip;
         caps.max_transmission_unit = self.mtu;
         caps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smoltcp::phy::Device;
+
+    #[test]
+    fn what_finds_no_room_is_counted_and_an_answer_knows_its_port() {
+        let mut device = LocalDevice::new(1500);
+        for n in 0..RX_MAX + 3 {
+            device.input(b"question", PortId(n as u16));
+        }
+        assert_eq!(device.full(), 3);
+        for n in 0..2 {
+            let (_, answer) = device.receive(Instant::ZERO).unwrap();
+            phy::TxToken::consume(answer, 6, |room| room.fill(n));
+        }
+        let own = device.transmit(Instant::ZERO).unwrap();
+        phy::TxToken::consume(own, 6, |room| room.fill(9));
+        let mut out = Vec::new();
+        device.output(&mut Pool::new(4, 2048), &mut out);
+        let said: Vec<_> = out.iter().map(|pkt| (pkt.bytes()[0], pkt.asked)).collect();
+        let port = |n| Some(PortId(n));
+        assert_eq!(said, [(0, port(0)), (1, port(1)), (9, None)]);
     }
 }

@@ -504,6 +504,7 @@ impl Host {
         let turn = self
             .sockets
             .poll(moment, hearing, &ports, &mut self.pool, &mut out);
+        self.counters.own_input_full.set(self.sockets.full());
         for (id, up) in turn.changed {
             self.tell(HostEvent::Check { id, up });
         }

@@ -110,6 +110,11 @@ impl Sockets {
         self.addrs = wanted;
     }
 
+    /// Packets that found no room, so far.
+    pub(super) fn full(&self) -> u64 {
+        self.device.full()
+    }
+
     pub(super) fn deadline_ms(&self) -> Option<u64> {
         self.next_at
     }

@@ -185,6 +185,11 @@ fn ip(t: &Totals, host: &Totals) -> Vec<Counter> {
             "fragments for this host dropped after timeout",
         ),
         (
+            "ips_fullsock",
+            host.own_input_full,
+            "packets for this host's own sockets dropped for want of room (both families)",
+        ),
+        (
             "ips_fragmented",
             t.fragmented,
             "output packets fragmented (both families)",

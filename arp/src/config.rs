@@ -31,6 +31,9 @@ pub struct Config {
     pub failed_hold_ms: u32,
     /// Between two defences of an address of ours (10,000; RFC 5227 §2.4 b).
     pub defend_ms: u32,
+    /// Whether another MAC for a usable neighbour is believed only once the known one has not answered (false: at once,
+    /// as FreeBSD does).
+    pub verify_moves: bool,
 }
 
 impl Default for Config {
@@ -47,6 +50,7 @@ impl Default for Config {
             gateway_tries: 3,
             failed_hold_ms: 20_000,
             defend_ms: 10_000,
+            verify_moves: false,
         }
     }
 }
@@ -66,6 +70,7 @@ impl Config {
             gateway_tries: self.gateway_tries.max(1),
             failed_hold_ms: self.failed_hold_ms.max(1),
             defend_ms: self.defend_ms,
+            verify_moves: self.verify_moves,
         }
     }
 

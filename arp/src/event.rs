@@ -123,11 +123,13 @@ pub enum Ignored {
     RouterMessage,
     /// A redirect: a router does not obey them (RFC 4861 §8.2).
     Redirect,
+    /// Another MAC for a usable neighbour, while moves are verified: the known one is asked first.
+    Claim,
 }
 
 impl Ignored {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::NotNeighbour,
         Self::Truncated,
         Self::BadHeader,
@@ -153,6 +155,7 @@ impl Ignored {
         Self::NoRoom,
         Self::RouterMessage,
         Self::Redirect,
+        Self::Claim,
     ];
 
     /// A short name for counters and listings.
@@ -184,6 +187,7 @@ impl Ignored {
             Self::NoRoom => "no room",
             Self::RouterMessage => "router solicitation or advertisement",
             Self::Redirect => "redirect",
+            Self::Claim => "move to be verified",
         }
     }
 }

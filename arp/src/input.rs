@@ -309,13 +309,15 @@ impl Table {
                 to: after,
             });
         }
+        self.stats.moves_refused += u64::from(heard == Some(Heard::Kept));
         match heard {
-            Some(Heard::Answered) => {
+            Some(Heard::Answered | Heard::Kept) => {
                 self.report_answer(idx);
                 Ok(())
             }
             Some(Heard::Noted) => Ok(()),
             Some(Heard::NoOverride) => Err(Ignored::NoOverride),
+            Some(Heard::Claimed) => Err(Ignored::Claim),
             Some(Heard::Static) => Err(Ignored::Static),
             Some(Heard::NoLinkAddress) => Err(Ignored::NoLinkAddress),
             None => Err(Ignored::NotAsked),

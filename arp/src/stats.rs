@@ -48,6 +48,8 @@ pub struct ArpStats {
     pub timeouts: u64,
     /// Neighbours that changed their MAC.
     pub moved: u64,
+    /// Neighbours that answered from where they were when somebody else claimed to be them (if moves are verified).
+    pub moves_refused: u64,
     /// Neighbours that had to go for others.
     pub evicted: u64,
     /// Neighbours refused because the table was full.

@@ -3,7 +3,7 @@
 //! The table holds the entries, the ports and the timers' order, and publishes every change to
 //! the [`View`]. Every entry is changed by [`Table::amend`] alone, which keeps the order and the
 //! view in step; so no state is reachable that a worker would see differently. What a frame does
-//! is in `input.rs`, what time does in `timer.rs`, and a neighbour's life in `entry.rs`.
+//! is in `input.rs`, what time does in `timer.rs`, and a neighbour's life in `entry`.
 //!
 //! **Room.** `limit` slots. Who needs one when all are taken displaces, oldest first, a failed
 //! neighbour, then one that was heard of but never used, then one that has not answered within

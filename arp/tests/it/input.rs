@@ -189,6 +189,7 @@ fn every_reason_to_ignore_a_frame_is_given_for_its_case_and_nothing_is_learned()
         I::Static,
         I::Conflict,
         I::NoRoom,
+        I::Claim,
     ]);
     let missing: Vec<_> = I::ALL
         .iter()

@@ -7,6 +7,7 @@ mod hold;
 mod hostile;
 mod input;
 mod limits;
+mod moves;
 mod peer;
 mod resolve;
 mod rig;

@@ -98,6 +98,7 @@ fn neighbours(stats: &ArpStats) -> Vec<(String, u64)> {
         ("neighbours unheard", stats.unheard),
         ("neighbours timed out", stats.timeouts),
         ("neighbours moved", stats.moved),
+        ("moves refused", stats.moves_refused),
         ("neighbours evicted", stats.evicted),
         ("neighbours refused: full", stats.refused_full),
         ("neighbours refused: busy", stats.refused_busy),

@@ -194,9 +194,13 @@ fn add(net: &mut Net, (prefix, way, mtu): &(&str, &str, Option<u32>)) {
         .unwrap_or_else(|e| panic!("{prefix}: {e}"));
 }
 
-/// What a case configures before the gateway starts: a port's switches.
+/// What a case configures before the gateway starts: a port's switches, or the gateway's.
 fn configure(setup: &mut Setup, words: &str) {
     let parts: Vec<&str> = words.split(' ').collect();
+    if parts[..] == ["verify-moves"] {
+        setup.neigh.verify_moves = true;
+        return;
+    }
     let port = parts.get(1).map_or(0, |port| number(port));
     let rules = &mut setup.ports.0[port].rules;
     match parts[..] {

@@ -138,6 +138,10 @@ fn config(vector: &Vector, socket: &Path) -> Result<String, String> {
         "[gateway]\nworkers = 1\n[control]\nsocket = \"{}\"\n[tables]\nflows-v4 = 1024\nflows-v6 = 1024\n",
         socket.display()
     );
+    let wide = |step: &Step| matches!(step, Step::Set(words) if words == "verify-moves");
+    if vector.steps.iter().any(wide) {
+        text.push_str("[neighbour]\nverify-moves = true\n");
+    }
     for (port, lines) in PORTS.iter().zip(PORT_LINES) {
         let _ = write!(text, "[[port]]\n{lines}");
         for step in &vector.steps {

@@ -26,6 +26,18 @@ fn question(target: &str) -> Vec<u8> {
     .request()
 }
 
+/// The same of one station alone.
+fn question_to(mac: Mac) -> Vec<u8> {
+    Arp {
+        to: mac,
+        sha: GATEWAY_MAC,
+        spa: OURS,
+        tha: mac,
+        tpa: HOST,
+    }
+    .request()
+}
+
 /// What a neighbour answers to it.
 fn answer(spa: &str, sha: Mac) -> Vec<u8> {
     Arp {
@@ -310,4 +322,51 @@ fn c61_nothing_is_proxied_by_default() {
             .ignored(Ignored::NotOurs);
     }
     case.holds();
+}
+
+/// The host is known, and another station claims to be it.
+fn is_claimed(case: Case, other: Mac) -> Case {
+    case.set("verify-moves")
+        .arrives(RACK, &asks(host_mac(), HOST, OURS))
+        .heard("arp requests received")
+        .says("arp replies sent", RACK, &answers(host_mac(), HOST))
+        .arrives(RACK, &asks(other, HOST, HOST))
+        .heard("arp requests received")
+        .ignored(Ignored::Claim)
+        .says("arp requests sent", RACK, &question_to(host_mac()))
+}
+
+#[test]
+fn c62_a_claimed_mac_is_verified_first_where_that_is_set() {
+    let (packet, other) = (to_host(3), server_mac(10));
+    let case = case!(
+        "RFC 826 believes at once; verified as RFC 4861 7.2.5 has it: who is known is asked, answers, and keeps its packets"
+    );
+    is_claimed(case.called("forged"), other)
+        .arrives(CLIENTS, &packet)
+        .goes_on(RACK, &sent_to(host_mac(), &packet))
+        .arrives(RACK, &answer(HOST, host_mac()))
+        .heard("arp replies received")
+        .counts("moves refused", 1)
+        .arrives(CLIENTS, &packet)
+        .counts("pinned", 1)
+        .goes_on(RACK, &sent_to(host_mac(), &packet))
+        .holds();
+    let case = case!(
+        "RFC 826, verified: who is known is silent, all are asked, and who answers is believed"
+    );
+    is_claimed(case.called("moved"), other)
+        .wait(1000)
+        .says("arp requests sent", RACK, &question_to(host_mac()))
+        .arrives(CLIENTS, &packet)
+        .goes_on(RACK, &sent_to(host_mac(), &packet))
+        .wait(1000)
+        .says("arp requests sent", RACK, &question(HOST))
+        .arrives(RACK, &answer(HOST, other))
+        .heard("arp replies received")
+        .counts("neighbours moved", 1)
+        .arrives(CLIENTS, &packet)
+        .counts("pinned", 1)
+        .goes_on(RACK, &sent_to(other, &packet))
+        .holds();
 }

@@ -347,6 +347,8 @@ pub struct Neighbour {
     pub lifetime_s: u32,
     /// How long a failed neighbour is remembered as such, seconds.
     pub failed_hold_s: u32,
+    /// Whether a neighbour's known hardware address is asked before another is believed.
+    pub verify_moves: bool,
 }
 
 impl Default for Neighbour {
@@ -360,6 +362,7 @@ impl Default for Neighbour {
             tries: arp.max_tries,
             lifetime_s: arp.reachable_ms / 1000,
             failed_hold_s: arp.failed_hold_ms / 1000,
+            verify_moves: arp.verify_moves,
         }
     }
 }

@@ -344,6 +344,7 @@ fn neighbour(mut section: Section<'_>) -> Neighbour {
         tries: section.number_or("tries", 1..=100, default.tries),
         lifetime_s: section.number_or("lifetime-s", 10..=604_800, default.lifetime_s),
         failed_hold_s: section.number_or("failed-hold-s", 1..=3_600, default.failed_hold_s),
+        verify_moves: section.bool("verify-moves", default.verify_moves),
     };
     section.finish();
     read

@@ -248,6 +248,7 @@ impl<'a> Plan<'a> {
             max_tries: times.tries,
             reachable_ms: times.lifetime_s.saturating_mul(1000),
             failed_hold_ms: times.failed_hold_s.saturating_mul(1000),
+            verify_moves: times.verify_moves,
             ..arp::Config::default()
         }
     }

@@ -282,6 +282,11 @@ fn arp(s: &ArpStats) -> Vec<Counter> {
             "neighbours that changed their link address (ARP and ND)",
         ),
         (
+            "moves_refused",
+            s.moves_refused,
+            "moves refused, as the known link address answered (ARP and ND)",
+        ),
+        (
             "evicted",
             s.evicted,
             "entries replaced because the table was full (ARP and ND)",

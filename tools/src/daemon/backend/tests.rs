@@ -433,6 +433,7 @@ fn every_reason_for_a_drop_has_a_line_and_no_block_has_a_name_twice() {
     };
     let arp = rig.live.counters(of("arp")).unwrap()();
     assert_eq!(arp.blocks.len(), 1);
+    assert!(names.contains(&"moves_refused") && names.contains(&"ignored_move_to_be_verified"));
     assert!(rig.live.counters(of("ipx")).is_err());
 }
 

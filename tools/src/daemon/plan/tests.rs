@@ -125,3 +125,18 @@ fn queues_that_are_no_workers_are_refused_with_their_line() {
         "flowgate.toml:6: queues = 2, but there are 3 workers: write 3, or leave it out"
     );
 }
+
+#[test]
+fn moves_of_neighbours_are_verified_where_the_file_says_so() {
+    let verified = |line: &str| {
+        let text = include_str!("../../../../docs/flowgate.example.toml");
+        let text = text.replace("[neighbour]\n", &format!("[neighbour]\n{line}\n"));
+        let config = config(&text);
+        let plan = Plan::new(Path::new(FILE), &config);
+        let setup = plan.setup(plan.ports_alone(&secrets(1)), &secrets(1));
+        setup.neigh.verify_moves
+    };
+    assert!(!verified(""), "FreeBSD believes at once");
+    assert!(!verified("verify-moves = false"));
+    assert!(verified("verify-moves = true"));
+}

@@ -13,6 +13,10 @@ use crate::key::Key;
 use crate::order::Evictable;
 use crate::{Config, Mac, NeighState, NeighWord};
 
+mod heard;
+
+pub(crate) use heard::{Heard, Said};
+
 /// Questions in a row that need not count at most, see [`Entry::judge`].
 const EXCUSES: u8 = 4;
 
@@ -38,6 +42,8 @@ pub(crate) struct Entry {
     noted: bool,
     /// The last question went to everybody: the known MAC is in doubt, any answer is believed.
     asked_all: bool,
+    /// Somebody else claims to be it, and it is being asked itself.
+    claimed: bool,
     sent_at: Option<u64>,
     /// When an ordinary one that nobody uses goes.
     expires: u64,
@@ -62,32 +68,6 @@ pub(crate) enum Due {
     Expired,
 }
 
-/// What somebody was heard to say about a neighbour.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Said {
-    /// Its MAC; an advertisement may leave it out.
-    pub(crate) mac: Option<Mac>,
-    /// It is an answer to us, if we asked.
-    pub(crate) answer: bool,
-    /// It may replace another MAC (RFC 4861's override flag; ARP always may).
-    pub(crate) overrides: bool,
-}
-
-/// What hearing it changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// The neighbour is confirmed.
-    Answered,
-    /// Noted, nothing confirmed.
-    Noted,
-    /// Another MAC without override: not believed, to be verified.
-    NoOverride,
-    /// Another MAC for a permanent neighbour.
-    Static,
-    /// No MAC said and none known.
-    NoLinkAddress,
-}
-
 impl Entry {
     /// A neighbour that is to be asked at once.
     pub(crate) fn new(key: Key, generation: u16, now: u64) -> Self {
@@ -103,6 +83,7 @@ impl Entry {
             excused: 0,
             noted: false,
             asked_all: false,
+            claimed: false,
             sent_at: None,
             expires: 0,
             wanted: true,
@@ -234,6 +215,7 @@ impl Entry {
         self.published = false;
         self.tries = 0;
         self.asked_all = false;
+        self.claimed = false;
         self.since = now;
         self.deadline = Some(now);
     }
@@ -250,6 +232,7 @@ impl Entry {
         if !self.is_permanent() {
             self.state = NeighState::Failed;
             self.tries = 0;
+            self.claimed = false;
             self.deadline = None;
         }
     }
@@ -350,6 +333,7 @@ impl Entry {
     fn fail(&mut self, cfg: &Config, now: u64) {
         self.state = NeighState::Failed;
         self.wanted = false;
+        self.claimed = false;
         self.since = now;
         self.expires = now.saturating_add(cfg.failed_hold_ms.into());
         self.deadline = Some(if self.is_reserved() {
@@ -388,41 +372,13 @@ impl Entry {
         }
     }
 
-    /// Somebody speaks about it. RFC 826's merge and RFC 4861 §7.2.3, §7.2.5 in one.
-    pub(crate) fn hear(&mut self, said: &Said, cfg: &Config, now: u64) -> Heard {
-        if self.is_permanent() {
-            let same = said.mac.is_none_or(|mac| mac == self.mac);
-            return if same { Heard::Noted } else { Heard::Static };
-        }
-        let unknown = matches!(self.state, NeighState::Incomplete | NeighState::Failed);
-        let Some(mac) = said.mac.or_else(|| (!unknown).then_some(self.mac)) else {
-            return Heard::NoLinkAddress;
-        };
-        let other = !unknown && mac != self.mac;
-        let in_doubt = unknown || self.asked_all;
-        if other && !said.overrides && !in_doubt {
-            self.doubt(cfg, now);
-            return Heard::NoOverride;
-        }
-        self.mac = mac;
-        if said.answer && self.tries > 0 {
-            self.confirm(cfg, now);
-            return Heard::Answered;
-        }
-        if unknown {
-            self.hint(cfg, now);
-        } else if other {
-            self.doubt(cfg, now);
-        }
-        Heard::Noted
-    }
-
     /// It answered.
     fn confirm(&mut self, cfg: &Config, now: u64) {
         self.state = NeighState::Reachable;
         self.tries = 0;
         self.excused = 0;
         self.asked_all = false;
+        self.claimed = false;
         self.wanted = false;
         self.since = now;
         self.expires = now.saturating_add(cfg.reachable_ms.into());
@@ -432,33 +388,6 @@ impl Entry {
         } else {
             refresh
         });
-    }
-
-    /// It told a MAC while we knew none. What is heard unasked never revives a gateway: it is
-    /// only asked sooner. An ordinary one may be used, while it is asked.
-    fn hint(&mut self, cfg: &Config, now: u64) {
-        if self.state == NeighState::Failed {
-            self.wanted = true;
-            if !self.is_reserved() {
-                self.tries = 0;
-            }
-        }
-        if !(self.is_reserved() && self.state == NeighState::Failed) {
-            self.state = NeighState::Probe;
-        }
-        self.hurry(cfg, now);
-    }
-
-    /// Its MAC changed, or somebody claims so: usable, to be verified.
-    fn doubt(&mut self, cfg: &Config, now: u64) {
-        match self.state {
-            NeighState::Probe => self.hurry(cfg, now),
-            _ if self.is_reserved() => {
-                self.state = NeighState::Probe;
-                self.hurry(cfg, now);
-            }
-            _ => self.become_stale(cfg, now),
-        }
     }
 
     fn become_stale(&mut self, cfg: &Config, now: u64) {

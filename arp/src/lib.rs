@@ -47,7 +47,7 @@
 //! let gateway = table.reserve(port, "10.0.0.2".parse()?, 0)?;
 //! table.poll(0, &mut out);
 //! assert_eq!(view.word(gateway).state(), NeighState::Incomplete);
-//! assert_eq!(out.len(), 2); // our announcement, and the question for 10.0.0.2
+//! assert_eq!(out.len(), 3); // our probe and our announcement, and the question for 10.0.0.2
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

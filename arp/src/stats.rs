@@ -34,7 +34,7 @@ pub struct ArpStats {
     pub tx_router_advert: u64,
     /// Gratuitous ARP requests and unsolicited advertisements of our own addresses sent.
     pub announcements: u64,
-    /// Questions whether somebody else has an IPv6 address of ours (duplicate address detection).
+    /// Questions whether somebody else has an address of ours (duplicate address detection).
     pub probes: u64,
     /// Announcements that were defences against a conflict; not in `announcements`.
     pub defences: u64,

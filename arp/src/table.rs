@@ -76,7 +76,7 @@ pub fn new(cfg: Config, seed: u64) -> (Table, Arc<View>) {
 /// Ports.
 impl Table {
     /// Adds a port or replaces what is known of it. New addresses (all of them, if the port is
-    /// new, came up or changed its MAC) are announced, neighbours that are no longer on the
+    /// new, came up or changed its MAC) are probed and announced, neighbours that are no longer on the
     /// link are forgotten, and gateways that are (again) are asked at once.
     ///
     /// A port that is down forgets its ordinary neighbours; its gateways are down.
@@ -93,18 +93,14 @@ impl Table {
         if port.up {
             let known = |addr| same.as_ref().is_some_and(|old| old.owns(addr));
             for addr in port.addrs().filter(|&addr| is_host(addr) && !known(addr)) {
-                if let IpAddr::V6(v6) = addr {
-                    self.stats.probes += 1;
-                    out.push(Frame {
-                        port: id,
-                        bytes: wire::probe(port.mac, v6),
-                    });
-                }
+                self.stats.probes += 1;
                 self.stats.announcements += 1;
-                out.push(Frame {
-                    port: id,
-                    bytes: wire::announcement(port.mac, addr),
-                });
+                // The probe first: who has the address answers it, but learns nothing from it.
+                let said = [
+                    wire::probe(port.mac, addr),
+                    wire::announcement(port.mac, addr),
+                ];
+                out.extend(said.map(|bytes| Frame { port: id, bytes }));
             }
         }
         self.ports.insert(id, port);

@@ -356,14 +356,25 @@ pub(crate) fn answer(our: Mac, addr: IpAddr, mac: Mac, to: Mac, asker: IpAddr) -
     }
 }
 
-/// Asks whether somebody else has `addr`, an IPv6 address of ours: duplicate address detection (RFC 4862 §5.4.2).
-pub(crate) fn probe(our: Mac, target: Ipv6Addr) -> Vec<u8> {
-    let repr = NdiscRepr::NeighborSolicit {
-        target_addr: target,
-        lladdr: None,
-    };
-    let dst = solicited_node(target);
-    nd_frame((group_mac(dst), our), (Ipv6Addr::UNSPECIFIED, dst), &repr)
+/// Asks whether somebody else has `addr`, an address of ours: an ARP probe (RFC 5227 §2.1.1), which who has it answers and
+/// nobody learns from, or duplicate address detection (RFC 4862 §5.4.2).
+pub(crate) fn probe(our: Mac, addr: IpAddr) -> Vec<u8> {
+    match addr {
+        IpAddr::V4(v4) => arp_frame(
+            ArpOperation::Request,
+            (Mac::BROADCAST, our),
+            (our, Ipv4Addr::UNSPECIFIED),
+            (Mac::ZERO, v4),
+        ),
+        IpAddr::V6(target_addr) => {
+            let repr = NdiscRepr::NeighborSolicit {
+                target_addr,
+                lladdr: None,
+            };
+            let dst = solicited_node(target_addr);
+            nd_frame((group_mac(dst), our), (Ipv6Addr::UNSPECIFIED, dst), &repr)
+        }
+    }
 }
 
 /// Tells everybody that `addr` is ours: gratuitous ARP (RFC 5227 §2.3), or an unsolicited

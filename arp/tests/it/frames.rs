@@ -182,6 +182,8 @@ fn a_new_port_announces_each_address_and_later_only_new_ones() {
         advertise: None,
     };
     table.set_port(info.clone(), 0, &mut out);
+    let asked = hex("ffffffffffff 020000000001 0806 0001 0800 06 04 0001
+         020000000001 00000000 000000000000 0a000001");
     let gratuitous = hex("ffffffffffff 020000000001 0806 0001 0800 06 04 0001
          020000000001 0a000001 000000000000 0a000001");
     let unsolicited = hex("333300000001 020000000001 86dd 60000000 0020 3a ff
@@ -196,22 +198,23 @@ fn a_new_port_announces_each_address_and_later_only_new_ones() {
         "ff02::1:ff00:1",
         &solicit("fd00::1", None),
     );
-    assert_eq!(bytes, [gratuitous, probe, unsolicited]);
+    assert_eq!(bytes, [asked, gratuitous, probe, unsolicited]);
     table.set_port(info.clone(), 0, &mut out);
     assert!(out.is_empty(), "nothing is new");
     info.addrs.push((ip("10.1.0.1"), 16));
     table.set_port(info.clone(), 0, &mut out);
-    assert_eq!(out.len(), 1, "one address is new");
+    assert_eq!(out.len(), 2, "one address is new");
     info.mac = mac(77);
     table.set_port(info.clone(), 0, &mut out);
-    assert_eq!(out.len(), 5, "all are, from another MAC");
+    assert_eq!(out.len(), 8, "all are, from another MAC");
     info.up = false;
     table.set_port(info.clone(), 0, &mut out);
-    assert_eq!(out.len(), 5);
+    assert_eq!(out.len(), 8);
     info.up = true;
     table.set_port(info, 0, &mut out);
-    assert_eq!(out.len(), 9, "and again when the port comes up");
-    assert_eq!(table.stats().announcements, 9);
+    assert_eq!(out.len(), 14, "and again when the port comes up");
+    let stats = table.stats();
+    assert_eq!((stats.announcements, stats.probes), (9, 9));
 }
 
 #[test]

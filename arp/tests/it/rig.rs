@@ -130,7 +130,8 @@ impl Seen {
     /// Whom a question is about, and whether everybody is asked.
     pub(crate) fn question(&self) -> Option<(IpAddr, bool)> {
         match *self {
-            Self::ArpRequest { to, spa, tpa, .. } if spa != tpa => {
+            // A probe is about an address of ours.
+            Self::ArpRequest { to, spa, tpa, .. } if spa != tpa && !spa.is_unspecified() => {
                 Some((tpa.into(), to == Mac::BROADCAST))
             }
             Self::Solicit { to, target, .. } => Some((target.into(), to.0[0] == 0x33)),

@@ -5,6 +5,7 @@ use flowgate_tests::case;
 use flowgate_tests::conform::{Arp, Case, Error, GATEWAY, datagram_of, error, hop};
 use flowgate_tests::frames::ether;
 use flowgate_tests::rack::{CLIENTS, GATEWAY_MAC, RACK, server_mac};
+use flowgate_tests::sim::ip;
 use stack::fate::DropReason::{HoldFull, NeighbourFailed};
 
 const HOST: &str = "192.0.2.50";
@@ -40,6 +41,10 @@ fn question_to(mac: Mac) -> Vec<u8> {
 
 /// What a neighbour answers to it.
 fn answer(spa: &str, sha: Mac) -> Vec<u8> {
+    reply_of(spa, sha).reply()
+}
+
+fn reply_of(spa: &str, sha: Mac) -> Arp<'_> {
     Arp {
         to: GATEWAY_MAC,
         sha,
@@ -47,7 +52,6 @@ fn answer(spa: &str, sha: Mac) -> Vec<u8> {
         tha: GATEWAY_MAC,
         tpa: OURS,
     }
-    .reply()
 }
 
 /// A request of a station, to all.
@@ -240,6 +244,38 @@ fn c58_a_probe_is_answered_and_not_learned() {
         .heard("arp requests received")
         .ignored(Ignored::NotOurs);
     is_asked(case, &to_host(3)).counts("waiting", 1).holds();
+}
+
+#[test]
+fn c58_our_own_addresses_are_probed_when_they_are_announced() {
+    let (mut table, _view) = arp::new(arp::Config::default(), 58);
+    let (id, mut out) = (arp::PortId(1), Vec::new());
+    let port = arp::PortInfo {
+        port: id,
+        mac: GATEWAY_MAC,
+        addrs: vec![(ip(OURS), 24)],
+        up: true,
+        advertise: None,
+    };
+    table.set_port(port, 0, &mut out);
+    let sent: Vec<_> = out.drain(..).map(|frame| frame.bytes).collect();
+    // RFC 5227 2.1.1: from nobody, so that nobody learns from it; then 2.3.
+    let probe = asks(GATEWAY_MAC, "0.0.0.0", OURS);
+    assert_eq!(sent, [probe, asks(GATEWAY_MAC, OURS, OURS)]);
+    // Somebody has it, and answers as he does a host that asks for him.
+    let has = Arp {
+        tpa: "0.0.0.0",
+        ..reply_of(OURS, host_mac())
+    };
+    table.input(id, &has.reply(), 10, &mut out);
+    let told: Vec<arp::Event> = table.events().collect();
+    let (addr, mac) = (ip(OURS), host_mac());
+    let conflict = arp::Event::Conflict {
+        port: id,
+        addr,
+        mac,
+    };
+    assert_eq!((told, table.stats().dupips), (vec![conflict], 1));
 }
 
 #[test]

@@ -356,8 +356,8 @@ fn each_address_is_announced_in_its_own_vlan() {
         let told = own.map(|one| one.bytes[12 + header.len() + 14..][..4].to_vec());
         assert_eq!(
             told.collect::<Vec<_>>(),
-            [v4],
-            "ARP announcements of {port}"
+            [[0; 4], v4],
+            "ARP probe and announcement of {port}"
         );
         let header = [tag(port), &[0x86, 0xdd]].concat();
         let IpAddr::V6(addr) = ip(v6) else { panic!() };

@@ -353,7 +353,7 @@ fn nd6(s: &ArpStats) -> Vec<Counter> {
         (
             "tx_dad_probe",
             s.probes,
-            "duplicate address detection probes sent",
+            "probes of own addresses sent (ARP and ND)",
         ),
         (
             "rx_router_solicit",

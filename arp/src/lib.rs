@@ -80,5 +80,5 @@ pub use port::{PortId, PortInfo};
 pub use stats::ArpStats;
 pub use table::{Table, new};
 pub use view::View;
-pub use wire::{Kind, ether_header, is_neighbour_frame};
+pub use wire::{Kind, crossed_a_router, ether_header, is_neighbour_frame};
 pub use word::{NeighIdx, NeighState, NeighWord};

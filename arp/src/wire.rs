@@ -56,6 +56,17 @@ pub fn is_neighbour_frame(frame: &[u8]) -> Option<Kind> {
     }
 }
 
+/// To whom a frame's IPv6 packet is, if its hop limit says that it crossed a router, or was to: that is no discovery
+/// (RFC 4861 §6.1, §7.1).
+#[must_use]
+pub fn crossed_a_router(frame: &[u8]) -> Option<Ipv6Addr> {
+    let (header, ip) = frame.split_first_chunk::<ETHER_HEADER>()?;
+    let ip = ip.first_chunk::<IPV6_HEADER>()?;
+    let crossed = header[12..] == ETHERTYPE_IPV6 && ip[7] != 255;
+    let dst = ip.last_chunk::<16>()?;
+    crossed.then_some(Ipv6Addr::from(*dst))
+}
+
 /// The 14 bytes in front of a packet on Ethernet.
 #[must_use]
 pub fn ether_header(dst: Mac, src: Mac, ethertype: u16) -> [u8; 14] {

@@ -9,8 +9,9 @@ use crate::path::leads_back;
 use crate::pkt::LinkCast;
 use crate::ports::Ports;
 use crate::rules::{Rpf, Rules};
-use arp::Mac;
+use arp::{Kind, Mac};
 use route::{PortId, View};
+use std::net::IpAddr;
 
 /// Bytes of an Ethernet header.
 pub(crate) const ETHER_HDR: usize = 14;
@@ -38,6 +39,19 @@ pub(crate) fn is_ip_for(ours: u64, header: &[u8; ETHER_HDR], ip: &[u8]) -> bool 
         _ => return false,
     };
     dst == ours && ip.first().is_some_and(|first| first >> 4 == version)
+}
+
+/// ARP, or discovery that is the host's to read; `None`: a packet like others, if it is one.
+///
+/// What crossed a router (its hop limit says so) is no discovery to whom it is not addressed (RFC 4861 §6.1, §7.1): it is on
+/// its way to somebody else. To us or to a group it is the host's all the same, which names what is wrong with it.
+#[inline]
+pub(crate) fn neighbour_frame(frame: &[u8], is_ours: impl FnOnce(&IpAddr) -> bool) -> Option<Kind> {
+    let kind = arp::is_neighbour_frame(frame)?;
+    match arp::crossed_a_router(frame) {
+        Some(dst) if !dst.is_multicast() && !is_ours(&dst.into()) => None,
+        _ => Some(kind),
+    }
 }
 
 /// Whether a frame of this type carries IP, of that version, as its first byte says.

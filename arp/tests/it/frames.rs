@@ -1,5 +1,7 @@
 //! Every frame that we send, byte for byte.
 
+use std::net::IpAddr;
+
 use arp::{Mac, PortInfo};
 
 use crate::rig::{OUR, P0, Rig, advert, arp_frame, ip, mac, nd_frame, solicit};
@@ -259,4 +261,21 @@ fn workers_tell_questions_from_answers_and_both_from_the_rest() {
     ipv4[12..14].copy_from_slice(&[8, 0]);
     assert_eq!(kind(&ipv4), None);
     assert_eq!(kind(&[]), None);
+}
+
+#[test]
+fn a_hop_limit_other_than_255_says_that_a_router_was_crossed() {
+    let said = solicit("fd00::1", Some(mac(9)));
+    let mut frame = nd_frame(OUR, mac(9), "fd00::9", "2001:db8::7", &said);
+    assert_eq!(arp::crossed_a_router(&frame), None);
+    for hops in [0, 1, 64, 254] {
+        frame[21] = hops;
+        let dst = arp::crossed_a_router(&frame).map(IpAddr::V6);
+        assert_eq!(dst, Some(ip("2001:db8::7")), "{hops}");
+    }
+    for len in 0..54 {
+        assert_eq!(arp::crossed_a_router(&frame[..len]), None, "{len} bytes");
+    }
+    frame[12..14].copy_from_slice(&[8, 0]);
+    assert_eq!(arp::crossed_a_router(&frame), None);
 }

@@ -139,7 +139,7 @@ impl Worker {
             return self.drop_pkt(pkt, reason);
         }
         match layer {
-            Layer::L2(mac) => match self.ether_input(pkt, mac) {
+            Layer::L2(mac) => match self.ether_input(pkt, mac, fib) {
                 Some(ip) => pkt = ip,
                 None => return,
             },
@@ -226,7 +226,7 @@ impl Worker {
     }
 
     /// Takes the Ethernet header off an IP packet; ARP and ND go to the host.
-    fn ether_input(&mut self, mut pkt: Pkt, ours: Mac) -> Option<Pkt> {
+    fn ether_input(&mut self, mut pkt: Pkt, ours: Mac, fib: FibId) -> Option<Pkt> {
         let Some(header) = pkt.bytes().get(..ETHER_HDR) else {
             self.drop_pkt(pkt, DropReason::EtherShort);
             return None;
@@ -245,8 +245,9 @@ impl Worker {
         if let [0x08, 0x00] | [0x86, 0xdd] = ethertype {
             self.count_ip(&mut pkt, ethertype == [0x86, 0xdd]);
         }
+        let is_ours = |dst: &IpAddr| self.burst_ports.is_own_at(pkt.in_port, fib, dst);
         if ethertype != [0x08, 0x00]
-            && let Some(kind) = arp::is_neighbour_frame(pkt.bytes())
+            && let Some(kind) = ingress::neighbour_frame(pkt.bytes(), is_ours)
         {
             self.punt_arp(pkt, kind);
             return None;

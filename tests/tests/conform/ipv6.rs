@@ -3,7 +3,7 @@
 use arp::{Ignored, Mac};
 use flowgate_tests::case;
 use flowgate_tests::conform::{
-    Case, Error, GATEWAY6, Nd, client, datagram, datagram_of, error, from_rack, hop, to_rack,
+    Case, Error, GATEWAY6, Nd, bare, client, datagram, datagram_of, error, from_rack, hop, to_rack,
 };
 use flowgate_tests::frames::{ether, udp};
 use flowgate_tests::net::Scene;
@@ -265,6 +265,48 @@ fn c69_messages_that_crossed_a_router_are_ignored() {
     .counts("pinned", 1)
     .goes_on(RACK, &ether(host_mac(), GATEWAY_MAC, &hop(&packet)))
     .holds();
+}
+
+#[test]
+fn c69_discovery_that_crossed_a_router_and_is_for_others_is_forwarded() {
+    let transit = |dst, hops| Nd {
+        to: GATEWAY_MAC,
+        from: host_mac(),
+        ends: (HOST, dst),
+        target: OURS,
+        lladdr: Some(host_mac()),
+        flags: 0,
+        hops,
+    };
+    let mut case = case!(
+        "RFC 4861 6.1, 7.1: what is not sent with hop limit 255 is no discovery, but a packet like others"
+    );
+    for (n, frame) in [
+        transit("fd10::3", 64).solicit(),
+        transit("fd10::3", 254).advert(),
+    ]
+    .iter()
+    .enumerate()
+    {
+        case = case
+            .arrives(RACK, frame)
+            .goes_on(CLIENTS, &hop(&bare(frame)))
+            .counts("pinned", n as u64);
+    }
+    // To us and to groups it is not passed on, nor learned from.
+    let (group, dst) = solicited(1);
+    let to_group = Nd {
+        to: group,
+        ..transit(&dst, 64)
+    };
+    for frame in [transit(OURS, 64).solicit(), to_group.solicit()] {
+        case = case
+            .arrives(RACK, &frame)
+            .counts("consumed", 1)
+            .counts("consumed_arp", 1)
+            .ignored(Ignored::BadHopLimit);
+    }
+    case.holds();
 }
 
 #[test]

@@ -79,7 +79,9 @@ impl Tracing<'_> {
             return Err(self.drop(Stage::Ether, DropReason::EtherNotOurs, cause));
         };
         self.cast = cast;
-        if let Some(kind) = arp::is_neighbour_frame(frame) {
+        let (ports, at, fib) = (&self.control.ports, self.port.id, self.port.fib);
+        let is_ours = |dst: &IpAddr| ports.is_own_at(at, fib, dst);
+        if let Some(kind) = ingress::neighbour_frame(frame, is_ours) {
             self.stop(Stage::Ether, words::neighbour_frame(kind));
             return Err(Verdict::Neighbour);
         }

@@ -1,6 +1,8 @@
-//! Control messages: bytes to frames, frames to calls, parameters to every type that a call takes. What is taken is written
-//! again and taken for the same.
+//! Control messages: bytes to frames, frames to calls, parameters to every type that a call takes, checked as the call
+//! does it.
 
+use flowgate::wire::capture::Capture;
+use flowgate::wire::explain::Explain;
 use flowgate::wire::flow::FlowFilter;
 use flowgate::wire::frame::FrameReader;
 use flowgate::wire::message::{Reply, Request, parameters};
@@ -45,7 +47,6 @@ fn every_type(given: &Value) {
         batch::BatchAdd, batch::BatchBegin, batch::BatchOf,
         group::GroupAdd, group::GroupChange, group::GroupDelete, group::GroupOf, group::GroupsOf,
         neighbour::NeighbourDelete, neighbour::NeighbourFilter, neighbour::NeighbourSet,
-        ping::Ping,
         route::OfFib, route::RouteAdd, route::RouteChange, route::RouteDelete, route::RouteFamily, route::RouteGet,
         stats::CountersOf,
         template::TemplateFilter,
@@ -57,5 +58,14 @@ fn every_type(given: &Value) {
     }
     if let Ok(order) = parameters::<nexthop::NexthopSet>(given.clone()) {
         let _ = order.checked();
+    }
+    if let Ok(asked) = parameters::<ping::Ping>(given.clone()) {
+        let _ = asked.checked();
+    }
+    if let Ok(asked) = parameters::<Capture>(given.clone()) {
+        let _ = asked.checked();
+    }
+    if let Ok(asked) = parameters::<Explain>(given.clone()).and_then(Explain::checked) {
+        let _ = asked.bytes();
     }
 }

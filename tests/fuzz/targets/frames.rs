@@ -7,6 +7,7 @@ use flowgate_tests::rack::{CLIENTS, GATEWAY_MAC, RACK};
 use flowgate_tests::sim::{Sent, SimGateway, client_and_rack, port};
 use stack::flows::FlowFilter;
 use stack::ports::{Layer, Port, Ports, Vlan};
+use stack::rules::Adverts;
 use stack::{Now, Setup};
 use std::cell::RefCell;
 
@@ -57,6 +58,10 @@ const TAG: [u8; 4] = [0x81, 0, 0, 7];
 
 fn ports() -> Ports {
     let mut ports = client_and_rack(GATEWAY_MAC);
+    ports.0[RACK].rules.adverts = Some(Adverts {
+        lifetime_s: 1800,
+        interval_s: 600,
+    });
     let (parent, addrs) = (
         route::PortId(RACK as u16),
         [("192.0.7.1", 24), ("fd00:7::1", 64)],

@@ -30,7 +30,11 @@ fn table() -> Table {
             .map(|(a, len)| (a.parse().expect("an address"), len))
             .to_vec(),
         up: true,
-        advertise: None,
+        advertise: Some(arp::Advertise {
+            lifetime_s: 1800,
+            interval_s: 600,
+            mtu: 1500,
+        }),
     };
     let mut out = Vec::new();
     table.set_port(info, 0, &mut out);
@@ -44,7 +48,7 @@ fn table() -> Table {
 fn take(table: &mut Table, frame: &[u8], now: u64) {
     let mut out = Vec::new();
     // Whatever it is called, it is read without harm.
-    let _ = arp::is_neighbour_frame(frame);
+    let _ = (arp::is_neighbour_frame(frame), arp::crossed_a_router(frame));
     let _ = table.input(PORT, frame, now, &mut out);
     table.poll(now, &mut out);
     let (used, limit) = table.fills();

@@ -16,6 +16,7 @@ mod names;
 mod neigh;
 mod netstat;
 mod nexthop;
+mod outfile;
 mod ping;
 mod route;
 pub mod session;

@@ -3,6 +3,7 @@
 use super::parse::fib;
 use crate::cli::exit::Failure;
 use crate::cli::exit::usage;
+use crate::cli::outfile::OutFile;
 use crate::cli::session::Session;
 use crate::cli::words::Words;
 use crate::routefile::write;
@@ -10,10 +11,8 @@ use crate::wire::batch::Exported;
 use crate::wire::batch::read_routes;
 use crate::wire::route::Family;
 use crate::wire::route::RouteFamily;
-use std::fs::File;
 use std::io;
-use std::io::BufWriter;
-use std::io::Write;
+use std::path::Path;
 
 /// The words of `route export`.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,24 +52,18 @@ pub(super) fn run(export: &Export, session: &mut Session<'_>) -> Result<(), Fail
     let Some(name) = &export.file else {
         return print(ask, session);
     };
-    let partial = format!("{name}.part");
-    let mut file = BufWriter::new(File::create(&partial).map_err(|error| cannot(name, &error))?);
+    let cannot = |error| cannot(name, &error);
+    let mut file = OutFile::open(Path::new(name)).map_err(cannot)?;
     let mut aside = Session {
         out: &mut file,
         socket: session.socket.clone(),
         json: false,
         style: session.style,
     };
-    let written = print(ask, &mut aside)
-        .and_then(|()| Ok(file.flush()?))
-        .and_then(|()| Ok(std::fs::rename(&partial, name)?));
-    written.map_err(|failure| {
-        // What is half is of no use; if it cannot be removed it has a name that says so.
-        let _ = std::fs::remove_file(&partial);
-        match failure {
-            Failure::Io(error) => cannot(name, &error),
-            other => other,
-        }
+    let written = print(ask, &mut aside).and_then(|()| Ok(file.whole()?));
+    written.map_err(|failure| match failure {
+        Failure::Io(error) => cannot(error),
+        other => other,
     })
 }
 

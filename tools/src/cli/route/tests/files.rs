@@ -2,6 +2,19 @@
 
 use super::*;
 use crate::testing::Directory;
+use nix::sys::stat::Mode;
+use nix::sys::stat::SFlag;
+use nix::sys::stat::makedev;
+use nix::sys::stat::mknod;
+use nix::unistd::mkfifo;
+use std::fs::Metadata;
+use std::fs::Permissions;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::chown;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
 /// Runs one command; `FILE` in it stands for a file of this content.
 fn with_file(content: &str, line: &str, json: bool) -> (String, Option<String>, u8, String) {
@@ -122,6 +135,75 @@ fn an_export_is_a_file_that_load_reads() {
     assert_eq!(content, "203.0.113.0/24 192.0.2.11,192.0.2.12*3\n");
     let (_, error, status, _) = with_file("", "export FILE/x", false);
     assert_eq!(status, 74, "{error:?}");
+}
+
+/// Exports to this file; what is told, if anything, and the status.
+fn exports_to(path: &Path) -> (Option<String>, u8) {
+    let line = format!("export {}", path.display());
+    let (_, error, status) = run_tool(Fake::small(), crate::cli::route::run, &line, false);
+    (error, status)
+}
+
+const EXPORTED: &str = "203.0.113.0/24 192.0.2.11,192.0.2.12*3\n";
+
+#[test]
+fn an_export_goes_into_a_pipe_or_a_device_and_puts_no_file_in_its_place() {
+    let directory = Directory::new();
+    let pipe = directory.join("pipe");
+    mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+    let reads = pipe.clone();
+    let reader = std::thread::spawn(move || std::fs::read_to_string(reads).unwrap());
+    assert_eq!(exports_to(&pipe), (None, 0));
+    let is = std::fs::symlink_metadata(&pipe).unwrap().file_type();
+    assert!(is.is_fifo(), "{is:?}");
+    assert_eq!(reader.join().unwrap(), EXPORTED);
+    // A device of our own, like /dev/null: root alone can make one, and not in every namespace.
+    let device = directory.join("null");
+    if mknod(&device, SFlag::S_IFCHR, Mode::S_IRWXU, makedev(1, 3)).is_ok() {
+        let _ = exports_to(&device);
+        let is = std::fs::symlink_metadata(&device).unwrap().file_type();
+        assert!(is.is_char_device(), "{is:?}");
+    }
+}
+
+#[test]
+fn an_export_to_a_link_is_its_targets_new_content() {
+    let directory = Directory::new();
+    let (link, target) = (directory.join("link"), directory.join("target"));
+    symlink(&target, &link).unwrap();
+    // The link leads nowhere yet, then to a file.
+    for _ in 0..2 {
+        assert_eq!(exports_to(&link), (None, 0));
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), EXPORTED);
+        std::fs::write(&target, "old").unwrap();
+    }
+}
+
+#[test]
+fn an_export_over_a_file_keeps_its_mode_and_owner_and_leaves_nothing_beside_it() {
+    let directory = Directory::new();
+    let path = directory.join("routes");
+    std::fs::write(&path, "old").unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    // Root alone can give a file away.
+    let _ = chown(&path, Some(65534), Some(65534));
+    let before = std::fs::metadata(&path).unwrap();
+    assert_eq!(exports_to(&path), (None, 0));
+    let after = std::fs::metadata(&path).unwrap();
+    let is = |of: &Metadata| (of.mode(), of.uid(), of.gid());
+    assert_eq!(is(&after), is(&before));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), EXPORTED);
+    assert_eq!(std::fs::read_dir(&*directory).unwrap().count(), 1);
+}
+
+#[test]
+fn an_export_never_writes_to_what_lies_beside_its_file() {
+    let directory = Directory::new();
+    let other = directory.join("routes.part");
+    std::fs::write(&other, "another's").unwrap();
+    assert_eq!(exports_to(&directory.join("routes")), (None, 0));
+    assert_eq!(std::fs::read_to_string(&other).unwrap(), "another's");
 }
 
 #[test]

@@ -147,10 +147,10 @@ fn write(file: &Path, job: &Job, failing: bool) -> bool {
         Err(error) => {
             if !failing {
                 let file = file.display();
+                let remedy = remedy(&error);
                 tracing::warn!(
                     %file, %error,
-                    "cannot keep groups for the next start: make the directory writable, or name another place with \
-                     state-file in [state]"
+                    "cannot keep groups for the next start: {remedy}, or name another place with state-file in [state]"
                 );
             }
             true
@@ -158,24 +158,43 @@ fn write(file: &Path, job: &Job, failing: bool) -> bool {
     }
 }
 
-/// Beside the old file, then in its place.
+/// What to do about a file that cannot be written.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk",
+        _ => "make the directory writable",
+    }
+}
+
+/// Beside the old file, then in its place. What is half is removed: on a full disk it would keep that full.
 fn replace(file: &Path, job: &Job) -> io::Result<()> {
     let beside = with_ending(file, NEW);
-    let open = OpenOptions::new()
+    // A file that could not even be opened is not ours to remove.
+    let out = open_new(&beside)?;
+    fill(out, job)
+        .and_then(|()| fs::rename(&beside, file))
+        // It has failed already; a rest that stays is written over by the next.
+        .inspect_err(|_| _ = fs::remove_file(&beside))
+}
+
+fn open_new(beside: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(&beside)?;
-    let mut out = BufWriter::new(open);
+        .open(beside)
+}
+
+fn fill(file: File, job: &Job) -> io::Result<()> {
+    let mut out = BufWriter::new(file);
     let head = Head::now(job.groups.len());
     writeln!(out, "{}", head.text())?;
     for group in &job.groups {
         writeln!(out, "{}", write_group(group, &job.ports))?;
     }
-    out.into_inner()?.sync_all()?;
-    fs::rename(&beside, file)
+    out.into_inner()?.sync_all()
 }
 
 /// What the names of the files beside it end with: the one that is locked, the one that is being written.

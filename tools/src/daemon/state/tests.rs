@@ -65,6 +65,28 @@ fn group(port: u16) -> SavedGroup {
 }
 
 #[test]
+fn a_writing_that_fails_leaves_nothing_beside_the_file() {
+    let directory = Directory::new();
+    let file = directory.join("state");
+    let job = Job {
+        groups: vec![group(0)],
+        ports: ports(&["uplink"]),
+    };
+    // It is written whole, and cannot take the place of a directory.
+    std::fs::create_dir(&file).unwrap();
+    assert!(write(&file, &job, true));
+    assert!(!with_ending(&file, NEW).exists());
+}
+
+#[test]
+fn a_full_disk_needs_room_and_not_another_mode() {
+    let of = |code| remedy(&io::Error::from_raw_os_error(code));
+    assert_eq!(of(libc::ENOSPC), "make room on the disk");
+    assert_eq!(of(libc::EDQUOT), "make room on the disk");
+    assert_eq!(of(libc::EACCES), "make the directory writable");
+}
+
+#[test]
 fn a_group_is_read_as_it_was_written_by_the_names_of_ports() {
     assert!(group(1).is_whole());
     let line = write_group(&group(1), &ports(&["uplink", "rack"]));

@@ -184,7 +184,14 @@ fn words_that_make_no_sense_are_usage_errors() {
             "route add 10.0.0.0/8 192.0.2.1 -weight 0",
             "route: weight 0 is not valid for add: 0 means drain; use 'route change ... -weight 0'\n",
         ),
-        ("arp", "arp: say one of: -a, HOST, -s HOST MAC, -d HOST\n"),
+        (
+            "arp",
+            "arp: say one of: -a, HOST, -s HOST MAC, -d HOST, -d -a\n",
+        ),
+        (
+            "ndp",
+            "ndp: say one of: -a, HOST, -s HOST MAC, -d HOST, -c\n",
+        ),
         ("netstat", "netstat: say what to show: "),
         (
             "flow flush",

@@ -172,12 +172,15 @@ impl Said {
                 let (address, port) = address(host, port, family)?;
                 stated(address, read_own(mac)?, port, rest).map(Command::Set)
             }
-            _ => usage("say one of: -a, HOST, -s HOST MAC, -d HOST"),
+            _ => usage(match family {
+                Family::Inet => "say one of: -a, HOST, -s HOST MAC, -d HOST, -d -a",
+                Family::Inet6 => "say one of: -a, HOST, -s HOST MAC, -d HOST, -c",
+            }),
         }
     }
 }
 
-/// `-s HOST MAC [temp] [pub]`
+/// `-s HOST MAC [temp] [pub]`; ndp's word for `pub` is `proxy`.
 fn stated(
     address: IpAddr,
     mac: Mac,
@@ -195,7 +198,12 @@ fn stated(
         match *word {
             "temp" => ask.temporary = true,
             "pub" | "proxy" => ask.published = true,
-            _ => return usage(format!("bad keyword: {word}: write temp, pub or nothing")),
+            _ => {
+                let published = if address.is_ipv4() { "pub" } else { "proxy" };
+                return usage(format!(
+                    "bad keyword: {word}: write temp, {published} or nothing"
+                ));
+            }
         }
     }
     Ok(ask)
@@ -223,7 +231,7 @@ fn address(
 
 fn run(command: Command, family: Family, session: &mut Session<'_>) -> Result<(), Failure> {
     match command {
-        Command::List(filter) if session.json => session.print_reply("NeighbourList", &filter),
+        Command::List(filter) if session.json => list_json(&filter, session),
         Command::List(filter) => list(&filter, family, session),
         Command::Set(ask) => {
             let done: Value = session.call("NeighbourSet", &ask)?;
@@ -250,6 +258,16 @@ fn run(command: Command, family: Family, session: &mut Session<'_>) -> Result<()
             let deleted: Deleted = session.call("NeighbourFlush", &filter)?;
             print_deleted(&deleted, session)
         }
+    }
+}
+
+/// A list may be empty; one neighbour that is asked for and not there is a refusal, as without `--json`.
+fn list_json(filter: &NeighbourFilter, session: &mut Session<'_>) -> Result<(), Failure> {
+    let found = session.reply("NeighbourList", filter)?;
+    let none = found["neighbours"].as_array().is_none_or(Vec::is_empty);
+    match filter.address {
+        Some(address) if none => Err(Failure::Absent(no_entry(address))),
+        _ => session.print_json(&found),
     }
 }
 

@@ -115,17 +115,26 @@ impl Session<'_> {
         Ok(written?)
     }
 
-    /// A call's answer as JSON: the pages of a list joined into one object.
+    /// A call's answer, the pages of a list joined into one object.
     ///
     /// # Errors
     /// See [`Client::call_more`].
-    pub fn print_reply(&mut self, name: &str, parameters: &impl Serialize) -> Result<(), Failure> {
+    pub fn reply(&self, name: &str, parameters: &impl Serialize) -> Result<Value, Error> {
         let mut whole = Value::Null;
         self.client()?
             .call_more(name, parameters, |page: Value, _| {
                 join(&mut whole, page);
                 true
             })?;
+        Ok(whole)
+    }
+
+    /// A call's answer as JSON.
+    ///
+    /// # Errors
+    /// See [`Client::call_more`].
+    pub fn print_reply(&mut self, name: &str, parameters: &impl Serialize) -> Result<(), Failure> {
+        let whole = self.reply(name, parameters)?;
         self.print_json(&whole)
     }
 

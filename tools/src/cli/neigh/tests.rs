@@ -4,7 +4,9 @@ use super::*;
 use crate::cli::test_support::run_tool;
 use crate::server::fake::Fake;
 
-fn prints(tool: fn(Words, &mut Session<'_>) -> Result<(), Failure>, line: &str) -> String {
+type Tool = fn(Words, &mut Session<'_>) -> Result<(), Failure>;
+
+fn prints(tool: Tool, line: &str) -> String {
     let (out, error, status) = run_tool(Fake::small(), tool, line, false);
     assert_eq!((error, status), (None, 0), "{line}");
     out
@@ -60,6 +62,39 @@ fn what_is_not_there_is_status_1() {
 }
 
 #[test]
+fn what_is_not_there_is_status_1_and_no_list_with_json_too() {
+    for (tool, host) in [(arp as Tool, "192.0.2.77"), (ndp, "fd00::77")] {
+        let (out, error, status) = run_tool(Fake::small(), tool, host, true);
+        assert_eq!((out.as_str(), status), ("", 1));
+        assert_eq!(error, Some(format!("{host} ({host}) -- no entry")));
+    }
+    let (out, error, status) = run_tool(Fake::small(), arp, "192.0.2.99", true);
+    assert_eq!((error, status), (None, 0));
+    assert!(out.starts_with("{\"neighbours\":[{"), "{out}");
+}
+
+#[test]
+fn each_tool_names_its_own_words() {
+    let wrong = |words, family| parse(Words::of(words), family).unwrap_err().to_string();
+    assert_eq!(
+        wrong("", Family::Inet),
+        "say one of: -a, HOST, -s HOST MAC, -d HOST, -d -a"
+    );
+    assert_eq!(
+        wrong("", Family::Inet6),
+        "say one of: -a, HOST, -s HOST MAC, -d HOST, -c"
+    );
+    assert_eq!(
+        wrong("-s 192.0.2.50 2:0:0:0:0:50 pup", Family::Inet),
+        "bad keyword: pup: write temp, pub or nothing"
+    );
+    assert_eq!(
+        wrong("-s fd00::50 2:0:0:0:0:50 pup", Family::Inet6),
+        "bad keyword: pup: write temp, proxy or nothing"
+    );
+}
+
+#[test]
 fn an_ipv6_neighbour_that_is_not_there_has_no_head_above_it() {
     let (out, error, status) = run_tool(Fake::small(), ndp, "fd00::77", false);
     assert_eq!((out.as_str(), status), ("", 1));
@@ -94,8 +129,11 @@ fn words_become_commands() {
 #[test]
 fn bad_lines_are_told_what_would_be_right() {
     let cases = [
-        ("", "say one of: -a, HOST, -s HOST MAC, -d HOST"),
-        ("-a 192.0.2.1", "say one of: -a, HOST, -s HOST MAC, -d HOST"),
+        ("", "say one of: -a, HOST, -s HOST MAC, -d HOST, -d -a"),
+        (
+            "-a 192.0.2.1",
+            "say one of: -a, HOST, -s HOST MAC, -d HOST, -d -a",
+        ),
         ("-x", "unknown option -x: see --help"),
         ("-c", "unknown option -c: see --help"),
         (

@@ -126,7 +126,14 @@ impl Live {
     fn port_for(&self, ask: &wire::NeighbourSet) -> Answer<PortId> {
         let ports = self.control.ports();
         if ask.temporary && ask.published {
-            let message = "a published entry does not expire: leave temp or pub out";
+            // The words of arp, and of ndp.
+            let published = if ask.address.is_ipv4() {
+                "pub"
+            } else {
+                "proxy"
+            };
+            let message =
+                format!("a published entry does not expire: leave temp or {published} out");
             return Err(CallError::refused(Reason::Invalid, message));
         }
         let port = match &ask.port {

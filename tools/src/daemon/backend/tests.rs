@@ -395,7 +395,16 @@ fn a_temporary_neighbour_expires_and_is_flushed() {
         published: true,
         ..set
     };
-    assert_eq!(refusal(heard(live.neighbour_set(both))).0, Reason::Invalid);
+    let (reason, line) = refusal(heard(live.neighbour_set(both.clone())));
+    assert_eq!(reason, Reason::Invalid);
+    assert!(line.ends_with(": leave temp or pub out"), "{line}");
+    // ndp has another word for it.
+    let six = NeighbourSet {
+        address: "fd00:2::50".parse().unwrap(),
+        ..both
+    };
+    let (_, line) = refusal(heard(live.neighbour_set(six)));
+    assert!(line.ends_with(": leave temp or proxy out"), "{line}");
 }
 
 #[test]

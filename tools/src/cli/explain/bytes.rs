@@ -8,7 +8,6 @@ use crate::pcap::packet;
 use crate::wire::explain::LONGEST;
 use crate::wire::explain::bytes_of_hex;
 use stack::io::pcap::is_capture;
-use std::fmt::Display;
 use std::fmt::Write;
 use std::io;
 use std::io::Read;
@@ -32,10 +31,10 @@ pub(super) fn of_words(words: &[String]) -> Result<String, Failure> {
 
 /// The `number`th packet of a file, and what it begins with if the file says so.
 pub(super) fn of_file(path: &str, number: usize) -> Result<(Option<Framing>, String), Failure> {
-    let wrong = |line: &dyn Display| Failure::Usage(format!("{path}: {line}"));
-    let bytes = contents(path).map_err(|error| wrong(&error))?;
+    let unread = |error| Failure::NoInput(format!("{path}: {error}"));
+    let bytes = contents(path).map_err(unread)?;
     if bytes.is_empty() {
-        return Err(wrong(&"the file is empty"));
+        return usage(format!("{path}: the file is empty"));
     }
     match packet(&bytes, number) {
         Ok(Some(Captured { ether, bytes })) => {
@@ -90,6 +89,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::exit::Exit;
     use crate::testing::Directory;
 
     fn wrong(path: &str) -> String {
@@ -115,6 +115,9 @@ mod tests {
         assert_eq!(wrong("/dev/null"), "the file is empty");
         assert_eq!(wrong("/dev/zero"), neither);
         std::fs::write(&file, "4500 001c\n").unwrap();
+        let exit = |path| of_file(path, 1).unwrap_err().exit();
+        assert_eq!(exit("/no/such/file"), Exit::NoInput);
+        assert_eq!(exit(directory.to_str().unwrap()), Exit::NoInput);
         assert_eq!(of_file(path, 1).unwrap(), (None, "4500001c".to_owned()));
     }
 }

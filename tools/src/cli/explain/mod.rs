@@ -51,7 +51,8 @@ examples:
   explain -port rack -r trace.pcap -packet 12
   explain -port uplink 4500001c 00010000 40110000 0a000002 cb00710a 04d20035 00080000
 
-exit status: 0 explained, whatever the verdict; 1 refused; 64 usage; 69 no flowgate at the socket
+exit status: 0 explained, whatever the verdict; 1 refused; 64 usage; 66 the file cannot be read;
+69 no flowgate at the socket
 ";
 
 /// What the words have said.
@@ -111,10 +112,10 @@ fn say(mut words: Words) -> Result<Said, Failure> {
         match word.as_str() {
             "-port" => said.ask.port = Some(words.value("-port")?),
             "-fib" => said.ask.fib = Some(words.parse("-fib", "a FIB's number")?),
-            "-first" => said.ask.turn = Some(Turn::First),
-            "-later" => said.ask.turn = Some(Turn::Later),
-            "-ether" => said.ask.framing = Some(Framing::Ether),
-            "-ip" => said.ask.framing = Some(Framing::Ip),
+            "-first" => one(&mut said.ask.turn, Turn::First, "-first or -later")?,
+            "-later" => one(&mut said.ask.turn, Turn::Later, "-first or -later")?,
+            "-ether" => one(&mut said.ask.framing, Framing::Ether, "-ether or -ip")?,
+            "-ip" => one(&mut said.ask.framing, Framing::Ip, "-ether or -ip")?,
             "-r" => said.file = Some(words.value("-r")?),
             "-packet" => {
                 let number: NonZeroUsize = words.parse("-packet", "the packet's number, from 1")?;
@@ -127,6 +128,15 @@ fn say(mut words: Words) -> Result<Said, Failure> {
         }
     }
     Ok(said)
+}
+
+/// Of two words that contradict each other one is taken.
+fn one<T: PartialEq>(said: &mut Option<T>, word: T, both: &str) -> Result<(), Failure> {
+    if said.as_ref().is_some_and(|before| *before != word) {
+        return usage(format!("{both}, not both"));
+    }
+    *said = Some(word);
+    Ok(())
 }
 
 /// A flow by its words, or the packet that they spell.
@@ -281,6 +291,14 @@ mod tests {
             );
         }
         assert_eq!(wrong("-fib x"), "-fib x: write a FIB's number");
+        for both in ["-first -later", "-later -first"] {
+            let line = format!("udp 10.0.0.1 10.0.0.2 {both}");
+            assert_eq!(wrong(&line), "-first or -later, not both");
+        }
+        for both in ["-ether -ip", "-ip -ether"] {
+            let line = format!("-port in0 4500 {both}");
+            assert_eq!(wrong(&line), "-ether or -ip, not both");
+        }
         assert!(wrong("tcp 10.0.0.1:x 10.0.0.2").starts_with("bad address"));
     }
 

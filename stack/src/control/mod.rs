@@ -76,9 +76,9 @@ pub enum ControlError {
     #[error(transparent)]
     Route(#[from] RouteError),
     #[error(
-        "Network is unreachable: no port{of} has an address in the network of {gateway}; {ports}; name a gateway on one of \
-         these, or say -recursive to have other routes lead to it",
-        of = of_fib(*.fib)
+        "Network is unreachable: no port{of} has an address in the network of {gateway}; {ports}; {remedy}",
+        of = of_fib(*.fib),
+        remedy = reached_by(gateway)
     )]
     NoPort {
         fib: FibId,
@@ -178,6 +178,14 @@ pub enum ControlError {
     InBatch { percent: usize },
     #[error("{prefix}: {error}")]
     InRoute { prefix: Prefix, error: Box<Self> },
+}
+
+/// How to name a gateway that is on no port's network. A link-local one is on the link of any.
+fn reached_by(gateway: &IpAddr) -> String {
+    if matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+        return format!("name its port too, {gateway}%PORT");
+    }
+    "name a gateway on one of these, or say -recursive to have other routes lead to it".into()
 }
 
 /// " of FIB 1"; nothing for the one that goes without saying.

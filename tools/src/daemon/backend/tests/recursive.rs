@@ -80,6 +80,10 @@ fn what_cannot_be_resolved_is_refused_with_what_would_be_right() {
         line.ends_with("or say -recursive to have other routes lead to it"),
         "{line}"
     );
+    let (reason, line) = refusal(live.route_add(add("2001:db8::/32", &["fe80::1"])));
+    assert_eq!(reason, Reason::Unreachable);
+    assert!(line.contains("name its port too, fe80::1%PORT"), "{line}");
+    assert!(!line.contains("-recursive"), "{line}");
     let (reason, line) = refusal(live.route_add(far("10.0.0.0/8", &["224.0.0.1"])));
     assert_eq!(reason, Reason::Invalid);
     assert!(

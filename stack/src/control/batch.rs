@@ -158,7 +158,9 @@ impl Control {
             let resolved = match set {
                 Some(set) => BatchSet {
                     paths: self.set_paths(&set, &mut loading.reserved, host)?,
-                    options: self.timed(set.spec.options)?,
+                    options: self
+                        .timed(set.spec.options)
+                        .map_err(|error| in_route(set.spec.prefix, error))?,
                 },
                 None => BatchSet::default(),
             };
@@ -179,10 +181,7 @@ impl Control {
         reserved: &mut HashMap<NhopKey, NeighIdx>,
         host: &mut dyn HostLink,
     ) -> Result<Vec<Path>, ControlError> {
-        let in_route = |error| ControlError::InRoute {
-            prefix: set.spec.prefix,
-            error: Box::new(error),
-        };
+        let in_route = |error| in_route(set.spec.prefix, error);
         if set.spec.kind.is_empty() && set.spec.options.group.is_none() {
             return Err(in_route(ControlError::NoTarget));
         }
@@ -260,6 +259,14 @@ impl Control {
             self.affinities = None;
             self.wake_workers();
         }
+    }
+}
+
+/// A refusal that names the route which it is about.
+fn in_route(prefix: Prefix, error: ControlError) -> ControlError {
+    ControlError::InRoute {
+        prefix,
+        error: Box::new(error),
     }
 }
 

@@ -161,11 +161,9 @@ impl Load {
     /// A refusal of the gateway that begins with a prefix is one about a line of the file.
     fn refused(&self, error: Error, routes: &[Entry]) -> Failure {
         refused(error, |message| {
-            let named = message.split_once(": ").and_then(|(prefix, rest)| {
-                let prefix: Prefix = prefix.parse().ok()?;
+            let named = first_prefix(message).and_then(|prefix| {
                 let at = routes.binary_search_by_key(&prefix, |e| e.prefix).ok()?;
-                let line = format!("{prefix}: {rest}");
-                Some(Wrong::At(routes[at].place, line))
+                Some(Wrong::At(routes[at].place, message.to_owned()))
             });
             match named {
                 Some(wrong) => format!("route: {}", self.wrong(&wrong)),
@@ -189,6 +187,14 @@ impl Load {
         families.retain(|_| self.replace);
         families
     }
+}
+
+/// The prefix that a message begins with: `10.0.0.0/8: no ...`, or `10.0.0.0/8 is ...`.
+fn first_prefix(message: &str) -> Option<Prefix> {
+    let word = message.split(' ').next()?;
+    let word = word.strip_suffix(':').unwrap_or(word);
+    // An address alone is a gateway.
+    word.contains('/').then(|| word.parse().ok())?
 }
 
 /// Carries out `route load`.

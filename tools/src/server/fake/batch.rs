@@ -1,4 +1,4 @@
-//! Made-up batches: all is there at once, and the only gateway that is refused is 172.16.0.1.
+//! Made-up batches: all is there at once, and all that is refused is the gateway 172.16.0.1 and the network 192.0.2.0/24.
 
 use super::Fake;
 use super::path;
@@ -36,6 +36,10 @@ fn load(fake: &mut Fake, batch: &Batch) -> Answer<BatchDone> {
         if batch.sets[*set as usize].paths.iter().any(far) {
             let line = format!("{prefix}: Network is unreachable: no port");
             return Err(CallError::refused(Reason::Unreachable, line));
+        }
+        if prefix.to_string() == "192.0.2.0/24" {
+            let line = format!("{prefix} is the network of port rack");
+            return Err(CallError::refused(Reason::Invalid, line));
         }
     }
     let mut done = BatchDone::default();

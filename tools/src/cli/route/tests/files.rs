@@ -77,6 +77,12 @@ fn what_is_wrong_is_told_with_its_line_and_status() {
             1,
         ),
         (
+            "\n192.0.2.0/24 192.0.2.11",
+            "load FILE",
+            "route: FILE:2: 192.0.2.0/24 is the network of port rack",
+            1,
+        ),
+        (
             "",
             "load FILEx",
             "FILEx cannot be read: No such file or directory (os error 2)",

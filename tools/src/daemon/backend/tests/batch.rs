@@ -181,6 +181,8 @@ fn a_refused_batch_says_which_route_and_leaves_nothing_behind() {
     rig.live.route_add(add(SERVICE, &["192.0.2.11"])).unwrap();
     let before = rig.live.routes(None.into(), None, 100);
     let none = PathSet::default();
+    let mut timed = set(&["192.0.2.12"]);
+    timed.options.timeouts = "dns".parse().ok();
     for (sets, others, wanted, line) in [
         (
             vec![set(&["192.0.2.12"]), set(&["172.16.0.1"])],
@@ -211,6 +213,12 @@ fn a_refused_batch_says_which_route_and_leaves_nothing_behind() {
             ("12.0.0.0/8", 1),
             Reason::Invalid,
             "12.0.0.0/8: a route needs a gateway",
+        ),
+        (
+            vec![set(&["192.0.2.12"]), timed],
+            ("12.0.0.0/8", 1),
+            Reason::NotFound,
+            "12.0.0.0/8: no timeouts are called dns: ",
         ),
     ] {
         let (reason, told) = refusal(loaded(&mut rig, batch(sets, 10, &[others])));

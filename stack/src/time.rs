@@ -21,6 +21,12 @@ impl Now {
         Secs((self.0 / 1000 + ORIGIN_SECS) as u32)
     }
 
+    /// Whole seconds until then: never more than [`Now::deadline`] was asked for.
+    pub fn left(self, until: Secs) -> u32 {
+        let by = Self(self.0.next_multiple_of(1000)).secs();
+        until.0.saturating_sub(by.0)
+    }
+
     /// The first whole second that is not before `seconds` have passed; now, if that is none.
     pub fn deadline(self, seconds: u32) -> Secs {
         let ends = if seconds == 0 {

@@ -109,12 +109,12 @@ impl Control {
             .map(|n| leaving(n, None, None));
         let mut all: Vec<Leaving> = everywhere.collect();
         for (prefix, path) in self.routes.draining_paths() {
-            let left = path.deadline.map(|at| at.0.saturating_sub(now.secs().0));
+            let left = path.deadline.map(|at| now.left(at));
             let nhop = self.routes.nhop_info(path.idx);
             all.extend(nhop.map(|n| leaving(n, Some(prefix), left)));
         }
         for (number, id, path) in self.routes.draining_members() {
-            let left = path.deadline.map(|at| at.0.saturating_sub(now.secs().0));
+            let left = path.deadline.map(|at| now.left(at));
             let nhop = self.routes.nhop_info(path.idx);
             let of_group = |leaving| Leaving {
                 group: Some((number, id)),

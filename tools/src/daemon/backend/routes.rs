@@ -336,7 +336,7 @@ pub(super) fn path(info: &PathInfo, port: Option<String>, now: Now) -> wire::Pat
             (_, all) => admin(all),
         },
         health: health(info.health),
-        deadline: info.deadline.map(|at| at.0.saturating_sub(now.secs().0)),
+        deadline: info.deadline.map(|at| now.left(at)),
         buckets: info.buckets,
         starting: info
             .start

@@ -87,6 +87,15 @@ impl Keeper {
         })
     }
 
+    /// One that need not wait for its first writing.
+    #[cfg(test)]
+    pub(super) fn at_once(self) -> Self {
+        Self {
+            next: Now(0),
+            ..self
+        }
+    }
+
     /// Control's turn: a slice of reading, if there is something new to keep.
     pub(super) fn turn(&mut self, control: &Control, now: Now) {
         let layouts = control.layouts();
@@ -114,6 +123,11 @@ impl Keeper {
         {
             self.written = Some(at);
         }
+    }
+
+    /// Whether groups are being read.
+    pub(super) fn reads(&self) -> bool {
+        self.saving.is_some()
     }
 
     /// Whether all groups as they are have been written, or are on their way.

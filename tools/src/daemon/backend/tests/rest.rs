@@ -1,6 +1,8 @@
 //! How long control's turns are: a second at rest, less while something is under way.
 
 use super::*;
+use crate::daemon::state::Keeper;
+use crate::testing::Directory;
 use crate::wire::options::Options;
 use crate::wire::template::TemplateFilter;
 use crate::wire::timeout::FlowTimeoutDelete;
@@ -107,6 +109,32 @@ fn timeouts_on_their_way_out_are_no_rest() {
         .timeout_delete(FlowTimeoutDelete { class })
         .unwrap();
     assert_eq!(turn(&mut rig), TURN);
+}
+
+#[test]
+fn groups_that_are_to_be_kept_are_read_soon() {
+    let mut rig = rig();
+    let options = Options {
+        buckets: Some(65_536),
+        ..Options::default()
+    };
+    let route = RouteAdd {
+        options,
+        ..add(SERVICE, &["192.0.2.11", "192.0.2.12"])
+    };
+    rig.live.route_add(route).unwrap();
+    comes_to_rest(&mut rig);
+    let directory = Directory::new();
+    let keeper = Keeper::start(directory.join("state")).unwrap();
+    rig.live.keep_state(keeper.at_once());
+    let mut waits = Duration::ZERO;
+    loop {
+        match turn(&mut rig) {
+            REST_TURN => break,
+            wait => waits += wait,
+        }
+    }
+    assert!(waits < Duration::from_secs(1), "{waits:?}");
 }
 
 #[test]

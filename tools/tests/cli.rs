@@ -302,6 +302,26 @@ fn a_check_refuses_what_a_run_would_in_one_line() {
             "is our own address on port a",
             78,
         ),
+        (
+            "[control]\nsocket = \"no/such/socket\"\n",
+            "cannot serve no/such/socket: No such file or directory (os error 2): make its directory first",
+            71,
+        ),
+        (
+            "[control]\nsocket = \"src\"\n",
+            "src exists and is not a socket",
+            71,
+        ),
+        (
+            "[control]\nsocket = \"Cargo.toml\"\n",
+            "Cargo.toml exists and is not a socket",
+            71,
+        ),
+        (
+            "[[port]]\nname = \"lo\"\ntype = \"tap\"\n",
+            "device 'lo' is in use by another process or is another kind of interface",
+            71,
+        ),
     ];
     for (lines, message, wanted) in cases {
         std::fs::write(&file, format!("{lines}{port}")).unwrap();

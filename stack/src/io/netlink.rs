@@ -20,6 +20,7 @@ use nix::sys::socket::{
     socket,
 };
 use std::cell::Cell;
+use std::ffi::CStr;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -110,13 +111,8 @@ impl Netlink {
     /// # Errors
     /// `ENODEV`: there is no such interface.
     pub fn link_mac(&self, ifindex: u32) -> Result<Option<[u8; 6]>> {
-        let request = Message::link(libc::RTM_GETLINK, 0, ifindex, 0, 0);
-        let body = self
-            .ask(request, &format!("read interface {ifindex}"))?
-            .unwrap_or_default();
-        let attributes = body.get(ifinfomsg(0, 0, 0).len()..).unwrap_or_default();
-        let mac = attrs(attributes).find(|&(kind, _)| kind == libc::IFLA_ADDRESS);
-        Ok(mac.and_then(|(_, value)| value.try_into().ok()))
+        let mac = self.link_attr(ifindex, libc::IFLA_ADDRESS)?;
+        Ok(mac.and_then(|value| value.try_into().ok()))
     }
 
     /// The MTU of an interface in bytes.
@@ -124,13 +120,31 @@ impl Netlink {
     /// # Errors
     /// `ENODEV`: there is no such interface.
     pub fn link_mtu(&self, ifindex: u32) -> Result<u32> {
+        let mtu = self.link_attr(ifindex, libc::IFLA_MTU)?;
+        Ok(mtu.and_then(|value| u32_at(&value, 0)).unwrap_or(0))
+    }
+
+    /// What kind of interface it is: `veth`, `tun` (TAP devices too); `None` of one that is a card, or the loopback one.
+    ///
+    /// # Errors
+    /// `ENODEV`: there is no such interface.
+    pub fn link_kind(&self, ifindex: u32) -> Result<Option<String>> {
+        let info = self.link_attr(ifindex, libc::IFLA_LINKINFO)?;
+        let info = info.unwrap_or_default();
+        let kind = attrs(&info).find(|&(kind, _)| kind == libc::IFLA_INFO_KIND);
+        let text = kind.and_then(|(_, name)| CStr::from_bytes_until_nul(name).ok());
+        Ok(text.map(|text| text.to_string_lossy().into_owned()))
+    }
+
+    /// What the kernel says of one thing about an interface.
+    fn link_attr(&self, ifindex: u32, wanted: u16) -> Result<Option<Vec<u8>>> {
         let request = Message::link(libc::RTM_GETLINK, 0, ifindex, 0, 0);
-        let body = self
-            .ask(request, &format!("read interface {ifindex}"))?
-            .unwrap_or_default();
-        let attributes = body.get(ifinfomsg(0, 0, 0).len()..).unwrap_or_default();
-        let mtu = attrs(attributes).find(|&(kind, _)| kind == libc::IFLA_MTU);
-        Ok(mtu.and_then(|(_, value)| u32_at(value, 0)).unwrap_or(0))
+        let body = self.ask(request, &format!("read interface {ifindex}"))?;
+        let attributes = body
+            .as_deref()
+            .and_then(|b| b.get(ifinfomsg(0, 0, 0).len()..));
+        let found = attrs(attributes.unwrap_or_default()).find(|&(kind, _)| kind == wanted);
+        Ok(found.map(|(_, value)| value.to_vec()))
     }
 
     /// Sets an interface up or down.

@@ -143,6 +143,24 @@ pub fn open(spec: &DeviceSpec) -> Result<Device, DeviceError> {
     Ok(device)
 }
 
+/// Whether there can be such a device, once no process has it; changes nothing.
+///
+/// # Errors
+/// See [`DeviceError`]: something is wrong with `spec`, or there is an interface of this name that is no TUN or TAP device.
+pub fn check(spec: &DeviceSpec) -> Result<(), DeviceError> {
+    refusal::check(spec)?;
+    let kind = Netlink::open().and_then(|netlink| {
+        let ifindex = netlink.link_index(&spec.name)?;
+        netlink.link_kind(ifindex)
+    });
+    match kind {
+        Ok(kind) if kind.as_deref() != Some("tun") => Err(DeviceError::InUse {
+            name: spec.name.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Has the kernel leave undone what it can: UDP's cutting since Linux 6.2.
 fn offloads(name: &str, queues: &[TunQueue]) -> Result<Caps, DeviceError> {
     let Some(queue) = queues.first() else {

@@ -9,6 +9,7 @@ use super::state;
 use crate::cli::exit::Exit;
 use crate::config::Config;
 use crate::config::Tables;
+use crate::server::ServeError;
 use crate::server::SocketSpec;
 use flowtable::TableSecret;
 use stack::io::device::OpenError;
@@ -16,6 +17,7 @@ use stack::io::device::Spec;
 use stack::io::memfd;
 use stack::io::packet;
 use stack::io::poll;
+use stack::io::tun;
 use stack::io::xdp;
 use stack::pkt::LARGE;
 use std::fs;
@@ -55,14 +57,7 @@ pub(super) fn check(
         fits(&wants, shared_bytes(plan), available).map_err(wrong)?;
     }
     interfaces(plan)?;
-    let spec = SocketSpec {
-        path: told
-            .or_else(|| config.control.socket.clone())
-            .unwrap_or_default(),
-        group: config.control.group.clone(),
-    };
-    spec.check()
-        .map_err(|error| (Exit::Config, format!("flowgate: {error}")))?;
+    let spec = socket(config, told)?;
     let others = [
         (plan.file(), "the configuration"),
         (plan.secret_file(), "the group secret's file"),
@@ -74,11 +69,27 @@ pub(super) fn check(
         .map_err(|line| (Exit::CantCreate, format!("flowgate: {line}")))
 }
 
-/// Ports of type packet and xdp are on interfaces that are there.
+/// The control socket, if the configuration or the command line names it.
+fn socket(config: &Config, told: Option<PathBuf>) -> Result<SocketSpec, Refusal> {
+    let named = told.or_else(|| config.control.socket.clone());
+    let is_named = named.is_some();
+    let spec = SocketSpec {
+        path: named.unwrap_or_default(),
+        group: config.control.group.clone(),
+    };
+    let refused = |exit| move |error: ServeError| (exit, format!("flowgate: {error}"));
+    spec.check().map_err(refused(Exit::Config))?;
+    if is_named {
+        spec.check_place().map_err(refused(Exit::System))?;
+    }
+    Ok(spec)
+}
+
+/// Ports of type tun and tap have a name for themselves, those of type packet and xdp are on interfaces that are there.
 fn interfaces(plan: &Plan<'_>) -> Result<(), Refusal> {
     for spec in plan.devices() {
         let checked = match spec {
-            Spec::Made(_) => Ok(()),
+            Spec::Made(spec) => tun::check(&spec).map_err(OpenError::from),
             Spec::Found(spec) => packet::check(&spec).map_err(OpenError::from),
             Spec::Xdp(spec) => xdp::check(&spec).map_err(OpenError::from),
         };

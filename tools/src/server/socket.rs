@@ -34,6 +34,29 @@ impl SocketSpec {
             .as_deref()
             .map_or(Ok(()), |name| find_group(name).map(|_| ()))
     }
+
+    /// Whether its path can be served, once no gateway serves it: nothing else lies there, and its directory is there. What
+    /// the caller may not see is left open.
+    ///
+    /// # Errors
+    /// `NotASocket`, or `Io`.
+    pub fn check_place(&self) -> Result<(), ServeError> {
+        let path = self.path.clone();
+        let error = match fs::symlink_metadata(&path) {
+            Ok(is) if is.file_type().is_socket() => return Ok(()),
+            Ok(_) => return Err(ServeError::NotASocket(path)),
+            Err(error) => error,
+        };
+        let is_certain = match error.kind() {
+            io::ErrorKind::NotFound => fs::metadata(directory_of(&path))
+                .is_err_and(|error| error.kind() == io::ErrorKind::NotFound),
+            kind => kind == io::ErrorKind::NotADirectory,
+        };
+        match is_certain {
+            true => Err(ServeError::Io { path, error }),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Why a control socket cannot be served: one line that says what to do.
@@ -139,11 +162,15 @@ fn bind_private(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+fn directory_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    parent.unwrap_or_else(|| Path::new("."))
+}
+
 /// Gateways that start at the same time look at the stale file and replace it one after the other: the lock on its
 /// directory is held until the new socket listens.
 fn lock_directory(path: &Path) -> io::Result<fs::File> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-    let directory = fs::File::open(parent.unwrap_or_else(|| Path::new(".")))?;
+    let directory = fs::File::open(directory_of(path))?;
     directory.lock()?;
     Ok(directory)
 }

@@ -147,7 +147,6 @@ fn without_a_gateway_every_command_says_so_in_one_line() {
         "flow flush --all",
         "ping 192.0.2.1",
         "status",
-        "status --json",
     ];
     for line in commands {
         let (out, error, status) = run(line);
@@ -161,6 +160,10 @@ fn without_a_gateway_every_command_says_so_in_one_line() {
             ),
             "{line}"
         );
+        let (out, _, status) = run(&format!("{line} --json"));
+        let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let unreachable = "org.flowgate.Unreachable".into();
+        assert_eq!((&told["error"], status), (&unreachable, 69), "{line}");
     }
     let (_, error, status) = run("--socket elsewhere.sock status");
     assert!(error.contains("at elsewhere.sock:"), "{error}");
@@ -331,6 +334,79 @@ fn a_check_refuses_what_a_run_would_in_one_line() {
             assert!(error.contains(message), "{error}");
             assert_eq!(error.lines().count(), 1, "{error}");
         }
+    }
+}
+
+#[test]
+fn a_check_reads_what_is_to_be_logged() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/flowgate.example.toml");
+    let line = format!("run --check --config {}", example.display());
+    let (out, error, status) = run(&format!("{line} --log foo=bar=baz"));
+    assert_eq!((out.as_str(), status), ("", 64));
+    assert!(
+        error.starts_with("flowgate: --log foo=bar=baz: "),
+        "{error}"
+    );
+    assert_eq!(run(&format!("{line} --log debug")).2, 0);
+}
+
+#[test]
+fn whatever_fails_is_an_error_object_with_json() {
+    let directory = Directory::new();
+    let file = directory.join("a.toml");
+    let port = "[[port]]\nname = \"a\"\ntype = \"tun\"\naddresses = [\"10.0.0.1/24\"]\n";
+    std::fs::write(&file, port).unwrap();
+    let wrong = directory.join("wrong.toml");
+    std::fs::write(&wrong, "x = 1\n[y\n").unwrap();
+    let (file, wrong) = (file.display(), wrong.display());
+    let cases = [
+        (format!("run --check --config {wrong}"), "Invalid", 78),
+        (format!("run --config {wrong}"), "Invalid", 78),
+        (
+            format!("run --check --log a=b=c --config {file}"),
+            "Invalid",
+            64,
+        ),
+        (format!("replay --config {wrong} a=b"), "Invalid", 78),
+        (format!("replay --config {file} a=no/such"), "NotFound", 66),
+        ("explain -port a -r no/such".into(), "NotFound", 66),
+        ("route --socket /dev/null show".into(), "Unreachable", 69),
+        ("capture -last -w -".into(), "Invalid", 64),
+    ];
+    for (line, error, wanted) in cases {
+        let (out, told, status) = run(&format!("{line} --json"));
+        assert_eq!(status, wanted, "{line}: {told}");
+        let object: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(object["error"], format!("org.flowgate.{error}"), "{line}");
+        assert_eq!(out.lines().count(), 1, "{out}");
+        assert_ne!(told, "", "{line}");
+    }
+    let (out, error, status) = run(&format!("run --check --json --config {file}"));
+    assert_eq!((error.as_str(), status), ("", 0));
+    assert_eq!(out, format!("{{\"config\":\"{file}\",\"ok\":true}}\n"));
+}
+
+#[test]
+fn output_that_cannot_be_written_is_status_74() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/flowgate.example.toml");
+    let check = format!("run --check --config {}", example.display());
+    for line in [
+        "--help",
+        "help",
+        "help route",
+        "--version",
+        "run --help",
+        "flow list --help",
+        "route --help",
+        check.as_str(),
+        &format!("{check} --json"),
+    ] {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let done = command(BINARY, line).stdout(full).output().unwrap();
+        let (_, error, status) = told(done);
+        assert_eq!(status, 74, "{line}: {error}");
+        assert!(error.contains("No space left on device"), "{line}: {error}");
+        assert_eq!(error.lines().count(), 1, "{line}: {error}");
     }
 }
 

@@ -20,6 +20,8 @@ fn the_demo_keeps_every_flow_of_a_next_hop_that_stays() {
         return;
     }
     assert_eq!(demo.status.code(), Some(0), "{said}");
+    let lines = demo.stdout.iter().filter(|byte| **byte == b'\n');
+    assert_eq!(lines.count(), 1, "one line, unless on a terminal");
     let report: Value = serde_json::from_slice(&demo.stdout).unwrap();
     assert_eq!(report["ok"], true, "{report:#}");
     assert_eq!(report["failures"].as_array().map(Vec::len), Some(0));

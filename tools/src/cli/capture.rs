@@ -82,6 +82,9 @@ struct Said {
 /// What is to be printed, and the exit status with it.
 pub(crate) fn run(words: Words, session: &mut Session<'_>) -> Result<(), Failure> {
     let said = read(words)?;
+    if session.json && said.file.is_some() {
+        return usage("-w FILE or --json, not both: a file is pcapng");
+    }
     let mut client = session.client()?;
     // Nothing may happen for long; that the gateway is there, its socket says.
     client.patience(None)?;

@@ -120,16 +120,30 @@ impl Failure {
         }
     }
 
-    /// The error object of a refusal, for `--json`: the gateway's own, or what it would have said.
+    /// The error object of a failure, for `--json`: the gateway's own, or what it would have said.
     pub fn call_error(&self) -> Option<CallError> {
         match self {
             Self::Refused { error, .. } | Self::Client(client::Error::Call(error)) => {
                 Some(error.clone())
             }
-            Self::Usage(line) => Some(CallError::refused(Reason::Invalid, line)),
-            Self::Absent(line) => Some(CallError::refused(Reason::NotFound, line)),
-            _ => None,
+            Self::Usage(line) | Self::Data(line) => Some(CallError::refused(Reason::Invalid, line)),
+            Self::Absent(line) | Self::NoInput(line) => {
+                Some(CallError::refused(Reason::NotFound, line))
+            }
+            Self::Client(error) => Some(CallError::refused(without(error), error.to_string())),
+            // The output says so itself, or cannot be written.
+            Self::NoReply | Self::Io(_) => None,
         }
+    }
+}
+
+/// What a call without an answer is called.
+const fn without(error: &client::Error) -> Reason {
+    match error {
+        client::Error::NoDaemon(_) => Reason::Unreachable,
+        client::Error::NoRight(_) => Reason::Denied,
+        client::Error::Ended(_) => Reason::Stopping,
+        client::Error::Protocol { .. } | client::Error::Call(_) => Reason::Malformed,
     }
 }
 

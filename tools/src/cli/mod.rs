@@ -114,11 +114,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let (tool, line) = unread::told(&arguments, &error);
             finish(&tool, asks_json(&arguments), |_| exit::usage(line))
         }
-        Err(help) => {
-            // A closed pipe is nothing to complain about.
-            let _ = help.print();
-            Exit::Ok.into()
-        }
+        Err(help) => finish("flowgate", false, |session| {
+            let text = help.render();
+            match session.style.colour {
+                true => write!(session.out, "{}", text.ansi())?,
+                false => write!(session.out, "{text}")?,
+            }
+            Ok(())
+        }),
     }
 }
 
@@ -150,7 +153,7 @@ fn dispatch(args: Flowgate) -> ExitCode {
     } = args;
     let given = Given { socket, json };
     match command {
-        Command::Run(args) => crate::daemon::run(&args, given.socket),
+        Command::Run(args) => crate::daemon::run(&args, given.socket, json),
         Command::Demo(args) => crate::demo::run(&DemoArgs {
             json,
             socket: given.socket,

@@ -56,6 +56,19 @@ impl Style {
         }
     }
 
+    /// A value as JSON: one line, or several on a terminal.
+    ///
+    /// # Errors
+    /// It cannot be one.
+    pub fn json(self, value: &impl Serialize) -> std::io::Result<String> {
+        let text = if self.pretty {
+            serde_json::to_string_pretty(value)
+        } else {
+            serde_json::to_string(value)
+        };
+        Ok(text?)
+    }
+
     /// The text, tinted where that is wanted.
     pub fn paint(self, tint: Tint, text: &str) -> String {
         let code = match tint {
@@ -143,16 +156,7 @@ impl Session<'_> {
     /// # Errors
     /// When the output fails.
     pub fn print_json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        let text = if self.style.pretty {
-            serde_json::to_string_pretty(value)
-        } else {
-            serde_json::to_string(value)
-        };
-        Ok(writeln!(
-            self.out,
-            "{}",
-            text.map_err(std::io::Error::from)?
-        )?)
+        Ok(writeln!(self.out, "{}", self.style.json(value)?)?)
     }
 }
 

@@ -34,17 +34,22 @@ pub use replay::run as replay;
 use crate::cli::RunArgs;
 use crate::cli::exit::Exit;
 use crate::cli::one_line;
+use crate::cli::session::Style;
 use crate::client::SOCKET_VARIABLE;
 use crate::client::default_socket;
 use crate::config;
 use crate::config::Config;
 use crate::server::ServeError;
 use crate::server::SocketSpec;
+use crate::wire::message::CallError;
+use crate::wire::message::Reason;
+use crate::wire::message::Reply;
 use gate::Gate;
 use gate::Parts;
 use gate::StartError;
 use plan::Plan;
 use secrets::Secrets;
+use serde_json::json;
 use signals::Signals;
 use stack::Setup;
 use stack::io::device::OpenError;
@@ -52,6 +57,7 @@ use stack::io::device::Opened;
 use stack::io::memfd::Taken;
 use stack::io::poll::Clock;
 use stack::io::steer::Steering;
+use std::io;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -81,13 +87,48 @@ impl Stop {
 }
 
 /// Runs a gateway in the foreground, until a signal ends it. `socket` goes before the configuration's.
-pub fn run(args: &RunArgs, socket: Option<PathBuf>) -> ExitCode {
-    match perform(args, socket) {
-        Ok(()) => Exit::Ok.into(),
-        Err(Stop { exit, line }) => {
-            tell(&line);
-            exit.into()
+pub fn run(args: &RunArgs, socket: Option<PathBuf>, json: bool) -> ExitCode {
+    ended(perform(args, socket, json), json)
+}
+
+/// The status of what has ended, which is told.
+fn ended(done: Result<(), Stop>, json: bool) -> ExitCode {
+    let Err(Stop { exit, line }) = done else {
+        return Exit::Ok.into();
+    };
+    if json {
+        let error = CallError::refused(called(exit), &line);
+        // What cannot be written here is told below all the same.
+        let _ = say(&Style::of_stdout().json(&Reply::from(&error)));
+    }
+    tell(&line);
+    exit.into()
+}
+
+/// What a failure is called in an error object.
+const fn called(exit: Exit) -> Reason {
+    match exit {
+        Exit::NoInput => Reason::NotFound,
+        Exit::NoRight => Reason::Denied,
+        // Another gateway has the socket, or the state file.
+        Exit::Refused => Reason::AlreadyExists,
+        _ => Reason::Invalid,
+    }
+}
+
+/// A line on standard output. A reader that went away misses nothing.
+fn say(line: &io::Result<String>) -> Result<(), Stop> {
+    let mut out = io::stdout();
+    let written = match line {
+        Ok(line) => writeln!(out, "{line}").and_then(|()| out.flush()),
+        Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+    };
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let line = format!("flowgate: cannot write the output: {error}");
+            Err(Stop::new(Exit::Io, line))
         }
+        _ => Ok(()),
     }
 }
 
@@ -99,22 +140,17 @@ fn tell(lines: &str) {
     }
 }
 
-fn perform(args: &RunArgs, socket: Option<PathBuf>) -> Result<(), Stop> {
+fn perform(args: &RunArgs, socket: Option<PathBuf>, json: bool) -> Result<(), Stop> {
     let config = config::load(&args.config).map_err(|wrong| Stop::new(Exit::Config, wrong))?;
     let plan = Plan::new(&args.config, &config);
     let checked = preflight::check(&plan, &config, socket.clone());
     checked.map_err(|(exit, line)| Stop::new(exit, line))?;
+    let filter = log::filter(args.log.as_deref()).map_err(|line| Stop::new(Exit::Usage, line))?;
     if args.check {
         rehearsal::check(&plan).map_err(|(exit, line)| Stop::new(exit, line))?;
-        // A reader that went away misses nothing.
-        let _ = writeln!(
-            std::io::stdout(),
-            "{}: nothing is wrong",
-            args.config.display()
-        );
-        return Ok(());
+        return say(&checked_line(args, json));
     }
-    log::start(args.log.as_deref()).map_err(|line| Stop::new(Exit::Usage, line))?;
+    log::start(filter).map_err(|line| Stop::new(Exit::Usage, line))?;
     let system = |error: nix::Error| Stop::new(Exit::System, format!("flowgate: signals: {error}"));
     let signals = Signals::block().map_err(system)?;
     let socket = socket_spec(&config, socket)?;
@@ -129,6 +165,15 @@ fn perform(args: &RunArgs, socket: Option<PathBuf>) -> Result<(), Stop> {
     drop(gate);
     tracing::info!("ended");
     Ok(())
+}
+
+/// What `--check` says of a configuration that `run` would take.
+fn checked_line(args: &RunArgs, json: bool) -> io::Result<String> {
+    let config = args.config.display();
+    match json {
+        true => Style::of_stdout().json(&json!({ "config": config.to_string(), "ok": true })),
+        false => Ok(format!("{config}: nothing is wrong")),
+    }
 }
 
 /// Opens the devices and starts the gateway on them.

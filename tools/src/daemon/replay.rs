@@ -49,15 +49,14 @@ type AllPlayed = Vec<Arc<Mutex<Played>>>;
 /// Plays captures through the gateway of a configuration.
 pub fn run(args: &ReplayArgs, json: bool) -> ExitCode {
     match perform(args, json) {
-        Ok(()) => Exit::Ok.into(),
-        Err(Stop { exit, line }) => {
-            super::tell(&line);
-            exit.into()
-        }
+        // The report is the output.
+        Ok(verdict) => super::ended(verdict, false),
+        Err(stop) => super::ended(Err(stop), json),
     }
 }
 
-fn perform(args: &ReplayArgs, json: bool) -> Result<(), Stop> {
+/// Plays and reports; what the report says is wrong is how it ends.
+fn perform(args: &ReplayArgs, json: bool) -> Result<Result<(), Stop>, Stop> {
     let config = config::load(&args.config).map_err(|wrong| Stop::new(Exit::Config, wrong))?;
     let plan = Plan::new(&args.config, &config);
     let secrets = Secrets {
@@ -89,7 +88,7 @@ fn perform(args: &ReplayArgs, json: bool) -> Result<(), Stop> {
             let line = format!("flowgate: standard output: {error}");
             Err(Stop::new(Exit::Io, line))
         }
-        _ => report.verdict(),
+        _ => Ok(report.verdict()),
     }
 }
 

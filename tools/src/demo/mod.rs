@@ -53,6 +53,7 @@ use stack::io::poll::Clock;
 
 use crate::cli::DemoArgs;
 use crate::cli::exit::Exit;
+use crate::cli::session::Style;
 use clients::Clients;
 use compare::Comparison;
 use gateway::Wires;
@@ -221,7 +222,10 @@ fn play(stage: &mut Stage<'_>, args: &DemoArgs, has_v6: bool) -> Result<Report, 
 /// The result on standard output. A reader that went away is no failure.
 fn print(args: &DemoArgs, report: &Report) {
     let text = match args.json {
-        true => format!("{:#}\n", report.json()),
+        // A report's JSON has no key that is none.
+        true => Style::of_stdout()
+            .json(&report.json())
+            .map_or_else(|_| String::new(), |line| line + "\n"),
         false => format!("\n{}", report.table()),
     };
     let mut out = std::io::stdout().lock();

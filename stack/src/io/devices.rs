@@ -91,7 +91,7 @@ pub enum News {
     Replaced(Arc<Replacement>),
     /// A device that is gone cannot be opened again, for now; told once until the reason changes.
     Refused(PortId, String),
-    /// A device is there and does not bring all frames, with what to do about it; `None`: it does again.
+    /// A device is there and does not carry all frames, with what to do about it; `None`: it does again.
     Partly(PortId, Option<String>),
 }
 
@@ -102,7 +102,20 @@ struct Kept {
     /// When it is tried again, and how long the wait was; `None` while it is there.
     again: Option<(u64, u64)>,
     refusal: String,
-    partly: Option<String>,
+    /// Why it does not carry all frames: a smaller MTU than the port's, queues that nobody reads.
+    short: Option<String>,
+    beside: Option<String>,
+}
+
+impl Kept {
+    fn partly(&self) -> Option<String> {
+        let both: Vec<&str> = [&self.short, &self.beside]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        (!both.is_empty()).then(|| both.join("; "))
+    }
 }
 
 /// All of them.
@@ -153,7 +166,8 @@ impl Devices {
             spec: spec.clone(),
             again: None,
             refusal: String::new(),
-            partly: None,
+            short: None,
+            beside: None,
         });
         let has_xdp = devices.iter().any(|(spec, _)| matches!(spec, Spec::Xdp(_)));
         Ok(Self {
@@ -210,6 +224,7 @@ impl Devices {
     fn turn(&mut self) -> io::Result<()> {
         self.under_way.retain(|replacement| !replacement.is_done());
         let mut states = Vec::new();
+        let is_new = self.watch.is_asked();
         let heard = self.watch.look(|port, state| states.push((port, state)))?;
         for (port, state) in states {
             self.note(port, state);
@@ -221,6 +236,9 @@ impl Devices {
                 self.open_again(at, now);
             }
         }
+        if heard || is_new {
+            self.ask_for_mtus();
+        }
         if self.queues_at.is_some_and(|at| heard || at <= now) {
             self.queues_at = Some(now + QUEUES_MS);
             self.ask_for_queues();
@@ -228,17 +246,34 @@ impl Devices {
         Ok(())
     }
 
-    /// Tells of interfaces that have other queues than they had.
+    /// Interfaces whose MTU is below their port's by now: what is longer would be lost without a word.
+    fn ask_for_mtus(&mut self) {
+        self.ask(|watch, kept| {
+            let mtu = watch.mtu(kept.port);
+            kept.short = mtu
+                .and_then(|has| kept.spec.too_short(has))
+                .filter(|_| kept.again.is_none());
+        });
+    }
+
+    /// Interfaces that have other queues than they had.
     fn ask_for_queues(&mut self) {
+        self.ask(|_, kept| {
+            if let Spec::Xdp(spec) = &kept.spec {
+                // One that is gone is told as that.
+                kept.beside = xdp::beside(spec).filter(|_| kept.again.is_none());
+            }
+        });
+    }
+
+    /// Asks for something that may be wrong with each device, and tells of those with which something else is.
+    fn ask(&mut self, ask: impl Fn(&DeviceWatch, &mut Kept)) {
         let mut changed = Vec::new();
         for kept in &mut self.kept {
-            let Spec::Xdp(spec) = &kept.spec else {
-                continue;
-            };
-            // One that is gone is told as that.
-            let partly = xdp::beside(spec).filter(|_| kept.again.is_none());
-            if partly != kept.partly {
-                kept.partly.clone_from(&partly);
+            let before = kept.partly();
+            ask(&self.watch, kept);
+            let partly = kept.partly();
+            if partly != before {
                 changed.push(News::Partly(kept.port, partly));
             }
         }
@@ -401,6 +436,32 @@ mod tests {
         let keeping = devices.unwrap().start().unwrap();
         until(&news, DeviceState::Up);
         (keeping, news, opened.queues)
+    }
+
+    #[test]
+    fn an_interface_whose_mtu_is_lowered_is_told_until_it_is_not() {
+        let test = "io::devices::tests::an_interface_whose_mtu_is_lowered_is_told_until_it_is_not";
+        if !in_child_namespace(test).is_inside() {
+            return;
+        }
+        let netlink = Netlink::open().unwrap();
+        netlink.veth("near", "far").unwrap();
+        netlink.link_up("far").unwrap();
+        let near = netlink.link_index("near").unwrap();
+        let (keeping, news, queues) = looked_after(Spec::Found(PacketSpec::new("near")));
+        netlink.set_mtu(near, 1400).unwrap();
+        let told = next(&news);
+        let line = "interface 'near' has the MTU 1400 now, the port 1500: what is longer is lost there: \
+                    'ip link set near mtu 1500', or write mtu = 1400 and start flowgate again";
+        assert!(
+            matches!(&told, News::Partly(PortId(0), Some(why)) if why == line),
+            "{told:?}"
+        );
+        netlink.set_mtu(near, 9000).unwrap();
+        let told = next(&news);
+        assert!(matches!(told, News::Partly(PortId(0), None)), "{told:?}");
+        keeping.stop();
+        drop(queues);
     }
 
     #[test]

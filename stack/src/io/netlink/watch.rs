@@ -72,6 +72,12 @@ impl DeviceWatch {
         }
     }
 
+    /// The MTU of a port's device, if that is there.
+    pub fn mtu(&self, port: PortId) -> Option<u32> {
+        let device = self.devices.iter().find(|device| device.port == port)?;
+        self.netlink.link_mtu(device.ifindex).ok()
+    }
+
     /// Whether the next look will tell something that no announcement wakes for.
     pub fn is_asked(&self) -> bool {
         self.ask_all

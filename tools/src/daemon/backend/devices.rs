@@ -101,7 +101,7 @@ impl Live {
                     let name = self.port_name(port);
                     match &warning {
                         Some(warning) => tracing::warn!(port = name, "{warning}"),
-                        None => tracing::info!(port = name, "all its frames come again"),
+                        None => tracing::info!(port = name, "it carries all frames again"),
                     }
                     if let Some(cell) = self.about.devices.get(usize::from(port.0)) {
                         cell.set_warning(warning);

@@ -153,6 +153,16 @@ impl Rig {
         let s = self.table.stats();
         let gone: u64 = [s.expired, s.evicted, s.shrunk].iter().flatten().sum();
         assert_eq!(s.inserts, s.used + s.removed + gone, "{s:?}");
+        // And so they do for who knows the names alone.
+        let sum = |of: fn(&str) -> bool| -> u64 {
+            let named = s.named().filter(|(name, _)| of(name));
+            named.map(|(_, count)| count).sum()
+        };
+        let left = |name: &str| {
+            let causes = ["removed", "expired_", "evicted_", "shrunk_"];
+            causes.iter().any(|cause| name.starts_with(cause))
+        };
+        assert_eq!(sum(|name| name == "inserts"), s.used + sum(left), "{s:?}");
         assert_eq!(s.used as usize, self.writer.len());
         assert_eq!(self.table.entries().count(), self.writer.len());
         assert!(

@@ -144,10 +144,10 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// The counters by name, as listings and metrics show them. Fills are not among them.
+    /// The counters by name, as listings and metrics show them. Fills are not among them. With `used` beside it, the sum of
+    /// [`Stats`] can be checked by the names alone.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let [probation, one_way, two_way] = self.expired;
-        [
+        let named = [
             ("hits", self.hits),
             ("misses", self.misses),
             ("misses_expired", self.missed_expired),
@@ -159,15 +159,16 @@ impl Stats {
             ("reopened", self.reopened),
             ("removed", self.removed),
             ("kept", self.kept),
-            ("expired_probation", probation),
-            ("expired_one_way", one_way),
-            ("expired_two_way", two_way),
-            ("evicted_probation", self.evicted[Class::Probation as usize]),
-            ("evicted_one_way", self.evicted[Class::OneWay as usize]),
-            ("shrunk_probation", self.shrunk[Class::Probation as usize]),
-            ("shrunk_one_way", self.shrunk[Class::OneWay as usize]),
-        ]
-        .into_iter()
+        ];
+        const EXPIRED: [&str; 3] = ["expired_probation", "expired_one_way", "expired_two_way"];
+        const EVICTED: [&str; 3] = ["evicted_probation", "evicted_one_way", "evicted_two_way"];
+        const SHRUNK: [&str; 3] = ["shrunk_probation", "shrunk_one_way", "shrunk_two_way"];
+        let by_class = [
+            EXPIRED.into_iter().zip(self.expired),
+            EVICTED.into_iter().zip(self.evicted),
+            SHRUNK.into_iter().zip(self.shrunk),
+        ];
+        named.into_iter().chain(by_class.into_iter().flatten())
     }
 
     /// Adds one writer's counters.
@@ -192,5 +193,53 @@ impl Stats {
         add(&mut self.expired, &counters.expired);
         add(&mut self.evicted, &counters.evicted);
         add(&mut self.shrunk, &counters.shrunk);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Every field has another number; a field without one does not compile.
+    const ALL: Stats = Stats {
+        capacity: 1,
+        used: 2,
+        high_water: 3,
+        slot_capacity: 4,
+        fullest_slot: 5,
+        hits: 106,
+        misses: 107,
+        missed_expired: 108,
+        inserts: 109,
+        refused: 110,
+        over_share: 111,
+        flooded: 112,
+        displaced: 113,
+        reopened: 114,
+        removed: 115,
+        kept: 116,
+        expired: [117, 118, 119],
+        evicted: [120, 121, 122],
+        shrunk: [123, 124, 125],
+    };
+
+    #[test]
+    fn every_counter_has_a_name_of_its_own() {
+        let named: BTreeMap<_, _> = ALL.named().collect();
+        let mut counts: Vec<_> = named.values().copied().collect();
+        counts.sort_unstable();
+        assert_eq!(counts, (106..=125).collect::<Vec<_>>());
+        assert_eq!(ALL.named().count(), named.len(), "a name is there twice");
+        for (cause, of) in [
+            ("expired", ALL.expired),
+            ("evicted", ALL.evicted),
+            ("shrunk", ALL.shrunk),
+        ] {
+            for class in Class::ALL {
+                let name = format!("{cause}_{}", class.name());
+                assert_eq!(named[name.as_str()], of[class as usize], "{name}");
+            }
+        }
     }
 }

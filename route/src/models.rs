@@ -11,6 +11,7 @@ mod group;
 mod history;
 mod quiescence;
 mod resolved;
+mod reuse;
 mod stamps;
 
 /// Runs a model in every order with at most `preemptions` forced switches.

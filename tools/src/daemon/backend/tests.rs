@@ -51,6 +51,7 @@ mod explain;
 mod fibs;
 mod groups;
 mod limits;
+mod misses;
 mod moves;
 mod ping;
 mod recursive;

@@ -15,7 +15,7 @@
 //! | `templates` | affinity templates: list, flush |
 //! | `devices` | what becomes of the ports' devices |
 //! | `stats` | ports, counters |
-//! | `pressure` | one log line when a flow table fills up |
+//! | `pressure` | one log line when a table of flows or templates fills up |
 //! | `quiet` | log lines that anybody can cause, limited |
 //! | `workers` | the number of workers |
 //! | `status` | the overall state |
@@ -556,8 +556,9 @@ impl Backend for Live {
         }
         self.log_left_out(now);
         if self.pressure.is_due(now) {
-            let tables = self.control.reader().flow_stats();
-            let lines = self.pressure.look(&tables);
+            let reader = self.control.reader();
+            let (tables, templates) = (reader.flow_stats(), reader.template_stats());
+            let lines = self.pressure.look(&tables, &templates);
             lines.iter().for_each(|line| tracing::warn!("{line}"));
         }
         if let Some(keeper) = &mut self.keeper {

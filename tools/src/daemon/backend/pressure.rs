@@ -1,6 +1,7 @@
-//! One line in the log when a flow table fills up: what happens next, and which setting to raise.
+//! One line in the log when a table of flows or templates fills up: what happens next, and which setting to raise.
 
 use flowtable::Stats;
+use flowtable::TemplateStats;
 use stack::Now;
 
 /// How often the fills are looked at, ms.
@@ -17,6 +18,7 @@ const SETTINGS: [&str; 2] = ["flows-v4", "flows-v6"];
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
     said: [bool; SETTINGS.len()],
+    said_of_templates: bool,
     next: Now,
 }
 
@@ -31,28 +33,46 @@ impl Pressure {
     }
 
     /// Looks at the fills. Returns what is to be logged: rarely anything.
-    pub(super) fn look(&mut self, tables: &[Stats]) -> Vec<String> {
+    pub(super) fn look(&mut self, tables: &[Stats], templates: &TemplateStats) -> Vec<String> {
         let all = SETTINGS.iter().zip(tables).zip(&mut self.said);
-        all.filter_map(|((setting, stats), said)| line(setting, stats, said))
-            .collect()
+        let flows = all.filter_map(|((setting, stats), said)| line(setting, stats, said));
+        let mut lines: Vec<_> = flows.collect();
+        lines.extend(line_of_templates(templates, &mut self.said_of_templates));
+        lines
     }
+}
+
+/// Whether it is to be told now that so many percent are used.
+fn is_news(percent: u64, said: &mut bool) -> bool {
+    if percent < LOW {
+        *said = false;
+    }
+    percent >= HIGH && !std::mem::replace(said, true)
 }
 
 fn line(setting: &str, stats: &Stats, said: &mut bool) -> Option<String> {
     // The fullest slot, not the mean: pressure begins there.
     let percent = stats.fullest_slot * 100 / stats.slot_capacity.max(1);
-    if percent < LOW {
-        *said = false;
-    }
-    if percent < HIGH || std::mem::replace(said, true) {
-        return None;
-    }
-    Some(format!(
-        "{setting}: {} of {} entries used, {percent} % of the fullest slot: flows that only one side has shown expire \
-         sooner now; when it is full, new flows replace those that nothing confirmed, or are forwarded without a pin: \
-         raise {setting} in [tables], or shorten [timeouts] (flowgate flow timeout)",
-        stats.used, stats.capacity
-    ))
+    is_news(percent, said).then(|| {
+        format!(
+            "{setting}: {} of {} entries used, {percent} % of the fullest slot: flows that only one side has shown \
+             expire sooner now; when it is full, new flows replace those that nothing confirmed, or are forwarded \
+             without a pin: raise {setting} in [tables], or shorten [timeouts] (flowgate flow timeout)",
+            stats.used, stats.capacity
+        )
+    })
+}
+
+fn line_of_templates(stats: &TemplateStats, said: &mut bool) -> Option<String> {
+    let percent = stats.used * 100 / stats.capacity.max(1);
+    is_news(percent, said).then(|| {
+        format!(
+            "templates: {} of {} used, {percent} %: when a client's bucket is full, it gets the place of a client whose \
+             timeout has run out first, or no template, and then its new flows go where the route's buckets say: raise \
+             templates in [tables], or shorten the routes' sticky timeouts",
+            stats.used, stats.capacity
+        )
+    })
 }
 
 #[cfg(test)]
@@ -72,7 +92,11 @@ mod tests {
     #[test]
     fn a_table_that_fills_up_is_told_once_until_it_has_room_again() {
         let mut pressure = Pressure::default();
-        let mut told = |v4, v6| pressure.look(&[filled(v4), filled(v6), filled(99)]).len();
+        let none = TemplateStats::default();
+        let mut told = |v4, v6| {
+            let tables = [filled(v4), filled(v6), filled(99)];
+            pressure.look(&tables, &none).len()
+        };
         let seen: Vec<_> = [
             (79, 0),
             (80, 0),
@@ -85,13 +109,32 @@ mod tests {
         .map(|(v4, v6)| told(v4, v6))
         .to_vec();
         assert_eq!(seen, [0, 1, 0, 0, 1, 0, 1]);
-        let lines = Pressure::default().look(&[filled(10), filled(90)]);
+        let lines = Pressure::default().look(&[filled(10), filled(90)], &none);
         let line = &lines[0];
         assert!(
             line.starts_with("flows-v6: 230400 of 256000 entries used, 90 %"),
             "{line}"
         );
         assert!(line.contains("raise flows-v6 in [tables]"), "{line}");
+    }
+
+    #[test]
+    fn templates_that_fill_up_are_told_once_until_there_is_room_again() {
+        let of = |percent: u64| TemplateStats {
+            capacity: 65_536,
+            used: 65_536 * percent / 100 + 1,
+            ..TemplateStats::default()
+        };
+        let mut pressure = Pressure::default();
+        let seen = [79, 80, 95, 75, 85, 69, 81]
+            .map(|percent| pressure.look(&[filled(10), filled(10)], &of(percent)).len());
+        assert_eq!(seen, [0, 1, 0, 0, 0, 0, 1]);
+        let line = Pressure::default().look(&[], &of(90)).remove(0);
+        assert!(
+            line.starts_with("templates: 58983 of 65536 used, 90 %"),
+            "{line}"
+        );
+        assert!(line.contains("raise templates in [tables]"), "{line}");
     }
 
     #[test]

@@ -20,11 +20,14 @@ use stack::Now;
 pub(super) const RATES: [u64; 2] = [1_000, 1_000_000];
 /// Simulated seconds for each second that measurements are asked to take: ten minutes by default.
 const SIMULATED: f64 = 2_000.0;
-/// Seconds in which the hand has been everywhere (`Writer::sweep_paced`).
-const LAP_S: u64 = 10;
+/// Seconds in which the hand must have been everywhere: two buckets a burst, a burst a millisecond, and a round that had
+/// begun before; a table of a hundred million takes an hour.
+const ROUND_MAX_S: u64 = 2 * 3600;
 /// Packets of established flows in a millisecond.
 const KNOWN_A_MS: usize = 10;
 const ESTABLISHED: usize = 10;
+/// What is said of the hand.
+const ROUND: &str = "the hand had been round after";
 /// When it begins, ms.
 const START: u64 = 1_000;
 
@@ -41,9 +44,8 @@ pub(super) fn measure(job: &Job, rate: u64, heap: Heap) -> Result<Vec<Sample>, S
     let grown = heap.now().since(memory).resident;
     let stats = run.victim.gateway.tables.v4.stats();
     let (flood, longest) = (run.new, run.longest);
-    // The hand goes round once.
-    (end..end + LAP_S * 1000).for_each(|ms| run.millisecond(ms, 0));
-    let after = run.quiet(job, end + LAP_S * 1000);
+    let round = run.round_after(end)?;
+    let after = run.quiet(job, round);
     let left = run.victim.pins(established);
     let lost = pins.iter().zip(&left).filter(|(a, b)| a != b).count();
     let found = |what: &str, unit: &str, value: f64| {
@@ -59,6 +61,7 @@ pub(super) fn measure(job: &Job, rate: u64, heap: Heap) -> Result<Vec<Sample>, S
         found("the longest burst of 32", "us", longest / 1000.0),
         found("established packet before", "ns", before.cpu_ns()),
         found("established packet one sweep after", "ns", after.cpu_ns()),
+        found(ROUND, "s", (round - end) as f64 / 1000.0),
         found("established pins lost", "pins", lost as f64),
         found("resident memory grew by", "bytes", grown as f64),
         found("entries when it ended", "flows", stats.used as f64),
@@ -140,6 +143,19 @@ impl Run {
         }
     }
 
+    /// Established flows alone, from `end` on, until the hand has made a whole round that began later. When that was.
+    fn round_after(&mut self, end: u64) -> Result<u64, String> {
+        let over = Now(end).tick();
+        for ms in end..end + ROUND_MAX_S * 1000 {
+            self.millisecond(ms, 0);
+            let swept = self.victim.gateway.tables.v4.swept_since();
+            if swept.is_some_and(|since| since > over) {
+                return Ok(ms);
+            }
+        }
+        Err("the hand never came round".to_owned())
+    }
+
     fn burst(&mut self, metas: &[stack::parse::IpMeta], seen: &Seen, spent: &mut Spent) {
         self.victim.decide(metas, seen, Decide::Cached, spent);
         self.longest = self.longest.max(spent.cpu_ns() * spent.pieces as f64);
@@ -162,10 +178,32 @@ mod tests {
                 found.expect("it is there").value
             };
             assert_eq!(value("established pins lost"), 0.0);
+            // These are timed.
             assert!(value("established packet one sweep after") > 0.0);
             assert!(value("the longest burst of 32") > 0.0);
-            let full = value("new flows refused") > 0.0;
-            assert_eq!(full, rate == 1_000_000);
+            let seconds = value("simulated");
+            assert_eq!(seconds, 4.0);
+            let (stayed, evicted) = (value("entries when it ended"), value("entries evicted"));
+            let refused = value("new flows refused");
+            let (few, established) = (rate == 1_000, (job.flows / ESTABLISHED) as f64);
+            assert_eq!(stayed == established + 4000.0, few);
+            assert_eq!(evicted == 0.0, few);
+            assert_eq!(refused > 0.0, rate == 1_000_000);
+            // At the pace of once in ten seconds, and what was left of the round before.
+            let round = value(ROUND);
+            assert!((10.0..=21.0).contains(&round), "{round} s");
         }
+    }
+
+    #[test]
+    fn a_hand_that_is_slower_than_its_pace_is_waited_for() {
+        // 25,088 buckets, two a millisecond: 12.5 s a round.
+        let mut job = Job::all(&measured("--only sustained --flows 600k"), 1).remove(0);
+        job.seconds = 0.0005;
+        let mut run = Run::new(&job, 1000);
+        let end = START + 1000;
+        (START..end).for_each(|ms| run.millisecond(ms, 1000));
+        let round = run.round_after(end).expect("it comes round") - end;
+        assert!((12_544..=25_300).contains(&round), "{round} ms");
     }
 }

@@ -60,4 +60,5 @@ pub use nhop::{
 pub use prefix::{Family, Prefix, PrefixError};
 pub use qsbr::{Qsbr, Reader};
 pub use saved::{MAX_SAVED_ROUTES, SavedGroup, SavedName, SavedRun};
+pub use stamp::stamps_then_routes;
 pub use view::{FibView, View};

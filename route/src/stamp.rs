@@ -30,6 +30,20 @@ const MOST_REGIONS: u8 = 12;
 const HAS_NETS: u32 = 1;
 const REGION_STEP: u32 = 2;
 
+/// Reads stamps, of one flow or of all of a burst, and only then looks up the routes that they are to vouch for; `routes` is
+/// given what `stamps` read, so it cannot come first.
+///
+/// Every pin with a stamp is chosen through here, and the model of a burst beside a change of routes runs it too.
+#[inline(always)]
+pub fn stamps_then_routes<W: ?Sized, S, R>(
+    world: &mut W,
+    stamps: impl FnOnce(&mut W) -> S,
+    routes: impl FnOnce(&mut W, S) -> R,
+) -> R {
+    let read = stamps(world);
+    routes(world, read)
+}
+
 /// The counters of both families.
 #[derive(Debug)]
 pub(crate) struct Stamps {

@@ -2,7 +2,7 @@
 
 use super::explore;
 use crate::ids::FibId;
-use crate::stamp::Stamps;
+use crate::stamp::{Stamps, stamps_then_routes};
 use crate::sync::{AtomicU32, Ordering};
 use loom::thread;
 use std::sync::Arc;
@@ -57,11 +57,16 @@ const PREFIXES: [&str; 2] = ["0.0.0.0/32", "0.1.0.0/16"];
 type Pinned = (u32, u32);
 
 impl Two {
-    /// A burst of new flows: all stamps, then all routes (`stack::path::missed`).
+    /// A burst of new flows, in the order of `stack::path::missed`, by the function that keeps it.
     fn burst(&self) -> [Pinned; 2] {
-        let stamps = DSTS.map(|dst| self.stamps.read4(FibId(0), dst));
-        let routes = [0, 1].map(|n: usize| self.routes[n].load(Ordering::Acquire));
-        [0, 1].map(|n| (stamps[n], routes[n]))
+        stamps_then_routes(
+            &mut (),
+            |()| DSTS.map(|dst| self.stamps.read4(FibId(0), dst)),
+            |(), stamps| {
+                let routes = [0, 1].map(|n: usize| self.routes[n].load(Ordering::Acquire));
+                [0, 1].map(|n| (stamps[n], routes[n]))
+            },
+        )
     }
 
     /// The next packets of the same flows: a pin whose stamp is still that of its destination is used as it is.

@@ -12,7 +12,7 @@ use crate::routed::{Routed, UNKNOWN_IDLE_S, bucket_of};
 use crate::time::Now;
 use crate::vouch::Vouch;
 use flowtable::{Dir, Entry, Flow, Hit, Observed, PinWord, Seen, Tick, TimeoutsNo, Writer};
-use route::{Answer, Chosen, GroupId, GroupRef, Pin, PinState, Recall};
+use route::{Answer, Chosen, GroupId, GroupRef, Pin, PinState, Recall, stamps_then_routes};
 
 /// What a packet is asked about, besides its flow.
 #[derive(Clone, Copy)]
@@ -147,8 +147,7 @@ fn revalidate<K: Routed>(
     pin: Pin,
 ) -> Told {
     q.counters.stale_stamp.bump();
-    let stamp = q.key.stamp(&s.view, q.dst);
-    let Some(id) = q.key.lookup(&s.view, q.dst) else {
+    let Some((stamp, id)) = look_up(s, q) else {
         return Told::nowhere(DropReason::NoRoute);
     };
     let group = s.view.group(id);
@@ -352,6 +351,16 @@ pub(super) fn quoted<K: Routed>(flows: &mut Writer<K>, s: &Shared, q: &Query<'_,
         .map_or(Told::nowhere(DropReason::NoNexthop), |p| via(s, p))
 }
 
+/// The stamp of a packet's destination, and the route looked up after it was read.
+#[inline(always)]
+fn look_up<K: Routed>(s: &Shared, q: &Query<'_, K>) -> Option<(u32, GroupId)> {
+    stamps_then_routes(
+        &mut (),
+        |()| q.key.stamp(&s.view, q.dst),
+        |(), stamp| Some((stamp, q.key.lookup(&s.view, q.dst)?)),
+    )
+}
+
 /// Reads the stamp, then looks the route up, then finds the flow's bucket; unless that was done before its turn.
 #[inline(always)]
 fn choose<'v, K: Routed>(s: &'v Shared, q: &Query<'_, K>) -> Result<Choice<'v>, DropReason> {
@@ -361,8 +370,7 @@ fn choose<'v, K: Routed>(s: &'v Shared, q: &Query<'_, K>) -> Result<Choice<'v>, 
             (way.stamp, id, s.view.group(id), way.bucket)
         }
         None => {
-            let stamp = q.key.stamp(&s.view, q.dst);
-            let id = q.key.lookup(&s.view, q.dst).ok_or(DropReason::NoRoute)?;
+            let (stamp, id) = look_up(s, q).ok_or(DropReason::NoRoute)?;
             let group = s.view.group(id);
             (stamp, id, group, bucket_of(&group, &s.secret, q.key, q.dir))
         }

@@ -6,7 +6,7 @@
 use super::Shared;
 use crate::routed::{Routed, bucket_of};
 use flowtable::Burst;
-use route::{GroupId, GroupRef, Pin, Selection};
+use route::{GroupId, GroupRef, Pin, Selection, stamps_then_routes};
 
 /// What was looked up for a packet before its turn.
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +61,22 @@ impl<K: Routed> Ways<K> {
 
     #[inline(never)]
     fn find_all(&mut self, burst: &mut Burst<K>, s: &Shared) {
+        self.ways.resize(burst.len(), None);
+        let looked_up = stamps_then_routes(
+            self,
+            |ways| ways.read_stamps(burst, s),
+            |ways, of| ways.look_up(of, s),
+        );
+        if looked_up {
+            self.choose(burst, s);
+        }
+    }
+
+    /// The stamps of the flows that were not found, and the first one's key.
+    #[inline(always)]
+    fn read_stamps(&mut self, burst: &mut Burst<K>, s: &Shared) -> Option<K> {
         self.missed.clear();
         self.dsts.clear();
-        self.ways.resize(burst.len(), None);
         let mut of = None;
         burst.missed(&s.secret, |which, flow, hash| {
             // Those of another FIB than the first are left to themselves.
@@ -75,11 +88,17 @@ impl<K: Routed> Ways<K> {
                 self.dsts.push(dst);
             }
         });
+        of
+    }
+
+    /// Their routes, in the FIB of the first one. `false`: there are none.
+    #[inline(always)]
+    fn look_up(&mut self, of: Option<K>, s: &Shared) -> bool {
         if let Some(of) = of {
             self.groups.resize(self.dsts.len(), None);
             of.lookup_burst(&s.view, &self.dsts, &mut self.groups);
-            self.choose(burst, s);
         }
+        of.is_some()
     }
 
     /// Finds the buckets of the flows whose groups are known.

@@ -4,7 +4,7 @@
 use std::net::Ipv6Addr;
 
 /// The addresses by which the gateway sends pieces of its own.
-const OWN6: [&str; 3] = ["fd10::1", "fd00:2::1", "fd00:3::1"];
+const OWN6: [&str; 4] = ["fd10::1", "fd00:2::1", "fd00:3::1", "fe80::1"];
 const TIMESTAMP: u8 = 68;
 
 /// Whether they are the same, and the frame's IPv4 header is sound where its checksum may differ.

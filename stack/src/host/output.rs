@@ -16,30 +16,32 @@ impl Host {
     /// A packet of our own, perhaps longer than its way takes or than any packet is; it answers what came by `by`. One with
     /// options or extension headers is left out.
     pub(super) fn send_whole(&mut self, packet: &[u8], by: PortId) {
-        let Some(meta) = pieces::read(packet) else {
+        let plain = |meta: &IpMeta| meta.l4_off == if meta.addrs.is_v6() { 40 } else { 20 };
+        let Some(meta) = pieces::read(packet).filter(plain) else {
             return self.counters.origin_lost.bump();
         };
-        let plain = if meta.addrs.is_v6() { 40 } else { 20 };
-        let way = (meta.l4_off == plain).then(|| self.way_alone(&meta, Some(by)));
-        match way {
-            Some(Outcome::Via(hop)) => self.send_pieces(packet, hop.attrs.mtu, Some(by)),
+        let meta = self.of_ours(meta, Some(by));
+        match self.way_alone(&meta, Some(by)) {
+            Outcome::Via(hop) => self.send_pieces(packet, hop, Some(by)),
             _ => self.counters.origin_lost.bump(),
         }
     }
 
-    /// A packet in pieces of at most `mtu` bytes; one that fits is its only piece.
-    fn send_pieces(&mut self, packet: &[u8], mtu: u32, by: Option<PortId>) {
+    /// A packet in pieces that its way takes, all by that way; one that fits is its only piece.
+    fn send_pieces(&mut self, packet: &[u8], hop: Hop, by: Option<PortId>) {
         self.ident = self.ident.wrapping_add(1);
-        for piece in pieces::cut(packet, mtu as usize, self.ident) {
+        for piece in pieces::cut(packet, hop.attrs.mtu as usize, self.ident) {
             let Some(mut pkt) = self.pool.take() else {
                 return self.counters.origin_lost.bump();
             };
-            pkt.asked = by;
-            if pkt.copy_from(&piece) {
-                self.ip_output(pkt);
-            } else {
+            let read = parse::read(&piece).ok().filter(|_| pkt.copy_from(&piece));
+            let Some(meta) = read else {
                 self.lost(pkt);
-            }
+                continue;
+            };
+            (pkt.origin, pkt.asked) = (true, by);
+            pkt.meta = self.of_ours(meta, by);
+            self.ether_output(pkt, hop);
         }
     }
 
@@ -49,21 +51,31 @@ impl Host {
         let Ok(meta) = parse::read(pkt.bytes()) else {
             return self.lost(pkt);
         };
-        pkt.meta = meta;
-        pkt.meta.fib = self.ports.load().fib_from(&meta.addrs.src());
+        pkt.meta = self.of_ours(meta, pkt.asked);
         let Outcome::Via(hop) = self.way_of(&pkt) else {
             return self.lost(pkt);
         };
+        // Who sets DF asks whether it fits (RFC 1191 §3); a piece was cut for the way that it had.
+        let whole = meta.fragment.is_none() && (meta.addrs.is_v6() || !meta.dont_fragment);
         if pkt.len() <= hop.attrs.mtu as usize {
             self.ether_output(pkt, hop);
-        } else if meta.dont_fragment && !meta.addrs.is_v6() {
-            // Who sets DF asks whether it fits (RFC 1191 §3).
-            self.lost(pkt);
-        } else {
+        } else if whole {
             let packet = pkt.bytes().to_vec();
-            self.send_pieces(&packet, hop.attrs.mtu, pkt.asked);
+            self.send_pieces(&packet, hop, pkt.asked);
             self.pool.put(pkt);
+        } else {
+            self.lost(pkt);
         }
+    }
+
+    /// What was read of a packet of ours, in the FIB of the port that what it answers came by, else in that of its source.
+    fn of_ours(&mut self, meta: IpMeta, by: Option<PortId>) -> IpMeta {
+        let ports = self.ports.load();
+        let fib = match by {
+            Some(port) => ports.fib_of(port),
+            None => ports.fib_from(&meta.addrs.src()),
+        };
+        IpMeta { fib, ..meta }
     }
 
     /// The way of a packet of ours, by its flow if it has one.
@@ -85,14 +97,17 @@ impl Host {
         if let Some(port) = port.and_then(|port| self.ports.load().get(port)) {
             return Outcome::Via(Hop::on_link(port));
         }
-        // That of its own addresses, whatever it quotes.
-        let own = Tuple {
-            addrs: meta.addrs,
-            sport: 0,
-            dport: 0,
-            proto: meta.proto,
+        let tuple = match meta.role {
+            // That of its own addresses, whatever it quotes.
+            Role::Quoting => Tuple {
+                addrs: meta.addrs,
+                sport: 0,
+                dport: 0,
+                proto: meta.proto,
+            },
+            _ => meta.tuple,
         };
-        self.path.route_only(meta.fib, &own, self.now)
+        self.path.route_only(meta.fib, &tuple, self.now)
     }
 
     fn ether_output(&mut self, mut pkt: Pkt, hop: Hop) {

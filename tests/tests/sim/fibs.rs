@@ -170,6 +170,30 @@ fn own_addresses_and_what_the_gateway_sends_itself_are_of_the_port_s_fib() {
 }
 
 #[test]
+fn what_our_own_sockets_answer_goes_by_the_fib_that_asked() {
+    let mut scene = two_fibs(98);
+    let from = ip("10.9.9.9");
+    let request = echo_request(from, ip("10.0.0.1"), 1, 1, &[7; 2000]);
+    let closed = udp(
+        SocketAddr::new(from, 9),
+        SocketAddr::new(ip("10.0.0.1"), 9),
+        b"anybody?",
+    );
+    for port in [TENANTS, CLIENTS] {
+        for piece in pieces(&request, 77, 1000) {
+            scene.net.send(port, piece);
+        }
+        scene.net.send(port, closed.clone());
+        scene.net.run_for(50);
+        let caught = scene.net.take_caught();
+        // Two pieces of the reply and a port unreachable.
+        assert_eq!(caught.len(), 3, "{caught:02x?}");
+        assert!(caught.iter().all(|sent| sent.port == port), "{caught:02x?}");
+    }
+    scene.net.sim.assert_books();
+}
+
+#[test]
 fn pieces_of_equal_datagrams_of_two_fibs_do_not_meet() {
     let mut scene = two_fibs(97);
     add(&mut scene, FibId(0), SERVICE, by("192.0.2.11", None));

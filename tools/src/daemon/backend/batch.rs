@@ -6,7 +6,7 @@ use super::refusal::in_route;
 use super::refusal::refused;
 use super::routes::behind;
 use super::routes::is_of;
-use super::routes::spec_with;
+use super::spec::spec_with;
 use crate::server::Answer;
 use crate::server::Batch;
 use crate::server::BatchNews;

@@ -5,7 +5,7 @@ use super::Live;
 use super::options::options_of;
 use super::refusal::refused;
 use super::routes::kind;
-use super::routes::spec_with;
+use super::spec::spec_with;
 use crate::wire::group as wire;
 use crate::wire::limits::check_deadline;
 use crate::wire::message::CallError;

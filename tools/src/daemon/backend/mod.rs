@@ -3,6 +3,7 @@
 //! | file | what it answers |
 //! |---|---|
 //! | `routes` | routes, next hops, what a monitor is told of them |
+//! | `spec` | a route as it is asked for, as control takes it |
 //! | `groups` | groups that have a number |
 //! | `batch` | whole tables of routes, loaded in slices and exported |
 //! | `moves` | which flows a change of a route or a group moves |
@@ -17,6 +18,7 @@
 //! | `stats` | ports, counters |
 //! | `pressure` | one log line when a table of flows or templates fills up |
 //! | `quiet` | log lines that anybody can cause, limited |
+//! | `turn` | what control does by itself, again and again, and what is logged of it |
 //! | `workers` | the number of workers |
 //! | `status` | the overall state |
 //! | `refusal` | why control refuses, as a reason on the wire |
@@ -40,11 +42,13 @@ mod pressure;
 mod quiet;
 mod refusal;
 mod routes;
+mod spec;
 mod stats;
 mod status;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod workers;
 
 pub(crate) use devices::DeviceCell;
@@ -52,7 +56,7 @@ pub(in crate::daemon) use groups::spec_to_add as group_spec;
 pub(crate) use options::asked;
 pub(super) use options::options_of;
 pub(super) use routes::kind;
-pub(crate) use routes::spec_with;
+pub(crate) use spec::spec_with;
 pub(super) use stats::counters_of;
 
 use super::state::Keeper;
@@ -77,42 +81,17 @@ use quiet::Quiet;
 use route::GroupId;
 use route::GroupSketch;
 use route::Prefix;
-use route::Secs;
 use stack::Control;
 use stack::Now;
-use stack::control::ControlEvent;
-use stack::host::HostEvent;
 use stack::io::devices::News as DeviceNews;
 use stack::io::poll::Clock;
 use stack::io::run::HostThread;
 use stack::io::steer::Steering;
 use stack::offload::Caps;
-use stack::ports::DeviceState;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
-
-/// Control's regular turn; it is woken earlier when the host has something to tell.
-const TURN: Duration = Duration::from_millis(100);
-
-/// Its turn while nothing is under way: ten times a second it takes most of what an idle gateway does.
-const REST_TURN: Duration = Duration::from_millis(1000);
-
-/// What ends within this time is no rest, s: a turn before its flows are looked for.
-const REST_AHEAD: u32 = endings::AHEAD + 1;
-
-/// Its turn while workers flush flows, which they do within some bursts.
-const FLUSH_TURN: Duration = Duration::from_millis(5);
-
-/// Its turn while slots change their workers: packets are parked meanwhile.
-const MOVE_TURN: Duration = Duration::from_millis(1);
-
-/// Its turn while groups are copied that a drain's end concerns.
-const GATHER_TURN: Duration = Duration::from_millis(2);
-
-/// Its turn while groups are read that are to be kept: a tenth of its time, and a million buckets in six seconds.
-const KEEP_TURN: Duration = Duration::from_millis(10);
 
 /// What only the one who started the gateway knows of it.
 #[derive(Debug)]
@@ -219,88 +198,6 @@ impl Live {
 
     fn now(&self) -> Now {
         Now(self.clock.ms())
-    }
-
-    fn rests(&self, now: Now) -> bool {
-        let by = Secs(now.secs().0.saturating_add(REST_AHEAD));
-        let keeper = self.keeper.as_ref();
-        let is_kept = keeper.is_none_or(|keeper| keeper.rests(&self.control));
-        is_kept && self.device_news_due.is_empty() && self.control.rests(by)
-    }
-
-    /// An event as a monitor sees it; it is logged too.
-    fn told(&mut self, event: ControlEvent) -> Option<News> {
-        match event {
-            ControlEvent::Route(change) => Some(self.route_news(change)),
-            ControlEvent::Group(change) => Some(self.group_news(change)),
-            ControlEvent::Batch(done) => Some(News::RoutesChanged {
-                fib: done.fib.0,
-                added: done.added,
-                changed: done.changed,
-                deleted: done.deleted,
-            }),
-            ControlEvent::Health(health) => Some(self.health_news(health)),
-            ControlEvent::Port { name, up } => {
-                tracing::info!(port = name, up, "port changed");
-                Some(News::Port { port: name, up })
-            }
-            ControlEvent::Device { name, state } => {
-                log_device(&name, state);
-                None
-            }
-            ControlEvent::Host(event) => {
-                self.log_host(&event);
-                None
-            }
-        }
-    }
-
-    /// Says how many lines about neighbours were not written.
-    fn log_left_out(&mut self, now: Now) {
-        if let Some(suppressed) = self.moved.left_out(now) {
-            tracing::info!(suppressed, "more neighbours had another link address");
-        }
-        if let Some(suppressed) = self.conflicts.left_out(now) {
-            tracing::warn!(suppressed, "more uses of our addresses by others");
-        }
-    }
-
-    fn log_host(&mut self, event: &HostEvent) {
-        let now = self.now();
-        match event {
-            HostEvent::NeighMoved { addr, from, to } if self.moved.may_log(now) => {
-                tracing::info!(%addr, %from, %to, "neighbour has another link address");
-            }
-            HostEvent::Conflict { port, addr, mac } if self.conflicts.may_log(now) => {
-                let port = self.port_name(*port);
-                tracing::warn!(%addr, %mac, port, "somebody else uses our address");
-            }
-            HostEvent::NeighMoved { .. } | HostEvent::Conflict { .. } => {}
-            // These became a next hop's or a port's state, which is told by itself.
-            HostEvent::NeighUp(_)
-            | HostEvent::NeighDown(_)
-            | HostEvent::Check { .. }
-            | HostEvent::Device { .. } => {}
-        }
-    }
-}
-
-fn log_device(port: &str, state: DeviceState) {
-    match state {
-        DeviceState::Up => tracing::info!(port, "its device is up"),
-        DeviceState::Down => tracing::warn!(port, "its device is down"),
-        DeviceState::Deleted => {
-            tracing::error!(
-                port,
-                "its device is gone: the port is down until there is one again"
-            );
-        }
-        DeviceState::Moved => {
-            tracing::warn!(
-                port,
-                "its device was moved to another network namespace: it is not watched there, and taken as up"
-            );
-        }
     }
 }
 
@@ -539,46 +436,6 @@ impl Backend for Live {
     }
 
     fn poll(&mut self, news: &mut Vec<News>) -> Duration {
-        let now = self.now();
-        let is_gathering = self.foresee_endings(now);
-        self.hear_devices(now);
-        self.control.tick(&mut self.host, now);
-        self.tell_ended();
-        self.follow_slots();
-        let is_loading = self.load_slice();
-        for event in self.control.take_events() {
-            self.note_host(&event);
-            let told = self.told(event);
-            if let Some(told) = &told {
-                self.changes.note(capture::told(told));
-            }
-            news.extend(told);
-        }
-        self.log_left_out(now);
-        if self.pressure.is_due(now) {
-            let reader = self.control.reader();
-            let (tables, templates) = (reader.flow_stats(), reader.template_stats());
-            let lines = self.pressure.look(&tables, &templates);
-            lines.iter().for_each(|line| tracing::warn!("{line}"));
-        }
-        if let Some(keeper) = &mut self.keeper {
-            keeper.turn(&self.control, now);
-        }
-        self.flushing.retain(|flushing| !flushing.tell_if_done());
-        if is_loading {
-            Duration::ZERO
-        } else if self.control.moves_slots() {
-            MOVE_TURN
-        } else if is_gathering {
-            GATHER_TURN
-        } else if !self.flushing.is_empty() {
-            FLUSH_TURN
-        } else if self.keeper.as_ref().is_some_and(Keeper::reads) {
-            KEEP_TURN
-        } else if self.rests(now) {
-            REST_TURN
-        } else {
-            TURN
-        }
+        self.take_turn(news)
     }
 }

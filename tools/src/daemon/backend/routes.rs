@@ -2,16 +2,13 @@
 
 use super::Live;
 use super::flows::protocol_number;
-use super::options::asked;
 use super::options::options_of;
 use super::refusal::refused;
+use super::spec::spec_to_add;
+use super::spec::spec_to_change;
 use crate::server::Answer;
-use crate::wire::limits::check_deadline;
-use crate::wire::limits::check_mtu;
-use crate::wire::limits::check_shared_mtu;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
-use crate::wire::options::Options;
 use crate::wire::route as wire;
 use crate::wire::route::News;
 use crate::wire::route::PathKind;
@@ -22,7 +19,6 @@ use route::FibId;
 use route::Health;
 use route::NhopIdx;
 use route::NhopKind;
-use route::OptionsAsked;
 use route::PathInfo;
 use route::PinState;
 use route::PortId;
@@ -30,9 +26,7 @@ use route::Prefix;
 use route::RouteInfo;
 use stack::Now;
 use stack::control::Chosen;
-use stack::control::GatewaySpec;
 use stack::control::NhopHealth;
-use stack::control::RouteSpec;
 use stack::control::Why;
 use stack::parse::Addrs;
 use stack::parse::Tuple;
@@ -345,130 +339,6 @@ pub(super) fn path(info: &PathInfo, port: Option<String>, now: Now) -> wire::Pat
         through: info.through.map(|through| through.gateway),
         causes: Vec::new(),
     }
-}
-
-/// What an add asks for, as control takes it.
-pub(super) fn spec_to_add(ask: &wire::RouteAdd) -> Answer<RouteSpec> {
-    let prefix = ask.destination.in_fib(FibId(ask.fib));
-    spec_with(prefix, &ask.paths, None, &ask.options)
-}
-
-/// What a change asks for, as control takes it.
-pub(super) fn spec_to_change(ask: &wire::RouteChange) -> Answer<RouteSpec> {
-    let prefix = ask.destination.in_fib(FibId(ask.fib));
-    if ask.paths.is_empty() && !ask.options.is_empty() && ask.deadline.is_none() {
-        return of_options(prefix, &ask.options);
-    }
-    spec_with(prefix, &ask.paths, ask.deadline, &ask.options)
-}
-
-/// What names options alone: the paths are those of a group, or stay.
-fn of_options(prefix: Prefix, options: &Options) -> Answer<RouteSpec> {
-    Ok(RouteSpec {
-        prefix,
-        kind: stack::control::PathKind::Gateways(Vec::new()),
-        mtu: None,
-        deadline_s: None,
-        options: asked(prefix.in_fib(FibId(0)), options)?,
-    })
-}
-
-/// A route with its options as control takes it. One that names a group may leave its paths to that.
-///
-/// # Errors
-/// As [`spec_of`]; options that are out of bounds.
-pub(crate) fn spec_with(
-    prefix: Prefix,
-    paths: &[wire::PathSpec],
-    deadline_s: Option<u32>,
-    options: &Options,
-) -> Answer<RouteSpec> {
-    if paths.is_empty() && options.group.is_some() {
-        return of_options(prefix, options);
-    }
-    let options = asked(prefix.in_fib(FibId(0)), options)?;
-    let spec = spec_of(prefix, paths, deadline_s)?;
-    let drops =
-        matches!(paths, [path] if matches!(path.kind, PathKind::Blackhole | PathKind::Reject));
-    if drops && options.buckets.is_some() {
-        let line = "-buckets goes with gateways: a blackhole or reject has none";
-        return Err(CallError::refused(Reason::Invalid, line));
-    }
-    Ok(RouteSpec { options, ..spec })
-}
-
-/// A route as control takes it.
-///
-/// # Errors
-/// Paths that do not go together, or are not whole.
-pub(super) fn spec_of(
-    prefix: Prefix,
-    paths: &[wire::PathSpec],
-    deadline_s: Option<u32>,
-) -> Answer<RouteSpec> {
-    let invalid = |message: &str| Err(CallError::refused(Reason::Invalid, message));
-    let kind = match paths {
-        [] => return invalid("a route needs a gateway, -iface PORT, -blackhole or -reject"),
-        [one] if one.kind != PathKind::Gateway => {
-            if one.recursive {
-                return invalid("-recursive goes with a gateway");
-            }
-            if one.weight.is_some_and(|weight| weight != 1) {
-                return invalid("-weight goes with a gateway");
-            }
-            single(one)?
-        }
-        all if all.iter().all(|path| path.kind == PathKind::Gateway) => {
-            stack::control::PathKind::Gateways(all.iter().map(gateway).collect::<Answer<_>>()?)
-        }
-        _ => {
-            return invalid(
-                "only gateways share a route: add an interface, blackhole or reject alone",
-            );
-        }
-    };
-    let mtu = paths.first().and_then(|path| path.mtu);
-    if paths.iter().any(|path| path.mtu != mtu) {
-        return invalid(
-            "the gateways of one command have one -mtu: give each the same, or add them one by one",
-        );
-    }
-    check_mtu(prefix, mtu)
-        .and_then(|()| check_shared_mtu(paths, mtu))
-        .and_then(|()| check_deadline(deadline_s, paths))
-        .map_err(|line| CallError::Refused(Reason::Invalid, line))?;
-    Ok(RouteSpec {
-        prefix,
-        kind,
-        mtu,
-        deadline_s,
-        options: OptionsAsked::default(),
-    })
-}
-
-fn single(path: &wire::PathSpec) -> Answer<stack::control::PathKind> {
-    let invalid = |message: &str| Err(CallError::refused(Reason::Invalid, message));
-    match (path.kind, &path.port) {
-        (PathKind::Blackhole, _) => Ok(stack::control::PathKind::Blackhole),
-        (PathKind::Reject, _) => Ok(stack::control::PathKind::Reject),
-        (PathKind::Interface, Some(port)) => Ok(stack::control::PathKind::Iface(port.clone())),
-        (PathKind::Interface, None) => invalid("an interface path needs a port: -iface PORT"),
-        (PathKind::Local, _) => invalid("own addresses are given to ports, not added as routes"),
-        (PathKind::Gateway, _) => invalid("a gateway path needs the gateway's address"),
-    }
-}
-
-fn gateway(path: &wire::PathSpec) -> Answer<GatewaySpec> {
-    let Some(addr) = path.gateway else {
-        let message = "a gateway path needs the gateway's address";
-        return Err(CallError::refused(Reason::Invalid, message));
-    };
-    Ok(GatewaySpec {
-        addr,
-        weight: path.weight,
-        port: path.port.clone(),
-        recursive: path.recursive,
-    })
 }
 
 fn tuple(destination: IpAddr, flow: &wire::FlowOf) -> Answer<Tuple> {

@@ -1,5 +1,7 @@
 //! How long control's turns are: a second at rest, less while something is under way.
 
+use super::super::turn::REST_TURN;
+use super::super::turn::TURN;
 use super::*;
 use crate::daemon::state::Keeper;
 use crate::testing::Directory;

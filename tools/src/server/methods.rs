@@ -78,11 +78,41 @@ pub(super) fn answer(
     }
 }
 
+/// The calls of the interface, by what they are about.
 fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
     match name {
         "RouteAdd" | "RouteChange" | "RouteDelete" | "GroupAdd" | "GroupChange" | "GroupDelete" => {
             truth::change(name, given, control, out)
         }
+        "NexthopList" => {
+            let Nothing {} = parameters(given)?;
+            nexthop_list(control, out)
+        }
+        "NexthopSet" => {
+            let ask = parameters::<NexthopSet>(given)?.checked()?;
+            truth::nexthop(ask, control, out)
+        }
+        "Capture" => capture::run(parameters(given)?, control, out),
+        "Explain" => {
+            let ask = parameters::<Explain>(given)?.checked()?;
+            out.last(&control.call(|backend| backend.explain(ask))??)
+        }
+        "Ping" => ping(parameters(given)?, control, out),
+        _ if name.starts_with("Route") => route(name, given, control, out),
+        _ if name.starts_with("Group") => groups::answer(name, given, control, out),
+        _ if name.starts_with("Neighbour") => neighbour(name, given, control, out),
+        _ if name.starts_with("Flow") => flow(name, given, control, out),
+        _ if name.starts_with("Template") => template(name, given, control, out),
+        _ => gateway(name, given, control, out),
+    }
+}
+
+fn unknown(name: &str) -> Result<(), End> {
+    Err(CallError::MethodNotFound(format!("{INTERFACE}.{name}")).into())
+}
+
+fn route(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
+    match name {
         "RouteMoves" => {
             let of: OfFib = parameters(given)?;
             has_fib(of, control)?;
@@ -100,6 +130,12 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
         "RouteFlush" => route_flush(parameters(given)?, control, out),
         "RouteExport" => batch::export(parameters(given)?, control, out),
         "RouteMonitor" => route_monitor(parameters(given)?, control, out),
+        _ => unknown(name),
+    }
+}
+
+fn neighbour(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
+    match name {
         "NeighbourList" => {
             let filter = parameters(given)?;
             let all = control.call_pending(PENDING, |backend| backend.neighbours(filter))?;
@@ -119,6 +155,12 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
             let filter = parameters(given)?;
             out.last(&control.call_pending(PENDING, |backend| backend.neighbour_flush(filter))?)
         }
+        _ => unknown(name),
+    }
+}
+
+fn flow(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
+    match name {
         "FlowList" => flow_list(parameters(given)?, control, out),
         "FlowFlush" => {
             let filter = parameters::<FlowFilter>(given)?.normal()?;
@@ -140,6 +182,12 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
             let ask = parameters(given)?;
             out.last(&control.call(|backend| backend.timeout_delete(ask))??)
         }
+        _ => unknown(name),
+    }
+}
+
+fn template(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
+    match name {
         "TemplateList" => {
             let filter = parameters(given)?;
             let all = control.call(|backend| backend.templates(filter))??();
@@ -150,6 +198,13 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
             let filter = parameters(given)?;
             out.last(&control.call(|backend| backend.template_flush(filter))??)
         }
+        _ => unknown(name),
+    }
+}
+
+/// Of the gateway as a whole.
+fn gateway(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Result<(), End> {
+    match name {
         "PortList" => {
             let Nothing {} = parameters(given)?;
             out.last(&control.call(|backend| backend.ports())?())
@@ -158,21 +213,6 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
             let of = parameters(given)?;
             out.last(&control.call(|backend| backend.counters(of))??())
         }
-        "NexthopList" => {
-            let Nothing {} = parameters(given)?;
-            nexthop_list(control, out)
-        }
-        _ if name.starts_with("Group") => groups::answer(name, given, control, out),
-        "NexthopSet" => {
-            let ask = parameters::<NexthopSet>(given)?.checked()?;
-            truth::nexthop(ask, control, out)
-        }
-        "Capture" => capture::run(parameters(given)?, control, out),
-        "Explain" => {
-            let ask = parameters::<Explain>(given)?.checked()?;
-            out.last(&control.call(|backend| backend.explain(ask))??)
-        }
-        "Ping" => ping(parameters(given)?, control, out),
         "Workers" => {
             let Nothing {} = parameters(given)?;
             out.last(&control.call(|backend| backend.workers())?())
@@ -185,7 +225,7 @@ fn own(name: &str, given: Value, control: &Handle, out: &mut Replies<'_>) -> Res
             let Nothing {} = parameters(given)?;
             out.last(&control.call(|backend| backend.status())?())
         }
-        _ => Err(CallError::MethodNotFound(format!("{INTERFACE}.{name}")).into()),
+        _ => unknown(name),
     }
 }
 
@@ -202,7 +242,7 @@ fn route_batch(
         "RouteBatchAdd" => batch::add(upload, parameters(given)?, out),
         "RouteBatchCommit" => batch::commit(upload, parameters(given)?, control, out),
         "RouteBatchDrop" => batch::drop_it(upload, parameters(given)?, out),
-        _ => Err(CallError::MethodNotFound(format!("{INTERFACE}.{name}")).into()),
+        _ => unknown(name),
     }
 }
 

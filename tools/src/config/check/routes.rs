@@ -78,27 +78,7 @@ pub(super) fn route(route: &Route, config: &Config, problems: &mut Problems) {
         value: destination,
         line,
     } = &route.destination;
-    let fib = destination.fib();
-    let connected = ports_of(config, fib).find(|port| {
-        port.addresses
-            .iter()
-            .any(|address| address.value.network().in_fib(fib) == *destination)
-    });
-    if let Some(port) = connected {
-        let name = &port.name.value;
-        problems.add(*line, format!("{destination} is the network of port {name}: its route is there by itself, leave this one out"));
-    }
-    let own = |port: &&Port| {
-        let mut own = port.addresses.iter().map(|own| own.value.address);
-        destination.is_host() && own.any(|own| own == destination.addr())
-    };
-    if let Some(port) = ports_of(config, fib)
-        .find(own)
-        .filter(|_| connected.is_none())
-    {
-        let name = &port.name.value;
-        problems.add(*line, format!("{destination} is our own address on port {name}: its route is there by itself, leave this one out"));
-    }
+    not_connected(*destination, *line, config, problems);
     if let Err(wrong) = route.options.check(*destination) {
         problems.add(*line, wrong);
     }
@@ -111,6 +91,40 @@ pub(super) fn route(route: &Route, config: &Config, problems: &mut Problems) {
     if let Err(wrong) = check_mtu(*destination, route.mtu) {
         problems.add(*line, wrong);
     }
+    leads(route, config, problems);
+}
+
+/// What a port has by itself, no route may have.
+fn not_connected(destination: Prefix, line: usize, config: &Config, problems: &mut Problems) {
+    let fib = destination.fib();
+    let connected = ports_of(config, fib).find(|port| {
+        port.addresses
+            .iter()
+            .any(|address| address.value.network().in_fib(fib) == destination)
+    });
+    if let Some(port) = connected {
+        let name = &port.name.value;
+        problems.add(line, format!("{destination} is the network of port {name}: its route is there by itself, leave this one out"));
+    }
+    let own = |port: &&Port| {
+        let mut own = port.addresses.iter().map(|own| own.value.address);
+        destination.is_host() && own.any(|own| own == destination.addr())
+    };
+    if let Some(port) = ports_of(config, fib)
+        .find(own)
+        .filter(|_| connected.is_none())
+    {
+        let name = &port.name.value;
+        problems.add(line, format!("{destination} is our own address on port {name}: its route is there by itself, leave this one out"));
+    }
+}
+
+/// A route leads somewhere, and to one kind of place.
+fn leads(route: &Route, config: &Config, problems: &mut Problems) {
+    let Located {
+        value: destination,
+        line,
+    } = &route.destination;
     match (route.kind, route.gateways.as_slice(), &route.iface) {
         (PathKind::Gateway, [], None) if route.options.group.is_some() => {}
         (PathKind::Gateway, [], None) => problems.add(

@@ -46,14 +46,7 @@ fn port(mut section: Section<'_>) -> Option<Port> {
     let line = section.line;
     let has_type = section.has("type");
     let name = section.text("name", "a name, such as \"rack\"");
-    let kinds = [
-        ("tun", PortType::Tun),
-        ("tap", PortType::Tap),
-        ("packet", PortType::Packet),
-        ("xdp", PortType::Xdp),
-        ("vlan", PortType::Vlan),
-    ];
-    let kind = section.choice("type", &kinds);
+    let kind = section.choice("type", &TYPES);
     let is_vlan = matches!(&kind, Some(kind) if kind.value == PortType::Vlan);
     let vlan = vlan(&mut section, is_vlan);
     // Of the name that FreeBSD and Linux give it.
@@ -66,10 +59,8 @@ fn port(mut section: Section<'_>) -> Option<Port> {
     let queues = section.number("queues", 1..=256);
     let addresses = addresses(&mut section, "addresses");
     let host_addresses = self::addresses(&mut section, "host-addresses");
-    // Frames have a link header, and end where a TUN's packets do (the kernel's limits).
     let is_tun = matches!(&kind, Some(kind) if kind.value == PortType::Tun);
-    let most = if is_tun { 65_535 } else { 65_521 };
-    let mtu = section.number("mtu", 68..=most);
+    let mtu = section.number("mtu", 68..=mtu_most(is_tun));
     let up = section.bool("up", true);
     let mac = section.parsed(
         "mac",
@@ -82,15 +73,7 @@ fn port(mut section: Section<'_>) -> Option<Port> {
     let rules = rules(&mut section);
     let offload = section.choice("offload", &[("on", true), ("off", false)]);
     let xdp_mode = section.choice("xdp-mode", &XDP_MODES);
-    if name.is_none() && !is_vlan {
-        section.problem(line, "a port without a name: write name = \"rack\", say");
-    }
-    if !has_type {
-        section.problem(
-            line,
-            "a port without a type: write type = \"tun\", type = \"tap\", type = \"packet\", type = \"xdp\" or type = \"vlan\"",
-        );
-    }
+    tell_missing(&mut section, name.is_some() || is_vlan, has_type);
     section.finish();
     if is_vlan && vlan.is_none() {
         return None;
@@ -113,6 +96,32 @@ fn port(mut section: Section<'_>) -> Option<Port> {
         offload,
         xdp_mode,
     })
+}
+
+const TYPES: [(&str, PortType); 5] = [
+    ("tun", PortType::Tun),
+    ("tap", PortType::Tap),
+    ("packet", PortType::Packet),
+    ("xdp", PortType::Xdp),
+    ("vlan", PortType::Vlan),
+];
+
+/// Frames have a link header, and end where a TUN's packets do (the kernel's limits).
+const fn mtu_most(is_tun: bool) -> u32 {
+    if is_tun { 65_535 } else { 65_521 }
+}
+
+fn tell_missing(section: &mut Section<'_>, has_name: bool, has_type: bool) {
+    let line = section.line;
+    if !has_name {
+        section.problem(line, "a port without a name: write name = \"rack\", say");
+    }
+    if !has_type {
+        section.problem(
+            line,
+            "a port without a type: write type = \"tun\", type = \"tap\", type = \"packet\", type = \"xdp\" or type = \"vlan\"",
+        );
+    }
 }
 
 /// What a VLAN is made of, and only a VLAN.

@@ -1,6 +1,6 @@
-//! Two workers on ports in memory that never run dry: the CPU time of a packet that comes to its owner's queue, and of one
-//! that comes to the other's and is handed off. The workers take their bursts in step, or the faster would only fill the
-//! other's ring; what is counted is the time in bursts.
+//! Workers on ports in memory that never run dry: the CPU time of a packet that comes to its owner's queue, and of one
+//! that comes to another's and is handed off. The workers take their bursts in step, or the faster would only fill the
+//! others' rings; what is counted is the time in bursts.
 
 use crate::clock::thread_cpu;
 use crate::rig::{Endless, Frames, NOW, gateway};
@@ -10,13 +10,13 @@ use stack::{Setup, Worker};
 use std::sync::Barrier;
 use std::time::Duration;
 
-const WORKERS: usize = 2;
 /// Flows of each worker.
 const FLOWS: usize = 10_000;
 const POLLS: usize = 20_000;
 const WARM: usize = 2_000;
-/// Frames of flows that this worker owns.
-fn frames(worker: usize) -> Frames {
+
+/// Frames of flows that this one of so many workers owns.
+fn frames(worker: usize, workers: usize) -> Frames {
     let owner = OwnerHash::new(&TableSecret([0; 16]));
     let mut rng = fastrand::Rng::with_seed(17);
     let mut frames = Frames::new(64);
@@ -26,7 +26,7 @@ fn frames(worker: usize) -> Frames {
             rng.u32(0x1400_0000..0x6400_0000),
         );
         let slot = owner.slot4(17, src, 5000, dst, 443);
-        if usize::from(slot.0) % WORKERS == worker {
+        if usize::from(slot.0) % workers == worker {
             frames.push((src.into(), 5000), (dst.into(), 443));
         }
     }
@@ -63,19 +63,19 @@ fn drive(worker: &mut Worker, frames: Frames, start: &Barrier) -> (f64, u64, u64
 }
 
 /// Nanoseconds a forwarded packet, and the share that was dropped, if each worker gets the packets of `of(worker)`.
-fn measure(of: impl Fn(usize) -> usize) -> Result<(f64, f64), String> {
+fn measure(workers: usize, of: impl Fn(usize) -> usize) -> Result<(f64, f64), String> {
     let setup = Setup {
-        workers: WORKERS,
+        workers,
         ..Setup::default()
     };
     let mut gateway = gateway(setup)?;
-    let start = Barrier::new(WORKERS);
+    let start = Barrier::new(workers);
     let sums = std::thread::scope(|scope| {
         let threads: Vec<_> = gateway
             .workers
             .iter_mut()
             .map(|worker| {
-                let (frames, start) = (frames(of(worker.id())), &start);
+                let (frames, start) = (frames(of(worker.id()), workers), &start);
                 scope.spawn(move || drive(worker, frames, start))
             })
             .collect();
@@ -90,24 +90,30 @@ fn measure(of: impl Fn(usize) -> usize) -> Result<(f64, f64), String> {
     Ok((ns / packets.max(1) as f64, dropped as f64 / all))
 }
 
-/// Measures both kinds in turn and prints the medians.
-pub(super) fn run(runs: usize) -> Result<(), String> {
+/// Measures both kinds in turn at each number of workers, and prints the medians.
+pub(super) fn run(runs: usize, workers: &[usize]) -> Result<(), String> {
+    println!(
+        "\n{FLOWS} flows a worker, frames of 64 bytes, ports in memory; CPU ns a forwarded packet, median of {runs}"
+    );
+    println!(
+        "{:>8} {:>15} {:>20} {:>15} {:>12}",
+        "workers", "by their owner", "by another's queue", "a hand-off", "ring full, %"
+    );
+    workers.iter().try_for_each(|workers| row(runs, *workers))
+}
+
+fn row(runs: usize, workers: usize) -> Result<(), String> {
     let (mut own, mut other) = (Vec::new(), Vec::new());
     for _ in 0..runs {
-        own.push(measure(|worker| worker)?);
-        other.push(measure(|worker| WORKERS - 1 - worker)?);
+        own.push(measure(workers, |worker| worker)?);
+        other.push(measure(workers, |worker| (worker + 1) % workers)?);
     }
+    let ((own, _), (other, dropped)) = (median(own), median(other));
     println!(
-        "\n{WORKERS} workers, {FLOWS} flows each, frames of 64 bytes, ports in memory; CPU ns a forwarded packet, median of {runs}"
-    );
-    let (own, _) = median(own);
-    let (other, dropped) = median(other);
-    println!("all by their owner's queue      {own:8.1}");
-    println!(
-        "all by the other worker's queue {other:8.1}  ({:.2} % found the ring full)",
+        "{workers:>8} {own:>15.1} {other:>20.1} {:>15.1} {:>12.2}",
+        other - own,
         dropped * 100.0
     );
-    println!("a hand-off costs                {:8.1}", other - own);
     Ok(())
 }
 

@@ -10,6 +10,11 @@ use stack::io::xdp::Mode;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How often and how far apart a daemon at rest is looked at.
+const REST_LOOKS: u32 = 10;
+const REST_WAIT: Duration = Duration::from_millis(100);
 
 /// A running daemon; ended when this is dropped, and what it sent judged then ([`Judge`]).
 #[derive(Debug)]
@@ -194,20 +199,46 @@ impl<'a> Gateway<'a> {
         self.process.is_running()
     }
 
-    /// How many descriptors it has open.
+    /// What it has open, a line a descriptor, sorted.
     ///
     /// # Panics
     /// It has ended.
-    pub fn descriptors(&self) -> usize {
+    pub fn descriptors(&self) -> Vec<String> {
         let place = format!("/proc/{}/fd", self.process.id());
         let open = std::fs::read_dir(place).expect("its descriptors");
-        open.count()
+        // One that was closed since has no name any more.
+        let mut names: Vec<_> = open
+            .filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok())
+            .map(|name| unnumbered(&name.to_string_lossy()))
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The same while it is asked for nothing: a client that has just gone, or a file being written, may be open for a moment.
+    ///
+    /// # Panics
+    /// As [`descriptors`](Self::descriptors).
+    pub fn descriptors_at_rest(&self) -> Vec<String> {
+        let looks = (0..REST_LOOKS).map(|_| {
+            std::thread::sleep(REST_WAIT);
+            self.descriptors()
+        });
+        looks.min_by_key(Vec::len).unwrap_or_default()
     }
 
     /// What it logged.
     pub fn log(&self) -> String {
         format!("{}{}", self.process.stdout(), self.process.stderr())
     }
+}
+
+/// A descriptor's name without the number that tells it from others of its kind.
+fn unnumbered(name: &str) -> String {
+    let numbered = name.strip_suffix(']').unwrap_or(name);
+    numbered
+        .trim_end_matches(|c: char| c.is_ascii_digit())
+        .to_owned()
 }
 
 /// One flow of `flow list`.

@@ -95,7 +95,7 @@ fn a_device_that_is_deleted_is_made_anew_and_its_routes_return() {
     let gateway = Gateway::start(&lab, &[1, 2]);
     assert!(flows(Family::V4), "{}", gateway.log());
     let ip = |args: &[&str]| lab.run("ip", args).success();
-    let before = gateway.descriptors();
+    let before = gateway.descriptors_at_rest();
     for _ in 0..3 {
         let number = index_of(RACK_PORT);
         ip(&["link", "del", "dev", RACK_PORT]);
@@ -111,7 +111,8 @@ fn a_device_that_is_deleted_is_made_anew_and_its_routes_return() {
     }
     assert!(
         eventually(|| gateway.descriptors() == before),
-        "descriptors"
+        "{before:?}\n{:?}",
+        gateway.descriptors()
     );
     assert_eq!(gateway.log().matches("its device is gone").count(), 3);
     assert_eq!(
@@ -155,7 +156,7 @@ fn vanishes_and_returns(wires: Wires) {
     });
     let gateway = Gateway::start(&lab, &[1, 2]);
     assert!(flows(Family::V4), "{}", gateway.log());
-    let before = gateway.descriptors();
+    let before = gateway.descriptors_at_rest();
     for _ in 0..2 {
         lab.run("ip", &["link", "del", "dev", RACK_PORT]).success();
         let state = || port(&gateway, RACK_PORT)["device"].clone();
@@ -175,5 +176,9 @@ fn vanishes_and_returns(wires: Wires) {
         assert!(eventually(|| gateway.knows(&[1, 2])), "{}", gateway.log());
         assert!(flows(Family::V4), "{}", gateway.log());
     }
-    assert!(eventually(|| gateway.descriptors() == before));
+    assert!(
+        eventually(|| gateway.descriptors() == before),
+        "{before:?}\n{:?}",
+        gateway.descriptors()
+    );
 }

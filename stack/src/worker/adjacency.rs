@@ -5,13 +5,16 @@
 //! packets earlier. Stamps are still read for each packet. Nobody waits for the neighbour of one that is noted here, so who
 //! begins to wait has all forgotten ([`forget`](Adjacencies::forget)): nobody overtakes.
 
+use crate::counters::Counters;
 use crate::ingress::ETHER_HDR;
 use crate::link::NO_NEIGH;
-use crate::path::Told;
+use crate::path::{Outcome, Path, Ready, Settled, Told};
 use crate::pkt::{Pkt, PktBuf};
-use crate::ports::Layer;
+use crate::ports::{Layer, Port, Ports};
+use crate::time::Now;
 use crate::worker::Worker;
 use arp::{Mac, NeighIdx};
+use flowtable::{Seen, Tick};
 use route::{NhopAttrs, Pin, PortId};
 
 /// How many are noted: a group of eight and the way back from it, with room to spare.
@@ -38,10 +41,20 @@ struct Adjacency {
 pub(super) struct By(usize);
 
 /// Those of a burst.
-pub(super) struct Adjacencies([Adjacency; PLACES]);
+pub struct Adjacencies([Adjacency; PLACES]);
 
-impl Adjacencies {
-    pub(super) fn new() -> Self {
+/// What a packet of a known flow is to be done with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// It goes to this next hop, in a frame with this header in front of IPv4, if its port has such.
+    Link(Pin, Option<[u8; ETHER_HDR]>),
+    /// That has to be asked for: it is no plain case.
+    Odd(Outcome),
+}
+
+impl Default for Adjacencies {
+    /// Those of a burst that has not begun: none.
+    fn default() -> Self {
         Self(
             [Adjacency {
                 pin: FREE,
@@ -52,6 +65,53 @@ impl Adjacencies {
             }; PLACES],
         )
     }
+}
+
+impl Adjacencies {
+    /// What a worker's short way finds of a plain packet whose lookup has begun with its burst's ([`Path::ready`]), for who
+    /// measures that alone. `None`: it is not in the middle of its connection, and nothing was done.
+    #[inline(always)]
+    pub fn resolve(
+        &mut self,
+        path: &mut Path,
+        (ready, seen): (Ready, &Seen),
+        (now, tick): (Now, Tick),
+        counters: &Counters,
+        (ports, neigh): (&Ports, &arp::View),
+    ) -> Option<Resolved> {
+        let known = |pin| self.find(pin);
+        let by = match path.settled(ready, (seen, tick), (now, counters), known)? {
+            Settled::Known(by) => by,
+            Settled::Told(told) => match self.first(told, ports, neigh) {
+                Some(by) => by,
+                None => return Some(Resolved::Odd(told.outcome())),
+            },
+        };
+        let place = self.get(by);
+        Some(Resolved::Link(Pin::from_raw(place.pin), place.header))
+    }
+
+    /// As [`Worker::note`].
+    #[inline(never)]
+    fn first(&mut self, told: Told, ports: &Ports, neigh: &arp::View) -> Option<By> {
+        let to = told.gateway()?;
+        let header = header_to(ports.get(to.port)?, || usable(neigh, to.neigh))?;
+        Some(self.put(told, &to, header))
+    }
+
+    /// Notes where a pin's packets go.
+    fn put(&mut self, told: Told, to: &NhopAttrs, header: Option<[u8; ETHER_HDR]>) -> By {
+        let pin = told.pin();
+        let by = By(pin.raw() as usize % PLACES);
+        self.0[by.0] = Adjacency {
+            pin: pin.raw(),
+            told,
+            port: to.port,
+            mtu: to.mtu,
+            header,
+        };
+        by
+    }
 
     /// What was noted of a pin that was found live in this burst.
     #[inline(always)]
@@ -60,9 +120,9 @@ impl Adjacencies {
         (self.0[at].pin == pin.raw()).then_some(By(at))
     }
 
-    /// Forgets all.
+    /// Forgets all, as at the start of each burst.
     #[inline]
-    pub(super) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.0.iter_mut().for_each(|place| place.pin = FREE);
     }
 
@@ -134,35 +194,41 @@ impl Worker {
 
     /// Notes where a live next hop's packets go, unless something has to be asked of each of them.
     fn note(&mut self, told: Told, to: &NhopAttrs) -> Option<By> {
-        let port = self.burst_ports.get(to.port)?;
-        if !port.up || self.recorder.is_on() {
+        if self.recorder.is_on() {
             return None;
         }
-        let header = match port.layer {
-            Layer::L3 => None,
-            Layer::L2(src) => Some(ether(self.neighbour_plain(to.neigh)?, src)),
-        };
-        let pin = told.pin();
-        let by = By(pin.raw() as usize % PLACES);
-        self.adjacencies.0[by.0] = Adjacency {
-            pin: pin.raw(),
-            told,
-            port: to.port,
-            mtu: to.mtu,
-            header,
-        };
-        Some(by)
+        let port = self.burst_ports.get(to.port)?;
+        let header = header_to(port, || self.neighbour_plain(to.neigh))?;
+        Some(self.adjacencies.put(told, to, header))
     }
 
     /// The link address of a gateway that may be sent to, and for which nobody waits.
     fn neighbour_plain(&self, neigh: u32) -> Option<Mac> {
+        let mac = usable(&self.neigh, neigh)?;
         let idx = NeighIdx(neigh);
-        let word = self.neigh.word(idx);
-        if neigh == NO_NEIGH || !word.usable() || self.waiting.waits_for(idx) {
+        if self.waiting.waits_for(idx) {
             return None;
         }
         self.used.mark(idx, self.secs);
-        Some(word.mac())
+        Some(mac)
+    }
+}
+
+/// The link address of a neighbour that may be sent to.
+fn usable(neigh: &arp::View, place: u32) -> Option<Mac> {
+    let word = neigh.word(NeighIdx(place));
+    (place != NO_NEIGH && word.usable()).then(|| word.mac())
+}
+
+/// What stands in front of an IPv4 packet that leaves by a port, if anything does there; `None` if none may leave so.
+fn header_to(
+    port: &Port,
+    neighbour: impl FnOnce() -> Option<Mac>,
+) -> Option<Option<[u8; ETHER_HDR]>> {
+    match port.layer {
+        _ if !port.up => None,
+        Layer::L3 => Some(None),
+        Layer::L2(src) => Some(Some(ether(neighbour()?, src))),
     }
 }
 

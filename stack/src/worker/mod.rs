@@ -20,6 +20,7 @@ mod rest;
 mod transmit;
 mod wait;
 
+pub use adjacency::{Adjacencies, Resolved};
 pub use moving::Shared;
 pub use wait::{NeighUse, UNKNOWN_MAX};
 
@@ -40,7 +41,6 @@ use crate::slots::Slots;
 use crate::slots::follow::Following;
 use crate::time::Now;
 use crate::vlan::Vlans;
-use adjacency::Adjacencies;
 use arc_swap::{ArcSwap, Cache};
 use flowtable::Tick;
 use flush::Flushing;
@@ -195,7 +195,7 @@ impl Worker {
             recorder: Recorder::new(parts.captures),
             used: parts.used,
             waiting: Waiting::new(parts.hold.0, parts.hold.1, asks),
-            adjacencies: Adjacencies::new(),
+            adjacencies: Adjacencies::default(),
             pool: parts.pool,
             limits: Limits::new(own.icmp, parts.seed),
             collector: parts.collector,

@@ -6,6 +6,7 @@ use flowtable::{KeyV4, SLOTS, Seen, SlotNo, TableSecret, owner_slot4};
 use stack::Setup;
 use stack::io::memfd::{Asked, Memory, Taken, flow_tables};
 use stack::io::poll::Clock;
+use stack::pkt::Pool;
 use std::net::Ipv4Addr;
 
 const SECRET: TableSecret = TableSecret([9; 16]);
@@ -107,5 +108,26 @@ fn a_worker_takes_no_page_fault_for_its_first_flows() {
     for memory in [Memory::Memfd, Memory::Anonymous] {
         let faults = first_flows(memory);
         assert!(faults < 8, "{memory:?}: {faults} faults");
+    }
+}
+
+/// Page faults of writing every byte of every packet buffer of a pool.
+fn first_frames(mut pool: Pool) -> u64 {
+    let mut all = Vec::with_capacity(pool.total() + pool.large_total());
+    all.extend(std::iter::from_fn(|| pool.take()));
+    all.extend(std::iter::from_fn(|| pool.take_large()));
+    taken(|| {
+        all.iter_mut().for_each(|pkt| pkt.space().fill(1));
+    })
+}
+
+#[test]
+fn a_packet_buffers_first_frame_takes_no_page_fault() {
+    const FRAMES: usize = 512;
+    first_frames(Pool::new(1, 2048));
+    for (size, large) in [(2048, 0), (9216, 0), (2048, 64)] {
+        let pool = Pool::new(FRAMES, size).with_large(large, 0);
+        let faults = first_frames(pool);
+        assert!(faults < 8, "{size} bytes, {large} large: {faults} faults");
     }
 }

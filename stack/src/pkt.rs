@@ -14,6 +14,7 @@ use crate::plain;
 use crate::vlan::{ADDRESSES, TAG, TPID};
 use flowtable::{Seen, SlotNo};
 use route::{FibId, PortId};
+use std::hint::black_box;
 use std::ops::{Deref, DerefMut};
 
 /// Bytes kept free in front of a received packet: an Ethernet header with two VLAN tags fits, aligned.
@@ -24,6 +25,9 @@ const SPARE: usize = 1;
 
 /// Bytes that fit into a large packet: a super-packet of 65,535 bytes and its link header.
 pub const LARGE: usize = 65_536 + HEADROOM;
+
+/// The smallest page of memory, in bytes.
+const PAGE: usize = 4096;
 
 /// How a frame was addressed on the link it came by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,7 +106,7 @@ impl Pkt {
     fn made(size: usize, large: bool) -> Self {
         Self(Box::new(PktBuf {
             large,
-            buf: vec![0; HEADROOM + size + SPARE].into_boxed_slice(),
+            buf: touched(HEADROOM + size + SPARE),
             start: HEADROOM,
             end: HEADROOM,
             front: HEADROOM,
@@ -121,6 +125,18 @@ impl Pkt {
             deadline_ms: 0,
         }))
     }
+}
+
+/// Memory that the system has already given: it does so page by page when one is first written, which is not to happen while
+/// packets wait.
+fn touched(bytes: usize) -> Box<[u8]> {
+    // The compiler knows that it is zero, and would leave out what only writes that again.
+    let mut room = black_box(vec![0_u8; bytes]).into_boxed_slice();
+    room.iter_mut().step_by(PAGE).for_each(|byte| *byte = 0);
+    if let Some(last) = room.last_mut() {
+        *last = 0;
+    }
+    room
 }
 
 impl PktBuf {

@@ -1,13 +1,14 @@
 //! Counters: one block a worker, written by that worker alone, readable by anyone.
 //!
 //! A counter is bumped with a plain load and store (no locked instruction), which is right because each
-//! block has one writer. The two books of design section 6 are read from here:
+//! block has one writer, and none has a cache line of another's. The two books of design section 6 are read from here:
 //!
 //! - `rx = forwarded + consumed + waiting + Σ drops`
 //! - `tx = forwarded + originated + extra − refused`
 
 use crate::fate::{DROP_REASONS, DropReason, MoveReason};
 use crate::icmp::Class;
+use crossbeam_utils::CachePadded;
 use route::PortId;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -97,6 +98,7 @@ macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $field:ident;)+) => {
         /// One worker's counters (and the host's, which originates packets too).
         #[derive(Debug)]
+        #[repr(align(128))]
         pub struct Counters {
             $($(#[doc = $doc])+ pub $field: Counter,)+
             /// Since when the worker sleeps, ms since the start and one more; 0: it is awake.
@@ -106,7 +108,7 @@ macro_rules! counters {
             /// IPv4 (and what is neither), IPv6.
             drops: [[Counter; DROP_REASONS]; 2],
             moved: [Counter; MoveReason::ALL.len()],
-            ports: Box<[PortCounters]>,
+            ports: Box<[CachePadded<PortCounters>]>,
         }
 
         impl Counters {
@@ -116,7 +118,7 @@ macro_rules! counters {
                     $($field: Counter::default(),)+
                     asleep_since: Counter::default(),
                     icmp_full_at: std::array::from_fn(|_| Counter::default()),
-                    ports: (0..ports).map(|_| PortCounters::default()).collect(),
+                    ports: (0..ports).map(|_| CachePadded::default()).collect(),
                     drops: std::array::from_fn(|_| std::array::from_fn(|_| Counter::default())),
                     moved: std::array::from_fn(|_| Counter::default()),
                 }
@@ -303,7 +305,7 @@ impl Counters {
 
     /// A port's counters; those of a port that is not there go to nobody.
     pub fn port(&self, port: PortId) -> Option<&PortCounters> {
-        self.ports.get(usize::from(port.0))
+        self.ports.get(usize::from(port.0)).map(|port| &**port)
     }
 
     /// Says when an ICMP limit will be full again.

@@ -25,6 +25,8 @@ pub mod martian;
 pub mod offload;
 pub mod options;
 mod ours;
+#[cfg(test)]
+mod own_lines;
 pub mod parse;
 pub mod path;
 pub mod pkt;

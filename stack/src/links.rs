@@ -6,6 +6,7 @@
 use crate::flows::FlushJob;
 use crate::io::devices::Replacement;
 use crate::pkt::{Pkt, Pool};
+use crossbeam_utils::CachePadded;
 use route::PortId;
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::net::IpAddr;
@@ -122,12 +123,12 @@ pub enum WorkerCmd {
     Replace(Arc<Replacement>),
 }
 
-/// A worker's ends of its rings.
+/// A worker's ends of its rings. An end is written at every look at an empty ring, so none shares a line with another worker's.
 pub struct WorkerLinks {
     /// To each other worker (`None` at its own place).
-    pub to: Vec<Option<PktTx>>,
+    pub to: Vec<Option<CachePadded<PktTx>>>,
     /// From each other worker.
-    pub from: Vec<Option<PktRx>>,
+    pub from: Vec<Option<CachePadded<PktRx>>>,
     /// Punt *confirm*: answers of neighbours, packets for open sockets.
     pub confirm: PktTx,
     /// Punt *ask*: everything else for the host.
@@ -188,13 +189,13 @@ pub fn connect(
     workers: usize,
     depths: Depths,
 ) -> (Vec<WorkerLinks>, Vec<HostLinks>, Vec<Producer<WorkerCmd>>) {
-    let mut to: Vec<Vec<Option<PktTx>>> = (0..workers).map(|_| none(workers)).collect();
-    let mut from: Vec<Vec<Option<PktRx>>> = (0..workers).map(|_| none(workers)).collect();
+    let mut to: Vec<Vec<_>> = (0..workers).map(|_| none(workers)).collect();
+    let mut from: Vec<Vec<_>> = (0..workers).map(|_| none(workers)).collect();
     for i in 0..workers {
         for j in (0..workers).filter(|&j| j != i) {
             let (tx, rx) = packet_ring(depths.handoff);
-            to[i][j] = Some(tx);
-            from[j][i] = Some(rx);
+            to[i][j] = Some(CachePadded::new(tx));
+            from[j][i] = Some(CachePadded::new(rx));
         }
     }
     let mut ends = (Vec::new(), Vec::new(), Vec::new());

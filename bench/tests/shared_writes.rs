@@ -2,8 +2,8 @@
 //!
 //! This is the proof of the design's "nothing shared is written for a packet that arrives at its owner": the
 //! gateway's own code is executed instruction by instruction on two threads, and any locked instruction, or
-//! any store into a cache line that the other thread touches too, fails the test. The other ways show that
-//! the counting finds what is known to be there.
+//! any store into a cache line that the other thread touches too, fails the test: what decides where a packet goes, and
+//! whole bursts of two workers, from a port to a port. The other ways show that the counting finds what is known to be there.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use flowgate_bench::step::{self, Counts};
@@ -16,17 +16,23 @@ const SCENE: Scene = Scene {
     churn: 0,
 };
 const PACKETS: usize = 64;
+/// Of whole workers: one burst each.
+const BURST: usize = 32;
 
 /// Counts a way; being unable to is a failure, not a reason to skip.
 fn counts(way: &str) -> Counts {
-    let program = Path::new(env!("CARGO_BIN_EXE_contention"));
-    step::count(program, way, SCENE, PACKETS).expect("ptrace of a child is allowed here")
+    counts_of(way, PACKETS)
 }
 
-#[test]
-fn the_gateway_writes_nothing_shared_for_a_packet_that_arrives_at_its_owner() {
-    let counts = counts("flowgate");
-    assert_eq!(counts.packets, 2 * PACKETS);
+fn counts_of(way: &str, packets: usize) -> Counts {
+    let program = Path::new(env!("CARGO_BIN_EXE_contention"));
+    step::count(program, way, SCENE, packets).expect("ptrace of a child is allowed here")
+}
+
+/// The gateway's own code writes nothing shared, and locks nothing.
+fn writes_nothing_shared(way: &str, packets: usize) {
+    let counts = counts_of(way, packets);
+    assert_eq!(counts.packets, 2 * packets);
     assert!(
         counts.instructions > 50.0,
         "too little was executed: {counts:?}"
@@ -37,6 +43,21 @@ fn the_gateway_writes_nothing_shared_for_a_packet_that_arrives_at_its_owner() {
         "{counts:?}"
     );
     assert_eq!(counts.locked, 0.0, "{counts:?}");
+}
+
+#[test]
+fn the_gateway_writes_nothing_shared_for_a_packet_that_arrives_at_its_owner() {
+    writes_nothing_shared("flowgate", PACKETS);
+}
+
+#[test]
+fn nor_does_a_worker_s_whole_burst_of_known_flows() {
+    writes_nothing_shared("poll-known", BURST);
+}
+
+#[test]
+fn nor_does_a_worker_s_whole_burst_of_new_flows() {
+    writes_nothing_shared("poll-new", BURST);
 }
 
 #[test]

@@ -71,7 +71,7 @@ struct Cli {
     out: Option<PathBuf>,
 
     /// Be the child that is single-stepped
-    #[arg(long, hide = true, value_parser = way)]
+    #[arg(long, hide = true, value_parser = stepped)]
     traced_way: Option<&'static WayInfo>,
 }
 
@@ -177,6 +177,10 @@ fn with_one(mut threads: Vec<usize>) -> Vec<usize> {
 fn in_order(asked: &[&'static WayInfo]) -> Vec<&'static WayInfo> {
     let wanted = |way: &&WayInfo| asked.is_empty() || asked.iter().any(|one| one.name == way.name);
     WAYS.iter().filter(wanted).collect()
+}
+
+fn stepped(text: &str) -> Result<&'static WayInfo, String> {
+    ways::to_step(text).ok_or_else(|| "nothing that is stepped is called so".to_owned())
 }
 
 fn way(text: &str) -> Result<&'static WayInfo, String> {

@@ -17,12 +17,14 @@ mod leftright;
 mod mtx;
 mod papaya;
 mod percpu;
+mod poll;
 mod rtable;
 mod rwlock;
 #[cfg(test)]
 mod tests;
 
 use crate::traffic::{Packet, Tick, Traffic};
+use poll::{Flows, Polled};
 
 /// Packets that a worker gets at once.
 pub const BURST: usize = 32;
@@ -119,6 +121,25 @@ pub const WAYS: &[WayInfo] = &[
         build: |traffic, hops| Box::new(flowgate::Flowgate::new(traffic, hops)),
     },
 ];
+
+/// What can be single-stepped beside the ways: whole workers. They resolve no packet for the benchmark.
+pub const POLLED: &[WayInfo] = &[
+    WayInfo {
+        name: "poll-known",
+        about: "the gateway's whole worker, packets of known flows",
+        build: |traffic, _| Box::new(Polled::new(traffic, Flows::Known)),
+    },
+    WayInfo {
+        name: "poll-new",
+        about: "the gateway's whole worker, packets of new flows",
+        build: |traffic, _| Box::new(Polled::new(traffic, Flows::New)),
+    },
+];
+
+/// What is single-stepped under this name: a way, or whole workers.
+pub fn to_step(name: &str) -> Option<&'static WayInfo> {
+    by_name(name).or_else(|| POLLED.iter().find(|way| way.name == name))
+}
 
 /// The way called `name`.
 pub fn by_name(name: &str) -> Option<&'static WayInfo> {

@@ -31,9 +31,28 @@ fn every_way_resolves_every_packet_of_every_thread_over_every_next_hop() {
 }
 
 #[test]
+fn whole_workers_forward_all_that_comes_as_they_say() {
+    let traffic = Traffic::new(64, 2);
+    for info in POLLED {
+        let way = (info.build)(&traffic, 1);
+        for thread in 0..traffic.threads() {
+            let (mut worker, mut packets) = (way.worker(thread), traffic.packets_of(thread));
+            for now in 1..=3 {
+                let bursts = packets.chunks_mut(BURST);
+                bursts.for_each(|burst| worker.burst(burst, now));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_way_is_found_by_its_name_only() {
     for info in WAYS {
         assert_eq!(by_name(info.name).map(|found| found.name), Some(info.name));
     }
     assert!(by_name("rw").is_none());
+    for info in POLLED {
+        assert_eq!(to_step(info.name).map(|found| found.name), Some(info.name));
+        assert!(by_name(info.name).is_none(), "{} is measured", info.name);
+    }
 }

@@ -1,6 +1,7 @@
 //! Every counter by name, so that a case can say of all of them what they must be.
 
 use crate::net::Net;
+use crate::rack::Family;
 use arp::ArpStats;
 use stack::fate::{DropReason, MoveReason};
 use stack::host::{HostCmd, HostLink, HostReply};
@@ -22,6 +23,94 @@ const NOT_ASKED: [&str; 10] = [
     "datagrams",
     "datagrams_forgotten",
 ];
+
+/// By how much all counters of a network grow from a moment on, where more happens than a [`Case`](super::Case) says.
+///
+/// Which worker a packet came to, and by which it went on, is no part of it: `handed_off` and `taken_over` are equal, no more.
+#[derive(Debug)]
+#[must_use = "what is not held to anything shows nothing"]
+pub struct Growth {
+    before: Counts,
+    expected: Counts,
+}
+
+impl Growth {
+    /// From now on.
+    pub fn of(net: &mut Net) -> Self {
+        Self {
+            before: counts(net),
+            expected: Counts::new(),
+        }
+    }
+
+    /// A counter grows by so much.
+    pub fn counts(mut self, name: &str, n: u64) -> Self {
+        *self.expected.entry(name.to_owned()).or_default() += n;
+        self
+    }
+
+    /// Packets come.
+    pub fn received(self, family: Family, n: u64) -> Self {
+        let name = match family {
+            Family::V4 => "ip4_received",
+            Family::V6 => "ip6_received",
+        };
+        self.counts("rx", n).counts(name, n)
+    }
+
+    /// Packets come and go on.
+    pub fn forwarded(self, family: Family, n: u64) -> Self {
+        let name = match family {
+            Family::V4 => "ip4_forwarded",
+            Family::V6 => "ip6_forwarded",
+        };
+        let growth = self.received(family, n).counts("forwarded", n);
+        growth.counts(name, n).counts("tx", n)
+    }
+
+    /// Packets come and are dropped for this reason.
+    pub fn dropped(self, reason: DropReason, family: Family, n: u64) -> Self {
+        let name = drop_name(reason, family == Family::V6);
+        self.received(family, n).counts(&name, n)
+    }
+
+    /// Packets come for the gateway's own sockets.
+    pub fn delivered(self, family: Family, n: u64) -> Self {
+        let growth = self.received(family, n).counts("consumed", n);
+        growth.counts("consumed_local", n)
+    }
+
+    /// The gateway sends ICMP errors.
+    pub fn errors(self, n: u64) -> Self {
+        self.counts("icmp_sent", n).begun(n)
+    }
+
+    /// It sends what begins here.
+    pub fn begun(self, n: u64) -> Self {
+        self.counts("originated", n).counts("tx", n)
+    }
+
+    /// How far they have come.
+    ///
+    /// # Panics
+    /// If workers took over more packets, or fewer, than were handed to them.
+    pub fn so_far(&self, net: &mut Net) -> BTreeMap<String, u64> {
+        let mut grown = growth(&self.before, &counts(net));
+        let [handed, taken] = ["handed_off", "taken_over"].map(|name| grown.remove(name));
+        assert_eq!(handed, taken, "packets are between workers");
+        grown
+    }
+
+    /// These have grown by so much by now, and all others not at all.
+    ///
+    /// # Panics
+    /// If it is otherwise.
+    pub fn holds(mut self, net: &mut Net, what: &str) {
+        let grown = self.so_far(net);
+        self.expected.retain(|_, n| *n > 0);
+        assert_eq!(grown, self.expected, "{what}: the counters");
+    }
+}
 
 /// What the counters are now.
 pub(super) fn counts(net: &mut Net) -> Counts {

@@ -7,6 +7,7 @@ use crate::frames::{mac_dst, tcp_segment, udp};
 use crate::rack::{CLIENTS, Family, GATEWAY_MAC, RACK, Server, server_addr, server_mac};
 use crate::sim::{Sent, client_and_rack, ip};
 use route::OptionsAsked;
+use route::PortId;
 use route::Prefix;
 use route::Selection;
 use stack::Setup;
@@ -156,6 +157,20 @@ impl Scene {
         for family in BOTH {
             self.route(family, &[server]);
         }
+    }
+
+    /// `arp -s` and `ndp -s` of all servers: from now on the gateway asks for nobody.
+    pub fn know_servers(&mut self) {
+        for (server, family) in (0..self.servers).flat_map(|s| BOTH.map(|f| (s, f))) {
+            self.net.sim.gateway.host.call(HostCmd::SetStatic {
+                port: PortId(RACK as u16),
+                addr: server_addr(server, family),
+                mac: server_mac(server),
+                published: false,
+            });
+        }
+        // What was asked before is answered.
+        self.net.run_for(10);
     }
 
     /// `route change -weight` of a server in both families; 0 drains, until `deadline_s` if there is one.

@@ -1,7 +1,7 @@
 //! C62 and C72 to C76: flows and what belongs to them.
 
 use flowgate_tests::case;
-use flowgate_tests::conform::{Arp, client, datagram_of, hop};
+use flowgate_tests::conform::{Arp, Growth, client, datagram_of, hop};
 use flowgate_tests::frames::{ether, ip_packet, tcp, tcp_segment, udp};
 use flowgate_tests::net::craft::{icmp_error, pieces, with_ttl};
 use flowgate_tests::net::{BOTH, Echo, NAME, Scene, service, to_rack};
@@ -9,7 +9,7 @@ use flowgate_tests::rack::{CLIENTS, Family, GATEWAY_MAC, RACK, server_addr, serv
 use flowgate_tests::sim::ip;
 use smoltcp::wire::IpProtocol;
 use stack::flows::FlowFilter;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 #[test]
@@ -74,6 +74,7 @@ fn with_pins(seed: u64) -> (Scene, Vec<flowgate_tests::net::watch::FlowId>, Vec<
     scene.weight(1, 0, None);
     scene.weight(3, 7, None);
     scene.serve(Echo::Silent);
+    scene.know_servers();
     scene.net.take_tap();
     (scene, flows, servers)
 }
@@ -81,6 +82,7 @@ fn with_pins(seed: u64) -> (Scene, Vec<flowgate_tests::net::watch::FlowId>, Vec<
 #[test]
 fn c72_all_pieces_take_the_pin_of_their_datagrams_flow() {
     let (mut scene, flows, servers) = with_pins(172);
+    let (mut growth, mut all) = (Growth::of(&mut scene.net), 0);
     for (n, (flow, server)) in flows.iter().zip(&servers).enumerate() {
         let mut cut = pieces(
             &udp(flow.src, flow.dst, &[n as u8; 2400]),
@@ -100,11 +102,14 @@ fn c72_all_pieces_take_the_pin_of_their_datagrams_flow() {
             got.iter().all(|(s, _)| s == server),
             "datagram {n}: {got:?}, not {server}"
         );
+        let family = BOTH[usize::from(flow.src.is_ipv6())];
+        growth = growth.forwarded(family, cut.len() as u64);
+        all += cut.len();
     }
-    assert_eq!(
-        (scene.flows(), scene.net.totals().fragments_blind),
-        (flows.len(), 0)
-    );
+    assert_eq!(scene.flows(), flows.len());
+    growth
+        .counts("pinned", all as u64)
+        .holds(&mut scene.net, "pieces with their first");
     scene.net.assert_drops(&[]);
     scene.net.assert_moves(&[]);
     scene.finish();
@@ -114,7 +119,9 @@ fn c72_all_pieces_take_the_pin_of_their_datagrams_flow() {
 fn c72_pieces_without_their_first_go_by_the_3_tuple_and_are_counted() {
     let mut scene = Scene::new(5, Scene::setup(3), 173);
     scene.serve(Echo::Silent);
+    scene.know_servers();
     scene.net.take_tap();
+    let growth = Growth::of(&mut scene.net);
     let mut of_client = Vec::new();
     for round in 0..6u16 {
         for family in BOTH {
@@ -142,7 +149,13 @@ fn c72_pieces_without_their_first_go_by_the_3_tuple_and_are_counted() {
     }
     let ways: HashSet<_> = of_client.into_iter().collect();
     assert_eq!(ways.len(), 2, "one way a family: {ways:?}");
-    assert_eq!(scene.net.totals().fragments_blind, 2 * 12);
+    // All but the first of a family find the pin of their addresses and protocol.
+    growth
+        .forwarded(Family::V4, 12)
+        .forwarded(Family::V6, 12)
+        .counts("fragments_blind", 24)
+        .counts("pinned", 22)
+        .holds(&mut scene.net, "pieces without their first");
     scene.net.assert_drops(&[]);
     scene.finish();
 }
@@ -161,6 +174,7 @@ fn error_about(flow: &flowgate_tests::net::watch::FlowId) -> Vec<u8> {
 fn c73_icmp_errors_go_by_what_they_quote_with_the_ends_exchanged() {
     let (mut scene, flows, servers) = with_pins(174);
     let entries = scene.flows();
+    let growth = Growth::of(&mut scene.net);
     for (n, (flow, server)) in flows.iter().zip(&servers).enumerate() {
         let error = error_about(flow);
         scene.net.inject(CLIENTS, n % 3, &error);
@@ -170,6 +184,10 @@ fn c73_icmp_errors_go_by_what_they_quote_with_the_ends_exchanged() {
         assert_eq!(to_rack(&sent), [(*server, &arrived[..])], "flow {n}");
     }
     assert_eq!(scene.flows(), entries);
+    growth
+        .forwarded(Family::V4, 40)
+        .forwarded(Family::V6, 40)
+        .holds(&mut scene.net, "errors");
     scene.net.assert_drops(&[]);
     scene.net.assert_moves(&[]);
     scene.finish();
@@ -180,6 +198,8 @@ fn c73_an_icmp_error_creates_refreshes_and_shortens_nothing() {
     let mut scene = Scene::new(3, Scene::setup(1), 175);
     scene.net.step_ms = 1000;
     scene.serve(Echo::Silent);
+    scene.know_servers();
+    let growth = Growth::of(&mut scene.net);
     let (known, unknown) = (
         Scene::udp_flow(Family::V4, 1),
         Scene::udp_flow(Family::V4, 2),
@@ -198,6 +218,10 @@ fn c73_an_icmp_error_creates_refreshes_and_shortens_nothing() {
         lives.abs_diff(with_errors) <= 1,
         "{lives} s and {with_errors} s"
     );
+    // The flow's packet twice, an error about another, one each second about it.
+    growth
+        .forwarded(Family::V4, 3 + u64::from(with_errors))
+        .holds(&mut scene.net, "errors");
     scene.net.assert_drops(&[]);
     scene.finish();
 }
@@ -223,7 +247,9 @@ fn c74_the_ways_there_and_back_need_not_match() {
     // entry, and neither changes the other's pin.
     let mut scene = Scene::new(3, Scene::setup(2), 176);
     scene.serve(Echo::Silent);
+    scene.know_servers();
     scene.net.take_tap();
+    let growth = Growth::of(&mut scene.net);
     for family in BOTH {
         let (src, dst) = (client(family), service(family, 80));
         let there = |flags| tcp_segment(src, dst, flags, 1, 1, 0);
@@ -251,6 +277,12 @@ fn c74_the_ways_there_and_back_need_not_match() {
         }
     }
     assert_eq!(scene.flows(), 2);
+    // All but the first there and the first back of each family find their pin.
+    growth
+        .forwarded(Family::V4, 7)
+        .forwarded(Family::V6, 7)
+        .counts("pinned", 2 * 5)
+        .holds(&mut scene.net, "there and back");
     scene.net.assert_drops(&[]);
     scene.net.assert_moves(&[]);
     scene.finish();
@@ -261,7 +293,9 @@ fn c75_other_protocols_go_by_addresses_and_protocol() {
     for seed in 177..180 {
         let mut scene = Scene::new(5, Scene::setup(3), seed);
         scene.serve(Echo::Silent);
+        scene.know_servers();
         scene.net.take_tap();
+        let growth = Growth::of(&mut scene.net);
         // GRE, ESP, and a number that nobody has: the payload's first bytes look like other ports each time.
         for (proto, family) in [47, 50, 200].into_iter().flat_map(|p| BOTH.map(|f| (p, f))) {
             let mut ways = HashSet::new();
@@ -276,6 +310,11 @@ fn c75_other_protocols_go_by_addresses_and_protocol() {
             assert_eq!(ways.len(), 1, "protocol {proto}, {family:?}");
         }
         assert_eq!(scene.flows(), 6, "one for each protocol and family");
+        growth
+            .forwarded(Family::V4, 60)
+            .forwarded(Family::V6, 60)
+            .counts("pinned", 6 * 19)
+            .holds(&mut scene.net, "other protocols");
         scene.net.assert_drops(&[]);
         scene.finish();
     }
@@ -353,8 +392,10 @@ fn c76_a_pinned_packet_differs_in_nothing_but_the_member_that_it_takes() {
         for scene in [&mut pinned, &mut forgetting] {
             scene.serve(Echo::Silent);
             scene.net.transport = flowgate_tests::net::Transport::Ignored;
+            scene.know_servers();
             scene.net.take_tap();
         }
+        let growths = [&mut pinned, &mut forgetting].map(|scene| Growth::of(&mut scene.net));
         for n in 0..400 {
             let packet = of_chance(&mut rng);
             pinned.net.inject(CLIENTS, 0, &packet);
@@ -371,20 +412,28 @@ fn c76_a_pinned_packet_differs_in_nothing_but_the_member_that_it_takes() {
             }
             forget(&mut forgetting);
         }
-        let (a, b) = (pinned.net.totals(), forgetting.net.totals());
-        assert_eq!(
-            (a.forwarded, a.drops.clone(), a.icmp_sent),
-            (b.forwarded, b.drops.clone(), b.icmp_sent)
-        );
-        assert!(
-            a.pinned > 100 && b.pinned < a.pinned / 2,
-            "{} and {}",
-            a.pinned,
-            b.pinned
-        );
+        let [mut a, mut b] = [
+            growths[0].so_far(&mut pinned.net),
+            growths[1].so_far(&mut forgetting.net),
+        ];
+        let [found, left] = [&mut a, &mut b].map(|counts| of_pins(counts)[0]);
+        assert!(found > 100 && left < found / 2, "{found} and {left}");
+        assert_eq!((a["rx"], &a), (400, &b), "seed {seed}");
         pinned.finish();
         forgetting.finish();
     }
+}
+
+/// Takes out what pins alone are counted by: found as they were, looked at again, chosen again for a new connection, gone with a flush.
+fn of_pins(counts: &mut BTreeMap<String, u64>) -> [u64; 5] {
+    let names = [
+        "pinned",
+        "stale_stamp",
+        "revalidated",
+        "moved: reopened",
+        "moved: flushed",
+    ];
+    names.map(|name| counts.remove(name).unwrap_or_default())
 }
 
 fn rng_weight(n: u32) -> u32 {

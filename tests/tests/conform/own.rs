@@ -2,7 +2,7 @@
 
 use crate::echo::{looks_for, reply_to};
 use flowgate_tests::case;
-use flowgate_tests::conform::{Case, Error, WEST_MAC, error, from_rack, to_rack};
+use flowgate_tests::conform::{Case, Error, Growth, WEST_MAC, error, from_rack, to_rack};
 use flowgate_tests::frames::{ether, ip_packet, udp};
 use flowgate_tests::net::craft::{echo_request, fix_header, is_v6, pieces};
 use flowgate_tests::net::{BOTH, Scene};
@@ -64,6 +64,8 @@ fn c46_errors_of_our_own_sockets_are_limited_by_source_and_in_all() {
         let many = if family == Family::V4 { 400 } else { 100 };
         for (sources, at_most) in [(1u16, 100), (1000, many)] {
             let mut scene = Scene::new(1, Scene::setup(2), 46);
+            scene.know_servers();
+            let growth = Growth::of(&mut scene.net);
             let from = |n: u16| match family {
                 Family::V4 => format!("10.99.{}.{}", (n % sources) / 256, n % sources % 256),
                 Family::V6 => format!("fd10::99:{:x}", n % sources),
@@ -78,14 +80,18 @@ fn c46_errors_of_our_own_sockets_are_limited_by_source_and_in_all() {
             let sent = scene.net.take_caught().len() as u64;
             let what = format!("{family:?}, {sources} sources");
             assert!((10..=at_most).contains(&sent), "{what}: {sent} sent");
-            let host = scene.net.sim.gateway.control.reader().host_totals();
-            assert_eq!(host.icmp_sent, sent, "{what}");
-            assert_eq!(host.icmp_sent + host.icmp_limited, 2000, "{what}");
+            let growth = growth.delivered(family, 2000).errors(sent);
+            growth
+                .counts("icmp_limited", 2000 - sent)
+                .holds(&mut scene.net, &what);
             // It opens again with time.
+            let growth = Growth::of(&mut scene.net);
             scene.net.run_for(5000);
             scene.net.send(CLIENTS, to_closed(family, &from(9)));
             scene.net.run_for(10);
             assert_eq!(scene.net.take_caught().len(), 1, "{what}");
+            let growth = growth.delivered(family, 1).errors(1);
+            growth.holds(&mut scene.net, &what);
             scene.finish();
         }
     }

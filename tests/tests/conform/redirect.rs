@@ -2,10 +2,12 @@
 
 use arp::Mac;
 use flowgate_tests::case;
-use flowgate_tests::conform::{Case, Error, datagram_of, error, from_rack, hop, to_rack, to_west};
+use flowgate_tests::conform::{
+    Case, Error, Growth, datagram_of, error, from_rack, hop, to_rack, to_west,
+};
 use flowgate_tests::frames::{ether, ip_packet, udp};
-use flowgate_tests::net::Scene;
 use flowgate_tests::net::craft::{destination, icmp_error, source, with_ttl};
+use flowgate_tests::net::{Echo, Scene};
 use flowgate_tests::rack::{Family, GATEWAY_MAC, RACK, server_mac};
 use flowgate_tests::sim::ip;
 use smoltcp::wire::{Icmpv6Packet, IpProtocol};
@@ -259,11 +261,14 @@ fn c48_no_ipv6_redirect_about_errors_and_packets_that_end_here() {
 
 #[test]
 fn c48_redirects_are_limited() {
-    for packet in [
-        datagram_of("192.0.2.12", "192.0.2.11"),
-        datagram_of("fd00:2::12", "fd00:2::11"),
+    for (family, packet) in [
+        (Family::V4, datagram_of("192.0.2.12", "192.0.2.11")),
+        (Family::V6, datagram_of("fd00:2::12", "fd00:2::11")),
     ] {
         let mut scene = told_of_shorter_ways();
+        scene.serve(Echo::Silent);
+        scene.know_servers();
+        let growth = Growth::of(&mut scene.net);
         for _ in 0..1000 {
             scene.net.inject(RACK, 0, &from_host_1(&packet));
         }
@@ -273,6 +278,14 @@ fn c48_redirects_are_limited() {
         scene.net.inject(RACK, 0, &from_host_1(&packet));
         scene.net.run_for(10);
         assert_eq!(redirects(&scene), [2, 999]);
+        growth
+            .forwarded(family, 1001)
+            .counts("pinned", 1000)
+            .errors(2)
+            .counts("redirects_sent", 2)
+            .counts("icmp_limited", 999)
+            .counts("redirects_limited", 999)
+            .holds(&mut scene.net, "redirects");
         scene.net.assert_sound();
     }
 }

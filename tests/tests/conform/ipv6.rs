@@ -18,18 +18,18 @@ use stack::fate::DropReason::{
 };
 use std::net::SocketAddr;
 
-const HOST: &str = "fd00:2::50";
-const OURS: &str = "fd00:2::1";
+pub(super) const HOST: &str = "fd00:2::50";
+pub(super) const OURS: &str = "fd00:2::1";
 
 /// The group of those whose address ends so.
-fn solicited(last: u8) -> (Mac, String) {
+pub(super) fn solicited(last: u8) -> (Mac, String) {
     (
         Mac([0x33, 0x33, 0xff, 0, 0, last]),
         format!("ff02::1:ff00:{last:x}"),
     )
 }
 
-fn host_mac() -> Mac {
+pub(super) fn host_mac() -> Mac {
     server_mac(9)
 }
 
@@ -149,7 +149,7 @@ fn c68_errors_about_multicast_are_suppressed() {
         .holds();
 }
 
-fn question(target: &str, last: u8) -> Vec<u8> {
+pub(super) fn question(target: &str, last: u8) -> Vec<u8> {
     let (to, dst) = solicited(last);
     Nd {
         to,
@@ -164,7 +164,7 @@ fn question(target: &str, last: u8) -> Vec<u8> {
 }
 
 /// The host's answer, with flags and hop limit.
-fn answer(flags: u8, hops: u8) -> Vec<u8> {
+pub(super) fn answer(flags: u8, hops: u8) -> Vec<u8> {
     Nd {
         to: GATEWAY_MAC,
         from: host_mac(),
@@ -177,7 +177,7 @@ fn answer(flags: u8, hops: u8) -> Vec<u8> {
     .advert()
 }
 
-fn is_asked(case: Case, packet: &[u8]) -> Case {
+pub(super) fn is_asked(case: Case, packet: &[u8]) -> Case {
     case.arrives(CLIENTS, packet).counts("pinned", 1).says(
         "solicitations sent",
         RACK,
@@ -186,7 +186,7 @@ fn is_asked(case: Case, packet: &[u8]) -> Case {
 }
 
 /// The question to one station alone.
-fn question_to(mac: Mac) -> Vec<u8> {
+pub(super) fn question_to(mac: Mac) -> Vec<u8> {
     Nd {
         to: mac,
         from: GATEWAY_MAC,
@@ -200,7 +200,7 @@ fn question_to(mac: Mac) -> Vec<u8> {
 }
 
 /// The host is known, and another station advertises with the override flag that it is the host.
-fn is_claimed(case: Case, packet: &[u8], other: Mac) -> Case {
+pub(super) fn is_claimed(case: Case, packet: &[u8], other: Mac) -> Case {
     let claim = Nd {
         to: GATEWAY_MAC,
         from: other,

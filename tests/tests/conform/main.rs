@@ -7,6 +7,7 @@ mod flows;
 mod fragments;
 mod icmp;
 mod ipv6;
+mod nd;
 mod options;
 mod own;
 mod redirect;

@@ -159,6 +159,12 @@ pub(super) fn growth(before: &Counts, after: &Counts) -> Counts {
     grown.filter(|(_, n)| *n > 0).collect()
 }
 
+/// What a neighbour table has counted, by the names that cases have for it; all others are zero.
+pub fn counted(stats: &ArpStats) -> BTreeMap<String, u64> {
+    let all = neighbours(stats).into_iter();
+    all.filter(|(_, n)| *n > 0).collect()
+}
+
 fn stats(net: &mut Net) -> ArpStats {
     match net.sim.gateway.host.call(HostCmd::NeighStats) {
         HostReply::NeighStats(stats, _) => *stats,

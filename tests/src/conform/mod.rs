@@ -22,7 +22,7 @@ pub(crate) mod play;
 pub(crate) mod vector;
 
 pub use case::Case;
-pub use count::Growth;
+pub use count::{Growth, counted};
 pub use packets::{
     Arp, Error, GATEWAY, GATEWAY6, Nd, WEST_MAC, bare, client, datagram, datagram_of, error,
     from_rack, hop, ip4, server, to_rack, to_west,

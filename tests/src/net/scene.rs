@@ -6,6 +6,7 @@ use super::{ECHO, Echo, NAME, Net, NodeSpec};
 use crate::frames::{mac_dst, tcp_segment, udp};
 use crate::rack::{CLIENTS, Family, GATEWAY_MAC, RACK, Server, server_addr, server_mac};
 use crate::sim::{Sent, client_and_rack, ip};
+use arp::Mac;
 use route::OptionsAsked;
 use route::PortId;
 use route::Prefix;
@@ -159,18 +160,23 @@ impl Scene {
         }
     }
 
-    /// `arp -s` and `ndp -s` of all servers: from now on the gateway asks for nobody.
+    /// `arp -s` and `ndp -s` of all servers: from now on the gateway asks for none of them.
     pub fn know_servers(&mut self) {
         for (server, family) in (0..self.servers).flat_map(|s| BOTH.map(|f| (s, f))) {
-            self.net.sim.gateway.host.call(HostCmd::SetStatic {
-                port: PortId(RACK as u16),
-                addr: server_addr(server, family),
-                mac: server_mac(server),
-                published: false,
-            });
+            self.know(server_addr(server, family), server_mac(server));
         }
         // What was asked before is answered.
         self.net.run_for(10);
+    }
+
+    /// The same of any neighbour on the rack's port.
+    pub fn know(&mut self, addr: IpAddr, mac: Mac) {
+        self.net.sim.gateway.host.call(HostCmd::SetStatic {
+            port: PortId(RACK as u16),
+            addr,
+            mac,
+            published: false,
+        });
     }
 
     /// `route change -weight` of a server in both families; 0 drains, until `deadline_s` if there is one.

@@ -384,17 +384,26 @@ fn c46_a_flood_of_one_class_does_not_silence_another() {
 fn c47_source_quench_is_never_sent_and_not_obeyed() {
     // However much there is: what the limits refuse is refused in silence.
     let mut scene = Scene::new(1, Scene::setup(1), 48);
-    for n in 0..3000u32 {
+    scene.know_servers();
+    let (growth, flood) = (Growth::of(&mut scene.net), 3000);
+    for n in 0..flood {
         scene.net.send(CLIENTS, drawing("unreachable", n, true));
     }
     scene.net.run_for(100);
-    for sent in scene.net.take_caught() {
+    let sent = scene.net.take_caught();
+    for sent in &sent {
         assert_eq!(
             (sent.bytes[9], sent.bytes[20]),
             (1, 3),
             "an unreachable and nothing else"
         );
     }
+    let (sent, flood) = (sent.len() as u64, u64::from(flood));
+    growth
+        .dropped(NoRoute, Family::V4, flood)
+        .errors(sent)
+        .counts("icmp_limited", flood - sent)
+        .holds(&mut scene.net, "no quench");
     // One that is for us changes nothing.
     let quench = icmp_error(
         ip("10.9.9.9"),

@@ -7,12 +7,12 @@ use flowgate_tests::conform::{
 };
 use flowgate_tests::frames::{ether, ip_packet, udp};
 use flowgate_tests::net::craft::{destination, icmp_error, source, with_ttl};
-use flowgate_tests::net::{Echo, Scene};
+use flowgate_tests::net::{BOTH, Echo, Scene};
 use flowgate_tests::rack::{Family, GATEWAY_MAC, RACK, server_mac};
 use flowgate_tests::sim::ip;
 use smoltcp::wire::{Icmpv6Packet, IpProtocol};
 use stack::control::RouteSpec;
-use stack::fate::DropReason::TtlExpired;
+use stack::fate::DropReason::{NoRoute, TtlExpired};
 use std::net::IpAddr;
 
 const WEST: usize = 2;
@@ -298,8 +298,12 @@ fn c48_redirects_leave_their_addressee_its_errors() {
         |n| (format!("fd00:2::{:x}", 0x100 + n), "fd00:2::11".into()),
     ];
     let nowhere = ["198.18.200.1", "2001:db8:ff::1"];
-    for (way, nowhere) in ways.into_iter().zip(nowhere) {
+    for ((way, nowhere), family) in ways.into_iter().zip(nowhere).zip(BOTH) {
         let mut scene = told_of_shorter_ways();
+        scene.serve(Echo::Silent);
+        scene.know_servers();
+        (0..200).for_each(|n| scene.know(ip(&way(n).0), server_mac(1)));
+        let growth = Growth::of(&mut scene.net);
         for n in 0..200 {
             let (from, to) = way(n);
             let packet = datagram_of(&from, &to);
@@ -314,6 +318,14 @@ fn c48_redirects_leave_their_addressee_its_errors() {
         scene.net.inject(RACK, 0, &from_host_1(&packet));
         scene.net.run_for(10);
         assert_eq!(scene.net.totals().icmp_sent, before + 1, "RFC 4443 2.4 (f)");
+        growth
+            .forwarded(family, 200)
+            .dropped(NoRoute, family, 1)
+            .errors(sent + 1)
+            .counts("redirects_sent", sent)
+            .counts("icmp_limited", limited)
+            .counts("redirects_limited", limited)
+            .holds(&mut scene.net, "redirects and an error");
         scene.net.assert_sound();
     }
 }
@@ -333,7 +345,7 @@ fn told_of_shorter_ways() -> Scene {
         ..Scene::setup(1)
     };
     let mut scene = Scene::with_ports(2, setup, 48);
-    for family in flowgate_tests::net::BOTH {
+    for family in BOTH {
         scene.route(family, &[0]);
     }
     let behind = RouteSpec {

@@ -1,9 +1,7 @@
 //! C53 to C62 for neighbour discovery: what is asked of ARP is asked of it too. Host 9 of `rack` is fd00:2::50, whom nobody knows
 //! at first.
 
-use super::ipv6::{
-    HOST, OURS, answer, host_mac, is_asked, is_claimed, question, question_to, solicited,
-};
+use super::ipv6::{HOST, OURS, answer, host_mac, is_asked, question, solicited};
 use arp::{Ignored, Mac};
 use flowgate_tests::case;
 use flowgate_tests::conform::{Case, Nd, datagram_of, hop};
@@ -63,6 +61,41 @@ fn announces(from: Mac, addr: &str, flags: u8) -> Vec<u8> {
         hops: 255,
     }
     .advert()
+}
+
+/// The question to one station alone.
+fn question_to(mac: Mac) -> Vec<u8> {
+    Nd {
+        to: mac,
+        from: GATEWAY_MAC,
+        ends: (OURS, HOST),
+        target: HOST,
+        lladdr: Some(GATEWAY_MAC),
+        flags: 0,
+        hops: 255,
+    }
+    .solicit()
+}
+
+/// The host is known, and another station advertises with the override flag that it is the host.
+fn is_claimed(case: Case, packet: &[u8], other: Mac) -> Case {
+    let claim = Nd {
+        to: GATEWAY_MAC,
+        from: other,
+        ends: (HOST, OURS),
+        target: HOST,
+        lladdr: Some(other),
+        flags: 0x20,
+        hops: 255,
+    };
+    is_asked(case, packet)
+        .arrives(RACK, &answer(0x60, 255))
+        .heard("advertisements received")
+        .counts("pinned", 1)
+        .goes_on(RACK, &ether(host_mac(), GATEWAY_MAC, &hop(packet)))
+        .wait(1000)
+        .arrives(RACK, &claim.advert())
+        .heard("advertisements received")
 }
 
 #[test]
@@ -223,6 +256,36 @@ fn c62_a_new_mac_switches_all_flows_without_a_route_change_nd() {
             .goes_on(RACK, &sent_to(new, &to_host(n)));
     }
     case.holds();
+}
+
+#[test]
+fn c62_an_advertised_mac_is_verified_first_where_that_is_set() {
+    let (packet, other) = (datagram_of("fd10::3", HOST), server_mac(10));
+    let at = |mac| ether(mac, GATEWAY_MAC, &hop(&packet));
+    let case = case!("RFC 4861 7.2.5: an advertisement with the override flag is believed at once");
+    is_claimed(case.called("at_once"), &packet, other)
+        .counts("neighbours moved", 1)
+        .says("solicitations sent", RACK, &question_to(other))
+        .arrives(CLIENTS, &packet)
+        .counts("pinned", 1)
+        .goes_on(RACK, &at(other))
+        .holds();
+    let case = case!(
+        "RFC 4861 7.2.5, verified: as if the override flag were clear; who is known is asked, answers, and keeps its packets"
+    );
+    is_claimed(case.called("forged").set("verify-moves"), &packet, other)
+        .ignored(Ignored::Claim)
+        .says("solicitations sent", RACK, &question_to(host_mac()))
+        .arrives(CLIENTS, &packet)
+        .counts("pinned", 1)
+        .goes_on(RACK, &at(host_mac()))
+        .arrives(RACK, &answer(0x60, 255))
+        .heard("advertisements received")
+        .counts("moves refused", 1)
+        .arrives(CLIENTS, &packet)
+        .counts("pinned", 1)
+        .goes_on(RACK, &at(host_mac()))
+        .holds();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `route export`: the operator's routes as text that `route load` reads.
 
 use super::parse::fib;
+use super::parse::one_fib;
 use crate::cli::exit::Failure;
 use crate::cli::exit::usage;
 use crate::cli::outfile::OutFile;
@@ -22,13 +23,20 @@ pub(super) struct Export {
 }
 
 /// Reads the words behind `export`.
-pub(super) fn parse(words: &mut Words, of: RouteFamily) -> Result<Export, Failure> {
+pub(super) fn parse(
+    words: &mut Words,
+    of: RouteFamily,
+    mut fib_said: Option<u8>,
+) -> Result<Export, Failure> {
     let mut export = Export { of, file: None };
     while let Some(word) = words.next() {
         match word.as_str() {
             "-4" | "-inet" => export.of.family = Some(Family::Inet),
             "-6" | "-inet6" => export.of.family = Some(Family::Inet6),
-            "-fib" => export.of.fib = fib(words)?,
+            "-fib" => {
+                export.of.fib = one_fib(fib_said, fib(words)?)?;
+                fib_said = Some(export.of.fib);
+            }
             "-n" | "-q" | "-v" => {}
             "-" => export.file = None,
             option if option.starts_with('-') => {

@@ -3,6 +3,7 @@
 //! The file is read here, not by the gateway, and sent in pieces; only the commit at the end changes anything.
 
 use super::parse::fib;
+use super::parse::one_fib;
 use super::progress::Progress;
 use super::refused;
 use crate::cli::exit::Failure;
@@ -63,7 +64,12 @@ struct Loaded {
 }
 
 /// Reads the words behind `load`.
-pub(super) fn parse(words: &mut Words, of: RouteFamily, quiet: bool) -> Result<Load, Failure> {
+pub(super) fn parse(
+    words: &mut Words,
+    of: RouteFamily,
+    mut fib_said: Option<u8>,
+    quiet: bool,
+) -> Result<Load, Failure> {
     let (mut file, mut load) = (None, Load::new(of, quiet));
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -71,7 +77,10 @@ pub(super) fn parse(words: &mut Words, of: RouteFamily, quiet: bool) -> Result<L
             "-6" | "-inet6" => load.options.family = Some(Family::Inet6),
             "-q" => load.quiet = true,
             "-n" | "-v" => {}
-            "-fib" => load.fib = fib(words)?,
+            "-fib" => {
+                load.fib = one_fib(fib_said, fib(words)?)?;
+                fib_said = Some(load.fib);
+            }
             "-replace" => load.replace = true,
             "-recursive" => load.options.recursive = true,
             "-gateway" => load.gateway(&words.value("-gateway")?)?,

@@ -49,9 +49,10 @@ usage: route [-46nqv] command [[modifiers] args]
   route      monitor
   route      moves                              the flows that the last changes had to move
 
-DEST is an address, a prefix (10.0.0.0/8, 2001:db8::/32) or 'default'. Several gateways share the
-prefix's flows by their weights (ECMP). GATEWAY is an address; a link-local one needs its port, and that an
-fe80:: address of its own: fe80::1%rack. IPv4 routes may have IPv6 gateways (RFC 8950).
+DEST is an address, a prefix (10.0.0.0/8, 10/8, -net 10, 2001:db8::/32) or 'default'; an address alone is
+always a host. Several gateways share the prefix's flows by their weights (ECMP). GATEWAY is an address; a
+link-local one needs its port, and that an fe80:: address of its own: fe80::1%rack. IPv4 routes may have
+IPv6 gateways (RFC 8950).
 
 load changes many routes as one, all or nothing. FILE (- is standard input) is text, a route a line as
 export writes it, or an MRT table (TABLE_DUMP_V2), each plain or gzip-compressed:
@@ -74,7 +75,7 @@ modifiers:
   -fib N                 the table of routes, from 0 (which it is when left out); also before the command
   -4 -inet, -6 -inet6    the family, for 'default', show and flush; behind DEST, that of the gateways
   -net, -host            DEST is a network, is one host
-  -netmask MASK, -prefixlen N   the length, where DEST has none
+  -netmask MASK, -prefixlen N   the length, where DEST has none; MASK as 255.255.0.0, 0xffff0000, ffff::
   -weight N              share of the gateway before it, 1 to 16777215; with change, 0 drains it:
                          its flows stay, new ones go elsewhere
   -select WHAT           by what flows are told apart: 5-tuple, source, source-destination, or, to compare,
@@ -109,6 +110,7 @@ examples:
   route moves
   route add 198.51.100.0/24 -group 7
   route get tcp 10.99.0.2:40000 203.0.113.10:80
+  route get udp [2001:db8:9::2]:40000 [2001:db8::10]:53
   route add -6 default fe80::1%uplink
   route add 198.51.100.0/24 172.16.0.9 -recursive
   route add -inet 10.0.0.0/8 -inet6 fe80::1%uplink
@@ -132,6 +134,7 @@ pub(crate) fn run(words: Words, session: &mut Session<'_>) -> Result<(), Failure
         verbose,
         plan,
         warning,
+        note,
     } = parse::parse(words)?;
     let said = Told {
         quiet,
@@ -139,6 +142,10 @@ pub(crate) fn run(words: Words, session: &mut Session<'_>) -> Result<(), Failure
         plan,
     };
     carry_out(command, said, session)?;
+    if let Some(note) = note.filter(|_| !quiet) {
+        // With standard error closed there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "route: {note}");
+    }
     match warning.filter(|_| !quiet && !session.json) {
         Some(warning) => Ok(writeln!(session.out, "route: {warning}")?),
         None => Ok(()),

@@ -3,6 +3,9 @@
 //! `-weight`, `-mtu` and `-ifp` belong to the gateway before them, or, before the first one, to all. The family comes from
 //! the addresses; only `default`, `show` and `flush` need to be told.
 
+mod destination;
+mod heed;
+
 use super::export;
 use super::export::Export;
 use super::load;
@@ -12,7 +15,6 @@ use crate::cli::exit::usage;
 use crate::cli::names;
 use crate::cli::tuple;
 use crate::cli::words::Words;
-use crate::cli::words::read_own;
 use crate::wire::limits::check_deadline;
 use crate::wire::limits::check_mtu;
 use crate::wire::options::Options;
@@ -25,11 +27,11 @@ use crate::wire::route::RouteDelete;
 use crate::wire::route::RouteFamily;
 use crate::wire::route::RouteGet;
 use crate::wire::route::check_weight;
+use destination::Length;
+pub(super) use heed::one_fib;
 use route::Prefix;
 use std::fmt;
 use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
 
 /// A whole command line.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub(super) struct Line {
     pub(super) plan: bool,
     /// What was said and has no effect.
     pub(super) warning: Option<String>,
+    /// What may be meant otherwise; for standard error.
+    pub(super) note: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -92,7 +96,7 @@ struct Said {
     of_gateways: Option<(Family, usize)>,
     net: bool,
     host: bool,
-    length: Option<u8>,
+    length: Option<Length>,
     kind: Option<PathKind>,
     deadline: Option<u32>,
     /// Gateways may be on no port's network.
@@ -116,9 +120,14 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
         "load" => Some(Command::Load(load::parse(
             &mut words,
             said.table(),
+            said.fib_said,
             said.quiet,
         )?)),
-        "export" => Some(Command::Export(export::parse(&mut words, said.table())?)),
+        "export" => Some(Command::Export(export::parse(
+            &mut words,
+            said.table(),
+            said.fib_said,
+        )?)),
         _ => None,
     };
     if let Some(command) = of_files {
@@ -128,6 +137,7 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
             verbose: said.verbose,
             plan: false,
             warning: None,
+            note: None,
         });
     }
     while let Some(word) = words.next() {
@@ -141,7 +151,12 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
         return usage(PLAN);
     }
     said.refuse_options(&verb)?;
+    said.refuse_unheeded(&verb)?;
     let warning = said.unused_gateway();
+    let note = match verb.as_str() {
+        "add" => said.looks_like_a_network(said.destination()?),
+        _ => None,
+    };
     let command = match verb.as_str() {
         "add" => said.add()?,
         "change" => said.change()?,
@@ -162,6 +177,7 @@ pub(super) fn parse(mut words: Words) -> Result<Line, Failure> {
         verbose,
         plan,
         warning,
+        note,
     })
 }
 
@@ -196,7 +212,7 @@ fn verb(words: &mut Words, said: &mut Said) -> Result<String, Failure> {
             return usage(format!("bad keyword: {word}: the commands are {known}"));
         };
         if options == "fib" {
-            said.fib_said = Some(fib(words)?);
+            said.fib_said = Some(one_fib(said.fib_said, fib(words)?)?);
             continue;
         }
         for option in options.chars() {
@@ -223,8 +239,14 @@ fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Fail
         "v" => said.verbose = true,
         "q" => said.quiet = true,
         "plan" | "-plan" => said.plan = true,
-        "netmask" => said.length = Some(mask_length(&words.value("-netmask")?)?),
-        "prefixlen" => said.length = Some(words.parse("-prefixlen", "a length, 0 to 128")?),
+        "netmask" => {
+            let mask = Length::of_mask(&words.value("-netmask")?)?;
+            said.length = Some(mask.and(said.length.take())?);
+        }
+        "prefixlen" => {
+            let bits = Length::of_bits(words.parse("-prefixlen", "a length, 0 to 128")?);
+            said.length = Some(bits.and(said.length.take())?);
+        }
         "weight" => {
             let right = "a number from 1 to 16777215, or with change 0 to drain";
             let weight = words.parse("-weight", right)?;
@@ -239,13 +261,13 @@ fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Fail
             said.of_path(|path| path.port = Some(port));
         }
         "deadline" => said.deadline = Some(words.parse("-deadline", SECONDS)?),
-        "iface" | "interface" => said.kind = Some(PathKind::Interface),
+        "iface" | "interface" => said.of_kind(PathKind::Interface)?,
         "recursive" => said.recursive = true,
-        "blackhole" => said.kind = Some(PathKind::Blackhole),
-        "reject" => said.kind = Some(PathKind::Reject),
+        "blackhole" => said.of_kind(PathKind::Blackhole)?,
+        "reject" => said.of_kind(PathKind::Reject)?,
         "proto" => said.protocol = Some(words.value("-proto")?),
         "src" => said.source = Some(words.value("-src")?),
-        "fib" => said.fib_said = Some(fib(words)?),
+        "fib" => said.fib_said = Some(one_fib(said.fib_said, fib(words)?)?),
         _ if Options::WORDS.contains(&option) => {
             let value = words.value(&format!("-{option}"))?;
             said.options.read(option, &value).or_else(usage)?;
@@ -253,16 +275,6 @@ fn modifier(option: &str, words: &mut Words, said: &mut Said) -> Result<(), Fail
         _ => return usage(format!("bad keyword: -{option}: see route --help")),
     }
     Ok(())
-}
-
-fn mask_length(mask: &str) -> Result<u8, Failure> {
-    let right = "a contiguous mask, such as 255.255.255.0";
-    let address: Ipv4Addr = crate::cli::words::read(mask, "-netmask ", right)?;
-    let bits = u32::from(address);
-    if bits.leading_ones() + bits.trailing_zeros().min(32) < 32 {
-        return usage(format!("-netmask {mask}: write {right}"));
-    }
-    Ok(u8::try_from(bits.leading_ones()).unwrap_or(32))
 }
 
 impl Said {
@@ -318,11 +330,8 @@ impl Said {
 
     /// FreeBSD's syntax has a gateway that a blackhole or reject never uses; a loopback address says as much.
     fn unused_gateway(&self) -> Option<String> {
-        let word = match self.kind? {
-            PathKind::Blackhole => "-blackhole",
-            PathKind::Reject => "-reject",
-            _ => return None,
-        };
+        let kind = self.kind.filter(|kind| *kind != PathKind::Interface)?;
+        let word = heed::word(kind);
         let mut gateways = self.paths.iter().filter_map(|path| path.gateway);
         let unused = gateways.find(|gateway| !gateway.is_loopback())?;
         Some(format!(
@@ -366,43 +375,6 @@ impl Said {
         let prefix = self.prefix()?;
         self.of_family(prefix.addr())?;
         Ok(prefix)
-    }
-
-    fn prefix(&self) -> Result<Prefix, Failure> {
-        let Some(text) = &self.destination else {
-            return usage("no destination: write an address, a prefix or 'default'");
-        };
-        if text == "default" {
-            return self.default_route();
-        }
-        let slash = text.contains('/');
-        if slash && (self.host || self.length.is_some()) {
-            return usage(format!(
-                "{text} has a length already: leave out -host, -netmask and -prefixlen"
-            ));
-        }
-        if !slash && self.net && self.length.is_none() {
-            return usage(format!(
-                "-net {text} needs a length: write {text}/LEN, or -netmask MASK"
-            ));
-        }
-        match self.length {
-            Some(length) => read_own(&format!("{text}/{length}")),
-            None => read_own(text),
-        }
-    }
-
-    /// `default`: the family that was told, else the gateways'.
-    fn default_route(&self) -> Result<Prefix, Failure> {
-        let of_gateway = self
-            .paths
-            .iter()
-            .find_map(|path| path.gateway)
-            .map(Family::of);
-        match self.family().or(of_gateway) {
-            Some(Family::Inet6) => read_own(&format!("{}/0", Ipv6Addr::UNSPECIFIED)),
-            Some(Family::Inet) | None => read_own(&format!("{}/0", Ipv4Addr::UNSPECIFIED)),
-        }
     }
 
     /// The paths of an add or change.
@@ -476,6 +448,10 @@ impl Said {
     fn delete(self) -> Result<Command, Failure> {
         let destination = self.destination()?;
         let path = match self.paths.as_slice() {
+            [] if self.kind.is_some() => return usage("-iface needs a port: write -iface PORT"),
+            [] if self.defaults.port.is_some() => {
+                return usage("-ifp goes with a gateway: name it");
+            }
             [] => PathSpec::default(),
             [path] => path.clone(),
             _ => return usage("delete takes one gateway at a time"),

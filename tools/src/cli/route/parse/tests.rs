@@ -1,5 +1,8 @@
 //! Good and bad command lines, with what they mean and what they are told.
 
+mod contradictions;
+mod destinations;
+
 use super::*;
 use crate::wire::options::Select;
 use crate::wire::route::FlowOf;
@@ -447,7 +450,7 @@ fn bad_lines_are_told_what_would_be_right() {
         ),
         (
             "add -net 10.0.0.0 -netmask 255.0.255.0 192.0.2.1",
-            "-netmask 255.0.255.0: write a contiguous mask, such as 255.255.255.0",
+            "-netmask 255.0.255.0: write a contiguous mask, such as 255.255.255.0 or ffff:ffff::",
         ),
         (
             "add 10.0.0.0/8 192.0.2.1 -deadline 5",

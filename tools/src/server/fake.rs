@@ -134,6 +134,21 @@ impl Fake {
         fake
     }
 
+    /// Two IPv6 routes, of which one fills more than FreeBSD's columns.
+    pub(crate) fn long() -> Self {
+        let mut fake = Self::small();
+        let to =
+            |destination, address| route(prefix(destination), vec![path(&gateway(address, 1), 1)]);
+        fake.routes = vec![
+            to("2001:db8::/32", "fd00::11"),
+            to(
+                "2001:db8:1111:2222:3333:4444:5555:6660/124",
+                "fd00:1111:2222:3333:4444:5555:6666:7777",
+            ),
+        ];
+        fake
+    }
+
     fn find(&mut self, destination: Prefix) -> Option<&mut Route> {
         self.routes
             .iter_mut()

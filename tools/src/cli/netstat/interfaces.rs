@@ -2,17 +2,25 @@
 
 use super::super::exit::Failure;
 use super::super::session::Session;
+use crate::wire::route::Family;
 use crate::wire::stats::Port;
 use crate::wire::stats::Ports;
 use serde_json::json;
 use std::io;
 use std::io::Write;
 
-pub(super) fn run(session: &mut Session<'_>) -> Result<(), Failure> {
-    if session.json {
+/// Prints the ports, with the addresses of one family or of both; the link's line has all the counters.
+pub(super) fn run(family: Option<Family>, session: &mut Session<'_>) -> Result<(), Failure> {
+    if session.json && family.is_none() {
         return session.print_reply("PortList", &json!({}));
     }
-    let ports: Ports = session.call("PortList", &json!({}))?;
+    let mut ports: Ports = session.call("PortList", &json!({}))?;
+    for port in &mut ports.ports {
+        port.addresses.retain(|address| is_of(family, address));
+    }
+    if session.json {
+        return session.print_json(&ports);
+    }
     line(
         session.out,
         [
@@ -24,6 +32,16 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<(), Failure> {
         .ports
         .iter()
         .try_for_each(|port| print(session.out, port))?)
+}
+
+/// Whether an address with its length is one of the family.
+fn is_of(family: Option<Family>, address: &str) -> bool {
+    let of_address = if address.contains(':') {
+        Family::Inet6
+    } else {
+        Family::Inet
+    };
+    family.is_none_or(|family| family == of_address)
 }
 
 fn print(out: &mut dyn Write, port: &Port) -> io::Result<()> {

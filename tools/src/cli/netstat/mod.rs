@@ -22,11 +22,12 @@ usage:
   netstat -r [-4|-6] [-n] [-W] [-F FIB]
                                   the routing table; -W adds next hop, MTU, weight and state
   netstat -s [-s] [-p PROTOCOL]   the counters of a protocol, or of all; twice: only those that are not 0
-  netstat -i                      the ports
-  netstat -o                      the next hops
-  netstat -O                      the next-hop groups
+  netstat -i [-4|-6]              the ports
+  netstat -o [-4|-6]              the next hops
+  netstat -O [-4|-6]              the next-hop groups
 
-One of -r -s -i -o -O at a time; -4 and -6 together are both families.
+One of -r -s -i -o -O at a time; -4 and -6 together are both families. Next hops and groups are of their
+gateways' families, ports without a gateway of both; of a port -4 and -6 choose the addresses.
 
 flags in the table: U usable, G gateway, H host, S static, B blackhole, R reject.
 PROTOCOL is ether, arp, nd6, ip, ip6, icmp, transport, flowgate or icmp6 (counted with icmp);
@@ -52,9 +53,9 @@ exit status: 0 done; 1 refused; 64 usage; 69 no flowgate at the socket
 enum Command {
     Routes { of: RouteFamily, wide: bool },
     Counters { of: CountersOf, skip_zero: bool },
-    Interfaces,
-    Nexthops,
-    Groups,
+    Interfaces(Option<Family>),
+    Nexthops(Option<Family>),
+    Groups(Option<Family>),
 }
 
 /// Carries out one command line.
@@ -65,9 +66,9 @@ pub(crate) fn run(words: Words, session: &mut Session<'_>) -> Result<(), Failure
     match parse(words)? {
         Command::Routes { of, wide } => routes::run(of, wide, session),
         Command::Counters { of, skip_zero } => counters::run(of, skip_zero, session),
-        Command::Interfaces => interfaces::run(session),
-        Command::Nexthops => nexthops::run(false, session),
-        Command::Groups => nexthops::run(true, session),
+        Command::Interfaces(family) => interfaces::run(family, session),
+        Command::Nexthops(family) => nexthops::run(false, family, session),
+        Command::Groups(family) => nexthops::run(true, family, session),
     }
 }
 
@@ -157,21 +158,39 @@ impl Said {
             Family::Inet6 => "ip6".to_owned(),
         });
         match (what, protocol) {
-            (Some('s') | None, Some(protocol)) => Ok(Command::counters(Some(protocol), times)),
+            (Some('s') | None, Some(protocol)) => {
+                agree(family, &protocol)?;
+                Ok(Command::counters(Some(protocol), times))
+            }
             (Some('s'), None) => Ok(Command::counters(of_family, times)),
             (Some('r'), None) => {
                 let fib = fib.unwrap_or(0);
                 let of = RouteFamily { family, fib };
                 Ok(Command::Routes { of, wide })
             }
-            (Some('i'), None) => Ok(Command::Interfaces),
-            (Some('o'), None) => Ok(Command::Nexthops),
-            (Some('O'), None) => Ok(Command::Groups),
+            (Some('i'), None) => Ok(Command::Interfaces(family)),
+            (Some('o'), None) => Ok(Command::Nexthops(family)),
+            (Some('O'), None) => Ok(Command::Groups(family)),
             (Some(_), Some(_)) => usage("-p goes with -s"),
             _ => usage(
                 "say what to show: -r, -s, -i, -o or -O (flowgate's flows: 'flowgate flow list')",
             ),
         }
+    }
+}
+
+/// A protocol of the family that was told; icmp counts both families' messages.
+fn agree(family: Option<Family>, protocol: &str) -> Result<(), Failure> {
+    let (option, others): (_, &[&str]) = match family {
+        Some(Family::Inet) => ("-4", &["ip6", "nd6", "icmp6"]),
+        Some(Family::Inet6) => ("-6", &["ip", "arp"]),
+        None => return Ok(()),
+    };
+    match others.contains(&protocol) {
+        true => usage(format!(
+            "-p {protocol} and {option} contradict each other: leave one out"
+        )),
+        false => Ok(()),
     }
 }
 
@@ -190,7 +209,7 @@ impl Command {
 /// # Errors
 /// What is to be printed, and the exit status with it.
 pub(super) fn show_nexthops(session: &mut Session<'_>) -> Result<(), Failure> {
-    nexthops::run(false, session)
+    nexthops::run(false, None, session)
 }
 
 #[cfg(test)]

@@ -3,18 +3,26 @@
 use super::super::exit::Failure;
 use super::super::names;
 use super::super::session::Session;
+use crate::wire::route::Family;
 use crate::wire::route::Health;
 use crate::wire::route::path_name;
 use crate::wire::stats::Group;
 use crate::wire::stats::Nexthop;
 use crate::wire::stats::Nexthops;
+use serde::Deserialize;
 use serde_json::json;
 use std::io;
 use std::io::Write;
+use std::net::IpAddr;
 
-pub(super) fn run(groups: bool, session: &mut Session<'_>) -> Result<(), Failure> {
+/// Prints the next hops or their groups, of one family or of both.
+pub(super) fn run(
+    groups: bool,
+    family: Option<Family>,
+    session: &mut Session<'_>,
+) -> Result<(), Failure> {
     if session.json {
-        return session.print_reply("NexthopList", &json!({}));
+        return print_json(family, session);
     }
     let head = |out: &mut dyn Write| {
         if groups {
@@ -31,6 +39,7 @@ pub(super) fn run(groups: bool, session: &mut Session<'_>) -> Result<(), Failure
         )
     };
     session.pages("NexthopList", &json!({}), head, |out, page: Nexthops| {
+        let page = of_family(family, page);
         if groups {
             page.groups
                 .iter()
@@ -41,6 +50,27 @@ pub(super) fn run(groups: bool, session: &mut Session<'_>) -> Result<(), Failure
                 .try_for_each(|nexthop| print_nexthop(out, nexthop))
         }
     })
+}
+
+fn print_json(family: Option<Family>, session: &mut Session<'_>) -> Result<(), Failure> {
+    if family.is_none() {
+        return session.print_reply("NexthopList", &json!({}));
+    }
+    let all = session.reply("NexthopList", &json!({}))?;
+    let all = Nexthops::deserialize(&all).map_err(io::Error::from)?;
+    session.print_json(&of_family(family, all))
+}
+
+/// What may be of the family: a gateway of it, or none at all; a group with such a member (RFC 8950: beside others).
+fn of_family(family: Option<Family>, mut page: Nexthops) -> Nexthops {
+    let is_of = |gateway: Option<IpAddr>| match (family, gateway) {
+        (Some(family), Some(gateway)) => Family::of(gateway) == family,
+        _ => true,
+    };
+    page.nexthops.retain(|nexthop| is_of(nexthop.gateway));
+    page.groups
+        .retain(|group| group.members.iter().any(|member| is_of(member.gateway)));
+    page
 }
 
 fn print_nexthop(out: &mut dyn Write, nexthop: &Nexthop) -> io::Result<()> {

@@ -20,26 +20,72 @@ pub(in crate::cli) fn run(
     if session.json {
         return session.print_reply("RouteList", &ask);
     }
-    let mut headed = None;
+    let (mut headed, mut widths) = (None, Widths::default());
     let fib = match ask.fib {
         0 => String::new(),
         fib => format!(" (fib: {fib})"),
     };
     let head = |out: &mut dyn Write| writeln!(out, "Routing tables{fib}");
     session.pages("RouteList", &ask, head, |out, page: Routes| {
-        for route in &page.routes {
-            let family = Family::of(route.destination.addr());
-            if headed != Some(family) {
-                headed = Some(family);
-                header(out, family, wide)?;
+        let by_family = |one: &Route, other: &Route| family_of(one) == family_of(other);
+        for routes in page.routes.chunk_by(by_family) {
+            let family = routes.first().map(family_of);
+            if headed != family {
+                widths = Widths::of(family);
             }
-            lines(out, family, route, wide)?;
+            widths.widen(routes);
+            if let Some(new) = family.filter(|_| headed != family) {
+                header(out, new, widths, wide)?;
+            }
+            headed = family;
+            routes
+                .iter()
+                .try_for_each(|route| lines(out, widths, route, wide))?;
         }
         Ok(())
     })
 }
 
-fn header(out: &mut dyn Write, family: Family, wide: bool) -> io::Result<()> {
+fn family_of(route: &Route) -> Family {
+    Family::of(route.destination.addr())
+}
+
+/// How wide the columns are whose texts may be long: FreeBSD's widths at least, and as wide as the widest entry of the
+/// pages so far. Pages are not kept, so that a table of a million routes is printed as it comes.
+#[derive(Clone, Copy, Default)]
+struct Widths {
+    destination: usize,
+    gateway: usize,
+    port: usize,
+}
+
+impl Widths {
+    const fn of(family: Option<Family>) -> Self {
+        let width = match family {
+            Some(Family::Inet6) => 33,
+            Some(Family::Inet) | None => 18,
+        };
+        Self {
+            destination: width,
+            gateway: width,
+            port: 8,
+        }
+    }
+
+    fn widen(&mut self, routes: &[Route]) {
+        for route in routes {
+            let destination = names::destination(route.destination);
+            self.destination = self.destination.max(destination.len());
+            for path in &route.paths {
+                let port = path.port.as_deref().unwrap_or("-");
+                self.gateway = self.gateway.max(path.name().len());
+                self.port = self.port.max(port.len());
+            }
+        }
+    }
+}
+
+fn header(out: &mut dyn Write, family: Family, widths: Widths, wide: bool) -> io::Result<()> {
     let name = match family {
         Family::Inet => "Internet",
         Family::Inet6 => "Internet6",
@@ -53,14 +99,14 @@ fn header(out: &mut dyn Write, family: Family, wide: bool) -> io::Result<()> {
         port: "Netif",
         expire: "Expire",
     };
-    columns.print(out, family)
+    columns.print(out, widths)
 }
 
-fn lines(out: &mut dyn Write, family: Family, route: &Route, wide: bool) -> io::Result<()> {
+fn lines(out: &mut dyn Write, widths: Widths, route: &Route, wide: bool) -> io::Result<()> {
     route
         .paths
         .iter()
-        .try_for_each(|path| line(out, family, route, path, wide))?;
+        .try_for_each(|path| line(out, widths, route, path, wide))?;
     if !wide {
         return Ok(());
     }
@@ -78,7 +124,7 @@ fn lines(out: &mut dyn Write, family: Family, route: &Route, wide: bool) -> io::
 
 fn line(
     out: &mut dyn Write,
-    family: Family,
+    widths: Widths,
     route: &Route,
     path: &Path,
     wide: bool,
@@ -103,10 +149,10 @@ fn line(
             .map(|seconds| seconds.to_string())
             .unwrap_or_default(),
     };
-    columns.print(out, family)
+    columns.print(out, widths)
 }
 
-/// A line of the table: FreeBSD's widths, which longer texts push and nothing cuts.
+/// A line of the table; nothing is cut.
 struct Columns<'a> {
     destination: &'a str,
     gateway: &'a str,
@@ -118,11 +164,7 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    fn print(&self, out: &mut dyn Write, family: Family) -> io::Result<()> {
-        let width = match family {
-            Family::Inet => 18,
-            Family::Inet6 => 33,
-        };
+    fn print(&self, out: &mut dyn Write, widths: Widths) -> io::Result<()> {
         let Self {
             destination,
             gateway,
@@ -131,11 +173,14 @@ impl Columns<'_> {
             expire,
             ..
         } = self;
-        let mut line = format!("{destination:<width$} {gateway:<width$} {flags:<6}");
+        let mut line = format!(
+            "{destination:<0$} {gateway:<1$} {flags:<6}",
+            widths.destination, widths.gateway
+        );
         if let Some([nexthop, mtu, weight, state]) = &self.wide {
             line += &format!(" {nexthop:>6} {mtu:>6} {weight:>8} {state:>9}");
         }
-        line += &format!(" {port:>8} {expire}");
+        line += &format!(" {port:>0$} {expire}", widths.port);
         writeln!(out, "{}", line.trim_end())
     }
 }

@@ -158,6 +158,64 @@ fn words_become_commands() {
 }
 
 #[test]
+fn every_table_heeds_the_family() {
+    let addresses = |line: &str| prints(line).contains("192.0.2.1");
+    for (four, six, all) in [
+        ("-i4", "-i6", "-i"),
+        ("-4on", "-6on", "-on"),
+        ("-4On", "-6On", "-On"),
+    ] {
+        assert!(addresses(four) && addresses(all), "{all}");
+        assert!(!addresses(six), "{six}");
+        let (out, error, _) = run_tool(Fake::small(), super::run, six, true);
+        assert_eq!(error, None);
+        assert!(!out.contains("192.0.2.1"), "{six} --json: {out}");
+    }
+    // The link has all the counters, whatever the family.
+    assert!(prints("-i6").contains("<Link#2>"));
+}
+
+#[test]
+fn a_protocol_of_the_other_family_is_a_contradiction() {
+    for (line, what) in [
+        ("-s -f inet -p ip6", "-p ip6 and -4"),
+        ("-s4 -p nd6", "-p nd6 and -4"),
+        ("-s4 -p icmp6", "-p icmp6 and -4"),
+        ("-s6 -p ip", "-p ip and -6"),
+        ("-s6 -p arp", "-p arp and -6"),
+    ] {
+        let error = parse(Words::of(line)).unwrap_err();
+        let wanted = format!("{what} contradict each other: leave one out");
+        assert_eq!((error.to_string(), error.exit() as u8), (wanted, 64));
+    }
+    for line in [
+        "-s4 -p ip",
+        "-s6 -p nd6",
+        "-s46 -p ip6",
+        "-s6 -p icmp",
+        "-s4 -p ether",
+    ] {
+        assert!(parse(Words::of(line)).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn long_destinations_and_gateways_widen_their_columns() {
+    for line in ["-rn", "-rnW"] {
+        let (out, error, _) = run_tool(Fake::long(), super::run, line, false);
+        assert_eq!(error, None);
+        let lines: Vec<&str> = out.lines().skip(3).collect();
+        assert_eq!(lines.len(), 3, "{out}");
+        let at = |line: &str, word: &str| line.find(word).map(|at| at + word.len());
+        let head = at(lines[0], "Netif");
+        assert!(head.is_some());
+        for row in &lines[1..] {
+            assert_eq!(at(row, " rack"), head, "{out}");
+        }
+    }
+}
+
+#[test]
 fn both_families_are_all() {
     for line in ["-rn -4 -6", "-r46", "-r -f inet6 -f inet"] {
         let all = Command::Routes {

@@ -218,6 +218,13 @@ fn refusal(error: &arp::NeighError, ports: &Ports) -> CallError {
             .map_or_else(|| format!("port{id}"), |port| port.name.clone())
     };
     let message = match error {
+        arp::NeighError::OffLink { port, addr } if is_broadcast(ports, *port, addr) => {
+            let line = format!(
+                "{addr} is the broadcast or zero address of the network of port {}: write one host's",
+                name(*port)
+            );
+            return CallError::refused(Reason::Invalid, line);
+        }
         arp::NeighError::OffLink { port, addr } => {
             format!(
                 "{addr} is not on the network of port {}; {}",
@@ -230,6 +237,12 @@ fn refusal(error: &arp::NeighError, ports: &Ports) -> CallError {
         other => other.to_string(),
     };
     CallError::Refused(of_neighbour(error), message)
+}
+
+/// A network's broadcast and zero addresses are on no link, as the table sees it (RFC 1122 §3.2.1.3).
+fn is_broadcast(ports: &Ports, port: arp::PortId, addr: &IpAddr) -> bool {
+    let port = ports.get(PortId(port.0));
+    port.is_some_and(|port| port.is_broadcast(addr))
 }
 
 fn neighbour(n: &arp::Neighbour, ports: &Ports) -> wire::Neighbour {

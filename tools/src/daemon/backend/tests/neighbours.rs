@@ -34,6 +34,27 @@ fn neighbours_are_stated_listed_and_deleted() {
 }
 
 #[test]
+fn a_broadcast_address_is_told_to_be_one() {
+    let mut rig = rig();
+    for (address, port) in [("192.0.2.255", None), ("192.0.2.0", Some("rack"))] {
+        let (reason, line) = refusal(heard(rig.live.neighbour_set(stated(address, port))));
+        assert_eq!(reason, Reason::Invalid);
+        let wanted = format!(
+            "{address} is the broadcast or zero address of the network of port rack: write one host's"
+        );
+        assert_eq!(line, wanted);
+    }
+    let (reason, line) = refusal(heard(
+        rig.live.neighbour_set(stated("198.18.7.7", Some("rack"))),
+    ));
+    assert_eq!(reason, Reason::Unreachable);
+    assert!(
+        line.starts_with("198.18.7.7 is not on the network of port rack"),
+        "{line}"
+    );
+}
+
+#[test]
 fn a_temporary_neighbour_expires_and_is_flushed() {
     let mut rig = rig();
     let live = &mut rig.live;

@@ -110,6 +110,7 @@ impl Failure {
             Self::NoReply => Exit::NoReply,
             Self::Client(client::Error::NoDaemon(_)) => Exit::NoDaemon,
             Self::Client(client::Error::NoRight(_)) => Exit::NoRight,
+            Self::Client(client::Error::TooLong) => Exit::Usage,
             Self::Client(client::Error::Protocol { .. }) => Exit::Protocol,
             Self::Client(client::Error::Call(CallError::Refused(Reason::Denied, _))) => {
                 Exit::NoRight
@@ -143,6 +144,7 @@ const fn without(error: &client::Error) -> Reason {
         client::Error::NoDaemon(_) => Reason::Unreachable,
         client::Error::NoRight(_) => Reason::Denied,
         client::Error::Ended(_) => Reason::Stopping,
+        client::Error::TooLong => Reason::Invalid,
         client::Error::Protocol { .. } | client::Error::Call(_) => Reason::Malformed,
     }
 }

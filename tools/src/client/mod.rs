@@ -4,6 +4,7 @@
 //! Used by the command line, the demo and tests; blocking; one thread.
 
 use crate::wire::INTERFACE;
+use crate::wire::MESSAGE_LIMIT;
 use crate::wire::frame::FrameError;
 use crate::wire::frame::FrameReader;
 use crate::wire::frame::is_timeout;
@@ -50,6 +51,11 @@ pub enum Error {
     /// The gateway ended while it was asked.
     #[error("the flowgate at {} has ended", .0.display())]
     Ended(PathBuf),
+    /// What is to be asked does not fit into a message: the caller's, not the gateway's fault.
+    #[error(
+        "the command makes a message longer than {MESSAGE_LIMIT} bytes (1 MiB): say less at once, or use 'route load' for many routes"
+    )]
+    TooLong,
     /// What came back is not the protocol.
     #[error("the program at {} does not answer as a flowgate does: {what}", path.display())]
     Protocol {
@@ -186,6 +192,8 @@ impl Client {
             // A gateway that refuses us has closed the connection, and its answer says why.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             Err(error) if is_timeout(&error) => Err(self.silent()),
+            // Nothing was written: see `write_message`.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Error::TooLong),
             sent => sent.map_err(|error| self.protocol(error)),
         }
     }

@@ -34,6 +34,27 @@ fn an_answer_is_read() {
 }
 
 #[test]
+fn a_message_of_ours_that_is_too_long_is_the_callers_fault() {
+    let directory = crate::testing::Directory::new();
+    let path = directory.join("s");
+    let _listener = UnixListener::bind(&path).unwrap();
+    let mut client = Client::connect(&path).unwrap();
+    let long = json!({"a": "x".repeat(1 << 20)});
+    let error = client.call::<Value>("RouteAdd", &long).unwrap_err();
+    let told = error.to_string();
+    assert!(
+        told.starts_with("the command makes a message longer than 1048576 bytes"),
+        "{told}"
+    );
+    let failure = crate::cli::exit::Failure::from(error);
+    assert_eq!(failure.exit(), crate::cli::exit::Exit::Usage);
+    let name = failure
+        .call_error()
+        .map(|error| crate::wire::message::Reply::from(&error));
+    assert!(format!("{name:?}").contains("Invalid"), "{name:?}");
+}
+
+#[test]
 fn a_refusal_is_told() {
     let error = against(
         b"{\"error\":\"org.flowgate.NotFound\",\"parameters\":{\"message\":\"not in table\"}}\0",

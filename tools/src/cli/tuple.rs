@@ -26,6 +26,26 @@ pub(crate) fn end(word: &str) -> Result<(IpAddr, Option<u16>), Failure> {
     }
 }
 
+/// The protocols whose ends have ports.
+const WITH_PORTS: [&str; 3] = ["tcp", "udp", "sctp"];
+
+/// An end of a flow. Without brackets `fd99::2:1000` is an address and looks like one with a port: no guess is made.
+pub(crate) fn end_of(protocol: &str, word: &str) -> Result<(IpAddr, Option<u16>), Failure> {
+    let split = word.rsplit_once(':').filter(|(address, port)| {
+        let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+        is_number && port.parse::<u16>().is_ok() && address.parse::<IpAddr>().is_ok()
+    });
+    let is_v6 = word
+        .parse::<IpAddr>()
+        .is_ok_and(|address| address.is_ipv6());
+    match split.filter(|_| is_v6 && WITH_PORTS.contains(&protocol)) {
+        Some((address, port)) => usage(format!(
+            "{word} is an address, or {address} with port {port}: write [{address}]:{port}, or [{word}]:0"
+        )),
+        None => end(word),
+    }
+}
+
 /// `fe80::1%rack`: a link-local address, and the port that it is on.
 fn zoned(word: &str) -> (&str, Option<String>) {
     match word.split_once('%') {
@@ -41,8 +61,8 @@ pub(crate) fn query(
     destination: &str,
 ) -> Result<RouteGet, Failure> {
     let (destination, port) = zoned(destination);
-    let (to, destination_port) = end(destination)?;
     let Some(source) = source else {
+        let (to, destination_port) = end(destination)?;
         return match (protocol_word, destination_port) {
             (None, None) => Ok(RouteGet {
                 port,
@@ -51,12 +71,14 @@ pub(crate) fn query(
             _ => usage("a flow needs both ends: get tcp SRC:PORT DST:PORT"),
         };
     };
-    let (source, source_port) = end(source)?;
+    let protocol = protocol(protocol_word.unwrap_or("tcp"))?;
+    let (to, destination_port) = end_of(&protocol, destination)?;
+    let (source, source_port) = end_of(&protocol, source)?;
     if source.is_ipv4() != to.is_ipv4() {
         return usage(format!("{source} and {to} are of different families"));
     }
     let flow = FlowOf {
-        protocol: protocol(protocol_word.unwrap_or("tcp"))?,
+        protocol,
         source,
         source_port: source_port.unwrap_or(0),
         destination_port: destination_port.unwrap_or(0),

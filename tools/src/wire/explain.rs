@@ -2,6 +2,7 @@
 
 use super::message::CallError;
 use super::message::Reason;
+use super::protocol;
 use super::route::is_not;
 use super::text;
 use route::Prefix;
@@ -48,6 +49,25 @@ pub struct ExplainFlow {
     /// Its destination port; ICMP: of no use. 0 when left out.
     #[serde(default)]
     pub destination_port: u16,
+}
+
+/// The extension headers of IPv6 that stand before another one (RFC 8200 §4): hop-by-hop, routing, fragment, destination.
+const EXTENSIONS: [u8; 4] = [0, 43, 44, 60];
+
+impl ExplainFlow {
+    /// An extension header alone is cut off, and no flow's protocol. A name that nobody knows is told elsewhere.
+    fn check_protocol(&self) -> Result<(), CallError> {
+        let number = protocol::number(&self.protocol).ok();
+        match number.filter(|number| EXTENSIONS.contains(number)) {
+            Some(number) => Err(CallError::refused(
+                Reason::Invalid,
+                format!(
+                    "protocol {number} is an IPv6 extension header: name the protocol behind it"
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Parameters of `Explain`: a packet with its port, or a flow.
@@ -97,6 +117,7 @@ impl Explain {
             (None, Some(_)) if self.framing.is_some() => {
                 return wrong("framing goes with a packet");
             }
+            (None, Some(flow)) => flow.check_protocol()?,
             _ => {}
         }
         Ok(self)

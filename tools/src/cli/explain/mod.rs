@@ -46,6 +46,7 @@ options:
 
 examples:
   explain tcp 10.0.0.2:1234 203.0.113.10:80
+  explain tcp [fd99::2]:1000 [fd00:2::11]:80
   explain udp 10.0.0.2:1234 203.0.113.10:53 -port uplink -first
   explain icmp 10.0.0.2:7 192.0.2.1
   explain -port rack -r trace.pcap -packet 12
@@ -156,15 +157,16 @@ fn what(ask: &mut Explain, words: &[String]) -> Result<(), Failure> {
 }
 
 fn flow(protocol: Option<&String>, from: &str, to: &str) -> Result<ExplainFlow, Failure> {
-    let (source, source_port) = tuple::end(from)?;
-    let (destination, destination_port) = tuple::end(to)?;
+    let protocol = tuple::protocol(protocol.map_or("tcp", String::as_str))?;
+    let (source, source_port) = tuple::end_of(&protocol, from)?;
+    let (destination, destination_port) = tuple::end_of(&protocol, to)?;
     if source.is_ipv4() != destination.is_ipv4() {
         return usage(format!(
             "{source} and {destination} are of different families"
         ));
     }
     Ok(ExplainFlow {
-        protocol: tuple::protocol(protocol.map_or("tcp", String::as_str))?,
+        protocol,
         source,
         source_port: source_port.unwrap_or(0),
         destination,
@@ -300,6 +302,37 @@ mod tests {
             assert_eq!(wrong(&line), "-ether or -ip, not both");
         }
         assert!(wrong("tcp 10.0.0.1:x 10.0.0.2").starts_with("bad address"));
+    }
+
+    #[test]
+    fn an_address_that_could_end_in_a_port_needs_brackets() {
+        let told = "fd99::2:1000 is an address, or fd99::2 with port 1000: write [fd99::2]:1000, or [fd99::2:1000]:0";
+        assert_eq!(wrong("tcp fd99::2:1000 fd00:2::11:80"), told);
+        assert_eq!(wrong("fd99::2:1000 fd00::1"), told);
+        assert!(wrong("udp [fd99::2]:9 fd00:2::11:80").starts_with("fd00:2::11:80 is an address"));
+        for line in [
+            "tcp [fd99::2]:1000 [fd00:2::11]:80",
+            "tcp [fd99::2:1000]:0 fd00::1",
+            "tcp fd99::1 fd00::a:b",
+            "icmp6 fd99::2:1000 fd00::1:2",
+            "tcp 1:2:3:4:5:6:7:8 fd00::99999",
+        ] {
+            let read = read(Words::of(line));
+            assert_eq!(read.is_ok(), !line.ends_with("99999"), "{line}");
+        }
+        assert!(HELP.contains("explain tcp [fd99::2]:1000 [fd00:2::11]:80"));
+    }
+
+    #[test]
+    fn an_extension_header_is_no_protocol_of_a_flow() {
+        for number in [0, 43, 44, 60] {
+            let told = format!(
+                "protocol {number} is an IPv6 extension header: name the protocol behind it"
+            );
+            assert_eq!(wrong(&format!("{number} fd99::2 fd00::1")), told);
+            assert_eq!(wrong(&format!("{number} 10.0.0.1 10.0.0.2")), told);
+        }
+        assert!(read(Words::of("50 fd99::2 fd00::1")).is_ok());
     }
 
     #[test]

@@ -189,11 +189,11 @@ fn words_that_make_no_sense_are_usage_errors() {
         ),
         (
             "arp",
-            "arp: say one of: -a, HOST, -s HOST MAC, -d HOST, -d -a\n",
+            "arp: say one of: -a, HOST, -s HOST MAC, -S HOST MAC, -f FILE, -d HOST, -d -a\n",
         ),
         (
             "ndp",
-            "ndp: say one of: -a, HOST, -s HOST MAC, -d HOST, -c\n",
+            "ndp: say one of: -a, HOST, -s HOST MAC, -S HOST MAC, -f FILE, -d HOST, -c\n",
         ),
         ("netstat", "netstat: say what to show: "),
         (

@@ -1,7 +1,9 @@
 //! `arp` and `ndp`: the neighbours, in FreeBSD's formats.
 //!
-//! Both tools have nearly the same words (`-a -n -s -d -i`); `-c` is ndp's flush. Hosts are addresses: flowgate asks no name
+//! Both tools have nearly the same words (`-a -n -s -S -f -d -i`); `-c` is ndp's flush. Hosts are addresses: flowgate asks no name
 //! server, so a name is always `?`.
+
+mod file;
 
 use super::exit::Failure;
 use super::exit::usage;
@@ -34,8 +36,13 @@ usage:
   arp [-n] [-i PORT] -a                  all entries
   arp [-n] [-i PORT] HOST                one entry
   arp [-i PORT] -s HOST MAC [temp] [pub] state an entry; temp: it expires; pub: answer for it (proxy ARP)
+  arp [-i PORT] -S HOST MAC [temp] [pub] the same, and what was there of it is deleted first
+  arp [-i PORT] -f FILE                  state all entries of a file: HOST MAC [temp] [pub] a line, # begins a comment
   arp [-i PORT] -d HOST                  delete an entry; a next hop's gateway is asked for again at once
   arp [-i PORT] -d -a                    delete all that nothing reserves or states
+
+An entry 'expires in N seconds', is 'permanent' (stated), 'expired' (nobody has answered), or 'watched': a next hop needs
+it, so that it never expires; flowgate asks for it again by itself, and finds out when it is gone.
 
 options:
   -n  numbers only (always)
@@ -48,7 +55,8 @@ examples:
   arp -s 192.0.2.50 02:00:00:00:00:50 pub
   arp -d 192.0.2.11
 
-exit status: 0 done; 1 no such entry, or refused; 64 usage; 69 no flowgate at the socket
+exit status: 0 done; 1 no such entry, or refused; 64 usage; 65, 66 a file that is wrong, cannot be read;
+69 no flowgate at the socket
 ";
 
 /// What `ndp --help` prints.
@@ -59,11 +67,14 @@ usage:
   ndp [-n] [-i PORT] -a                    all entries
   ndp [-n] [-i PORT] HOST                  one entry
   ndp [-i PORT] -s HOST MAC [temp] [proxy] state an entry; temp: it expires; proxy: answer for it
+  ndp [-i PORT] -S HOST MAC [temp] [proxy] the same, and what was there of it is deleted first
+  ndp [-i PORT] -f FILE                    state all entries of a file: HOST MAC [temp] [proxy] a line
   ndp [-i PORT] -d HOST                    delete an entry; a next hop's gateway is asked for again at once
   ndp [-i PORT] -c                         delete all that nothing reserves or states
 
 The state S is N (not answered yet), R (reachable), S (stale), P (being asked again), F (failed).
-The flag p marks entries that flowgate answers for.
+The flag p marks entries that flowgate answers for. Expire is 'permanent' of a stated entry, and 'watched' of one that a
+next hop needs: it never expires, flowgate asks for it again by itself.
 
 options:
   -n  numbers only (always)
@@ -75,7 +86,8 @@ examples:
   ndp -s 2001:db8::50 02:00:00:00:00:50
   ndp -d fe80::1%rack
 
-exit status: 0 done; 1 no such entry, or refused; 64 usage; 69 no flowgate at the socket
+exit status: 0 done; 1 no such entry, or refused; 64 usage; 65, 66 a file that is wrong, cannot be read;
+69 no flowgate at the socket
 ";
 
 /// What a command line asks for.
@@ -83,6 +95,10 @@ exit status: 0 done; 1 no such entry, or refused; 64 usage; 69 no flowgate at th
 enum Command {
     List(NeighbourFilter),
     Set(NeighbourSet),
+    /// What is there is deleted first.
+    Replace(NeighbourSet),
+    /// Those of a file.
+    SetAll(Vec<NeighbourSet>),
     Delete(NeighbourDelete),
     Flush(NeighbourFilter),
 }
@@ -108,7 +124,9 @@ pub(crate) fn ndp(words: Words, session: &mut Session<'_>) -> Result<(), Failure
 struct Said {
     all: bool,
     set: bool,
+    replace: bool,
     delete: bool,
+    file: Option<String>,
     port: Option<String>,
     plain: Vec<String>,
 }
@@ -124,6 +142,8 @@ fn parse(mut words: Words, family: Family) -> Result<Command, Failure> {
             match option {
                 'a' => said.all = true,
                 's' => said.set = true,
+                'S' => said.replace = true,
+                'f' => said.file = Some(words.value("-f")?),
                 'd' => said.delete = true,
                 // ndp's flush is arp's "-d -a".
                 'c' if family == Family::Inet6 => (said.all, said.delete) = (true, true),
@@ -143,10 +163,20 @@ impl Said {
         let Self {
             all,
             set,
+            replace,
             delete,
+            file,
             port,
             plain,
         } = self;
+        // Of these one is said, or none.
+        let others = usize::from(set) + usize::from(replace) + usize::from(delete || all);
+        if let (Some(name), 0, true) = (&file, others, plain.is_empty()) {
+            return file::read(name, port.as_ref(), family).map(Command::SetAll);
+        }
+        if file.is_some() || others > 1 {
+            return one_of(family);
+        }
         let plain: Vec<&str> = plain.iter().map(String::as_str).collect();
         let filter = NeighbourFilter {
             family: Some(family),
@@ -156,7 +186,7 @@ impl Said {
         match (set, delete, all, plain.as_slice()) {
             (false, true, true, []) => Ok(Command::Flush(filter)),
             (false, false, true, []) => Ok(Command::List(filter)),
-            (false, false, false, [host]) => {
+            (false, false, false, [host]) if !replace => {
                 let (address, port) = address(host, port, family)?;
                 Ok(Command::List(NeighbourFilter {
                     port,
@@ -168,16 +198,38 @@ impl Said {
                 let (address, port) = address(host, port, family)?;
                 Ok(Command::Delete(NeighbourDelete { address, port }))
             }
-            (true, false, false, [host, mac, rest @ ..]) => {
-                let (address, port) = address(host, port, family)?;
-                stated(address, read_own(mac)?, port, rest).map(Command::Set)
+            (true, false, false, words @ [_, _, ..]) => {
+                stated_words(words, port, family).map(Command::Set)
             }
-            _ => usage(match family {
-                Family::Inet => "say one of: -a, HOST, -s HOST MAC, -d HOST, -d -a",
-                Family::Inet6 => "say one of: -a, HOST, -s HOST MAC, -d HOST, -c",
-            }),
+            (false, false, false, words @ [_, _, ..]) if replace => {
+                stated_words(words, port, family).map(Command::Replace)
+            }
+            _ => one_of(family),
         }
     }
+}
+
+fn one_of<T>(family: Family) -> Result<T, Failure> {
+    usage(match family {
+        Family::Inet => "say one of: -a, HOST, -s HOST MAC, -S HOST MAC, -f FILE, -d HOST, -d -a",
+        Family::Inet6 => "say one of: -a, HOST, -s HOST MAC, -S HOST MAC, -f FILE, -d HOST, -c",
+    })
+}
+
+/// `HOST MAC [temp] [pub]`, of a command line or of a file's line.
+fn stated_words(
+    words: &[&str],
+    port: Option<String>,
+    family: Family,
+) -> Result<NeighbourSet, Failure> {
+    let [host, mac, rest @ ..] = words else {
+        return usage(match family {
+            Family::Inet => "write HOST MAC [temp] [pub]",
+            Family::Inet6 => "write HOST MAC [temp] [proxy]",
+        });
+    };
+    let (address, port) = address(host, port, family)?;
+    stated(address, read_own(mac)?, port, rest)
 }
 
 /// `-s HOST MAC [temp] [pub]`; ndp's word for `pub` is `proxy`.
@@ -233,14 +285,12 @@ fn run(command: Command, family: Family, session: &mut Session<'_>) -> Result<()
     match command {
         Command::List(filter) if session.json => list_json(&filter, session),
         Command::List(filter) => list(&filter, family, session),
-        Command::Set(ask) => {
-            let done: Value = session.call("NeighbourSet", &ask)?;
-            if session.json {
-                session.print_json(&done)
-            } else {
-                Ok(())
-            }
+        Command::Set(ask) => set(&ask, session),
+        Command::Replace(ask) => {
+            delete_before(&ask, session)?;
+            set(&ask, session)
         }
+        Command::SetAll(all) => all.iter().try_for_each(|ask| set(ask, session)),
         Command::Delete(ask) => {
             let deleted = session.call::<Deleted>("NeighbourDelete", &ask);
             match deleted {
@@ -258,6 +308,26 @@ fn run(command: Command, family: Family, session: &mut Session<'_>) -> Result<()
             let deleted: Deleted = session.call("NeighbourFlush", &filter)?;
             print_deleted(&deleted, session)
         }
+    }
+}
+
+fn set(ask: &NeighbourSet, session: &mut Session<'_>) -> Result<(), Failure> {
+    let done: Value = session.call("NeighbourSet", ask)?;
+    match session.json {
+        true => session.print_json(&done),
+        false => Ok(()),
+    }
+}
+
+/// What there is of a neighbour goes; that there is none is as good.
+fn delete_before(ask: &NeighbourSet, session: &Session<'_>) -> Result<(), Failure> {
+    let doomed = NeighbourDelete {
+        address: ask.address,
+        port: ask.port.clone(),
+    };
+    match session.call::<Deleted>("NeighbourDelete", &doomed) {
+        Ok(_) | Err(Error::Call(CallError::Refused(Reason::NotFound, _))) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -51,6 +51,41 @@ fn entries_are_stated_and_deleted() {
 }
 
 #[test]
+fn an_entry_is_replaced_whether_it_was_there_or_not() {
+    assert_eq!(prints(arp, "-S 192.0.2.11 02:00:00:00:00:50"), "");
+    assert_eq!(prints(arp, "-S 192.0.2.77 02:00:00:00:00:50 temp"), "");
+    let parsed = parse(Words::of("-s -S 192.0.2.77 2:0:0:0:0:50"), Family::Inet);
+    assert!(parsed.is_err());
+}
+
+#[test]
+fn a_file_of_entries_is_read_whole_before_any_is_stated() {
+    let directory = crate::testing::Directory::new();
+    let file = directory.join("entries");
+    let run = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let line = format!("-f {}", file.display());
+        let (out, error, status) = run_tool(Fake::small(), arp, &line, false);
+        assert_eq!(out, "");
+        let error = error.map(|line| line.replace(&file.display().to_string(), "FILE"));
+        (error, status)
+    };
+    let good = "# hosts\n\n  192.0.2.50 02:00:00:00:00:50 pub # here\n192.0.2.51 2:0:0:0:0:51\n";
+    assert_eq!(run(good), (None, 0));
+    assert_eq!(run(""), (None, 0));
+    let wrong = |text: &str| run(&format!("192.0.2.50 2:0:0:0:0:50\n{text}\n"));
+    let told = |line: &str| (Some(format!("FILE:2: {line}")), 65);
+    assert_eq!(wrong("192.0.2.51"), told("write HOST MAC [temp] [pub]"));
+    let keyword = "bad keyword: pup: write temp, pub or nothing";
+    assert_eq!(wrong("192.0.2.51 2:0:0:0:0:51 pup"), told(keyword));
+    let family = "fd00::1: write an IPv4 address (ndp is for IPv6)";
+    assert_eq!(wrong("fd00::1 2:0:0:0:0:51"), told(family));
+    let (_, error, status) = run_tool(Fake::small(), arp, "-f /no/such/file", false);
+    assert_eq!(status, 66);
+    assert!(error.is_some_and(|line| line.starts_with("/no/such/file: ")));
+}
+
+#[test]
 fn what_is_not_there_is_status_1() {
     for line in ["192.0.2.77", "-d 192.0.2.77"] {
         let (_, error, status) = run_tool(Fake::small(), arp, line, false);
@@ -78,11 +113,11 @@ fn each_tool_names_its_own_words() {
     let wrong = |words, family| parse(Words::of(words), family).unwrap_err().to_string();
     assert_eq!(
         wrong("", Family::Inet),
-        "say one of: -a, HOST, -s HOST MAC, -d HOST, -d -a"
+        "say one of: -a, HOST, -s HOST MAC, -S HOST MAC, -f FILE, -d HOST, -d -a"
     );
     assert_eq!(
         wrong("", Family::Inet6),
-        "say one of: -a, HOST, -s HOST MAC, -d HOST, -c"
+        "say one of: -a, HOST, -s HOST MAC, -S HOST MAC, -f FILE, -d HOST, -c"
     );
     assert_eq!(
         wrong("-s 192.0.2.50 2:0:0:0:0:50 pup", Family::Inet),
@@ -129,10 +164,13 @@ fn words_become_commands() {
 #[test]
 fn bad_lines_are_told_what_would_be_right() {
     let cases = [
-        ("", "say one of: -a, HOST, -s HOST MAC, -d HOST, -d -a"),
+        (
+            "",
+            "say one of: -a, HOST, -s HOST MAC, -S HOST MAC, -f FILE, -d HOST, -d -a",
+        ),
         (
             "-a 192.0.2.1",
-            "say one of: -a, HOST, -s HOST MAC, -d HOST, -d -a",
+            "say one of: -a, HOST, -s HOST MAC, -S HOST MAC, -f FILE, -d HOST, -d -a",
         ),
         ("-x", "unknown option -x: see --help"),
         ("-c", "unknown option -c: see --help"),

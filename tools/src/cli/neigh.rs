@@ -37,12 +37,12 @@ usage:
   arp [-n] [-i PORT] HOST                one entry
   arp [-i PORT] -s HOST MAC [temp] [pub] state an entry; temp: it expires; pub: answer for it (proxy ARP)
   arp [-i PORT] -S HOST MAC [temp] [pub] the same, and what was there of it is deleted first
-  arp [-i PORT] -f FILE                  state all entries of a file: HOST MAC [temp] [pub] a line, # begins a comment
+  arp [-i PORT] -f FILE                  state the entries of a file, HOST MAC [temp] [pub] a line
   arp [-i PORT] -d HOST                  delete an entry; a next hop's gateway is asked for again at once
   arp [-i PORT] -d -a                    delete all that nothing reserves or states
 
-An entry 'expires in N seconds', is 'permanent' (stated), 'expired' (nobody has answered), or 'watched': a next hop needs
-it, so that it never expires; flowgate asks for it again by itself, and finds out when it is gone.
+An entry 'expires in N seconds', is 'permanent' (stated), 'expired' (nobody has answered), or
+'watched': a next hop needs it, so it never expires; flowgate asks for it again by itself.
 
 options:
   -n  numbers only (always)
@@ -68,13 +68,13 @@ usage:
   ndp [-n] [-i PORT] HOST                  one entry
   ndp [-i PORT] -s HOST MAC [temp] [proxy] state an entry; temp: it expires; proxy: answer for it
   ndp [-i PORT] -S HOST MAC [temp] [proxy] the same, and what was there of it is deleted first
-  ndp [-i PORT] -f FILE                    state all entries of a file: HOST MAC [temp] [proxy] a line
+  ndp [-i PORT] -f FILE                    state the entries of a file, HOST MAC [temp] [proxy] a line
   ndp [-i PORT] -d HOST                    delete an entry; a next hop's gateway is asked for again at once
   ndp [-i PORT] -c                         delete all that nothing reserves or states
 
 The state S is N (not answered yet), R (reachable), S (stale), P (being asked again), F (failed).
-The flag p marks entries that flowgate answers for. Expire is 'permanent' of a stated entry, and 'watched' of one that a
-next hop needs: it never expires, flowgate asks for it again by itself.
+The flag p marks entries that flowgate answers for. Expire is 'permanent' of a stated entry, and
+'watched' of one that a next hop needs: it never expires, flowgate asks for it again by itself.
 
 options:
   -n  numbers only (always)

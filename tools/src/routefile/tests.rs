@@ -63,6 +63,28 @@ const WRITTEN: [&str; 9] = [
 ];
 
 #[test]
+fn default_is_of_its_gateways_family() {
+    let read = |text: &str| read_lines(text.as_bytes());
+    let one = |line: &str| Ok(vec![line.to_owned()]);
+    assert_eq!(read("default 192.0.2.11"), one("0.0.0.0/0 192.0.2.11"));
+    assert_eq!(read("default fe80::1%rack"), one("::/0 fe80::1%rack"));
+    let mixed = "default fd00::11,192.0.2.11";
+    assert_eq!(read(mixed).map(|lines| lines.len()), Ok(1));
+    let v6_only = Options {
+        family: Some(Family::Inet6),
+        ..Options::default()
+    };
+    let text = b"default 192.0.2.11\ndefault fd00::11";
+    let file = read_with(text, &v6_only).unwrap();
+    assert_eq!(lines(&file), ["::/0 fd00::11"]);
+    for line in ["default", "default -blackhole", "default -iface rack"] {
+        let told = "1: default is of either family here: write 0.0.0.0/0 or ::/0";
+        assert_eq!(read(line), Err(told.into()), "{line}");
+    }
+    assert!(read("default 192.0.2.11\n0.0.0.0/0 192.0.2.12").is_err());
+}
+
+#[test]
 fn text_is_read_plain_and_compressed_and_written_back() {
     let file = read_with(TEXT.as_bytes(), &by("192.0.2.1", "fd00::1")).unwrap();
     assert_eq!(lines(&file), WRITTEN);

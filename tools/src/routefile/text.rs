@@ -7,6 +7,7 @@
 //! 2001:db8::/32  fe80::1%rack -mtu 1400 -select source
 //! 10.4.0.0/16    10.9.9.9 -recursive          a gateway that other routes lead to
 //! 10.3.0.0/16                                 by -gateway of the command line
+//! default        192.0.2.11                   of its gateways' family
 //! ```
 
 use super::Entry;
@@ -110,7 +111,7 @@ impl<'a> Reader<'a> {
         let (prefix, paths) = line
             .split_once(|c: char| c.is_ascii_whitespace())
             .unwrap_or((line, ""));
-        let prefix: Prefix = prefix.parse().map_err(|error| format!("{error}"))?;
+        let prefix = read_prefix(prefix, paths)?;
         if !is_wanted(&prefix, self.options) {
             return Ok(());
         }
@@ -156,6 +157,25 @@ impl<'a> Reader<'a> {
         self.last = (paths.to_owned(), set);
         Ok(set)
     }
+}
+
+/// A prefix, or `default`: of what family, its gateways say (an IPv4 route may have IPv6 ones beside IPv4 ones, RFC 8950).
+fn read_prefix(word: &str, paths: &str) -> Result<Prefix, String> {
+    let either = || "default is of either family here: write 0.0.0.0/0 or ::/0".to_owned();
+    let network = match (word, paths.trim_ascii_start()) {
+        ("default", "") => return Err(either()),
+        ("default", paths) => {
+            let set = read_set(paths)?;
+            let mut gateways = set.paths.iter().filter_map(|path| path.gateway).peekable();
+            gateways.peek().ok_or_else(either)?;
+            match gateways.all(|gateway| gateway.is_ipv6()) {
+                true => "::/0",
+                false => "0.0.0.0/0",
+            }
+        }
+        (prefix, _) => prefix,
+    };
+    network.parse().map_err(|error| format!("{error}"))
 }
 
 /// Reads what stands behind a prefix.

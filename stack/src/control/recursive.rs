@@ -5,7 +5,7 @@
 //! and returns as any other when one does. Pins are not touched: what changes is where packets go.
 
 use super::batch::Planned;
-use super::routes::{GatewaySpec, RouteSpec};
+use super::routes::{GatewaySpec, MTU_MOST, RouteSpec};
 use super::{Control, ControlError, DownCause};
 use crate::host::{HostCmd, HostLink, HostReply};
 use crate::link::NO_NEIGH;
@@ -209,7 +209,7 @@ impl Control {
         Ok(Planned {
             key,
             weight,
-            mtu: spec.mtu.unwrap_or(65_535),
+            mtu: self.mtu_of(&key, spec.mtu, MTU_MOST),
             link: false,
             through: None,
         })

@@ -13,6 +13,9 @@ use route::{
 };
 use std::net::IpAddr;
 
+/// The MTU of a path that has no port to bound it.
+pub(super) const MTU_MOST: u32 = 65_535;
+
 /// What a route leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathKind {

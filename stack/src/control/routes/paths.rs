@@ -2,7 +2,7 @@
 
 use super::super::batch::Planned;
 use super::super::{Control, ControlError};
-use super::{GatewaySpec, PathKind, Reserved, RouteSpec, iface_path};
+use super::{GatewaySpec, MTU_MOST, PathKind, Reserved, RouteSpec, iface_path};
 use crate::host::{HostCmd, HostLink};
 use crate::link::NO_NEIGH;
 use crate::ports::{Layer, Port, is_link_local};
@@ -48,6 +48,16 @@ impl Control {
         self.routes.nhop_info(idx).map(|info| info.neigh)
     }
 
+    /// The MTU that a path asks for. One that says none leaves a next hop that there is as it is, and gives a new one
+    /// the most that its port takes.
+    pub(in crate::control) fn mtu_of(&self, key: &NhopKey, said: Option<u32>, most: u32) -> u32 {
+        let present = || self.routes.nhop_info(self.routes.nhop(key)?);
+        match said {
+            Some(said) => said.min(most),
+            None => present().map_or(most, |nhop| nhop.mtu),
+        }
+    }
+
     /// The paths of a spec, before their neighbours are known, and the ways of recursive ones.
     pub(in crate::control) fn planned(
         &self,
@@ -59,8 +69,7 @@ impl Control {
                 port: route::PortId(0),
                 gateway: None,
             };
-            let mtu = spec.mtu.unwrap_or(65_535);
-            vec![Planned::alone(key, mtu)]
+            vec![Planned::alone(key, self.mtu_of(&key, spec.mtu, MTU_MOST))]
         };
         match &spec.kind {
             PathKind::Blackhole => Ok(single(NhopKind::Blackhole)),
@@ -68,10 +77,7 @@ impl Control {
             PathKind::Iface(name) => {
                 let port = self.port_named(name)?;
                 let Path { key, mtu, .. } = iface_path(port);
-                Ok(vec![Planned::alone(
-                    key,
-                    spec.mtu.map_or(mtu, |m| m.min(mtu)),
-                )])
+                Ok(vec![Planned::alone(key, self.mtu_of(&key, spec.mtu, mtu))])
             }
             PathKind::Gateways(gateways) => self.planned_gateways(spec, gateways),
         }
@@ -100,12 +106,12 @@ impl Control {
                     continue;
                 }
             };
-            let mtu = spec.mtu.map_or(port.mtu, |m| m.min(port.mtu));
             let key = NhopKey {
                 kind: NhopKind::Gateway,
                 port: port.id,
                 gateway: Some(gateway.addr),
             };
+            let mtu = self.mtu_of(&key, spec.mtu, port.mtu);
             let link = matches!(port.layer, Layer::L2(_));
             planned.push(Planned {
                 key,

@@ -52,6 +52,7 @@ mod groups;
 mod limits;
 mod misses;
 mod moves;
+mod mtu;
 mod neighbours;
 mod ping;
 mod recursive;

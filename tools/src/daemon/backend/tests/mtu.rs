@@ -1,0 +1,100 @@
+//! The MTU of next hops: who sets it, who keeps it, and what is said of it.
+
+use super::*;
+use crate::wire::group::GroupAdd;
+use crate::wire::group::GroupChange;
+
+const OTHER: &str = "198.51.100.0/24";
+
+fn of_mtu(gateway: &str, mtu: u32) -> PathSpec {
+    PathSpec {
+        mtu: Some(mtu),
+        ..via(gateway, None)
+    }
+}
+
+/// A rig whose route, and another's by the first of its gateways, have an MTU of 1400.
+fn rig_of_1400() -> Rig {
+    let mut rig = rig();
+    let paths = vec![of_mtu("192.0.2.11", 1400), of_mtu("192.0.2.12", 1400)];
+    let service = RouteAdd {
+        paths,
+        ..add(SERVICE, &[])
+    };
+    rig.live.route_add(service).unwrap();
+    rig.live.route_add(add(OTHER, &["192.0.2.11"])).unwrap();
+    rig
+}
+
+fn change(paths: Vec<PathSpec>) -> RouteChange {
+    RouteChange {
+        destination: prefix(SERVICE),
+        fib: 0,
+        paths,
+        deadline: None,
+        options: Default::default(),
+    }
+}
+
+/// The MTUs of a route's paths.
+fn mtus(rig: &mut Rig, destination: &str) -> Vec<u32> {
+    let all = rig.live.routes(Some(Family::Inet).into(), None, 100);
+    let route = all.iter().find(|r| r.destination == prefix(destination));
+    route.unwrap().paths.iter().map(|path| path.mtu).collect()
+}
+
+#[test]
+fn a_drain_and_a_weight_leave_the_next_hop_s_mtu_alone() {
+    let mut rig = rig_of_1400();
+    let drain = RouteChange {
+        deadline: Some(600),
+        ..change(vec![via("192.0.2.11", Some(0))])
+    };
+    for order in [drain, change(vec![via("192.0.2.11", Some(2))])] {
+        let done = rig.live.route_change(order).unwrap();
+        assert_eq!((done.paths[0].mtu, done.warning), (1400, None));
+        assert_eq!(mtus(&mut rig, SERVICE), [1400, 1400]);
+        assert_eq!(mtus(&mut rig, OTHER), [1400]);
+    }
+    let paths = vec![via("192.0.2.11", None), via("192.0.2.13", None)];
+    let done = rig.live.route_change(change(paths)).unwrap();
+    assert_eq!(done.warning, None, "nothing was asked of its MTU");
+    assert_eq!(mtus(&mut rig, SERVICE), [1400, 1500]);
+}
+
+#[test]
+fn a_weight_of_a_group_s_member_leaves_its_mtu_alone() {
+    let mut rig = rig_of_1400();
+    let group = GroupAdd {
+        group: 7,
+        fib: 0,
+        paths: vec![via("192.0.2.11", None), via("192.0.2.12", None)],
+        options: Default::default(),
+    };
+    rig.live.group_add(group).unwrap();
+    let weight = |path| GroupChange {
+        group: 7,
+        fib: None,
+        paths: vec![path],
+        deadline: None,
+        options: Default::default(),
+    };
+    let heavier = weight(via("192.0.2.11", Some(2)));
+    assert_eq!(rig.live.group_change(heavier).unwrap().paths[0].mtu, 1400);
+    assert_eq!(mtus(&mut rig, SERVICE), [1400, 1400]);
+    let said = weight(of_mtu("192.0.2.11", 1300));
+    assert_eq!(rig.live.group_change(said).unwrap().paths[0].mtu, 1300);
+    assert_eq!(mtus(&mut rig, OTHER), [1300]);
+}
+
+#[test]
+fn a_change_that_says_an_mtu_sets_it_for_all_that_use_the_next_hop() {
+    let mut rig = rig_of_1400();
+    let said = change(vec![of_mtu("192.0.2.11", 1300)]);
+    rig.live.route_change(said).unwrap();
+    assert_eq!(mtus(&mut rig, SERVICE), [1300, 1400]);
+    assert_eq!(mtus(&mut rig, OTHER), [1300]);
+    let usual = change(vec![of_mtu("192.0.2.11", 1500)]);
+    rig.live.route_change(usual).unwrap();
+    assert_eq!(mtus(&mut rig, OTHER), [1500]);
+}

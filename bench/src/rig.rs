@@ -261,6 +261,7 @@ fn planned(setup: Setup, plans: &[Plan]) -> Result<Gateway, String> {
                 weight: None,
                 port: None,
                 recursive: false,
+                mtu: None,
             }]),
             mtu: None,
             deadline_s: None,

@@ -147,6 +147,7 @@ impl Rack {
                 weight: Some(*w),
                 port: None,
                 recursive: false,
+                mtu: None,
             })
             .collect();
         RouteSpec {

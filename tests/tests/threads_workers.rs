@@ -65,6 +65,7 @@ impl World {
             weight: None,
             port: None,
             recursive: false,
+            mtu: None,
         });
         let spec = RouteSpec {
             prefix: "203.0.113.10/32".parse::<Prefix>().expect("a prefix"),

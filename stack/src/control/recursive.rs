@@ -209,7 +209,7 @@ impl Control {
         Ok(Planned {
             key,
             weight,
-            mtu: self.mtu_of(&key, spec.mtu, MTU_MOST),
+            mtu: self.mtu_of(&key, gateway.mtu.or(spec.mtu), MTU_MOST),
             link: false,
             through: None,
         })

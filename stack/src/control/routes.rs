@@ -47,6 +47,8 @@ pub struct GatewaySpec {
     pub port: Option<String>,
     /// It may be on no network of ours: other routes lead to it.
     pub recursive: bool,
+    /// Largest packet, if another than the route says of all.
+    pub mtu: Option<u32>,
 }
 
 /// A route as an operator writes it.

@@ -60,6 +60,7 @@ impl Chaos {
             weight: Some(*weight),
             port: None,
             recursive: false,
+            mtu: None,
         };
         PathKind::Gateways(members.iter().map(gateway).collect())
     }

@@ -174,6 +174,7 @@ fn add(net: &mut Net, (prefix, way, mtu): &(&str, &str, Option<u32>)) {
             weight: Some(1),
             port,
             recursive: false,
+            mtu: None,
         }
     };
     let kind = match *way {

@@ -133,6 +133,7 @@ impl Scene {
             weight: Some(*weight),
             port: None,
             recursive: false,
+            mtu: None,
         };
         RouteSpec {
             prefix: prefix(family),

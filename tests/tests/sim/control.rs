@@ -46,6 +46,7 @@ fn via(server: usize, family: Family) -> PathKind {
         weight: None,
         port: None,
         recursive: false,
+        mtu: None,
     }])
 }
 
@@ -435,6 +436,7 @@ fn next_hops_keep_their_places_in_a_full_table_of_neighbours() {
                     weight: None,
                     port: None,
                     recursive: false,
+                    mtu: None,
                 })
                 .collect(),
         ),
@@ -459,6 +461,7 @@ fn next_hops_keep_their_places_in_a_full_table_of_neighbours() {
             weight: None,
             port: None,
             recursive: false,
+            mtu: None,
         }]),
         ..more
     };

@@ -91,6 +91,7 @@ fn a_packet_that_could_not_be_fragmented_was_not_forwarded() {
         weight: None,
         port: None,
         recursive: false,
+        mtu: None,
     };
     let spec = RouteSpec {
         prefix: Prefix::new(ip("198.18.0.0"), 16).expect("a prefix"),

@@ -77,6 +77,7 @@ fn by(gateway: &str, port: Option<&str>) -> PathKind {
         weight: None,
         port: port.map(str::to_owned),
         recursive: false,
+        mtu: None,
     }])
 }
 

@@ -19,6 +19,7 @@ fn members(number: GroupNo, servers: &[(usize, u32)], deadline_s: Option<u32>) -
         weight: Some(*weight),
         port: None,
         recursive: false,
+        mtu: None,
     };
     RouteSpec {
         prefix: Prefix::masked(ip("0.0.0.0"), 0),

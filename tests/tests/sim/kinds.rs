@@ -22,6 +22,7 @@ fn spec(prefix: &str, gateways: &[&str]) -> RouteSpec {
             weight: None,
             port: port.map(str::to_owned),
             recursive: false,
+            mtu: None,
         }
     };
     RouteSpec {

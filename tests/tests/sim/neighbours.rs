@@ -339,6 +339,7 @@ fn a_next_hop_that_never_answers_gets_no_packet_and_loses_none() {
             weight: None,
             port: None,
             recursive: false,
+            mtu: None,
         };
         let spec = RouteSpec {
             prefix: prefix.parse().expect("a prefix"),

@@ -136,6 +136,7 @@ fn spec((fib, prefix, gateways): &(u8, &str, &[&str]), mtu: Option<u32>) -> Rout
         weight: None,
         port: None,
         recursive: false,
+        mtu: None,
     };
     RouteSpec {
         prefix: prefix

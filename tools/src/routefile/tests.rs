@@ -109,6 +109,25 @@ fn text_is_read_plain_and_compressed_and_written_back() {
 }
 
 #[test]
+fn mtus_of_single_gateways_are_read_and_written() {
+    let text = "\
+10.0.0.0/8 192.0.2.11*3@1400,192.0.2.12
+10.1.0.0/16 192.0.2.11@1400 192.0.2.12@1400
+10.2.0.0/16 192.0.2.11 192.0.2.12@1300 -mtu 1400
+2001:db8::/32 fe80::1%rack*5@1400,fd00::2";
+    let written = [
+        "10.0.0.0/8 192.0.2.11*3@1400,192.0.2.12",
+        "10.1.0.0/16 192.0.2.11,192.0.2.12 -mtu 1400",
+        "10.2.0.0/16 192.0.2.11@1400,192.0.2.12@1300",
+        "2001:db8::/32 fe80::1%rack*5@1400,fd00::2",
+    ];
+    assert_eq!(read_lines(text.as_bytes()).unwrap(), written);
+    assert_eq!(read_lines(written.join("\n").as_bytes()).unwrap(), written);
+    let wrong = read_lines(b"10.0.0.0/8 192.0.2.11@67").unwrap_err();
+    assert_eq!(wrong, "1: -mtu 67: write a number of bytes, 68 to 65535");
+}
+
+#[test]
 fn gateways_that_other_routes_lead_to_are_read_and_written() {
     let text = ["10.0.0.0/8 172.16.0.1*2,172.16.0.2 -mtu 1400 -recursive -select source"];
     let file = read_with(text[0].as_bytes(), &Options::default()).unwrap();

@@ -5,6 +5,7 @@
 //! 10.1.0.0/16    192.0.2.11 192.0.2.12 -weight 3   the same, as route(8) has it
 //! 10.2.0.0/16    -blackhole                   or -reject, or -iface PORT
 //! 2001:db8::/32  fe80::1%rack -mtu 1400 -select source
+//! 10.5.0.0/16    192.0.2.11*3@1400,192.0.2.12  an MTU of one gateway behind @
 //! 10.4.0.0/16    10.9.9.9 -recursive          a gateway that other routes lead to
 //! 10.3.0.0/16                                 by -gateway of the command line
 //! default        192.0.2.11                   of its gateways' family
@@ -224,7 +225,8 @@ pub(crate) fn read_set(text: &str) -> Result<PathSet, String> {
         );
     }
     for path in &mut set.paths {
-        (path.mtu, path.recursive) = (mtu, recursive);
+        path.mtu = path.mtu.or(mtu);
+        path.recursive = recursive;
     }
     normal(set)
 }
@@ -237,12 +239,16 @@ fn alone(kind: PathKind, port: Option<String>) -> PathSpec {
     }
 }
 
-/// Gateways with commas between.
+/// Gateways with commas between: `ADDRESS[%PORT][*WEIGHT][@MTU]`.
 pub(crate) fn add_gateways(word: &str, paths: &mut Vec<PathSpec>) -> Result<(), String> {
     for gateway in word.split(',') {
-        let (name, weight) = match gateway.split_once('*') {
-            Some((name, weight)) => (name, Some(read_weight(weight)?)),
+        let (name, mtu) = match gateway.split_once('@') {
+            Some((name, mtu)) => (name, Some(read_mtu(mtu)?)),
             None => (gateway, None),
+        };
+        let (name, weight) = match name.split_once('*') {
+            Some((name, weight)) => (name, Some(read_weight(weight)?)),
+            None => (name, None),
         };
         let (address, port) = match name.split_once('%') {
             Some((address, port)) => (address, Some(port.to_owned())),
@@ -255,6 +261,7 @@ pub(crate) fn add_gateways(word: &str, paths: &mut Vec<PathSpec>) -> Result<(), 
             gateway: Some(address),
             port,
             weight,
+            mtu,
             ..PathSpec::default()
         });
     }

@@ -7,10 +7,12 @@ use std::fmt::Write;
 
 /// What stands behind a prefix.
 pub fn set(set: &PathSet) -> String {
-    let paths: Vec<String> = set.paths.iter().map(path).collect();
-    let mut text = paths.join(",");
+    let first = set.paths.first().and_then(|path| path.mtu);
+    let is_one = set.paths.iter().all(|path| path.mtu == first);
+    let paths = set.paths.iter().map(|one| path(one, !is_one));
+    let mut text = paths.collect::<Vec<_>>().join(",");
     // A string takes whatever it is given.
-    if let Some(mtu) = set.paths.first().and_then(|path| path.mtu) {
+    if let Some(mtu) = first.filter(|_| is_one) {
         let _ = write!(text, " -mtu {mtu}");
     }
     if set.paths.iter().any(|path| path.recursive) {
@@ -21,7 +23,8 @@ pub fn set(set: &PathSet) -> String {
     text.trim_start().to_owned()
 }
 
-fn path(path: &PathSpec) -> String {
+/// A path; its MTU too, unless all have the same.
+fn path(path: &PathSpec, with_mtu: bool) -> String {
     let port = path.port.as_deref().unwrap_or_default();
     let mut text = match (path.kind, path.gateway) {
         (PathKind::Gateway, Some(gateway)) if port.is_empty() => gateway.to_string(),
@@ -33,6 +36,9 @@ fn path(path: &PathSpec) -> String {
     };
     if let Some(weight) = path.weight.filter(|_| path.kind == PathKind::Gateway) {
         let _ = write!(text, "*{weight}");
+    }
+    if let Some(mtu) = path.mtu.filter(|_| with_mtu) {
+        let _ = write!(text, "@{mtu}");
     }
     text
 }

@@ -111,7 +111,7 @@ impl Control {
                 port: port.id,
                 gateway: Some(gateway.addr),
             };
-            let mtu = self.mtu_of(&key, spec.mtu, port.mtu);
+            let mtu = self.mtu_of(&key, gateway.mtu.or(spec.mtu), port.mtu);
             let link = matches!(port.layer, Layer::L2(_));
             planned.push(Planned {
                 key,

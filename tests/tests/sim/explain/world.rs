@@ -60,6 +60,7 @@ fn gateways(family: Family, members: &[(usize, u32)]) -> PathKind {
         weight: Some(*weight),
         port: None,
         recursive: false,
+        mtu: None,
     };
     PathKind::Gateways(members.iter().map(of).collect())
 }
@@ -134,6 +135,7 @@ impl World {
                 weight: None,
                 port: None,
                 recursive: false,
+                mtu: None,
             }])
         };
         self.add(spec("203.0.114.0/24", PathKind::Blackhole));

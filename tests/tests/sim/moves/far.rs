@@ -11,6 +11,7 @@ fn far(prefix: &str, gateways: &[String]) -> RouteSpec {
         weight: None,
         port: None,
         recursive: true,
+        mtu: None,
     };
     spec(
         prefix,

@@ -42,6 +42,7 @@ fn via(prefix: &str, members: &[(usize, u32)]) -> RouteSpec {
         weight: Some(*weight),
         port: None,
         recursive: false,
+        mtu: None,
     };
     spec(
         prefix,

@@ -125,6 +125,7 @@ fn gateways(addrs: &[&str], recursive: bool) -> PathKind {
         weight: None,
         port: None,
         recursive,
+        mtu: None,
     };
     PathKind::Gateways(addrs.iter().map(gateway).collect())
 }

@@ -197,6 +197,7 @@ fn route_by(sim: &mut SimGateway, prefix: &str, gateways: &[(&str, Option<&str>)
         weight: None,
         port: port.map(str::to_owned),
         recursive: false,
+        mtu: None,
     };
     let spec = RouteSpec {
         prefix: prefix.parse().expect("a prefix"),

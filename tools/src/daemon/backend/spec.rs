@@ -96,22 +96,25 @@ pub(super) fn spec_of(
             );
         }
     };
-    let mtu = paths.first().and_then(|path| path.mtu);
-    if paths.iter().any(|path| path.mtu != mtu) {
-        return invalid(
-            "the gateways of one command have one -mtu: give each the same, or add them one by one",
-        );
-    }
-    check_mtu(prefix, mtu)
-        .and_then(|()| check_shared_mtu(paths, mtu))
+    check_mtus(prefix, paths)
         .and_then(|()| check_deadline(deadline_s, paths))
         .map_err(|line| CallError::Refused(Reason::Invalid, line))?;
+    let alone = paths.first().filter(|path| path.kind != PathKind::Gateway);
+    let mtu = alone.and_then(|path| path.mtu);
     Ok(RouteSpec {
         prefix,
         kind,
         mtu,
         deadline_s,
         options: OptionsAsked::default(),
+    })
+}
+
+/// Each path's own MTU is checked.
+fn check_mtus(prefix: Prefix, paths: &[wire::PathSpec]) -> Result<(), String> {
+    paths.iter().try_for_each(|path| {
+        check_mtu(prefix, path.mtu)?;
+        check_shared_mtu(std::slice::from_ref(path), path.mtu)
     })
 }
 
@@ -137,5 +140,6 @@ fn gateway(path: &wire::PathSpec) -> Answer<GatewaySpec> {
         weight: path.weight,
         port: path.port.clone(),
         recursive: path.recursive,
+        mtu: path.mtu,
     })
 }

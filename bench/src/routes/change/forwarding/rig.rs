@@ -110,6 +110,7 @@ fn spec(prefix: route::Prefix, hop: u16) -> RouteSpec {
         weight: None,
         port: None,
         recursive: false,
+        mtu: None,
     };
     RouteSpec {
         prefix,

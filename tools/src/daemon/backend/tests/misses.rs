@@ -53,6 +53,7 @@ impl Polled {
             weight: None,
             port: None,
             recursive: false,
+            mtu: None,
         };
         let spec = RouteSpec {
             prefix: prefix(destination),

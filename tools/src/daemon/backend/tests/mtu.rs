@@ -1,6 +1,7 @@
 //! The MTU of next hops: who sets it, who keeps it, and what is said of it.
 
 use super::*;
+use crate::routefile;
 use crate::wire::group::GroupAdd;
 use crate::wire::group::GroupChange;
 
@@ -97,4 +98,40 @@ fn a_change_that_says_an_mtu_sets_it_for_all_that_use_the_next_hop() {
     let usual = change(vec![of_mtu("192.0.2.11", 1500)]);
     rig.live.route_change(usual).unwrap();
     assert_eq!(mtus(&mut rig, OTHER), [1500]);
+}
+
+#[test]
+fn gateways_of_one_route_have_mtus_of_their_own_which_an_export_keeps() {
+    let mut rig = rig();
+    for mtus in [[1400, 1500], [1500, 1400], [1400, 1300]] {
+        let gateways = ["192.0.2.11", "192.0.2.12"];
+        let paths = gateways
+            .iter()
+            .zip(mtus)
+            .map(|(gateway, mtu)| of_mtu(gateway, mtu));
+        let ask = RouteAdd {
+            paths: paths.collect(),
+            ..add(SERVICE, &[])
+        };
+        rig.live.route_add(ask).unwrap();
+        assert_eq!(self::mtus(&mut rig, SERVICE), mtus);
+        let slice = rig.live.route_export(None.into(), None, 100);
+        let line = format!("{SERVICE} {}", routefile::write::set(&slice.sets[0]));
+        for gateway in gateways {
+            let gone = delete(SERVICE, Some(gateway));
+            rig.live.route_delete(gone).unwrap();
+        }
+        let options = routefile::Options::default();
+        let file = routefile::read(line.as_bytes(), &options, &mut |_| ()).unwrap();
+        let again = RouteAdd {
+            paths: file.sets[0].paths.clone(),
+            ..add(SERVICE, &[])
+        };
+        rig.live.route_add(again).unwrap();
+        assert_eq!(self::mtus(&mut rig, SERVICE), mtus, "{line}");
+        for gateway in gateways {
+            let gone = delete(SERVICE, Some(gateway));
+            rig.live.route_delete(gone).unwrap();
+        }
+    }
 }

@@ -52,10 +52,6 @@ fn paths_that_do_not_go_together_are_refused() {
         kind,
         ..PathSpec::default()
     };
-    let small = PathSpec {
-        mtu: Some(1400),
-        ..via("192.0.2.11", None)
-    };
     let weighted = PathSpec {
         weight: Some(2),
         ..of(PathKind::Blackhole)
@@ -66,7 +62,6 @@ fn paths_that_do_not_go_together_are_refused() {
         vec![of(PathKind::Interface)],
         vec![of(PathKind::Gateway)],
         vec![of(PathKind::Local)],
-        vec![small, via("192.0.2.12", None)],
         vec![weighted],
     ];
     let net = prefix("10.0.0.0/8");

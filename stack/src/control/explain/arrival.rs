@@ -103,7 +103,7 @@ impl Tracing<'_> {
                 let cause = format!(
                     "type {}: {}",
                     words::hex(&ethertype),
-                    words::refused(reason)
+                    words::refused(reason, self.v6)
                 );
                 Err(self.drop(Stage::Ether, reason, cause))
             }
@@ -129,7 +129,7 @@ impl Tracing<'_> {
         }
         let here = self.port;
         let port = match vlan::of_frame(frame) {
-            Err(reason) => Err((reason, words::refused(reason))),
+            Err(reason) => Err((reason, words::refused(reason, self.v6))),
             Ok(None | Some(0)) => Ok((here, format!("a priority tag: {} itself", here.name))),
             Ok(Some(vid)) => {
                 let mut vlans = ports.vlans_of(here.id);
@@ -224,7 +224,7 @@ impl Tracing<'_> {
     }
 
     fn why_refused(&self, ip: &[u8], stage: Stage, reason: DropReason) -> String {
-        let rule = words::refused(reason);
+        let rule = words::refused(reason, self.v6);
         let port = &self.port.name;
         let Some(meta) = parse::read(ip).ok().filter(|_| stage == Stage::Addresses) else {
             return format!("{} bytes: {rule}", ip.len());
@@ -262,7 +262,7 @@ impl Tracing<'_> {
             }
             Some(at) => {
                 let reason = DropReason::IpOptions;
-                let cause = format!("byte {at}: {}", words::refused(reason));
+                let cause = format!("byte {at}: {}", words::refused(reason, self.v6));
                 self.stop(Stage::Options, cause);
                 let pointer = at as u32;
                 Err(self.told(reason, Error::ParamProblem { pointer }, meta, ip))

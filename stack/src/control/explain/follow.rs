@@ -111,7 +111,10 @@ impl<'c> Tracing<'c> {
             () if meta.ttl <= 1 => DropReason::TtlExpired,
             () => DropReason::IpBadDest,
         };
-        self.stop(Stage::Transit, format!("{why}: {}", words::refused(reason)));
+        self.stop(
+            Stage::Transit,
+            format!("{why}: {}", words::refused(reason, self.v6)),
+        );
         match reason {
             DropReason::IpBadSource => self.told(reason, Error::BeyondScope, meta, ip),
             DropReason::TtlExpired => self.told(reason, Error::TimeExceeded, meta, ip),

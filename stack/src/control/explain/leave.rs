@@ -49,7 +49,7 @@ impl Tracing<'_> {
             DropReason::NeighbourFailed => {
                 (Stage::Neighbour, "the neighbour did not answer".to_owned())
             }
-            other => (Stage::Nexthop, words::refused(other)),
+            other => (Stage::Nexthop, words::refused(other, self.v6)),
         };
         self.stop(stage, cause);
         let error = match reason {

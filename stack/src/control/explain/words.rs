@@ -147,15 +147,32 @@ pub(super) fn sound(meta: &IpMeta) -> String {
 }
 
 /// What a reason means, and whose rule it is.
-pub(super) fn refused(reason: DropReason) -> String {
-    match rule(reason) {
+pub(super) fn refused(reason: DropReason, is_v6: bool) -> String {
+    let rule = if is_v6 { rule_v6(reason) } else { rule(reason) };
+    match rule {
         Some(rule) => format!("{} ({rule})", text(reason)),
         None => text(reason).to_owned(),
     }
 }
 
-/// The standard that asks for it.
-pub(super) const fn rule(reason: DropReason) -> Option<&'static str> {
+/// The standard that asks for it of IPv6. RFC 1812 is about IPv4 alone.
+const fn rule_v6(reason: DropReason) -> Option<&'static str> {
+    Some(match reason {
+        DropReason::IpShort | DropReason::IpVersion | DropReason::IpLen => "RFC 8200 3",
+        DropReason::IpBadSource | DropReason::IpBadDest => "RFC 4291 2.5, 2.7",
+        DropReason::IpMulticast => "RFC 4291 2.7",
+        DropReason::TtlExpired => "RFC 8200 3, RFC 4443 3.3",
+        DropReason::TooBig => "RFC 8200 5, RFC 4443 3.2",
+        DropReason::FragmentBad => "RFC 8200 4.5",
+        DropReason::FragmentTiny => "RFC 7112",
+        DropReason::NoRoute => "RFC 4443 3.1",
+        DropReason::IpOwnSource | DropReason::IpLinkCast => return None,
+        other => return rule(other),
+    })
+}
+
+/// The standard that asks for it, of IPv4 or of both.
+const fn rule(reason: DropReason) -> Option<&'static str> {
     Some(match reason {
         DropReason::IpShort => "RFC 1812 5.2.2 (1)",
         DropReason::IpSum => "RFC 1812 5.2.2 (2)",

@@ -88,6 +88,34 @@ fn a_packet_that_is_dropped_says_why_and_what_its_sender_is_told() {
 }
 
 #[test]
+fn the_rules_that_drop_an_ipv6_packet_are_those_of_ipv6() {
+    let mut rig = rig();
+    let of = |hops: u8, to: &str| {
+        let destination: std::net::Ipv6Addr = to.parse().unwrap();
+        let source = "fd99::2".parse::<std::net::Ipv6Addr>().unwrap();
+        let mut bytes = vec![0x60, 0, 0, 0, 0, 8, 17, hops];
+        bytes.extend(source.octets());
+        bytes.extend(destination.octets());
+        bytes.extend([0x04, 0xd2, 0, 53, 0, 8, 0, 0]);
+        Explain {
+            packet: Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+            port: Some("uplink".into()),
+            ..Explain::default()
+        }
+    };
+    let wrong = [
+        (of(1, "2001:db8:113::10"), "(RFC 8200 3, RFC 4443 3.3)"),
+        (of(64, "ff0e::1"), "(RFC 4291 2.7)"),
+        (of(64, "::1"), "(RFC 4291 2.5, 2.7)"),
+    ];
+    for (ask, rule) in wrong {
+        let told = rig.live.explain(ask).unwrap();
+        let stop = told.steps.iter().find(|step| !step.goes_on).unwrap();
+        assert!(stop.cause.ends_with(rule), "{}", stop.cause);
+    }
+}
+
+#[test]
 fn what_cannot_be_explained_is_refused_in_one_line() {
     let mut rig = rig();
     let mut refused = |ask: Explain| refusal(rig.live.explain(ask));

@@ -462,7 +462,7 @@ impl Control {
 }
 
 /// A change that asks for what there is.
-const fn unchanged(prefix: Prefix, paths: Vec<PathInfo>) -> Change {
+pub(super) const fn unchanged(prefix: Prefix, paths: Vec<PathInfo>) -> Change {
     Change {
         kind: ChangeKind::Changed,
         prefix,

@@ -1,8 +1,10 @@
 //! Which group a route has: shared with others, its own, or a copy when it is about to differ.
 
+use super::change::unchanged;
 use super::{Control, shared};
 use crate::error::RouteError;
 use crate::ids::{GroupId, NhopIdx, Secs};
+use crate::info::Change;
 use crate::nhgrp::{GroupCtl, Options, Wanted};
 use crate::nhop::Path;
 use crate::prefix::Prefix;
@@ -217,6 +219,23 @@ impl Control {
             "{what}: {key} is due {due} of {buckets} buckets, and its share may be off by up to one: {more}name \
              fewer gateways, or weights that differ less"
         ))
+    }
+
+    /// Changes the MTU of next hops of a route, and with it that of every route by them. Nothing else changes.
+    ///
+    /// # Errors
+    /// If there is no such route.
+    pub fn change_mtu(
+        &mut self,
+        prefix: Prefix,
+        mtus: &[(NhopIdx, u32)],
+    ) -> Result<Change, RouteError> {
+        let group = self.rib.get(&prefix);
+        let group = group.ok_or(RouteError::NotFound { prefix })?;
+        for (idx, mtu) in mtus {
+            self.nhops.set_mtu(&self.view.nhops, *idx, *mtu);
+        }
+        Ok(unchanged(prefix, self.paths(group)))
     }
 
     /// Equal keys share one slot, and a slot has one MTU.

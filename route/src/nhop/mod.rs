@@ -104,7 +104,6 @@ impl fmt::Display for NhopKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.gateway {
             Some(gateway) => write!(f, "gateway {gateway}"),
-            None if self.kind == NhopKind::Iface => write!(f, "interface {}", self.port.0),
             None => f.write_str(self.kind.name()),
         }
     }

@@ -56,6 +56,8 @@ pub(super) struct Loading {
     reserved: HashMap<NhopKey, NeighIdx>,
     /// Its recursive next hops.
     recursive: BTreeSet<NhopKey>,
+    /// A port takes less than an MTU that was said.
+    clipped: Option<String>,
 }
 
 /// How a batch ended.
@@ -88,6 +90,7 @@ impl Control {
             batch: None,
             reserved: HashMap::new(),
             recursive: BTreeSet::new(),
+            clipped: None,
         }));
         Ok(())
     }
@@ -108,7 +111,9 @@ impl Control {
                     self.judge_groups(batch.groups(), now);
                 }
                 self.settle(host, now);
-                (state == BatchState::Ended).then(|| self.outcome(batch, &loading.recursive))
+                let clipped = &mut loading.clipped;
+                let ended = state == BatchState::Ended;
+                ended.then(|| self.outcome(batch, &loading.recursive, clipped.take()))
             }
         };
         match ended {
@@ -155,15 +160,17 @@ impl Control {
                 return Ok(());
             };
             let before = loading.reserved.len();
-            let resolved = match set {
+            let resolved = match &set {
                 Some(set) => BatchSet {
-                    paths: self.set_paths(&set, &mut loading.reserved, host)?,
+                    paths: self.set_paths(set, &mut loading.reserved, host)?,
                     options: self
                         .timed(set.spec.options)
                         .map_err(|error| in_route(set.spec.prefix, error))?,
                 },
                 None => BatchSet::default(),
             };
+            let clipped = set.and_then(|set| self.clip_warning(&set.spec, &resolved.paths));
+            loading.clipped = loading.clipped.take().or(clipped);
             let keys = resolved.paths.iter().map(|path| path.key);
             let recursive = keys.filter(|key| key.resolved().is_some());
             loading.recursive.extend(recursive);
@@ -194,7 +201,8 @@ impl Control {
             return Err(ControlError::Family { prefix, gateway });
         }
         let mut paths = Vec::with_capacity(planned.len());
-        for plan in planned {
+        for (at, mut plan) in planned.into_iter().enumerate() {
+            plan.mtu = self.mtu_in_table(&set.spec, at, &plan.key);
             let neigh = match (self.known_neigh(&plan.key), reserved.get(&plan.key)) {
                 (Some(neigh), _) => neigh,
                 (None, Some(neigh)) => neigh.0,
@@ -224,7 +232,12 @@ impl Control {
         }
     }
 
-    fn outcome(&mut self, batch: &mut route::Batch, recursive: &BTreeSet<NhopKey>) -> BatchEnd {
+    fn outcome(
+        &mut self,
+        batch: &mut route::Batch,
+        recursive: &BTreeSet<NhopKey>,
+        clipped: Option<String>,
+    ) -> BatchEnd {
         let (done, told) = batch.outcome()?;
         match told {
             Some(changes) => self
@@ -234,7 +247,8 @@ impl Control {
         }
         let lost = recursive.iter().filter(|key| self.is_lost(key)).copied();
         let dead = || Self::dead_warning(&lost.collect::<Vec<_>>());
-        Ok((done, batch.take_warning().or_else(dead)))
+        let warning = batch.take_warning().or(clipped);
+        Ok((done, warning.or_else(dead)))
     }
 
     /// Neighbours that nobody needs are let go, and who waits looks again.

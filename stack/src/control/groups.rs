@@ -9,6 +9,12 @@ use route::{
     SavedGroup,
 };
 
+/// A change with one more warning, if there is none yet.
+fn warned(change: GroupChange, more: Option<String>) -> GroupChange {
+    let warning = change.warning.or(more);
+    GroupChange { warning, ..change }
+}
+
 impl Control {
     /// `group add`: a new group, or more members for one that exists. Of `spec` the destination says the FIB on whose
     /// ports gateways are looked for, and nothing else.
@@ -26,8 +32,10 @@ impl Control {
         self.refuse_weight_zero(spec)?;
         let options = self.timed(spec.options)?;
         let (paths, reserved) = self.member_paths(spec, host)?;
+        let clipped = self.clip_warning(spec, &paths);
         let added = self.routes.group_add(number, &paths, options, now.secs());
-        self.group_committed(added, reserved, host, now)
+        let added = self.group_committed(added, reserved, host, now);
+        added.map(|change| warned(change, clipped))
     }
 
     /// `group change`: weights of members that are there, or another set of them; for all routes that name the group.
@@ -45,11 +53,13 @@ impl Control {
         let spec = &self.with_ports_of_members(number, spec);
         let options = self.timed(spec.options)?;
         let (paths, reserved) = self.member_paths(spec, host)?;
+        let clipped = self.clip_warning(spec, &paths);
         let (deadline, now_s) = (spec.deadline(now), now.secs());
         let changed = self
             .routes
             .group_change(number, &paths, options, deadline, now_s);
-        self.group_committed(changed, reserved, host, now)
+        let changed = self.group_committed(changed, reserved, host, now);
+        changed.map(|change| warned(change, clipped))
     }
 
     /// `group delete`: a member, or, if none is named, the group, which no route uses.

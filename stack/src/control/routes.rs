@@ -1,5 +1,6 @@
 //! Routes: add, change, delete, flush, show.
 
+pub(super) mod mtu;
 mod paths;
 
 use super::{Control, ControlError};
@@ -71,6 +72,17 @@ impl RouteSpec {
     pub(super) fn deadline(&self, now: Now) -> Option<Secs> {
         self.deadline_s.map(|s| now.deadline(s))
     }
+
+    /// The MTU that all paths of a route are to have, where none is named.
+    pub(super) fn mtu_alone(&self) -> Option<u32> {
+        self.mtu.filter(|_| self.kind.is_empty())
+    }
+}
+
+/// A change with one more warning, if there is none yet.
+fn warned(change: Change, more: Option<String>) -> Change {
+    let warning = change.warning.or(more);
+    Change { warning, ..change }
 }
 
 /// The path of an own address.
@@ -120,11 +132,13 @@ impl Control {
         self.refuse_add(spec)?;
         let options = self.timed(spec.options)?;
         let (paths, reserved) = self.paths(spec, host)?;
+        let clipped = self.clip_warning(spec, &paths);
         let added = self
             .routes
             .add_with(spec.prefix, &paths, options, now.secs());
         let added = self.committed(added, reserved, host, now);
-        self.settled(added, host, now)
+        let added = self.settled(added, host, now);
+        added.map(|change| warned(change, clipped))
     }
 
     /// `route change`: weights of members that are there, or another set of gateways.
@@ -137,13 +151,18 @@ impl Control {
         self.refuse_in_batch()?;
         self.refuse_change(spec)?;
         let options = self.timed(spec.options)?;
+        if let Some(mtu) = spec.mtu_alone() {
+            return self.route_mtu(spec, (mtu, options), host, now);
+        }
         let (paths, reserved) = self.paths(spec, host)?;
+        let clipped = self.clip_warning(spec, &paths);
         let (deadline, now_s) = (spec.deadline(now), now.secs());
         let changed = self
             .routes
             .change_with(spec.prefix, &paths, options, deadline, now_s);
         let changed = self.committed(changed, reserved, host, now);
-        self.settled(changed, host, now)
+        let changed = self.settled(changed, host, now);
+        changed.map(|change| warned(change, clipped))
     }
 
     /// `route delete`: a route, or one gateway of it.
@@ -186,7 +205,8 @@ impl Control {
     pub(super) fn refuse_change(&self, spec: &RouteSpec) -> Result<(), ControlError> {
         let prefix = spec.prefix;
         self.refuse_connected(prefix)?;
-        if spec.kind.is_empty() && spec.options == OptionsAsked::default() {
+        let says_more = spec.mtu.is_some() || spec.options != OptionsAsked::default();
+        if spec.kind.is_empty() && !says_more {
             return Err(ControlError::NoTarget);
         }
         if self.routes.get(prefix).is_none() {

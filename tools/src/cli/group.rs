@@ -6,6 +6,7 @@ use super::names;
 use super::route::moves;
 use super::route::parse::SECONDS;
 use super::route::parse::fib;
+use super::route::parse::last_mtu_for_all;
 use super::route::parse::member as gateway;
 use super::route::refused;
 use super::session::Session;
@@ -59,7 +60,8 @@ modifiers:
   -buckets N             with add: how many buckets it has, a power of two, 1 to 65536 (4096, see [tables])
   -select WHAT, -sticky src[/LEN], -sticky-timeout N, -failback WHAT, -slow-start N, -timeouts NAME
                          how flows are treated, as of a route (route --help)
-  -ifp PORT, -mtu N      the port, the MTU of the gateway before it
+  -ifp PORT, -mtu N      the port, the MTU of the gateway before it; an MTU behind the last, where no other
+                         has one, is of all. It is the next hop's, in all routes by it
   -recursive             gateways may be on no network of ours: other routes lead to them
   -fib N                 on whose ports gateways are looked for (0; with change, without it members
                          are known by their address alone)
@@ -154,6 +156,7 @@ fn read(words: &mut Words) -> Result<Said, Failure> {
                 .push(gateway(&word, &said.defaults, "a gateway's address")?),
         }
     }
+    last_mtu_for_all(&mut said.paths);
     for path in &mut said.paths {
         path.recursive = said.recursive;
     }

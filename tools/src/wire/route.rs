@@ -69,7 +69,7 @@ pub struct PathSpec {
     /// Its share against the other paths: 1 when left out; in a change, 0 drains it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
-    /// The path's MTU in bytes; the port's when left out.
+    /// The next hop's MTU in bytes. When left out, a new one has its port's, and one that is there keeps its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
     /// The gateway may be on no port's network: other routes lead to it, now or later.
@@ -115,6 +115,9 @@ pub struct RouteChange {
     /// With weight 0: seconds until the flows that are left must move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<u32>,
+    /// Without paths: the MTU of all those that it has, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
     /// How the route treats flows from now on.
     #[serde(
         default,

@@ -1,6 +1,7 @@
 //! What a change of a route or a group needs of control to be foreseen, and trying it out.
 
 use super::super::routes::RouteSpec;
+use super::super::routes::mtu::{Mtus, change_mtu};
 use super::super::{Control, ControlError, Reader};
 use super::Subject;
 use super::follow::Obeyed;
@@ -72,6 +73,8 @@ impl GroupOrder {
 enum Step {
     Add(Vec<Path>, OptionsAsked),
     Change(Vec<Path>, OptionsAsked, Option<Secs>),
+    /// A change of all MTUs, and of options.
+    Mtu(Mtus, OptionsAsked),
     Delete(Option<NhopKeyMatch>),
     /// A drain comes to its deadline.
     Expire(Secs),
@@ -86,6 +89,7 @@ impl Step {
     fn names(&self) -> (&[Path], OptionsAsked) {
         match self {
             Self::Add(paths, options) | Self::Change(paths, options, _) => (paths, *options),
+            Self::Mtu(_, options) => (&[], *options),
             Self::Delete(_) | Self::Expire(_) | Self::Drained(_) | Self::Drain(..) => {
                 (&[], OptionsAsked::default())
             }
@@ -143,6 +147,7 @@ impl Step {
             Self::Change(paths, options, deadline) => {
                 routes.change_with(prefix, paths, *options, *deadline, now)
             }
+            Self::Mtu(mtus, options) => change_mtu(routes, prefix, (mtus, *options), now),
             Self::Delete(which) => routes.delete(prefix, which.as_ref(), now),
             Self::Expire(at) => {
                 let expired = routes.expire_route(prefix, *at);
@@ -168,7 +173,9 @@ impl Step {
                 let expired = routes.expire_one_group(number, *at);
                 expired.ok_or(RouteError::Group(number, GroupError::None))
             }
-            Self::Drained(_) | Self::Drain(..) => Err(RouteError::Group(number, GroupError::None)),
+            Self::Mtu(..) | Self::Drained(_) | Self::Drain(..) => {
+                Err(RouteError::Group(number, GroupError::None))
+            }
         }
     }
 
@@ -228,8 +235,11 @@ impl Control {
             }
             RouteOrder::Change(spec) => {
                 self.refuse_change(spec)?;
-                let paths = self.foreseen_paths(spec)?;
-                Step::Change(paths, self.timed(spec.options)?, spec.deadline(now))
+                let options = self.timed(spec.options)?;
+                match spec.mtu_alone() {
+                    Some(mtu) => Step::Mtu(self.mtus_of(spec.prefix, mtu).0, options),
+                    None => Step::Change(self.foreseen_paths(spec)?, options, spec.deadline(now)),
+                }
             }
             RouteOrder::Delete {
                 prefix,

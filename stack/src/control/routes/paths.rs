@@ -48,16 +48,6 @@ impl Control {
         self.routes.nhop_info(idx).map(|info| info.neigh)
     }
 
-    /// The MTU that a path asks for. One that says none leaves a next hop that there is as it is, and gives a new one
-    /// the most that its port takes.
-    pub(in crate::control) fn mtu_of(&self, key: &NhopKey, said: Option<u32>, most: u32) -> u32 {
-        let present = || self.routes.nhop_info(self.routes.nhop(key)?);
-        match said {
-            Some(said) => said.min(most),
-            None => present().map_or(most, |nhop| nhop.mtu),
-        }
-    }
-
     /// The paths of a spec, before their neighbours are known, and the ways of recursive ones.
     pub(in crate::control) fn planned(
         &self,

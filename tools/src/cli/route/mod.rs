@@ -58,6 +58,7 @@ load changes many routes as one, all or nothing. FILE (- is standard input) is t
 export writes it, or an MRT table (TABLE_DUMP_V2), each plain or gzip-compressed:
   10.0.0.0/8    192.0.2.11,192.0.2.12*3          gateways, weights behind *
   10.1.0.0/16   192.0.2.11 192.0.2.12 -weight 3  the same
+  10.5.0.0/16   192.0.2.11*3@1400,192.0.2.12     the MTU of one of them behind @; -mtu N: of all others
   10.2.0.0/16   -blackhole                       or -reject, or -iface PORT
   10.4.0.0/16   172.16.0.9 -recursive            a gateway that other routes lead to
   10.3.0.0/16                                    by the gateways of -gateway
@@ -93,7 +94,9 @@ modifiers:
   -iface PORT            out of a port, without a gateway
   -ifp PORT              the port of the gateway before it
   -blackhole, -reject    drop what goes there, silently, or with 'host unreachable'; no gateway
-  -mtu N                 the MTU of the path before it
+  -mtu N                 the MTU of the gateway before it; behind the last, where no other has one, of all;
+                         with change and no gateway, of all that the route has. It is the next hop's: all
+                         routes by that have it, and no more than its port takes
   -recursive             the gateways may be on no port's network: other routes lead to them, now or later
   -proto P -src A[:PORT] with get: the rest of the flow's 5-tuple
 

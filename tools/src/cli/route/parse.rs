@@ -1,7 +1,7 @@
 //! The grammar of `route`: modifiers anywhere, a destination, gateways.
 //!
-//! `-weight`, `-mtu` and `-ifp` belong to the gateway before them, or, before the first one, to all. The family comes from
-//! the addresses; only `default`, `show` and `flush` need to be told.
+//! `-weight`, `-mtu` and `-ifp` belong to the gateway before them, or, before the first one, to all; an `-mtu` behind the
+//! last one alone to all too. The family comes from the addresses; only `default`, `show` and `flush` need to be told.
 
 mod destination;
 mod heed;
@@ -394,21 +394,34 @@ impl Said {
             }]);
         }
         // A change may be of options alone, and a group has its members.
-        let may_name_none = may_drain && !self.options.is_empty() || self.options.group.is_some();
+        let of_all = may_drain && (!self.options.is_empty() || self.mtu_of_all().is_some());
+        let may_name_none = of_all || self.options.group.is_some();
         if self.paths.is_empty() && (!may_name_none || self.kind.is_some()) {
             return usage(
                 "no gateway: name one or several, -group N, or -iface PORT, -blackhole or -reject",
             );
         }
-        if self.paths.is_empty() && (self.recursive || self.defaults != PathSpec::default()) {
+        let mtu = self.mtu_of_all().filter(|_| may_drain);
+        let of_all = PathSpec {
+            mtu,
+            ..PathSpec::default()
+        };
+        if self.paths.is_empty() && (self.recursive || self.defaults != of_all) {
             return usage(OF_MEMBERS);
         }
+        last_mtu_for_all(&mut self.paths);
         for path in &mut self.paths {
             path.recursive = self.recursive;
             check_weight(path.weight.unwrap_or(1), may_drain).or_else(usage)?;
             check_mtu(destination, path.mtu).or_else(|line| usage(format!("-{line}")))?;
         }
         Ok(std::mem::take(&mut self.paths))
+    }
+
+    /// The MTU of a change that names no gateway: it is of all those that the route has, unless a group has them.
+    fn mtu_of_all(&self) -> Option<u32> {
+        let alone = self.paths.is_empty() && self.kind.is_none() && self.options.group.is_none();
+        self.defaults.mtu.filter(|_| alone)
     }
 
     fn add(mut self) -> Result<Command, Failure> {
@@ -433,6 +446,7 @@ impl Said {
 
     fn change(mut self) -> Result<Command, Failure> {
         let destination = self.destination()?;
+        let mtu = self.mtu_of_all();
         let paths = self.paths(destination, true)?;
         check_deadline(self.deadline, &paths).or_else(usage)?;
         let ask = RouteChange {
@@ -441,6 +455,7 @@ impl Said {
             paths,
             deadline: self.deadline,
             options: self.options,
+            mtu,
         };
         Ok(Command::Change(Destination(destination), ask))
     }
@@ -522,6 +537,16 @@ fn agree(told: Family, address: IpAddr) -> Result<(), Failure> {
             usage(format!("{address} is an IPv4 address: leave -6 out"))
         }
         _ => Ok(()),
+    }
+}
+
+/// An MTU behind the last of several gateways is of all of them, if none has one of its own.
+pub(in crate::cli) fn last_mtu_for_all(paths: &mut [PathSpec]) {
+    let Some((last, others)) = paths.split_last_mut() else {
+        return;
+    };
+    if others.iter().all(|path| path.mtu.is_none()) {
+        others.iter_mut().for_each(|path| path.mtu = last.mtu);
     }
 }
 

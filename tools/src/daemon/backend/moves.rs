@@ -7,7 +7,6 @@ use super::routes::has_port;
 use super::routes::kind;
 use super::routes::path;
 use super::spec::spec_to_add;
-use super::spec::spec_to_change;
 use crate::server::Answer;
 use crate::server::Foreseeing;
 use crate::server::Foreseen;
@@ -95,7 +94,7 @@ impl Live {
         let group = |name, order| (name, Ordered::Group(order));
         Ok(match order {
             Order::Add(ask) => route("add", RouteOrder::Add(spec_to_add(ask)?)),
-            Order::Change(ask) => route("change", RouteOrder::Change(spec_to_change(ask)?)),
+            Order::Change(ask) => route("change", RouteOrder::Change(self.asked_of_route(ask)?)),
             Order::Delete(ask) => {
                 let order = RouteOrder::Delete {
                     prefix: ask.destination.in_fib(FibId(ask.fib)),

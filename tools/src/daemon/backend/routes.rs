@@ -5,7 +5,6 @@ use super::flows::protocol_number;
 use super::options::options_of;
 use super::refusal::refused;
 use super::spec::spec_to_add;
-use super::spec::spec_to_change;
 use crate::server::Answer;
 use crate::wire::message::CallError;
 use crate::wire::message::Reason;
@@ -44,7 +43,7 @@ impl Live {
 
     pub(super) fn change(&mut self, ask: &wire::RouteChange) -> Answer<wire::RouteDone> {
         let now = self.now();
-        let spec = spec_to_change(ask)?;
+        let spec = self.asked_of_route(ask)?;
         let change = self.control.route_change(&spec, &mut self.host, now);
         change
             .map(|change| self.done(change, now))

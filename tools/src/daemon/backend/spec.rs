@@ -1,5 +1,6 @@
 //! Routes as they are asked for, as control takes them.
 
+use super::Live;
 use super::options::asked;
 use crate::server::Answer;
 use crate::wire::limits::check_deadline;
@@ -16,6 +17,23 @@ use route::Prefix;
 use stack::control::GatewaySpec;
 use stack::control::RouteSpec;
 
+impl Live {
+    /// What a change asks for, as control takes it. An MTU for all paths must be one that each of them can have.
+    pub(super) fn asked_of_route(&self, ask: &wire::RouteChange) -> Answer<RouteSpec> {
+        let spec = spec_to_change(ask)?;
+        let route = spec.mtu.and_then(|_| self.control.route_exact(spec.prefix));
+        for path in route.into_iter().flat_map(|route| route.paths) {
+            let path = wire::PathSpec {
+                gateway: path.key.gateway,
+                ..wire::PathSpec::default()
+            };
+            check_shared_mtu(&[path], spec.mtu)
+                .map_err(|line| CallError::Refused(Reason::Invalid, line))?;
+        }
+        Ok(spec)
+    }
+}
+
 /// What an add asks for, as control takes it.
 pub(super) fn spec_to_add(ask: &wire::RouteAdd) -> Answer<RouteSpec> {
     let prefix = ask.destination.in_fib(FibId(ask.fib));
@@ -23,12 +41,34 @@ pub(super) fn spec_to_add(ask: &wire::RouteAdd) -> Answer<RouteSpec> {
 }
 
 /// What a change asks for, as control takes it.
-pub(super) fn spec_to_change(ask: &wire::RouteChange) -> Answer<RouteSpec> {
+fn spec_to_change(ask: &wire::RouteChange) -> Answer<RouteSpec> {
     let prefix = ask.destination.in_fib(FibId(ask.fib));
+    if ask.mtu.is_some() {
+        return of_mtu(prefix, ask);
+    }
     if ask.paths.is_empty() && !ask.options.is_empty() && ask.deadline.is_none() {
         return of_options(prefix, &ask.options);
     }
     spec_with(prefix, &ask.paths, ask.deadline, &ask.options)
+}
+
+/// What says an MTU of all paths that are there, and options maybe.
+fn of_mtu(prefix: Prefix, ask: &wire::RouteChange) -> Answer<RouteSpec> {
+    let invalid = |line: &str| Err(CallError::refused(Reason::Invalid, line));
+    if !ask.paths.is_empty() || ask.deadline.is_some() {
+        return invalid(
+            "mtu is for a change without paths: say it of each path, and leave deadline to weights of 0",
+        );
+    }
+    if ask.options.group.is_some() {
+        return invalid("mtu goes with no group: say it of its members");
+    }
+    check_mtu(prefix, ask.mtu).map_err(|line| CallError::Refused(Reason::Invalid, line))?;
+    let spec = of_options(prefix, &ask.options)?;
+    Ok(RouteSpec {
+        mtu: ask.mtu,
+        ..spec
+    })
 }
 
 /// What names options alone: the paths are those of a group, or stay.

@@ -183,7 +183,7 @@ described! {
 // Parameters.
 structs! {
     RouteAdd { destination, fib, paths, options }
-    RouteChange { destination, fib, paths, deadline, options }
+    RouteChange { destination, fib, paths, deadline, mtu, options }
     RouteDelete { destination, fib, gateway, port }
     RouteGet { destination, fib, length, port, flow }
     RouteFamily { family, fib }

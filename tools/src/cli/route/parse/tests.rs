@@ -143,6 +143,48 @@ fn gateways_may_be_found_through_other_routes() {
 }
 
 #[test]
+fn an_mtu_is_of_a_gateway_or_of_all() {
+    let mtus = |line: &str| -> Vec<Option<u32>> {
+        let (_, paths) = added(line);
+        paths.iter().map(|path| path.mtu).collect()
+    };
+    let all = [Some(1300), Some(1300)];
+    for line in [
+        "add 10.0.0.0/8 192.0.2.1 192.0.2.2 -mtu 1300",
+        "add -mtu 1300 10.0.0.0/8 192.0.2.1 192.0.2.2",
+        "add 10.0.0.0/8 192.0.2.1 192.0.2.2 -mtu 1300 -weight 3",
+    ] {
+        assert_eq!(mtus(line), all, "{line}");
+    }
+    let first = "add 10.0.0.0/8 192.0.2.1 -mtu 1300 192.0.2.2";
+    assert_eq!(mtus(first), [Some(1300), None]);
+    let each = "add 10.0.0.0/8 192.0.2.1 -mtu 1300 192.0.2.2 -mtu 1400";
+    assert_eq!(mtus(each), [Some(1300), Some(1400)]);
+}
+
+#[test]
+fn a_change_of_the_mtu_needs_no_gateway() {
+    for line in [
+        "change 10.0.0.0/8 -mtu 1300",
+        "change -mtu 1300 10.0.0.0/8",
+        "change 10.0.0.0/8 -timeouts dns -mtu 1300",
+    ] {
+        let Command::Change(_, ask) = good(line) else {
+            panic!("not a change")
+        };
+        assert_eq!((ask.mtu, ask.paths.len()), (Some(1300), 0), "{line}");
+    }
+    let Command::Change(_, ask) = good("change 10.0.0.0/8 192.0.2.1 -mtu 1300") else {
+        panic!("not a change")
+    };
+    assert_eq!((ask.mtu, ask.paths[0].mtu), (None, Some(1300)));
+    let line = "-mtu 67 is out of range for 10.0.0.0/8: write 68 to 65535 bytes";
+    assert_eq!(bad("change 10.0.0.0/8 -mtu 67"), line);
+    let line = "a deadline goes with weight 0, which drains: -weight 0 -deadline SECONDS";
+    assert_eq!(bad("change 10.0.0.0/8 -mtu 1300 -deadline 7"), line);
+}
+
+#[test]
 fn changes_drain_with_a_deadline() {
     let Command::Change(_, ask) = good("change 10.0.0.0/8 192.0.2.1 -weight 0 -deadline 600")
     else {
@@ -161,6 +203,7 @@ fn changes_drain_with_a_deadline() {
             paths: vec![path],
             deadline: Some(600),
             options: Default::default(),
+            mtu: None,
         }
     );
 }
@@ -394,7 +437,7 @@ fn bad_lines_are_told_what_would_be_right() {
             "no gateway: name one or several, -group N, or -iface PORT, -blackhole or -reject",
         ),
         ("change 10.0.0.0/8 -group 6 -weight 0", OF_MEMBERS),
-        ("change 10.0.0.0/8 -timeouts dns -mtu 1300", OF_MEMBERS),
+        ("change 10.0.0.0/8 -group 6 -mtu 1300", OF_MEMBERS),
         (
             "change 10.0.0.0/8",
             "no gateway: name one or several, -group N, or -iface PORT, -blackhole or -reject",

@@ -294,3 +294,30 @@ fn what_is_exported_is_what_a_batch_takes() {
     let done = loaded(&mut rig, again).unwrap();
     assert_eq!((done.added, done.changed, done.deleted), (0, 0, 0));
 }
+
+#[test]
+fn a_load_tells_of_mtus_that_it_does_not_give() {
+    let mut rig = rig();
+    let small = PathSpec {
+        mtu: Some(1400),
+        ..via("192.0.2.11", None)
+    };
+    let ask = RouteAdd {
+        paths: vec![small],
+        ..add(SERVICE, &[])
+    };
+    rig.live.route_add(ask).unwrap();
+    let done = loaded(&mut rig, batch(vec![set(&["192.0.2.11"])], 1, &[])).unwrap();
+    let line = "gateway 192.0.2.11 keeps its MTU of 1400: other routes use it; change one of them to set 1500";
+    assert_eq!(done.warning.as_deref(), Some(line));
+    let jumbo = PathSet {
+        paths: vec![PathSpec {
+            mtu: Some(9000),
+            ..via("192.0.2.12", None)
+        }],
+        options: Default::default(),
+    };
+    let done = loaded(&mut rig, batch(vec![jumbo], 1, &[])).unwrap();
+    let line = "gateway 192.0.2.12: port rack takes packets of up to 1500 bytes, so its MTU is that and not 9000";
+    assert_eq!(done.warning.as_deref(), Some(line));
+}

@@ -36,6 +36,7 @@ fn flows_of_a_next_hop_that_drains_are_counted_as_left() {
         destination: prefix(SERVICE),
         paths: vec![via("192.0.2.11", Some(0))],
         deadline: Some(600),
+        mtu: None,
     };
     let done = rig.live.route_change(drain).unwrap();
     assert_eq!(done.paths[0].admin, Admin::Draining);

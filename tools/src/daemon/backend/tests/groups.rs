@@ -244,6 +244,7 @@ fn deleting_the_last_member_with_a_weight_is_told() {
         paths: drain(),
         deadline: None,
         options: Options::default(),
+        mtu: None,
     };
     rig.live.route_change(weight).unwrap();
     let member = GroupDelete {

@@ -109,6 +109,7 @@ fn a_drain_that_comes_to_its_deadline_is_remembered_as_a_change() {
         paths: vec![via("192.0.2.11", Some(0))],
         deadline: Some(1),
         options: Default::default(),
+        mtu: None,
     };
     rig.live.route_add(add(SERVICE, &["192.0.2.12"])).unwrap();
     rig.live.route_change(change).unwrap();

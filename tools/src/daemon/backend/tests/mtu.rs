@@ -33,6 +33,7 @@ fn change(paths: Vec<PathSpec>) -> RouteChange {
         fib: 0,
         paths,
         deadline: None,
+        mtu: None,
         options: Default::default(),
     }
 }
@@ -134,4 +135,93 @@ fn gateways_of_one_route_have_mtus_of_their_own_which_an_export_keeps() {
             rig.live.route_delete(gone).unwrap();
         }
     }
+}
+
+#[test]
+fn a_change_of_the_mtu_alone_is_of_all_paths_and_of_nothing_else() {
+    let mut rig = rig_of_1400();
+    let drain = RouteChange {
+        deadline: Some(600),
+        ..change(vec![via("192.0.2.11", Some(0))])
+    };
+    rig.live.route_change(drain).unwrap();
+    let of_all = |mtu| RouteChange {
+        mtu: Some(mtu),
+        ..change(Vec::new())
+    };
+    let done = rig.live.route_change(of_all(1300)).unwrap();
+    let told: Vec<_> = done.paths.iter().map(|p| (p.mtu, p.weight)).collect();
+    assert_eq!(told, [(1300, 0), (1300, 1)]);
+    assert!(done.paths[0].deadline.is_some(), "it drains as before");
+    assert_eq!(done.warning, None);
+    assert_eq!(mtus(&mut rig, OTHER), [1300]);
+    let both = RouteChange {
+        options: wire::options::Options {
+            failback: Some(wire::options::Failback::Return),
+            ..Default::default()
+        },
+        ..of_all(1200)
+    };
+    rig.live.route_change(both).unwrap();
+    assert_eq!(mtus(&mut rig, SERVICE), [1200, 1200]);
+
+    let with_paths = RouteChange {
+        paths: vec![via("192.0.2.11", None)],
+        ..of_all(1300)
+    };
+    for wrong in [with_paths, of_all(67)] {
+        assert_eq!(refusal(rig.live.route_change(wrong)).0, Reason::Invalid);
+    }
+    let by_six = add("198.51.100.7/32", &["fd00:2::11"]);
+    let six = RouteChange {
+        destination: by_six.destination,
+        ..of_all(1000)
+    };
+    rig.live.route_add(by_six).unwrap();
+    let (_, line) = refusal(rig.live.route_change(six));
+    assert!(line.contains("the IPv6 gateway fd00:2::11"), "{line}");
+    assert_eq!(mtus(&mut rig, SERVICE), [1200, 1200]);
+}
+
+#[test]
+fn an_mtu_beyond_the_port_s_is_cut_to_that_with_a_warning() {
+    let mut rig = rig();
+    let line = "gateway 192.0.2.11: port rack takes packets of up to 1500 bytes, so its MTU is that and not 9000";
+    let ask = RouteAdd {
+        paths: vec![via("192.0.2.12", None), of_mtu("192.0.2.11", 9000)],
+        ..add(SERVICE, &[])
+    };
+    let done = rig.live.route_add(ask).unwrap();
+    assert_eq!(done.warning.as_deref(), Some(line));
+    assert_eq!(mtus(&mut rig, SERVICE), [1500, 1500]);
+    let said = change(vec![of_mtu("192.0.2.11", 9000)]);
+    let done = rig.live.route_change(said).unwrap();
+    assert_eq!(done.warning.as_deref(), Some(line));
+    let group = GroupAdd {
+        group: 7,
+        fib: 0,
+        paths: vec![of_mtu("192.0.2.11", 9000)],
+        options: Default::default(),
+    };
+    let done = rig.live.group_add(group).unwrap();
+    assert_eq!(done.warning.as_deref(), Some(line));
+    let of_all = RouteChange {
+        mtu: Some(9000),
+        ..change(Vec::new())
+    };
+    let done = rig.live.route_change(of_all).unwrap();
+    assert!(done.warning.unwrap().ends_with("is that and not 9000"));
+    let iface = RouteAdd {
+        paths: vec![PathSpec {
+            kind: PathKind::Interface,
+            port: Some("rack".into()),
+            mtu: Some(1400),
+            ..PathSpec::default()
+        }],
+        ..add(OTHER, &[])
+    };
+    let done = rig.live.route_add(iface).unwrap();
+    let line =
+        "interface keeps its MTU of 1500: other routes use it; change one of them to set 1400";
+    assert_eq!(done.warning.as_deref(), Some(line), "no number of ours");
 }

@@ -59,6 +59,7 @@ fn a_paths_own_drain_is_no_rest_when_its_deadline_is_near() {
         destination: prefix(SERVICE),
         paths: vec![via("192.0.2.11", Some(0))],
         deadline: Some(2),
+        mtu: None,
     };
     rig.live.route_change(change).unwrap();
     assert!(turn(&mut rig) < REST_TURN);

@@ -72,6 +72,7 @@ fn a_class_is_made_named_by_a_route_shown_with_its_flows_and_deleted() {
         destination: prefix(SERVICE),
         paths: vec![via("192.0.2.11", None)],
         deadline: None,
+        mtu: None,
     };
     rig.live.route_change(change).unwrap();
     let all = rig.live.timeouts();
@@ -83,6 +84,7 @@ fn a_class_is_made_named_by_a_route_shown_with_its_flows_and_deleted() {
         destination: prefix(SERVICE),
         paths: vec![],
         deadline: None,
+        mtu: None,
     };
     let done = rig.live.route_change(alone("dns")).unwrap();
     assert_eq!(done.paths.len(), 1);

@@ -225,6 +225,16 @@ impl Ports {
             .map(|(port, _)| port)
     }
 
+    /// The ports of a FIB on whose link an IPv6 link-local address may be, if there are several: then it is no host's without
+    /// its zone (RFC 4007 §6). None of any other address.
+    pub fn ambiguous(&self, fib: FibId, addr: &IpAddr) -> Option<Vec<&Port>> {
+        if !(addr.is_ipv6() && is_link_local(addr)) {
+            return None;
+        }
+        let ports: Vec<&Port> = self.of_fib(fib).filter(|port| port.on_link(addr)).collect();
+        (ports.len() > 1).then_some(ports)
+    }
+
     /// The port of a FIB that has `addr` as one of its own.
     pub fn owning(&self, fib: FibId, addr: &IpAddr) -> Option<&Port> {
         self.of_fib(fib).find(|p| p.has(addr))

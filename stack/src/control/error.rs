@@ -27,6 +27,8 @@ pub enum ControlError {
         "{gateway} is our own address on port {port}: name the address of the next router or server"
     )]
     OwnGateway { gateway: IpAddr, port: String },
+    #[error("{addr} may be on the link of {ports}: say on which port, {addr}%PORT")]
+    WhichLink { addr: IpAddr, ports: String },
     #[error("{gateway} is not on the network of port {port}; {ports}")]
     OffLink {
         gateway: IpAddr,

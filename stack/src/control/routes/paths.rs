@@ -150,6 +150,7 @@ impl Control {
         }
         self.refuse_no_host(fib, addr)?;
         let Some(port) = named else {
+            self.refuse_which_link(fib, addr)?;
             return self
                 .ports
                 .reaching(fib, &addr)
@@ -173,6 +174,19 @@ impl Control {
             });
         }
         Ok(port)
+    }
+
+    /// A link-local address that may be on several links needs its port.
+    ///
+    /// # Errors
+    /// [`ControlError::WhichLink`], which names the ports.
+    pub fn refuse_which_link(&self, fib: FibId, addr: IpAddr) -> Result<(), ControlError> {
+        let Some(ports) = self.ports.ambiguous(fib, &addr) else {
+            return Ok(());
+        };
+        let names: Vec<&str> = ports.iter().map(|port| port.name.as_str()).collect();
+        let ports = names.join(" or ");
+        Err(ControlError::WhichLink { addr, ports })
     }
 
     pub(super) fn port_named(&self, name: &str) -> Result<&Port, ControlError> {

@@ -51,8 +51,8 @@ usage: route [-46nqv] command [[modifiers] args]
 
 DEST is an address, a prefix (10.0.0.0/8, 10/8, -net 10, 2001:db8::/32) or 'default'; an address alone is
 always a host. Several gateways share the prefix's flows by their weights (ECMP). GATEWAY is an address; a
-link-local one needs its port, and that an fe80:: address of its own: fe80::1%rack. IPv4 routes may have
-IPv6 gateways (RFC 8950).
+link-local one needs its port, and that an fe80:: address of its own: fe80::1%rack (alone it will do where
+one port only has such an address). IPv4 routes may have IPv6 gateways (RFC 8950).
 
 load changes many routes as one, all or nothing. FILE (- is standard input) is text, a route a line as
 export writes it, or an MRT table (TABLE_DUMP_V2), each plain or gzip-compressed:

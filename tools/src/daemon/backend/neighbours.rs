@@ -2,6 +2,7 @@
 
 use super::Live;
 use super::refusal::of_neighbour;
+use super::refusal::refused;
 use crate::server::Answer;
 use crate::server::Pending;
 use crate::server::ready;
@@ -122,6 +123,20 @@ impl Live {
         }
     }
 
+    /// The port that an address is next to, in the lowest FIB that has one.
+    fn next_to(&self, address: IpAddr) -> Answer<&Port> {
+        let ports = self.control.ports();
+        let mut fibs = (0..FibId::MOST).map(FibId);
+        let near = fibs.find_map(|fib| Some((fib, ports.reaching(fib, &address)?)));
+        let Some((fib, port)) = near else {
+            let ports = listed(ports);
+            let message = format!("no port has an address in the network of {address}; {ports}");
+            return Err(CallError::Refused(Reason::Unreachable, message));
+        };
+        let alone = self.control.refuse_which_link(fib, address);
+        alone.map_err(|error| refused(&error)).map(|()| port)
+    }
+
     /// The port of a stated neighbour, which must be one that has neighbours.
     fn port_for(&self, ask: &wire::NeighbourSet) -> Answer<PortId> {
         let ports = self.control.ports();
@@ -140,12 +155,7 @@ impl Live {
             Some(name) => ports
                 .named(name)
                 .ok_or_else(|| CallError::Refused(Reason::NotFound, no_such_port(name, ports)))?,
-            None => in_any_fib(ports, &ask.address).ok_or_else(|| {
-                let (address, ports) = (ask.address, listed(ports));
-                let message =
-                    format!("no port has an address in the network of {address}; {ports}");
-                CallError::Refused(Reason::Unreachable, message)
-            })?,
+            None => self.next_to(ask.address)?,
         };
         match port.layer {
             Layer::L2(_) => Ok(port.id),
@@ -158,12 +168,6 @@ impl Live {
             )),
         }
     }
-}
-
-/// The port that an address is next to, in the lowest FIB that has one.
-fn in_any_fib<'p>(ports: &'p Ports, addr: &IpAddr) -> Option<&'p Port> {
-    let fibs = (0..FibId::MOST).map(FibId);
-    fibs.into_iter().find_map(|fib| ports.reaching(fib, addr))
 }
 
 impl Live {

@@ -60,6 +60,7 @@ mod rest;
 mod routes;
 mod templates;
 mod timeouts;
+mod zones;
 
 /// A gateway whose control is the test's own thread.
 struct Rig {

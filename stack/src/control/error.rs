@@ -56,6 +56,8 @@ pub enum ControlError {
     Family { prefix: Prefix, gateway: IpAddr },
     #[error("{prefix} is the network of port {port}: change the port's addresses instead")]
     Connected { prefix: Prefix, port: String },
+    #[error("{prefix} has several such paths: name the gateway; they are {paths}")]
+    WhichPath { prefix: Prefix, paths: String },
     #[error("a route needs a gateway, -iface PORT, -blackhole or -reject")]
     NoTarget,
     #[error("the gateway {0} is named twice: name it once, with its weight")]

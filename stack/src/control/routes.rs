@@ -6,7 +6,7 @@ mod paths;
 use super::{Control, ControlError};
 use crate::host::{HostCmd, HostLink};
 use crate::link::NO_NEIGH;
-use crate::ports::Port;
+use crate::ports::{Port, is_link_local};
 use crate::time::Now;
 use route::{
     Change, FibId, GroupId, Health, NhopKey, NhopKeyMatch, NhopKind, OptionsAsked, Path, PathInfo,
@@ -177,6 +177,7 @@ impl Control {
         self.refuse_in_batch()?;
         self.refuse_connected(prefix)?;
         let which = self.which_path(gateway, iface)?;
+        self.refuse_which_path(prefix, which.as_ref())?;
         let deleted = self.routes.delete(prefix, which.as_ref(), now.secs());
         let deleted = self.committed(deleted, Vec::new(), host, now);
         self.settled(deleted, host, now)
@@ -224,6 +225,33 @@ impl Control {
         let port = iface.map(|name| self.port_named(name)).transpose()?;
         let port = port.map(|port| port.id);
         Ok((gateway.is_some() || port.is_some()).then_some(NhopKeyMatch { gateway, port }))
+    }
+
+    /// Paths by link-local gateways may differ by their ports alone, which the routes know as numbers: the names are told here.
+    pub(super) fn refuse_which_path(
+        &self,
+        prefix: Prefix,
+        which: Option<&NhopKeyMatch>,
+    ) -> Result<(), ControlError> {
+        let of_link = |key: &NhopKey| key.gateway.is_some_and(|g| is_link_local(&g));
+        let Some(route) = self.routes.get(prefix) else {
+            return Ok(());
+        };
+        let keys = route.paths.iter().map(|path| path.key);
+        let meant: Vec<NhopKey> = keys
+            .filter(|key| which.is_none_or(|which| which.matches(key)))
+            .collect();
+        let goes_whole = which.is_none() && route.options.group.is_some();
+        if goes_whole || meant.len() < 2 || !meant.iter().any(of_link) {
+            return Ok(());
+        }
+        let name = |key: &NhopKey| match of_link(key) {
+            true => format!("{key}%{}", self.port_name(key.port)),
+            false => key.to_string(),
+        };
+        let paths: Vec<String> = meant.iter().map(name).collect();
+        let paths = paths.join(", ");
+        Err(ControlError::WhichPath { prefix, paths })
     }
 
     /// `route flush`: up to `max` of the routes that an operator made in a FIB, of these families. Returns what was

@@ -350,10 +350,24 @@ fn print_deleted(deleted: &Deleted, session: &mut Session<'_>) -> Result<(), Fai
     if session.json {
         return session.print_json(deleted);
     }
-    for Neighbour { address, .. } in &deleted.deleted {
-        writeln!(session.out, "{address} ({address}) deleted")?;
+    for neighbour in &deleted.deleted {
+        writeln!(session.out, "{}", deleted_line(neighbour))?;
     }
     Ok(())
+}
+
+/// FreeBSD's line for a neighbour that was deleted; several links may have a link-local one.
+fn deleted_line(neighbour: &Neighbour) -> String {
+    let name = zoned(neighbour);
+    format!("{name} ({name}) deleted")
+}
+
+/// A neighbour's address, with its port where it is link-local.
+fn zoned(Neighbour { address, port, .. }: &Neighbour) -> String {
+    match address {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => format!("{v6}%{port}"),
+        other => other.to_string(),
+    }
 }
 
 fn list(
@@ -423,11 +437,7 @@ fn ndp_header(out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn ndp_line(out: &mut dyn Write, neighbour: &Neighbour) -> io::Result<()> {
-    let Neighbour { address, port, .. } = neighbour;
-    let name = match address {
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => format!("{v6}%{port}"),
-        other => other.to_string(),
-    };
+    let (name, port) = (zoned(neighbour), &neighbour.port);
     let mac = neighbour
         .mac
         .map_or_else(|| "(incomplete)".into(), |mac| mac.to_string());

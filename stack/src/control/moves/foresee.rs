@@ -247,7 +247,9 @@ impl Control {
                 iface,
             } => {
                 self.refuse_connected(*prefix)?;
-                Step::Delete(self.which_path(*gateway, iface.as_deref())?)
+                let which = self.which_path(*gateway, iface.as_deref())?;
+                self.refuse_which_path(*prefix, which.as_ref())?;
+                Step::Delete(which)
             }
         };
         let (prefix, (paths, options)) = (order.prefix(), step.names());

@@ -193,3 +193,17 @@ fn bad_lines_are_told_what_would_be_right() {
         );
     }
 }
+
+#[test]
+fn link_local_entries_are_deleted_with_their_ports_names() {
+    let of = |port: &str| Neighbour {
+        address: "fe80::11".parse().unwrap(),
+        port: port.into(),
+        mac: None,
+        state: NeighbourState::Stale,
+        expires: None,
+        published: false,
+        reserved: false,
+    };
+    assert_eq!(deleted_line(&of("tb")), "fe80::11%tb (fe80::11%tb) deleted");
+}

@@ -16,7 +16,9 @@ pub(super) fn refused(error: &ControlError) -> CallError {
         ControlError::NoPort { .. }
         | ControlError::OffLink { .. }
         | ControlError::NoLinkLocal { .. } => (Reason::Unreachable, error.to_string()),
-        ControlError::WhichLink { .. } => (Reason::Ambiguous, error.to_string()),
+        ControlError::WhichLink { .. } | ControlError::WhichPath { .. } => {
+            (Reason::Ambiguous, error.to_string())
+        }
         ControlError::NoHost { .. } => (Reason::Invalid, error.to_string()),
         // FreeBSD's route(8) says this for ESRCH.
         ControlError::NoRoute(_) => (Reason::NotFound, "route has not been found".into()),

@@ -53,3 +53,17 @@ fn a_gateway_of_the_one_link_that_has_such_addresses_is_on_that() {
     let done = rig.live.route_add(add(DESTINATION, &["fe80::11"])).unwrap();
     assert_eq!(done.paths[0].port.as_deref(), Some("rack"));
 }
+
+#[test]
+fn the_gateways_of_which_a_delete_must_name_one_are_told_with_their_ports() {
+    let mut rig = links();
+    let ask = RouteAdd {
+        paths: vec![on("fe80::11", "ta"), on("fe80::11", "tb")],
+        ..add(DESTINATION, &[])
+    };
+    rig.live.route_add(ask).unwrap();
+    let told = refusal(rig.live.route_delete(delete(DESTINATION, Some("fe80::11"))));
+    let line = "2001:db8::/32 has several such paths: name the gateway; they are \
+                gateway fe80::11%ta, gateway fe80::11%tb";
+    assert_eq!(told, (Reason::Ambiguous, line.into()));
+}

@@ -8,6 +8,7 @@ use super::echo::{self, ECHO_HEADER, EchoError, Said};
 use crate::parse::IpMeta;
 use crate::pkt::{Pkt, Pool};
 use crate::ports::Ports;
+use route::PortId;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::mpsc::SyncSender;
@@ -23,6 +24,8 @@ const WAITING: usize = 8192;
 pub struct PingSpec {
     /// The destination.
     pub addr: IpAddr,
+    /// The port by whose link a link-local destination is reached (RFC 4007 §6); the routes say it when left out.
+    pub port: Option<PortId>,
     /// The own address to ping from; when left out, one of the port that is next to the destination.
     pub source: Option<IpAddr>,
     /// How many requests; when left out, until it is stopped.
@@ -212,6 +215,7 @@ impl Ping {
         match echo::write(ends, self.ident, sequence as u16, size, room) {
             Some(len) => {
                 pkt.filled(len);
+                pkt.asked = self.spec.port;
                 out.push(pkt);
             }
             None => pool.put(pkt),

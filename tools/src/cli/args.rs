@@ -367,7 +367,7 @@ pub(super) struct PingArgs {
     #[arg(short = 's', value_name = "SIZE")]
     pub(super) size: Option<String>,
 
-    /// Whom to ping
+    /// Whom to ping; a link-local address with its port, fe80::1%PORT
     #[arg(value_name = "ADDRESS")]
     pub(super) address: String,
 }

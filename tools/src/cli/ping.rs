@@ -35,7 +35,7 @@ pub(crate) fn run(args: PingArgs, session: &mut Session<'_>) -> Result<(), Failu
     if written.is_ok() {
         ended = client.call_more("Ping", &ask, |result: PingResult, raw: &Value| {
             seen.count(&result);
-            written = each(session, &result, raw);
+            written = each(session, &ask, &result, raw);
             written.is_ok()
         });
     }
@@ -44,7 +44,7 @@ pub(crate) fn run(args: PingArgs, session: &mut Session<'_>) -> Result<(), Failu
     let ended = if interrupted { Ok(()) } else { ended };
     // Nothing is to be summed up where nothing was begun.
     if !session.json && (ended.is_ok() || seen.transmitted > 0) {
-        seen.print(session.out, ask.address)?;
+        seen.print(session.out, &name(&ask, ask.address))?;
     }
     ended?;
     if seen.received == 0 {
@@ -59,8 +59,10 @@ fn patience(ask: &Ping) -> Duration {
 }
 
 fn read(args: &PingArgs) -> Result<Ping, Failure> {
+    let (address, port) = address(args)?;
     Ok(Ping {
-        address: address(args)?,
+        address,
+        port,
         count: args.count.as_deref().map(count).transpose()?,
         interval: seconds("-i", args.interval.as_deref(), INTERVAL, DEFAULTS.0)?,
         wait: seconds("-W", args.wait.as_deref(), WAIT, DEFAULTS.1)?,
@@ -68,9 +70,16 @@ fn read(args: &PingArgs) -> Result<Ping, Failure> {
     })
 }
 
-fn address(args: &PingArgs) -> Result<IpAddr, Failure> {
+/// Whom to ping, a link-local one perhaps with its port.
+fn address(args: &PingArgs) -> Result<(IpAddr, Option<String>), Failure> {
     let text = &args.address;
-    let Ok(address) = text.parse::<IpAddr>() else {
+    let (word, port) = match text.split_once('%') {
+        Some((word, port)) if !port.is_empty() => (word, Some(port.to_owned())),
+        _ => (text.as_str(), None),
+    };
+    let of_link = |a: &IpAddr| matches!(a, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let read = word.parse::<IpAddr>();
+    let Some(address) = read.ok().filter(|a| port.is_none() || of_link(a)) else {
         return usage(format!(
             "{text} is not an address: write one such as 192.0.2.1 or 2001:db8::1; names are not looked up"
         ));
@@ -78,7 +87,7 @@ fn address(args: &PingArgs) -> Result<IpAddr, Failure> {
     match address {
         IpAddr::V4(_) if args.v6 => usage(format!("{text} is an IPv4 address: leave -6 out")),
         IpAddr::V6(_) if args.v4 => usage(format!("{text} is an IPv6 address: leave -4 out")),
-        _ => Ok(address),
+        _ => Ok((address, port)),
     }
 }
 
@@ -117,29 +126,36 @@ fn seconds(
     }
 }
 
+/// How an address is printed: that which is pinged with its port, if it has one.
+fn name(ask: &Ping, address: IpAddr) -> String {
+    match &ask.port {
+        Some(port) if address == ask.address => format!("{address}%{port}"),
+        _ => address.to_string(),
+    }
+}
+
 /// Before the first answer, as FreeBSD does.
 fn head(session: &mut Session<'_>, ask: &Ping) -> io::Result<()> {
     if !session.json {
-        let Ping { address, size, .. } = ask;
-        writeln!(session.out, "PING {address} ({address}): {size} data bytes")?;
+        let (name, size) = (name(ask, ask.address), ask.size);
+        writeln!(session.out, "PING {name} ({name}): {size} data bytes")?;
     }
     session.out.flush()
 }
 
 /// A line a request, at once.
-fn each(session: &mut Session<'_>, result: &PingResult, raw: &Value) -> io::Result<()> {
+fn each(session: &mut Session<'_>, ask: &Ping, result: &PingResult, raw: &Value) -> io::Result<()> {
     if session.json {
         writeln!(session.out, "{raw}")?;
     } else {
-        print(session.out, result)?;
+        print(session.out, &name(ask, result.address), result)?;
     }
     session.out.flush()
 }
 
-fn print(out: &mut dyn Write, result: &PingResult) -> io::Result<()> {
-    let PingResult {
-        address, sequence, ..
-    } = result;
+/// One result; `address` is who answered.
+fn print(out: &mut dyn Write, address: &str, result: &PingResult) -> io::Result<()> {
+    let sequence = result.sequence;
     // The number that the packet carries.
     let seq = sequence & 0xffff;
     match result.outcome {
@@ -200,7 +216,7 @@ impl Seen {
         self.squares += (rtt as f64).powi(2);
     }
 
-    fn print(&self, out: &mut dyn Write, address: IpAddr) -> io::Result<()> {
+    fn print(&self, out: &mut dyn Write, address: &str) -> io::Result<()> {
         let (sent, received) = (self.transmitted, self.received);
         writeln!(out, "\n--- {address} ping statistics ---")?;
         write!(

@@ -25,6 +25,9 @@ pub const DEFAULTS: (u64, u64, u64) = (1000, 2000, 56);
 pub struct Ping {
     /// The destination.
     pub address: IpAddr,
+    /// The port that a link-local destination is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
     /// How many requests; for ever when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,

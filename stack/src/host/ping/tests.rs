@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::ports::{Layer, Port, PortAddr};
-use route::PortId;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
 fn ports() -> Ports {
@@ -26,6 +25,7 @@ fn ports() -> Ports {
 fn spec(count: Option<u64>) -> PingSpec {
     PingSpec {
         addr: "192.0.2.11".parse().unwrap(),
+        port: None,
         source: None,
         count,
         interval_ms: 100,

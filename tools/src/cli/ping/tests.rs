@@ -109,7 +109,7 @@ fn sequences_wrap_as_in_the_packet_and_times_keep_their_spread() {
         reason: None,
     };
     let mut out = Vec::new();
-    print(&mut out, &reply(65_537, 1_234_567)).unwrap();
+    print(&mut out, "192.0.2.1", &reply(65_537, 1_234_567)).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert_eq!(
         text,
@@ -120,7 +120,7 @@ fn sequences_wrap_as_in_the_packet_and_times_keep_their_spread() {
         .iter()
         .for_each(|r| seen.count(r));
     let mut out = Vec::new();
-    seen.print(&mut out, [192, 0, 2, 1].into()).unwrap();
+    seen.print(&mut out, "192.0.2.1").unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(
         text.contains("3 packets transmitted, 2 packets received, 33.3% packet loss"),
@@ -128,12 +128,27 @@ fn sequences_wrap_as_in_the_packet_and_times_keep_their_spread() {
     );
     assert!(text.ends_with("= 0.100/0.200/0.300/0.100 ms\n"), "{text}");
     let mut out = Vec::new();
-    Seen::default()
-        .print(&mut out, [192, 0, 2, 1].into())
-        .unwrap();
+    Seen::default().print(&mut out, "192.0.2.1").unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(
         text.ends_with("\n0 packets transmitted, 0 packets received\n"),
         "{text}"
     );
+}
+
+#[test]
+fn a_link_local_address_is_pinged_on_its_port() {
+    let (out, status) = prints("ping -c 1 fe80::11%tb");
+    assert_eq!(status, 0, "{out}");
+    assert!(
+        out.starts_with("PING fe80::11%tb (fe80::11%tb): 56 data bytes\n"),
+        "{out}"
+    );
+    assert!(
+        out.contains("\n--- fe80::11%tb ping statistics ---\n"),
+        "{out}"
+    );
+    // Only such an address has one, and it has a name.
+    assert_eq!(prints("ping -c 1 192.0.2.11%tb").1, 64);
+    assert_eq!(prints("ping -c 1 fe80::11%").1, 64);
 }

@@ -25,6 +25,8 @@ use stack::host::PingRefusal;
 use stack::host::PingSpec;
 use stack::host::largest_ping;
 use stack::io::run::HostThread;
+use stack::ports::Port;
+use stack::ports::is_link_local;
 use std::net::IpAddr;
 use std::sync::mpsc;
 
@@ -61,10 +63,10 @@ impl Live {
     /// What the host is to do, if the address can be pinged and the size fits on the way to it.
     fn ping_spec(&self, ask: &wire::Ping) -> Answer<PingSpec> {
         let addr = ask.address;
-        self.check_pingable(addr)?;
-        let got = self.control.route_get(FibId(0), addr, None, self.now());
-        let got = got.map_err(|_| no_route(format!("no route covers {addr}")))?;
-        let mtu = mtu_of(&got.route)?;
+        let link = ask.port.as_deref().map(|name| self.link(name, addr));
+        let link = link.transpose()?;
+        self.check_pingable(addr, link)?;
+        let (mtu, source) = self.way_to(addr, link)?;
         let most = largest_ping(&addr, mtu);
         let size = usize::try_from(ask.size).unwrap_or(usize::MAX);
         if size > most {
@@ -75,7 +77,8 @@ impl Live {
         }
         Ok(PingSpec {
             addr,
-            source: got.source,
+            port: link.map(|port| port.id),
+            source,
             count: ask.count,
             interval_ms: ask.interval,
             wait_ms: ask.wait,
@@ -83,16 +86,41 @@ impl Live {
         })
     }
 
-    fn check_pingable(&self, addr: IpAddr) -> Answer<()> {
+    /// The port that is named; only a link-local address has one.
+    fn link(&self, name: &str, addr: IpAddr) -> Answer<&Port> {
+        if addr.is_ipv4() || !is_link_local(&addr) {
+            let line = format!("{addr} is not of one link alone: leave the port out");
+            return Err(CallError::refused(Reason::Invalid, line));
+        }
+        self.on_link(name, addr)
+    }
+
+    /// What the way to an address carries, and the address to ping it from: on the link that is named, else by the routes.
+    fn way_to(&self, addr: IpAddr, link: Option<&Port>) -> Answer<(u32, Option<IpAddr>)> {
+        if let Some(port) = link {
+            return Ok((port.mtu, port.link_local()));
+        }
+        let alone = self.control.refuse_which_link(FibId(0), addr);
+        alone.map_err(|error| refused(&error))?;
+        let got = self.control.route_get(FibId(0), addr, None, self.now());
+        let got = got.map_err(|_| no_route(format!("no route covers {addr}")))?;
+        Ok((mtu_of(&got.route)?, got.source))
+    }
+
+    fn check_pingable(&self, addr: IpAddr, link: Option<&Port>) -> Answer<()> {
         let ports = self.control.ports();
+        let own = link.map_or_else(|| ports.is_own(FibId(0), &addr), |port| port.has(&addr));
         let v4_broadcast = addr == IpAddr::from([255; 4]);
-        let line = if ports.is_own(FibId(0), &addr) {
+        let line = if own {
             format!("{addr} is the gateway's own address: nothing would be sent")
         } else if addr.is_unspecified() || addr.is_multicast() || v4_broadcast {
             format!("{addr} is not one host's address: write a unicast one")
         } else if ports.0.iter().any(|port| port.is_broadcast(&addr)) {
             format!("{addr} is a network's broadcast address: write one host's")
-        } else if stack::ports::is_link_local(&addr) && ports.reaching(FibId(0), &addr).is_none() {
+        } else if is_link_local(&addr)
+            && link.is_none()
+            && ports.reaching(FibId(0), &addr).is_none()
+        {
             format!("{addr} is valid on one link only, and no port has a link-local address")
         } else {
             return Ok(());

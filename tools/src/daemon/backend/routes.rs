@@ -29,6 +29,7 @@ use stack::control::NhopHealth;
 use stack::control::Why;
 use stack::parse::Addrs;
 use stack::parse::Tuple;
+use stack::ports::Port;
 use std::net::IpAddr;
 
 impl Live {
@@ -148,12 +149,12 @@ impl Live {
     }
 
     /// A link-local address is one on its port only.
-    fn on_link(&self, name: &str, address: IpAddr) -> Answer<()> {
+    pub(super) fn on_link(&self, name: &str, address: IpAddr) -> Answer<&Port> {
         let Some(port) = self.control.ports().named(name) else {
             return Err(self.no_such_port(name));
         };
         if port.on_link(&address) {
-            return Ok(());
+            return Ok(port);
         }
         let remedy = format!("give port {name} an fe80:: address with /64");
         let message = format!("{address} is not on the network of port {name}: {remedy}");

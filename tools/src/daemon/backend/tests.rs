@@ -67,7 +67,7 @@ struct Rig {
     live: Live,
     running: Option<Running>,
     uplink: MemPeer,
-    _rack: MemPeer,
+    rack: MemPeer,
 }
 
 impl Drop for Rig {
@@ -149,7 +149,7 @@ fn with_ports(fibs: u8, ports: Ports) -> Rig {
         live: Live::new(gateway.control, running.host.clone(), clock, about),
         running: Some(running),
         uplink: uplink_peers.remove(0),
-        _rack: rack_peers.remove(0),
+        rack: rack_peers.remove(0),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
 
-/// 192.0.2.11 answers, of every four requests the third excepted; 192.0.2.99 is silent for ever; 198.51.100.1 has no
+/// 192.0.2.11 and fe80::11 answer, of every four requests the third excepted; 192.0.2.99 is silent for ever; 198.51.100.1 has no
 /// route; any other is unreachable.
 pub(super) fn start(ask: &Ping, under_way: Arc<()>) -> Answer<Pinging> {
     let (address, bytes) = (ask.address, ask.size + 8);
@@ -36,8 +36,8 @@ pub(super) fn start(ask: &Ping, under_way: Arc<()>) -> Answer<Pinging> {
             reason: None,
         };
         Ok(match (name.as_str(), sequence % 4) {
-            ("192.0.2.11", 2) => lost,
-            ("192.0.2.11", _) => PingResult {
+            ("192.0.2.11" | "fe80::11", 2) => lost,
+            ("192.0.2.11" | "fe80::11", _) => PingResult {
                 outcome: PingOutcome::Reply,
                 bytes: Some(bytes),
                 rtt: Some(100 + sequence * 23),

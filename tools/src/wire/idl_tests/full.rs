@@ -207,7 +207,7 @@ structs! {
     GroupOf { group, index }
     Capture { all, sample, filter, last }
     Explain { packet, framing, flow, turn, port, fib }
-    Ping { address, count, interval, wait, size }
+    Ping { address, port, count, interval, wait, size }
     WorkersSet { workers }
 }
 

@@ -17,6 +17,7 @@ const CLIENT: &str = "10.99.0.2";
 fn ask(address: &str) -> Ping {
     Ping {
         address: address.parse().unwrap(),
+        port: None,
         count: Some(2),
         interval: 10,
         wait: 60_000,

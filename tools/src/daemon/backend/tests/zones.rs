@@ -1,6 +1,8 @@
 //! Link-local addresses where two links have them: alone they name no host (RFC 4007 §6).
 
 use super::*;
+use crate::wire::ping::Ping;
+use std::net::IpAddr;
 
 const DESTINATION: &str = "2001:db8::/32";
 
@@ -66,4 +68,49 @@ fn the_gateways_of_which_a_delete_must_name_one_are_told_with_their_ports() {
     let line = "2001:db8::/32 has several such paths: name the gateway; they are \
                 gateway fe80::11%ta, gateway fe80::11%tb";
     assert_eq!(told, (Reason::Ambiguous, line.into()));
+}
+
+fn ping(address: &str, port: Option<&str>) -> Ping {
+    Ping {
+        address: address.parse().unwrap(),
+        port: port.map(Into::into),
+        count: Some(1),
+        interval: 10,
+        wait: 60_000,
+        size: 56,
+    }
+}
+
+/// Who is asked for an echo by the next packet that is no neighbour discovery.
+fn echo_to(peer: &mut MemPeer) -> Option<IpAddr> {
+    let mut frame = vec![0; 2000];
+    let len = peer.rx(&mut frame)?;
+    let meta = stack::parse::read(&frame[14..len]).ok()?;
+    (frame[14 + 40] == 128).then(|| meta.addrs.dst())
+}
+
+#[test]
+fn a_link_local_address_is_pinged_by_its_port() {
+    let mut rig = links();
+    for port in ["ta", "tb"] {
+        heard(rig.live.neighbour_set(stated("fe80::11", Some(port)))).unwrap();
+    }
+    let started = heard(rig.live.ping(ping("fe80::11", Some("tb"))));
+    assert!(started.is_ok());
+    let to = until(&mut rig, |rig| echo_to(&mut rig.rack));
+    assert_eq!(to.to_string(), "fe80::11");
+    assert_eq!(echo_to(&mut rig.uplink), None);
+}
+
+#[test]
+fn a_ping_to_one_of_several_links_needs_its_port() {
+    let mut rig = links();
+    let mut told = |address, port| refusal(heard(rig.live.ping(ping(address, port))).map(|_| ()));
+    let (reason, line) = told("fe80::11", None);
+    assert_eq!(reason, Reason::Ambiguous, "{line}");
+    let (reason, line) = told("fe80::1", Some("tb"));
+    assert!(line.contains("own address"), "{line}");
+    assert_eq!(reason, Reason::Invalid);
+    assert_eq!(told("fe80::11", Some("tc")).0, Reason::NotFound);
+    assert_eq!(told("2001:db8::11", Some("tb")).0, Reason::Invalid);
 }

@@ -13,6 +13,7 @@ mod flows;
 mod get;
 mod groups;
 mod health;
+mod links;
 mod moves;
 mod reader;
 mod recursive;

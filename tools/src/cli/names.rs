@@ -118,6 +118,24 @@ pub(crate) fn destination(prefix: Prefix) -> String {
     }
 }
 
+/// The same; a link-local network or own address with its port, as FreeBSD has it: `fe80::%rack/64`.
+pub(crate) fn zoned(prefix: Prefix, path: &Path) -> String {
+    let of_link = matches!(prefix.addr(), IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let connected = matches!(path.kind, PathKind::Interface | PathKind::Local);
+    match &path.port {
+        Some(port) if of_link && connected => {
+            let (addr, len) = (prefix.addr(), prefix.len());
+            let len = if prefix.is_host() {
+                String::new()
+            } else {
+                format!("/{len}")
+            };
+            format!("{addr}%{port}{len}")
+        }
+        _ => destination(prefix),
+    }
+}
+
 /// netstat's flag letters: U usable, G gateway, H host, S static, B blackhole, R reject.
 pub(crate) fn flag_letters(route: &Route, path: &Path) -> String {
     let set = [
@@ -251,6 +269,24 @@ mod tests {
         };
         assert_eq!(path_state(&path("up")), "starting 40 %, 18 s left");
         assert_eq!(path_state(&path("returning")), "returning 40 %, 18 s left");
+    }
+
+    #[test]
+    fn what_is_each_links_own_is_listed_with_its_port() {
+        let name = |kind: &str, destination: &str| {
+            let text = format!(
+                r#"{{"kind": "{kind}", "port": "rack", "weight": 1, "mtu": 0, "nexthop": 0, "generation": 0,
+                "admin": "in", "health": "up", "buckets": 1}}"#
+            );
+            zoned(
+                destination.parse().unwrap(),
+                &serde_json::from_str(&text).unwrap(),
+            )
+        };
+        assert_eq!(name("interface", "fe80::/64"), "fe80::%rack/64");
+        assert_eq!(name("local", "fe80::1/128"), "fe80::1%rack");
+        assert_eq!(name("interface", "fd00::/64"), "fd00::/64");
+        assert_eq!(name("local", "fd00::1/128"), "fd00::1");
     }
 
     #[test]

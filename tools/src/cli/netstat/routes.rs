@@ -139,7 +139,7 @@ fn line(
         ]
     });
     let columns = Columns {
-        destination: &names::destination(route.destination),
+        destination: &names::zoned(route.destination, path),
         gateway: &path.name(),
         flags: &names::flag_letters(route, path),
         wide,

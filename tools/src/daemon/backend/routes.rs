@@ -25,11 +25,13 @@ use route::Prefix;
 use route::RouteInfo;
 use stack::Now;
 use stack::control::Chosen;
+use stack::control::DownCause;
 use stack::control::NhopHealth;
 use stack::control::Why;
 use stack::parse::Addrs;
 use stack::parse::Tuple;
 use stack::ports::Port;
+use stack::ports::is_link_local;
 use std::net::IpAddr;
 
 impl Live {
@@ -76,7 +78,9 @@ impl Live {
             .routes_of(FibId(of.fib), behind(of, after))
             .take_while(of_family)
             .take(max);
-        routes.map(|route| self.route(route, now)).collect()
+        routes
+            .map(|route| self.route(self.control.with_links(route), now))
+            .collect()
     }
 
     pub(super) fn flush_routes(
@@ -109,9 +113,14 @@ impl Live {
             return self.get_prefix(ask, length, now);
         }
         if let Some(port) = &ask.port {
-            self.on_link(port, ask.destination)?;
+            let port = self.on_link(port, ask.destination)?.id;
+            if ask.destination.is_ipv6() && is_link_local(&ask.destination) {
+                return self.get_on_link(port, ask.destination, now);
+            }
         }
         let fib = FibId(ask.fib);
+        let alone = self.control.refuse_which_link(fib, ask.destination);
+        alone.map_err(|error| refused(&error))?;
         let got = self
             .control
             .route_get(fib, ask.destination, tuple.as_ref(), now);
@@ -140,6 +149,22 @@ impl Live {
             .rev()
             .map(|length| Prefix::masked(destination, length).in_fib(FibId(ask.fib)));
         let route = covering.find_map(|prefix| self.control.route_exact(prefix));
+        let no_route = || refused(&stack::ControlError::NoRoute(destination));
+        Ok(wire::RouteAnswer {
+            destination,
+            route: self.route(self.control.with_links(route.ok_or_else(no_route)?), now),
+            choice: None,
+        })
+    }
+
+    /// A link-local address, on the link of its port. No flow chooses there.
+    fn get_on_link(
+        &self,
+        port: PortId,
+        destination: IpAddr,
+        now: Now,
+    ) -> Answer<wire::RouteAnswer> {
+        let route = self.control.link_route(port, destination);
         let no_route = || refused(&stack::ControlError::NoRoute(destination));
         Ok(wire::RouteAnswer {
             destination,
@@ -218,8 +243,13 @@ impl Live {
 
     pub(super) fn path(&self, info: &PathInfo, now: Now) -> wire::Path {
         let port = self.port_of(info.key.kind, info.port());
+        let causes = match (info.idx, info.health) {
+            // A link without a next hop of its own in the table.
+            (NhopIdx::NONE, Health::Dead) => vec![DownCause::Port.name().into()],
+            (idx, _) => self.causes(idx),
+        };
         wire::Path {
-            causes: self.causes(info.idx),
+            causes,
             ..path(info, port, now)
         }
     }

@@ -8,11 +8,20 @@ const DESTINATION: &str = "2001:db8::/32";
 
 /// Two links with the same own address, as links have it.
 fn links() -> Rig {
+    with_ta(true)
+}
+
+/// The same; ta may be down.
+fn with_ta(up: bool) -> Rig {
     let link = |id: u8, name| {
         let layer = Layer::L2(Mac([2, 0, 0, 0, 0, id]));
         port(id.into(), name, layer, &[("fe80::1", 64)])
     };
-    with_ports(1, Ports(vec![link(0, "ta"), link(1, "tb")]))
+    let ta = Port {
+        up,
+        ..link(0, "ta")
+    };
+    with_ports(1, Ports(vec![ta, link(1, "tb")]))
 }
 
 fn on(gateway: &str, port: &str) -> PathSpec {
@@ -113,4 +122,61 @@ fn a_ping_to_one_of_several_links_needs_its_port() {
     assert_eq!(reason, Reason::Invalid);
     assert_eq!(told("fe80::11", Some("tc")).0, Reason::NotFound);
     assert_eq!(told("2001:db8::11", Some("tb")).0, Reason::Invalid);
+}
+
+fn get(address: &str, port: Option<&str>) -> RouteGet {
+    RouteGet {
+        port: port.map(Into::into),
+        ..RouteGet::to(address.parse().unwrap())
+    }
+}
+
+#[test]
+fn the_route_to_a_link_local_address_is_that_of_its_port() {
+    let mut rig = with_ta(false);
+    let of = |port| get("fe80::11", Some(port));
+    for (name, health) in [("ta", Health::Dead), ("tb", Health::Up)] {
+        let route = rig.live.route_get(of(name)).unwrap().route;
+        assert_eq!(route.destination.to_string(), "fe80::/64");
+        let [path] = route.paths.as_slice() else {
+            panic!("{route:?}");
+        };
+        assert_eq!((path.kind, path.health), (PathKind::Interface, health));
+        assert_eq!(path.port.as_deref(), Some(name));
+    }
+    let own = rig
+        .live
+        .route_get(get("fe80::1", Some("tb")))
+        .unwrap()
+        .route;
+    assert_eq!(
+        (own.paths[0].kind, own.paths[0].port.as_deref()),
+        (PathKind::Local, Some("tb"))
+    );
+    let (reason, line) = refusal(rig.live.route_get(get("fe80::11", None)));
+    assert_eq!(reason, Reason::Ambiguous, "{line}");
+}
+
+#[test]
+fn link_local_networks_and_addresses_are_listed_for_each_link() {
+    let mut rig = links();
+    let of = wire::route::RouteFamily {
+        fib: 0,
+        family: Some(Family::Inet6),
+    };
+    let routes = rig.live.list_routes(of, None, 10);
+    let mut listed: Vec<(String, Vec<_>)> = Vec::new();
+    for route in &routes {
+        let port = |path: &wire::route::Path| (path.port.clone().unwrap_or_default(), path.kind);
+        listed.push((
+            route.destination.to_string(),
+            route.paths.iter().map(port).collect(),
+        ));
+    }
+    let on_both = |kind| vec![("ta".to_owned(), kind), ("tb".to_owned(), kind)];
+    let told = [
+        ("fe80::/64".to_owned(), on_both(PathKind::Interface)),
+        ("fe80::1/128".to_owned(), on_both(PathKind::Local)),
+    ];
+    assert_eq!(listed, told);
 }

@@ -52,7 +52,7 @@ impl Control {
         let known = self.routes.nhop(&key);
         let known = known.and_then(|idx| self.routes.nhop_info(idx));
         let number = |nhop: NhopInfo| (nhop.idx, nhop.generation);
-        let (idx, generation) = known.map_or((NhopIdx::NONE, NhopGen::default()), number);
+        let (idx, generation) = known.map_or((NhopIdx::NONE, NhopGen(0)), number);
         Some(PathInfo {
             key,
             weight: 1,

@@ -219,6 +219,7 @@ fn checks_go_on_for_hours_without_a_false_alarm_or_a_leak() {
 fn ping(scene: &mut Scene, addr: IpAddr, count: u64) -> Vec<PingOutcome> {
     let spec = PingSpec {
         addr,
+        port: None,
         source: None,
         count: Some(count),
         interval_ms: 100,
@@ -285,6 +286,7 @@ fn a_ping_that_is_stopped_sends_no_more_and_is_told_no_more() {
     let mut scene = Scene::new(1, Scene::setup(1), 66);
     let spec = PingSpec {
         addr: server_addr(0, BOTH[0]),
+        port: None,
         source: None,
         count: None,
         interval_ms: 100,

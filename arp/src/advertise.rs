@@ -1,7 +1,8 @@
 //! Router advertisements: what we tell the hosts of a segment of ourselves, if the operator wants that (RFC 4861 §6.2).
 //!
 //! Multicast to all nodes: three soon after the port came up, then one in each random interval, and one after a
-//! solicitation, never more than one in three seconds. A port that stops says so with a lifetime of 0.
+//! solicitation, never more than one in three seconds. What changes is told as soon as that. A port that stops says so with a lifetime
+//! of 0.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -21,6 +22,8 @@ const INITIAL_MS: u64 = 16_000;
 /// AdvValidLifetime and AdvPreferredLifetime: 30 and 7 days, in seconds.
 const VALID_S: u32 = 2_592_000;
 const PREFERRED_S: u32 = 604_800;
+/// The smallest MTU that a link may have.
+const LEAST_MTU: u32 = 1280;
 /// AdvCurHopLimit.
 const HOP_LIMIT: u8 = 64;
 
@@ -54,9 +57,18 @@ impl Schedule {
         }
     }
 
-    /// The same times, if it advertised before.
-    pub(crate) fn go_on(what: Advertise, before: &Self) -> Self {
-        Self { what, ..*before }
+    /// The same times, if it advertised before; something new is told soon, as often as at first (RFC 4861 §6.2.4).
+    pub(crate) fn go_on(what: Advertise, before: &Self, now: u64) -> Self {
+        if what == before.what {
+            return *before;
+        }
+        let soon = before.last.map_or(now, |last| now.max(last + BETWEEN_MS));
+        Self {
+            what,
+            next: before.next.min(soon),
+            sent: 0,
+            last: before.last,
+        }
     }
 
     pub(crate) fn next(&self) -> u64 {
@@ -164,7 +176,8 @@ fn frame(port: &Port, lifetime: u16) -> Option<Vec<u8>> {
     icmp.extend([1, 1]);
     icmp.extend(port.mac.0);
     icmp.extend([5, 1, 0, 0]);
-    icmp.extend(what.mtu.to_be_bytes());
+    // Hosts ignore less than every link has (RFC 8200 §5, RFC 4861 §6.3.4).
+    icmp.extend(what.mtu.max(LEAST_MTU).to_be_bytes());
     for (prefix, len) in prefixes(port) {
         // On link; and good for autoconfiguration, which needs 64 bits (RFC 4862 §5.5.3).
         let flags = if len == 64 { 0xc0 } else { 0x80 };

@@ -64,7 +64,7 @@ impl Port {
         // One that was down has to be heard of anew.
         let same = before.filter(|old| old.up && old.mac == info.mac);
         let schedule = |what| match same.and_then(|old| old.adverts) {
-            Some(before) => Schedule::go_on(what, &before),
+            Some(before) => Schedule::go_on(what, &before, now),
             None => Schedule::new(what, now),
         };
         Self {

@@ -154,6 +154,35 @@ fn for_hours_they_come_a_third_to_all_of_the_interval_apart() {
     assert!(distinct.len() > apart.len() / 2, "not all alike: {apart:?}");
 }
 
+/// The MTU that an advertisement tells.
+fn mtu_of(frame: &[u8]) -> u32 {
+    let option = &frame[54 + 24..54 + 32];
+    assert_eq!(option[..4], [5, 1, 0, 0]);
+    u32::from_be_bytes([option[4], option[5], option[6], option[7]])
+}
+
+#[test]
+fn what_changes_is_told_soon_and_three_times() {
+    let (mut table, _) = advertising();
+    until(&mut table, 1_000_000);
+    for (mtu, told) in [(1300, 1300), (1000, 1280), (1400, 1400)] {
+        let now = table.next_deadline().expect("the next one") - 100_000;
+        let what = Advertise { mtu, ..WHAT };
+        table.set_port(info(Some(what)), now, &mut Vec::new());
+        let sent = until(&mut table, now + 40_000);
+        assert_eq!((sent.len(), sent[0].0), (3, now));
+        assert!(sent.iter().all(|(_, frame)| mtu_of(frame) == told));
+        let next = table.next_deadline();
+        table.set_port(info(Some(what)), now + 40_000, &mut Vec::new());
+        assert_eq!(table.next_deadline(), next, "nothing is new");
+    }
+    // Soon after one that was sent, they wait for the three seconds.
+    let now = until(&mut table, 10_000_000).pop().expect("the last").0;
+    let what = Advertise { mtu: 1500, ..WHAT };
+    table.set_port(info(Some(what)), now + 2, &mut Vec::new());
+    assert_eq!(until(&mut table, now + 5000)[0].0, now + 3000);
+}
+
 #[test]
 fn who_stops_says_so_once() {
     let (mut table, _) = advertising();

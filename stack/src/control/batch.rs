@@ -15,7 +15,7 @@ use crate::link::NO_NEIGH;
 use crate::time::Now;
 use arp::NeighIdx;
 use hashbrown::HashMap;
-use route::{BatchSet, BatchSpec, BatchState, FibId, NhopKey, Path, Prefix, Through};
+use route::{BatchSet, BatchSpec, BatchState, FibId, NhopKey, Path, Prefix, RouteError, Through};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -238,7 +238,8 @@ impl Control {
         recursive: &BTreeSet<NhopKey>,
         clipped: Option<String>,
     ) -> BatchEnd {
-        let (done, told) = batch.outcome()?;
+        let at = batch.refused_at();
+        let (done, told) = batch.outcome().map_err(|error| about(at, error))?;
         match told {
             Some(changes) => self
                 .told
@@ -281,6 +282,15 @@ fn in_route(prefix: Prefix, error: ControlError) -> ControlError {
     ControlError::InRoute {
         prefix,
         error: Box::new(error),
+    }
+}
+
+/// The same for what routes refuse; some of it names the route already.
+fn about(prefix: Option<Prefix>, error: RouteError) -> ControlError {
+    let line = error.to_string();
+    match prefix.filter(|prefix| !line.starts_with(&prefix.to_string())) {
+        Some(prefix) => in_route(prefix, error.into()),
+        None => error.into(),
     }
 }
 

@@ -27,6 +27,7 @@ impl Batch {
                 Err(_) if left[0].new == NONE => return,
                 Err(full) => {
                     self.refused = Some(full.into());
+                    self.refused_at = Some(left[0].prefix);
                     return self.go_on(Phase::Undo, self.next);
                 }
             }

@@ -137,6 +137,8 @@ pub struct Batch {
     ops: Vec<Op>,
     done: BatchDone,
     refused: Option<RouteError>,
+    /// The route that was refused, if it was one.
+    refused_at: Option<Prefix>,
     told: Option<Vec<Change>>,
     ended: Ended,
     warning: Option<String>,
@@ -160,6 +162,7 @@ impl Batch {
             ops: Vec::new(),
             done,
             refused: None,
+            refused_at: None,
             told: None,
             ended: Vec::new(),
             warning: None,
@@ -217,6 +220,11 @@ impl Batch {
             Some(error) => Err(error),
             None => Ok((self.done, self.told.take())),
         }
+    }
+
+    /// The route for which it was refused, if it was for one.
+    pub const fn refused_at(&self) -> Option<Prefix> {
+        self.refused_at
     }
 
     /// One line that the operator should read.

@@ -41,7 +41,10 @@ impl Batch {
                     let change = target.map(|new| Op { prefix, old, new });
                     self.ops.extend(change);
                 }
-                Err(error) => return self.refuse(error),
+                Err(error) => {
+                    self.refused_at = Some(prefix);
+                    return self.refuse(error);
+                }
             }
         }
         self.next = end;

@@ -165,40 +165,49 @@ fn a_batch_that_is_refused_has_changed_nothing() {
         max_routes: 3,
         ..Config::default()
     };
-    /// What is said, sets of paths, routes with the number of their set.
-    type Case<'a> = (&'a str, &'a [&'a [Path]], &'a [(&'a str, u32)]);
+    /// What is said, and about which route; sets of paths, routes with the number of their set.
+    type Case<'a> = (
+        (&'a str, Option<&'a str>),
+        &'a [&'a [Path]],
+        &'a [(&'a str, u32)],
+    );
     let refused: [Case<'_>; 5] = [
         (
-            "next hops",
+            ("next hops", Some("13.0.0.0/8")),
             &[&[via(1)], &[via(7), via(8), via(9)]],
             &[("12.0.0.0/8", 0), ("13.0.0.0/8", 1)],
         ),
         (
-            "next-hop groups",
+            ("next-hop groups", Some("13.0.0.0/8")),
             &[&[via(3)], &[via(1), via(3)], &[weighted(2, 9)]],
             &[("12.0.0.0/8", 0), ("13.0.0.0/8", 1), ("14.0.0.0/8", 2)],
         ),
         (
-            "routes",
+            ("routes", None),
             &[&[via(1)]],
             &[("12.0.0.0/8", 0), ("13.0.0.0/8", 0), ("14.0.0.0/8", 0)],
         ),
-        ("needs a path", &[&[]], &[("12.0.0.0/8", 0)]),
         (
-            "out of range",
+            ("needs a path", Some("12.0.0.0/8")),
+            &[&[]],
+            &[("12.0.0.0/8", 0)],
+        ),
+        (
+            ("out of range", Some("12.0.0.0/8")),
             &[&[weighted(1, 1 << 24)]],
             &[("12.0.0.0/8", 0)],
         ),
     ];
-    for (what, sets, routes) in refused {
+    for ((what, at), sets, routes) in refused {
         let mut lab = Lab::with(small);
         lab.add("10.0.0.0/8", &[via(1)]);
         lab.add("11.0.0.0/8", &[via(2)]);
         let before = snapshot(&lab);
-        let error = run(&mut lab, spec(sets, routes), 1)
-            .unwrap_err()
-            .to_string();
+        let mut batch = Batch::new(spec(sets, routes));
+        while batch.step(&mut lab.control, 1, lab.now) != BatchState::Ended {}
+        let error = batch.outcome().unwrap_err().to_string();
         assert!(error.contains(what), "{what}: {error}");
+        assert_eq!(batch.refused_at(), at.map(net), "{what}");
         assert_eq!(snapshot(&lab), before, "{what}");
         lab.control.tick(lab.now);
         assert_eq!(lab.control.fills()[2].used, 2, "{what}");

@@ -183,6 +183,8 @@ fn a_refused_batch_says_which_route_and_leaves_nothing_behind() {
     let none = PathSet::default();
     let mut timed = set(&["192.0.2.12"]);
     timed.options.timeouts = "dns".parse().ok();
+    let mut grouped = none.clone();
+    grouped.options.group = Some(7);
     for (sets, others, wanted, line) in [
         (
             vec![set(&["192.0.2.12"]), set(&["172.16.0.1"])],
@@ -219,6 +221,12 @@ fn a_refused_batch_says_which_route_and_leaves_nothing_behind() {
             ("12.0.0.0/8", 1),
             Reason::NotFound,
             "12.0.0.0/8: no timeouts are called dns: ",
+        ),
+        (
+            vec![set(&["192.0.2.12"]), grouped],
+            ("12.0.0.0/8", 1),
+            Reason::NotFound,
+            "12.0.0.0/8: group 7 is not there: ",
         ),
     ] {
         let (reason, told) = refusal(loaded(&mut rig, batch(sets, 10, &[others])));

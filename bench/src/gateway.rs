@@ -146,6 +146,7 @@ fn port(mac: Mac) -> Port {
         name: "wan".into(),
         layer: Layer::L2(mac),
         mtu: MTU,
+        narrowed: None,
         up: true,
         rules: Default::default(),
         vlan: None,

@@ -92,6 +92,7 @@ mod tests {
             fib: FibId(0),
             layer: Layer::L3,
             mtu: 1500,
+            narrowed: None,
             up: true,
             addrs: addrs.collect(),
             rules: Default::default(),

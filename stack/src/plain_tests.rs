@@ -50,6 +50,7 @@ fn ports() -> Ports {
         fib: FibId(3),
         layer: Layer::L3,
         mtu: 1500,
+        narrowed: None,
         up: true,
         addrs: vec![addr("10.1.0.1", 16), addr("2001:db8::1", 64)],
         rules: Rules::default(),

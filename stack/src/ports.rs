@@ -67,8 +67,10 @@ pub struct Port {
     pub fib: FibId,
     /// What its frames look like.
     pub layer: Layer,
-    /// Largest IP packet it takes, bytes.
+    /// Largest IP packet it takes, bytes, as it is configured.
     pub mtu: u32,
+    /// The MTU of its interface, while that is smaller: what is longer would be lost there.
+    pub narrowed: Option<u32>,
     /// Whether it is up: the operator says so, and its device carries frames.
     pub up: bool,
     /// Our own addresses there.
@@ -80,6 +82,11 @@ pub struct Port {
 }
 
 impl Port {
+    /// The largest IP packet that it takes at present, bytes.
+    pub fn takes(&self) -> u32 {
+        self.narrowed.map_or(self.mtu, |has| has.min(self.mtu))
+    }
+
     /// Our address there in the family of `like`; a global one before a link-local one.
     pub fn own_addr(&self, like: &IpAddr) -> Option<IpAddr> {
         let any = || self.of_family(like).next();
@@ -196,6 +203,12 @@ impl Ports {
     /// The port called `name`.
     pub fn named(&self, name: &str) -> Option<&Port> {
         self.0.iter().find(|p| p.name == name)
+    }
+
+    /// The largest packet that a way takes which is good for `mtu` bytes and ends at a port: next hops know the MTU that they were
+    /// given, and not what becomes of interfaces.
+    pub fn takes_by(&self, port: PortId, mtu: u32) -> u32 {
+        self.get(port).map_or(mtu, |port| port.takes().min(mtu))
     }
 
     /// The VLANs of a port.

@@ -12,6 +12,7 @@ fn ports(addrs: &[&[&str]]) -> Ports {
         fib: FibId(0),
         layer: Layer::L3,
         mtu: 1500,
+        narrowed: None,
         up: true,
         addrs: addrs
             .iter()
@@ -61,4 +62,17 @@ fn an_address_of_the_link_is_better_than_none() {
     let to = addr("2001:db8:9::5");
     assert_eq!(ports.answer_from(PortId(1), &to), Some(addr("fe80::2")));
     assert_eq!(ports.answer_from(PortId(1), &addr("10.0.0.1")), None);
+}
+
+#[test]
+fn a_way_takes_no_more_than_its_port_does_at_present() {
+    let mut all = ports(&[&["192.0.2.1"]]);
+    for (narrowed, takes) in [(None, 1500), (Some(1300), 1300), (Some(9000), 1500)] {
+        all.0[0].narrowed = narrowed;
+        assert_eq!(all.0[0].takes(), takes);
+        for mtu in [1280, 1400, 9000] {
+            assert_eq!(all.takes_by(PortId(0), mtu), mtu.min(takes));
+            assert_eq!(all.takes_by(PortId(7), mtu), mtu, "of no port");
+        }
+    }
 }

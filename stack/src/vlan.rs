@@ -102,6 +102,7 @@ mod tests {
             fib: FibId(0),
             layer: Layer::L2(Mac([2, 0, 0, 0, 0, 1])),
             mtu: 1500,
+            narrowed: None,
             up: true,
             addrs: Vec::new(),
             rules: Default::default(),

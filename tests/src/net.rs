@@ -26,6 +26,7 @@ pub use scene::{BOTH, SERVICE, SERVICE6, Scene, client_addr, service, to_clients
 use crate::frames::mac_dst;
 use crate::sim::{Sent, SimGateway};
 use link::Link;
+use route::PortId;
 use stack::ports::{Layer, Vlan};
 use stack::{Now, Setup};
 use std::cmp::Reverse;
@@ -138,6 +139,23 @@ impl Net {
     pub fn set_link(&mut self, port: usize, conditions: Conditions) {
         self.to_gateway[port].conditions = conditions;
         self.from_gateway[port].conditions = conditions;
+    }
+
+    /// A port's interface takes packets of `mtu` bytes at most from now on; `None`: what the port does. Longer ones that leave by it,
+    /// or by a VLAN of it, are judged bad.
+    pub fn interface_mtu(&mut self, port: usize, mtu: Option<u32>) {
+        let gw = &mut self.sim.gateway;
+        let id = PortId(port as u16);
+        gw.control.interface_mtu(id, mtu, &mut gw.host);
+        let of = |at: &usize| {
+            let vlan = self.vlans[*at];
+            *at == port || vlan.is_some_and(|vlan| vlan.parent == id)
+        };
+        for at in (0..self.layers.len()).filter(of) {
+            let configured = gw.control.ports().0[at].mtu;
+            self.layers[at].1 = mtu.map_or(configured, |mtu| mtu.min(configured));
+        }
+        self.settle();
     }
 
     /// Frames that links lost so far.

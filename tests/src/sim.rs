@@ -48,6 +48,7 @@ pub fn port(id: u16, name: &str, layer: Layer, addrs: &[(&str, u8)]) -> Port {
         fib: route::FibId(0),
         layer,
         mtu: 1500,
+        narrowed: None,
         up: true,
         addrs,
         rules: Default::default(),

@@ -64,6 +64,7 @@ fn port(id: u16, side: &Side, addr: Ipv4Addr) -> Port {
         name: side.name.clone(),
         layer: side.mac.map_or(Layer::L3, Layer::L2),
         mtu: 1500,
+        narrowed: None,
         up: true,
         rules: Default::default(),
         vlan: None,

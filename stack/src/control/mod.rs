@@ -3,7 +3,7 @@
 //! One thread owns it. It writes what workers read (FIB, groups, next-hop words, the published ports) and
 //! never waits for them. The host reports neighbours and health checks; control decides what that means for
 //! next hops. Files: `recursive` (next hops found through other routes), `routes` (add, change, delete, get), `batch` (many routes as one), `health`, `flows`, `report` (status, fills), and
-//! `switch` (ports up and down), `moves` (which flows a change of a route moves), `reader`, by which other threads read flows and counters without control,
+//! `switch` (ports up and down), `mtu` (interfaces that take less), `moves` (which flows a change of a route moves), `reader`, by which other threads read flows and counters without control,
 //! and `explain` (what becomes of a packet, and why).
 
 mod batch;
@@ -15,6 +15,7 @@ mod groups;
 mod health;
 mod links;
 mod moves;
+mod mtu;
 mod reader;
 mod recursive;
 mod report;

@@ -191,7 +191,7 @@ impl Host {
             advertise: port.rules.adverts.map(|adverts| arp::Advertise {
                 lifetime_s: adverts.lifetime_s,
                 interval_s: adverts.interval_s,
-                mtu: port.mtu,
+                mtu: port.takes(),
             }),
         };
         self.table.set_port(info, self.now.0, &mut self.frames);

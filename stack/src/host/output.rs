@@ -30,7 +30,8 @@ impl Host {
     /// A packet in pieces that its way takes, all by that way; one that fits is its only piece.
     fn send_pieces(&mut self, packet: &[u8], hop: Hop, by: Option<PortId>) {
         self.ident = self.ident.wrapping_add(1);
-        for piece in pieces::cut(packet, hop.attrs.mtu as usize, self.ident) {
+        let mtu = self.takes(&hop);
+        for piece in pieces::cut(packet, mtu, self.ident) {
             let Some(mut pkt) = self.pool.take() else {
                 return self.counters.origin_lost.bump();
             };
@@ -45,6 +46,12 @@ impl Host {
         }
     }
 
+    /// The largest packet that its way takes, bytes.
+    fn takes(&mut self, hop: &Hop) -> usize {
+        let ports = self.ports.load();
+        ports.takes_by(hop.attrs.port, hop.attrs.mtu) as usize
+    }
+
     /// A packet of our own sockets: the same flow cache and `arpresolve` as a forwarded one.
     pub(super) fn ip_output(&mut self, mut pkt: Pkt) {
         pkt.origin = true;
@@ -57,7 +64,7 @@ impl Host {
         };
         // Who sets DF asks whether it fits (RFC 1191 §3); a piece was cut for the way that it had.
         let whole = meta.fragment.is_none() && (meta.addrs.is_v6() || !meta.dont_fragment);
-        if pkt.len() <= hop.attrs.mtu as usize {
+        if pkt.len() <= self.takes(&hop) {
             self.ether_output(pkt, hop);
         } else if whole {
             let packet = pkt.bytes().to_vec();

@@ -91,21 +91,28 @@ impl Spec {
         }
     }
 
-    /// What to do about an interface whose MTU has become `has`, if that is below the port's. What is written to a device of
-    /// our own may be longer than its MTU.
-    pub(super) fn too_short(&self, has: u32) -> Option<String> {
-        let on = match self {
-            Self::Made(_) => return None,
-            Self::Found(spec) => spec,
-            Self::Xdp(spec) => &spec.on,
-        };
-        let (name, mtu) = (&on.name, on.mtu);
-        (has < mtu).then(|| {
-            format!(
-                "interface '{name}' has the MTU {has} now, the port {mtu}: what is longer is lost there: \
-                 'ip link set {name} mtu {mtu}', or write mtu = {has} and start flowgate again"
-            )
-        })
+    /// The port's MTU.
+    const fn mtu(&self) -> u32 {
+        match self {
+            Self::Made(spec) => spec.mtu,
+            Self::Found(spec) => spec.mtu,
+            Self::Xdp(spec) => spec.on.mtu,
+        }
+    }
+
+    /// Whether packets of the port's MTU are lost at an interface whose own has become `has`. What is written to a device of our
+    /// own may be longer than its MTU.
+    pub(super) const fn is_short(&self, has: u32) -> bool {
+        !matches!(self, Self::Made(_)) && has < self.mtu()
+    }
+
+    /// What to do about an interface whose MTU has become `has`, which is below the port's.
+    pub(super) fn too_short(&self, has: u32) -> String {
+        let (name, mtu) = (self.name(), self.mtu());
+        format!(
+            "interface '{name}' has the MTU {has} now, the port {mtu}: what is longer is cut, or refused as too big: \
+             'ip link set {name} mtu {mtu}', or write mtu = {has} and start flowgate again"
+        )
     }
 
     /// Opens it. With `steering` it delivers each packet to its flow's worker; where the kernel refuses that, it is opened

@@ -91,6 +91,8 @@ pub enum News {
     Replaced(Arc<Replacement>),
     /// A device that is gone cannot be opened again, for now; told once until the reason changes.
     Refused(PortId, String),
+    /// The MTU of a port's interface is smaller than the port's by now; `None`: it is no more.
+    Mtu(PortId, Option<u32>),
     /// A device is there and does not carry all frames, with what to do about it; `None`: it does again.
     Partly(PortId, Option<String>),
 }
@@ -102,18 +104,17 @@ struct Kept {
     /// When it is tried again, and how long the wait was; `None` while it is there.
     again: Option<(u64, u64)>,
     refusal: String,
-    /// Why it does not carry all frames: a smaller MTU than the port's, queues that nobody reads.
-    short: Option<String>,
+    /// Its MTU, while that is smaller than the port's.
+    short: Option<u32>,
+    /// That it has queues which nobody reads.
     beside: Option<String>,
 }
 
 impl Kept {
+    /// Why it does not carry all frames.
     fn partly(&self) -> Option<String> {
-        let both: Vec<&str> = [&self.short, &self.beside]
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect();
+        let short = self.short.map(|has| self.spec.too_short(has));
+        let both: Vec<String> = short.into_iter().chain(self.beside.clone()).collect();
         (!both.is_empty()).then(|| both.join("; "))
     }
 }
@@ -246,13 +247,11 @@ impl Devices {
         Ok(())
     }
 
-    /// Interfaces whose MTU is below their port's by now: what is longer would be lost without a word.
+    /// Interfaces whose MTU is below their port's by now: the kernel would lose what is longer without a word.
     fn ask_for_mtus(&mut self) {
         self.ask(|watch, kept| {
-            let mtu = watch.mtu(kept.port);
-            kept.short = mtu
-                .and_then(|has| kept.spec.too_short(has))
-                .filter(|_| kept.again.is_none());
+            let mtu = watch.mtu(kept.port).filter(|_| kept.again.is_none());
+            kept.short = mtu.filter(|has| kept.spec.is_short(*has));
         });
     }
 
@@ -270,8 +269,11 @@ impl Devices {
     fn ask(&mut self, ask: impl Fn(&DeviceWatch, &mut Kept)) {
         let mut changed = Vec::new();
         for kept in &mut self.kept {
-            let before = kept.partly();
+            let (short, before) = (kept.short, kept.partly());
             ask(&self.watch, kept);
+            if kept.short != short {
+                changed.push(News::Mtu(kept.port, kept.short));
+            }
             let partly = kept.partly();
             if partly != before {
                 changed.push(News::Partly(kept.port, partly));
@@ -451,13 +453,17 @@ mod tests {
         let (keeping, news, queues) = looked_after(Spec::Found(PacketSpec::new("near")));
         netlink.set_mtu(near, 1400).unwrap();
         let told = next(&news);
-        let line = "interface 'near' has the MTU 1400 now, the port 1500: what is longer is lost there: \
+        assert!(matches!(told, News::Mtu(PortId(0), Some(1400))), "{told:?}");
+        let told = next(&news);
+        let line = "interface 'near' has the MTU 1400 now, the port 1500: what is longer is cut, or refused as too big: \
                     'ip link set near mtu 1500', or write mtu = 1400 and start flowgate again";
         assert!(
             matches!(&told, News::Partly(PortId(0), Some(why)) if why == line),
             "{told:?}"
         );
         netlink.set_mtu(near, 9000).unwrap();
+        let told = next(&news);
+        assert!(matches!(told, News::Mtu(PortId(0), None)), "{told:?}");
         let told = next(&news);
         assert!(matches!(told, News::Partly(PortId(0), None)), "{told:?}");
         keeping.stop();

@@ -95,19 +95,25 @@ impl Adjacencies {
     #[inline(never)]
     fn first(&mut self, told: Told, ports: &Ports, neigh: &arp::View) -> Option<By> {
         let to = told.gateway()?;
-        let header = header_to(ports.get(to.port)?, || usable(neigh, to.neigh))?;
-        Some(self.put(told, &to, header))
+        let port = ports.get(to.port)?;
+        let header = header_to(port, || usable(neigh, to.neigh))?;
+        Some(self.put(told, (&to, port), header))
     }
 
     /// Notes where a pin's packets go.
-    fn put(&mut self, told: Told, to: &NhopAttrs, header: Option<[u8; ETHER_HDR]>) -> By {
+    fn put(
+        &mut self,
+        told: Told,
+        (to, port): (&NhopAttrs, &Port),
+        header: Option<[u8; ETHER_HDR]>,
+    ) -> By {
         let pin = told.pin();
         let by = By(pin.raw() as usize % PLACES);
         self.0[by.0] = Adjacency {
             pin: pin.raw(),
             told,
             port: to.port,
-            mtu: to.mtu,
+            mtu: port.takes().min(to.mtu),
             header,
         };
         by
@@ -199,7 +205,7 @@ impl Worker {
         }
         let port = self.burst_ports.get(to.port)?;
         let header = header_to(port, || self.neighbour_plain(to.neigh))?;
-        Some(self.adjacencies.put(told, to, header))
+        Some(self.adjacencies.put(told, (to, port), header))
     }
 
     /// The link address of a gateway that may be sent to, and for which nobody waits.

@@ -23,7 +23,7 @@ impl Worker {
         if broadcast && !self.may_broadcast(&pkt, hop.attrs.port) {
             return self.drop_pkt(pkt, DropReason::IpMulticast);
         }
-        let mtu = hop.attrs.mtu;
+        let mtu = self.burst_ports.takes_by(hop.attrs.port, hop.attrs.mtu);
         let too_big = on_wire(&pkt) > mtu;
         if too_big && pkt.origin {
             self.ident = self.ident.wrapping_add(1);
@@ -56,7 +56,7 @@ impl Worker {
             }
         }
         if too_big {
-            return self.fragment(pkt, hop, header);
+            return self.fragment(pkt, (hop.attrs.port, mtu), header);
         }
         self.ether_output(pkt, hop.attrs.port, header);
     }
@@ -151,17 +151,17 @@ impl Worker {
     }
 
     /// RFC 791 fragmentation on the way out; each piece beyond the first has its own place in the books.
-    fn fragment(&mut self, pkt: Pkt, hop: Hop, header: Option<[u8; 14]>) {
+    fn fragment(&mut self, pkt: Pkt, (port, mtu): (PortId, u32), header: Option<[u8; 14]>) {
         let (origin, in_port, v6) = (pkt.origin, pkt.in_port, pkt.v6);
         let cut = pkt.offload.gso.is_some();
         let mut pieces = std::mem::take(&mut self.pieces);
-        match self.fragments(pkt, hop.attrs.mtu as usize, &mut pieces) {
+        match self.fragments(pkt, mtu as usize, &mut pieces) {
             Ok(n) => {
                 self.counters.fragmented.bump();
                 self.counters.super_cut.add(cut.into());
                 self.counters.extra_pieces.add(n.saturating_sub(1) as u64);
                 for piece in pieces.drain(..) {
-                    self.ether_output(piece, hop.attrs.port, header);
+                    self.ether_output(piece, port, header);
                 }
             }
             Err(_) if origin => self.counters.origin_lost.bump(),

@@ -15,6 +15,7 @@ mod hostile;
 mod icmp;
 mod kinds;
 mod moves;
+mod mtu;
 mod neighbours;
 mod offload;
 mod packets;

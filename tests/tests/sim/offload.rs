@@ -156,10 +156,15 @@ fn from_ethernet_the_checksum_s_place_moves_with_the_link_header() {
     assert_eq!(sent[0].bytes.len(), whole.0.len());
 }
 
-fn narrow(mtu: u32) -> Setup {
-    let mut setup = setup();
-    setup.ports.0[RACK].mtu = mtu;
-    setup
+/// Gateways whose rack takes so much: as it is configured, and as its interface has become.
+fn narrow(mtu: u32, rack: Caps) -> [SimGateway; 2] {
+    let mut configured = setup();
+    configured.ports.0[RACK].mtu = mtu;
+    let mut sim = gateway(setup(), rack);
+    let gw = &mut sim.gateway;
+    let port = PortId(RACK as u16);
+    gw.control.interface_mtu(port, Some(mtu), &mut gw.host);
+    [gateway(configured, rack), sim]
 }
 
 /// The only answer, from its IP header on.
@@ -171,8 +176,8 @@ fn answer(sent: &[Sent]) -> &[u8] {
 #[test]
 fn the_mtu_is_asked_of_a_segment_and_not_of_the_whole() {
     let [(src, dst), (src6, dst6)] = ends();
-    for caps in [Caps::ALL, Caps::NONE] {
-        let mut sim = gateway(narrow(1300), caps);
+    let both = |caps| narrow(1300, caps);
+    for mut sim in [Caps::ALL, Caps::NONE].into_iter().flat_map(both) {
         let mut fits = tcp_super(src, dst, 20_000, 1260);
         dont_fragment(&mut fits.0);
         for whole in [fits, tcp_super(src6, dst6, 20_000, 1240)] {
@@ -222,8 +227,8 @@ fn dont_fragment(packet: &mut [u8]) {
 #[test]
 fn without_df_segments_too_big_for_the_way_out_are_fragmented() {
     let (src, dst) = ends()[0];
-    for caps in [Caps::ALL, Caps::NONE] {
-        let mut sim = gateway(narrow(600), caps);
+    let both = |caps| narrow(600, caps);
+    for mut sim in [Caps::ALL, Caps::NONE].into_iter().flat_map(both) {
         let mut whole = udp_super(src, dst, 10_000, 1200);
         whole.0[6] &= !0x40;
         whole.0[10..12].fill(0);

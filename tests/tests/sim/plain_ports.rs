@@ -358,6 +358,11 @@ fn change(sim: &mut SimGateway, rng: &mut Rng, seed: u64) {
             }
         }
         22..=25 => drop(sim.advance(by, 500)),
+        26..=27 => {
+            let port = PortId(by as u16 % 4);
+            gw.control
+                .interface_mtu(port, down.then_some(mtu), &mut gw.host);
+        }
         _ => {}
     }
     if seed.is_multiple_of(3) {

@@ -267,6 +267,7 @@ mod tests {
             fib: route::FibId(0),
             layer: Layer::L3,
             mtu: 1500,
+            narrowed: None,
             up: true,
             addrs: Vec::new(),
             rules: Default::default(),

@@ -112,6 +112,7 @@ fn ports(device: &str, has_v6: bool, mtu: u32) -> Ports {
         name: name.to_owned(),
         layer,
         mtu,
+        narrowed: None,
         up: true,
         addrs,
         rules: Default::default(),

@@ -37,8 +37,11 @@ pub struct Port {
     /// What is wrong with its device, and what to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
-    /// Its MTU in bytes.
+    /// The largest packet that it takes at present, in bytes.
     pub mtu: u32,
+    /// Its MTU as configured, while its interface takes less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configured_mtu: Option<u32>,
     /// Its link address, for Ethernet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,

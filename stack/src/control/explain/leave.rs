@@ -213,8 +213,8 @@ impl Tracing<'_> {
             );
             self.pass(Stage::Broadcast, cause);
         }
-        let Some(pieces) = self.pieces(way.mtu, meta) else {
-            let mtu = way.mtu;
+        let mtu = self.control.ports.takes_by(way.port, way.mtu);
+        let Some(pieces) = self.pieces(mtu, meta) else {
             return self.told(DropReason::TooBig, Error::FragNeeded { mtu }, meta, ip);
         };
         let link = match port.filter(|_| broadcast) {

@@ -15,6 +15,7 @@ fn ports() -> Ports {
         fib: route::FibId(0),
         layer: Layer::L3,
         mtu: 1500,
+        narrowed: None,
         up: true,
         addrs: vec![own("192.0.2.1", 24)],
         rules: Default::default(),

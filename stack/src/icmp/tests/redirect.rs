@@ -28,6 +28,7 @@ fn port(redirects: bool, link_local: bool) -> Port {
         fib: FibId(0),
         layer: Layer::L2(OURS),
         mtu: 1500,
+        narrowed: None,
         up: true,
         addrs: addrs.iter().map(own).collect(),
         rules: Rules {

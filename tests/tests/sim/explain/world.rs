@@ -172,7 +172,7 @@ impl World {
             prefix,
             ..spec("0.0.0.0/0", gateways(family, &[(server, weight)]))
         };
-        match self.rng.u32(..12) {
+        match self.rng.u32(..13) {
             0 | 1 => drop(gw.control.set_gateway_down(addr, true, now)),
             2 | 3 => drop(gw.control.set_gateway_down(addr, false, now)),
             4 => drop(gw.control.route_change(&member(0), &mut gw.host, now)),
@@ -197,6 +197,11 @@ impl World {
                     .drain_gateway(addr, Some(now.secs().after(15)), now),
             ),
             10 => drop(gw.control.undrain_gateway(addr, now)),
+            11 => {
+                let port = PortId([CLIENTS, RACK, EDGE][self.rng.usize(..3)] as u16);
+                let mtu = [None, Some(1400), Some(1280)][self.rng.usize(..3)];
+                gw.control.interface_mtu(port, mtu, &mut gw.host);
+            }
             _ => {
                 let filter = FlowFilter {
                     port: Some(80),

@@ -127,6 +127,39 @@ fn a_vlan_s_mtu_is_its_own_and_pieces_and_answers_have_its_tag() {
 }
 
 #[test]
+fn a_vlan_takes_no_more_than_its_parent_s_interface_and_never_more_than_its_own_mtu() {
+    let mut all = ports();
+    all.0[RED].mtu = 1300;
+    let mut sim = SimGateway::new(setup(all));
+    introduce(&mut sim);
+    let sized = |destination, len: usize| {
+        let (src, dst) = (address(CLIENTS, false), address(destination, false));
+        let (src, dst) = (SocketAddr::new(src, 1000), SocketAddr::new(dst, 53));
+        udp(src, dst, &vec![7; len - 28])
+    };
+    for (interface, red, blue) in [
+        (Some(1400), 1300, 1400),
+        (Some(1200), 1200, 1200),
+        (Some(9000), 1300, 1500),
+        (None, 1300, 1500),
+    ] {
+        let gw = &mut sim.gateway;
+        let trunk = PortId(TRUNK as u16);
+        gw.control.interface_mtu(trunk, interface, &mut gw.host);
+        for (port, takes) in [(TRUNK, blue), (RED, red), (BLUE, blue)] {
+            let fits = sized(port, takes);
+            sim.put(CLIENTS, 0, &fits);
+            assert_eq!(one(sim.settle()).bytes, to(port, &fits), "{interface:?}");
+            sim.put(CLIENTS, 0, &sized(port, takes + 1));
+            let told = one(sim.settle());
+            assert_eq!((told.port, &told.bytes[20..22]), (CLIENTS, &[3, 4][..]));
+            assert_eq!(told.bytes[26..28], (takes as u16).to_be_bytes());
+        }
+    }
+    totals(&sim);
+}
+
+#[test]
 fn sources_are_checked_and_hosts_redirected_by_the_vlan() {
     let mut all = ports();
     for port in [RED, BLUE] {

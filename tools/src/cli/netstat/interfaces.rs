@@ -81,6 +81,9 @@ fn print(out: &mut dyn Write, port: &Port) -> io::Result<()> {
             [&name, no, "<Offload>", &words, no, no, no, no, no, no],
         )?;
     }
+    if let Some(mtu) = port.configured_mtu {
+        writeln!(out, "\tmtu: {mtu} configured")?;
+    }
     if let Some(mode) = &port.mode {
         writeln!(out, "\txdp: {mode}")?;
     }

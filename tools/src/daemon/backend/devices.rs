@@ -97,6 +97,7 @@ impl Live {
                     self.control
                         .device_changed(port, state, &mut self.host, now);
                 }
+                News::Mtu(port, mtu) => self.control.interface_mtu(port, mtu, &mut self.host),
                 News::Partly(port, warning) => {
                     let name = self.port_name(port);
                     match &warning {

@@ -3,7 +3,6 @@
 use super::Live;
 use super::groups;
 use super::refusal::refused;
-use super::routes::has_port;
 use super::routes::kind;
 use super::routes::path;
 use super::spec::spec_to_add;
@@ -22,7 +21,6 @@ use route::Changed;
 use route::FibId;
 use route::NhopKey;
 use route::PathInfo;
-use route::PortId;
 use route::Prefix;
 use stack::Now;
 use stack::control;
@@ -171,10 +169,7 @@ impl Foretold {
 
     /// A path as it would be. A next hop that is not there yet has no place.
     fn path(&self, info: &PathInfo) -> Path {
-        let reader = self.forecast.reader();
-        let has_port = has_port(info.key.kind) && info.port() < PortId::END;
-        let port = has_port.then(|| reader.port_name(info.port()));
-        let path = path(info, port, self.looked);
+        let path = path(info, self.forecast.reader().ports(), self.looked);
         if self.forecast.exists(info.pin()) {
             return path;
         }

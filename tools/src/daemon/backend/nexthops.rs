@@ -4,6 +4,7 @@ use super::Answer;
 use super::Live;
 use super::refusal::refused;
 use super::routes::admin;
+use super::routes::carried;
 use super::routes::health;
 use super::routes::kind;
 use crate::wire::nexthop::NexthopOrder;
@@ -78,7 +79,7 @@ impl Live {
             kind: kind(n.key.kind),
             gateway: n.key.gateway,
             port: self.port_of(n.key.kind, n.port()),
-            mtu: n.mtu_now(),
+            mtu: carried(self.control.ports(), n.key.kind, n.port(), n.mtu_now()),
             admin: admin(n.admin),
             health: health(n.health),
             groups: u32::try_from(n.groups).unwrap_or(u32::MAX),

@@ -5,6 +5,7 @@
 
 use super::Live;
 use super::refusal::refused;
+use super::routes::carried;
 use crate::server::Answer;
 use crate::server::Pending;
 use crate::server::Pinging;
@@ -14,6 +15,7 @@ use crate::wire::message::Reason;
 use crate::wire::ping as wire;
 use route::FibId;
 use route::NhopKind;
+use route::PathInfo;
 use route::RouteInfo;
 use stack::ControlError;
 use stack::host::HostCmd;
@@ -26,6 +28,7 @@ use stack::host::PingSpec;
 use stack::host::largest_ping;
 use stack::io::run::HostThread;
 use stack::ports::Port;
+use stack::ports::Ports;
 use stack::ports::is_link_local;
 use std::net::IpAddr;
 use std::sync::mpsc;
@@ -98,13 +101,13 @@ impl Live {
     /// What the way to an address carries, and the address to ping it from: on the link that is named, else by the routes.
     fn way_to(&self, addr: IpAddr, link: Option<&Port>) -> Answer<(u32, Option<IpAddr>)> {
         if let Some(port) = link {
-            return Ok((port.mtu, port.link_local()));
+            return Ok((port.takes(), port.link_local()));
         }
         let alone = self.control.refuse_which_link(FibId(0), addr);
         alone.map_err(|error| refused(&error))?;
         let got = self.control.route_get(FibId(0), addr, None, self.now());
         let got = got.map_err(|_| no_route(format!("no route covers {addr}")))?;
-        Ok((mtu_of(&got.route)?, got.source))
+        Ok((mtu_of(&got.route, self.control.ports())?, got.source))
     }
 
     fn check_pingable(&self, addr: IpAddr, link: Option<&Port>) -> Answer<()> {
@@ -129,8 +132,8 @@ impl Live {
     }
 }
 
-/// The least that a path of the route carries; a route that sends nothing has none.
-fn mtu_of(route: &RouteInfo) -> Answer<u32> {
+/// The least that a path of the route carries at present; a route that sends nothing has none.
+fn mtu_of(route: &RouteInfo, ports: &Ports) -> Answer<u32> {
     let prefix = route.prefix;
     let of = |kind: NhopKind| route.paths.iter().any(|path| path.key.kind == kind);
     if of(NhopKind::Blackhole) {
@@ -139,7 +142,8 @@ fn mtu_of(route: &RouteInfo) -> Answer<u32> {
     if of(NhopKind::Reject) {
         return Err(no_route(format!("{prefix} is rejected")));
     }
-    let least = route.paths.iter().map(|path| path.mtu).min();
+    let carries = |path: &PathInfo| carried(ports, path.key.kind, path.port(), path.mtu_now());
+    let least = route.paths.iter().map(carries).min();
     least.ok_or_else(|| no_route(format!("{prefix} has no path")))
 }
 

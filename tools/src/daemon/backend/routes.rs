@@ -31,6 +31,7 @@ use stack::control::Why;
 use stack::parse::Addrs;
 use stack::parse::Tuple;
 use stack::ports::Port;
+use stack::ports::Ports;
 use stack::ports::is_link_local;
 use std::net::IpAddr;
 
@@ -242,7 +243,6 @@ impl Live {
     }
 
     pub(super) fn path(&self, info: &PathInfo, now: Now) -> wire::Path {
-        let port = self.port_of(info.key.kind, info.port());
         let causes = match (info.idx, info.health) {
             // A link without a next hop of its own in the table.
             (NhopIdx::NONE, Health::Dead) => vec![DownCause::Port.name().into()],
@@ -250,7 +250,7 @@ impl Live {
         };
         wire::Path {
             causes,
-            ..path(info, port, now)
+            ..path(info, self.control.ports(), now)
         }
     }
 
@@ -261,13 +261,12 @@ impl Live {
     }
 
     pub(super) fn port_name(&self, id: PortId) -> String {
-        let port = self.control.ports().get(id);
-        port.map_or_else(|| format!("port{}", id.0), |port| port.name.clone())
+        name_of(self.control.ports(), id)
     }
 
     /// The port of a next hop; none of one to which no route leads.
     pub(super) fn port_of(&self, kind: NhopKind, port: PortId) -> Option<String> {
-        (has_port(kind) && port < PortId::END).then(|| self.port_name(port))
+        is_behind(kind, port).then(|| self.port_name(port))
     }
 
     /// A change, for monitors and the log.
@@ -340,19 +339,34 @@ pub(super) fn is_of(of: wire::RouteFamily, prefix: Prefix) -> bool {
         .is_none_or(|family| family == wire::Family::of(prefix.addr()))
 }
 
-/// Whether a next hop of this kind is behind a port.
-pub(super) const fn has_port(kind: NhopKind) -> bool {
-    !matches!(kind, NhopKind::Blackhole | NhopKind::Reject)
+/// Whether a next hop of this kind is behind a port. One to which no route leads is behind none.
+fn is_behind(kind: NhopKind, port: PortId) -> bool {
+    let drops = matches!(kind, NhopKind::Blackhole | NhopKind::Reject);
+    !drops && port < PortId::END
+}
+
+fn name_of(ports: &Ports, id: PortId) -> String {
+    let port = ports.get(id);
+    port.map_or_else(|| format!("port{}", id.0), |port| port.name.clone())
+}
+
+/// What a next hop of this kind carries that is good for `mtu` bytes, as its port is at present.
+pub(super) fn carried(ports: &Ports, kind: NhopKind, port: PortId, mtu: u32) -> u32 {
+    match is_behind(kind, port) {
+        true => ports.takes_by(port, mtu),
+        false => mtu,
+    }
 }
 
 /// A path, with its port's name.
-pub(super) fn path(info: &PathInfo, port: Option<String>, now: Now) -> wire::Path {
+pub(super) fn path(info: &PathInfo, ports: &Ports, now: Now) -> wire::Path {
+    let (of, port) = (info.key.kind, info.port());
     wire::Path {
-        kind: kind(info.key.kind),
+        kind: kind(of),
         gateway: info.key.gateway,
-        port,
+        port: is_behind(of, port).then(|| name_of(ports, port)),
         weight: info.weight,
-        mtu: info.mtu_now(),
+        mtu: carried(ports, of, port, info.mtu_now()),
         nexthop: info.idx.0,
         generation: info.generation.0,
         admin: match (info.weight, info.admin) {

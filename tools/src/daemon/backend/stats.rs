@@ -183,7 +183,8 @@ fn port(PortReport { port, totals }: &PortReport, reader: &Reader, about: &About
             .get(id)
             .and_then(|cell| cell.mode().map(Into::into)),
         warning: about.devices.get(by).and_then(DeviceCell::warning),
-        mtu: port.mtu,
+        mtu: port.takes(),
+        configured_mtu: Some(port.mtu).filter(|mtu| *mtu != port.takes()),
         mac: port.mac().map(|mac| mac.to_string()),
         offloads: about.offloads_of(by),
         addresses: port

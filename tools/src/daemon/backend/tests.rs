@@ -53,6 +53,7 @@ mod limits;
 mod misses;
 mod moves;
 mod mtu;
+mod narrowed;
 mod neighbours;
 mod ping;
 mod recursive;
@@ -89,6 +90,7 @@ fn port(id: u16, name: &str, layer: Layer, addrs: &[(&str, u8)]) -> Port {
         fib: route::FibId(0),
         layer,
         mtu: 1500,
+        narrowed: None,
         up: true,
         addrs: addrs.iter().map(addr).collect(),
         rules: Default::default(),

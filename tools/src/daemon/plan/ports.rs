@@ -167,6 +167,7 @@ fn port(
         fib: FibId(config.fib.value),
         layer,
         mtu: config.mtu.value,
+        narrowed: None,
         up: config.up,
         addrs: addrs.collect(),
         rules: config.rules,

@@ -16,6 +16,7 @@ fn ports(names: &[&str]) -> Ports {
         name: (*name).into(),
         layer: Layer::L3,
         mtu: 1500,
+        narrowed: None,
         up: true,
         fib: route::FibId(0),
         addrs: Vec::new(),

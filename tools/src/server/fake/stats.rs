@@ -21,6 +21,7 @@ pub(super) fn ports() -> Reading<Ports> {
         mode: None,
         warning: None,
         mtu: 1500,
+        configured_mtu: None,
         mac: (kind == "tap").then(|| "02:00:00:00:00:01".into()),
         offloads: match kind {
             "tap" => vec!["csum".into(), "tso4".into()],
@@ -41,6 +42,8 @@ pub(super) fn ports() -> Reading<Ports> {
         parent: Some(rack.name.clone()),
         vlan: Some(100),
         mac: rack.mac.clone(),
+        mtu: 1400,
+        configured_mtu: Some(1500),
         ..port(3, "rack.100", "vlan", "198.51.100.1/24")
     };
     Box::new(|| Ports {

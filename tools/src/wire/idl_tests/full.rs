@@ -149,7 +149,8 @@ described! {
     TimeoutsOf { class, routes, groups, first, timeouts }
     WorkerSlots { worker, cpu, slots, flows, packets, handed_off }
     Port {
-        name, index, kind, parent, vlan, up, device, mode, warning, mtu, mac, offloads, addresses,
+        name, index, kind, parent, vlan, up, device, mode, warning, mtu,
+        configured_mtu, mac, offloads, addresses,
         rx_packets, rx_bytes, rx_dropped, rx_missed, tx_packets, tx_bytes, tx_refused,
     }
     Counter { name, value, text }

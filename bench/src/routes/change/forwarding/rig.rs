@@ -79,6 +79,7 @@ fn port(id: u16, name: &str, mac: Mac, addrs: &[(&str, u8)]) -> Port {
         name: name.into(),
         layer: Layer::L2(mac),
         mtu: 1500,
+        narrowed: None,
         up: true,
         rules: Default::default(),
         vlan: None,

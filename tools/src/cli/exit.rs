@@ -6,8 +6,8 @@
 //! | 1 | the gateway refused, or ended meanwhile, or what was asked for is not there |
 //! | 2 | a ping that nobody answered |
 //! | 64 | the command line cannot be read (`EX_USAGE`) |
-//! | 65 | a file of routes has something wrong in it (`EX_DATAERR`) |
-//! | 66 | a file of routes cannot be read (`EX_NOINPUT`) |
+//! | 65 | a file of routes, a capture, has something wrong in it (`EX_DATAERR`) |
+//! | 66 | a file of routes, a capture, cannot be read (`EX_NOINPUT`) |
 //! | 69 | no gateway answers at the socket (`EX_UNAVAILABLE`) |
 //! | 70 | the gateway ended by a fault of its own (`EX_SOFTWARE`) |
 //! | 71 | the system refused a device, a socket or a thread (`EX_OSERR`) |

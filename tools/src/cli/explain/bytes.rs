@@ -32,20 +32,18 @@ pub(super) fn of_words(words: &[String]) -> Result<String, Failure> {
 /// The `number`th packet of a file, and what it begins with if the file says so.
 pub(super) fn of_file(path: &str, number: usize) -> Result<(Option<Framing>, String), Failure> {
     let unread = |error| Failure::NoInput(format!("{path}: {error}"));
+    let wrong = |line| Failure::Data(format!("{path}: {line}"));
     let bytes = contents(path).map_err(unread)?;
     if bytes.is_empty() {
-        return usage(format!("{path}: the file is empty"));
+        return Err(wrong("the file is empty".into()));
     }
     match packet(&bytes, number) {
         Ok(Some(Captured { ether, bytes })) => {
             let framing = if ether { Framing::Ether } else { Framing::Ip };
             Ok((Some(framing), hex(&bytes)))
         }
-        Ok(None) => Ok((
-            None,
-            digits(&bytes).or_else(|line| usage(format!("{path}: {line}")))?,
-        )),
-        Err(line) => usage(format!("{path}: {line}")),
+        Ok(None) => Ok((None, digits(&bytes).map_err(wrong)?)),
+        Err(line) => Err(wrong(line)),
     }
 }
 
@@ -116,8 +114,16 @@ mod tests {
         assert_eq!(wrong("/dev/zero"), neither);
         std::fs::write(&file, "4500 001c\n").unwrap();
         let exit = |path| of_file(path, 1).unwrap_err().exit();
+        assert_eq!(exit("/dev/null"), Exit::Data);
         assert_eq!(exit("/no/such/file"), Exit::NoInput);
         assert_eq!(exit(directory.to_str().unwrap()), Exit::NoInput);
         assert_eq!(of_file(path, 1).unwrap(), (None, "4500001c".to_owned()));
+        // What is wrong in a file is no matter of the command line's words, as in replay.
+        let magic = 0xa1b2_c3d4_u32.to_le_bytes();
+        for content in [&magic[..], b"4500 x", b" ", &[0xff; 9]] {
+            std::fs::write(&file, content).unwrap();
+            assert_eq!(exit(path), Exit::Data, "{content:?}");
+        }
+        assert_eq!(of_words(&["4500x".into()]).unwrap_err().exit(), Exit::Usage);
     }
 }

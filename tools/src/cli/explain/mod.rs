@@ -52,8 +52,8 @@ examples:
   explain -port rack -r trace.pcap -packet 12
   explain -port uplink 4500001c 00010000 40110000 0a000002 cb00710a 04d20035 00080000
 
-exit status: 0 explained, whatever the verdict; 1 refused; 64 usage; 66 the file cannot be read;
-69 no flowgate at the socket
+exit status: 0 explained, whatever the verdict; 1 refused; 64 usage; 65, 66 a file that is wrong,
+cannot be read; 69 no flowgate at the socket
 ";
 
 /// What the words have said.

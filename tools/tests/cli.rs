@@ -47,7 +47,11 @@ impl Drop for Directory {
 fn command(program: impl AsRef<Path>, line: &str) -> Command {
     let mut command = Command::new(program.as_ref());
     command.args(line.split_whitespace()).stdin(Stdio::null());
-    command.env("FLOWGATE_SOCKET", "no/such.sock");
+    // A gateway would serve there, and be refused.
+    match line.starts_with("run ") {
+        true => command.env_remove("FLOWGATE_SOCKET"),
+        false => command.env("FLOWGATE_SOCKET", "no/such.sock"),
+    };
     command
 }
 
@@ -335,6 +339,32 @@ fn a_check_refuses_what_a_run_would_in_one_line() {
             assert_eq!(error.lines().count(), 1, "{error}");
         }
     }
+}
+
+#[test]
+fn a_check_looks_at_the_socket_that_the_environment_names() {
+    let directory = Directory::new();
+    let file = directory.join("a.toml");
+    let port = "[[port]]\nname = \"a\"\ntype = \"tun\"\naddresses = [\"10.0.0.1/24\"]\n";
+    let checks = |config: &str, variable: &str| {
+        std::fs::write(&file, format!("{config}{port}")).unwrap();
+        let line = format!("run --check --config {}", file.display());
+        let mut command = command(BINARY, &line);
+        let (_, error, status) = told(command.env("FLOWGATE_SOCKET", variable).output().unwrap());
+        (error, status)
+    };
+    let (error, status) = checks("", "no/such.sock");
+    assert_eq!(status, 71, "{error}");
+    assert!(
+        error.starts_with("flowgate: cannot serve no/such.sock: "),
+        "{error}"
+    );
+    let free = directory.join("s").display().to_string();
+    assert_eq!(checks("", &free), (String::new(), 0));
+    assert_eq!(checks("", ""), (String::new(), 0));
+    // The configuration's goes before it.
+    let named = format!("[control]\nsocket = {free:?}\n");
+    assert_eq!(checks(&named, "no/such.sock"), (String::new(), 0));
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod path;
 
 pub use path::SOCKET_VARIABLE;
 pub use path::default_socket;
+pub use path::named_socket;
 pub use path::socket_or_default;
 
 /// How long a gateway may be silent while it is waited for, unless [`Client::patience`] says otherwise.

@@ -28,10 +28,16 @@ fn own_socket(root: bool, runtime: Option<OsString>) -> Option<PathBuf> {
         .map(|directory| Path::new(&directory).join("flowgate.sock"))
 }
 
+/// The socket that somebody names: on the command line, in the configuration, by [`SOCKET_VARIABLE`].
+pub fn named_socket(told: Option<PathBuf>, configured: Option<&Path>) -> Option<PathBuf> {
+    let variable = || std::env::var_os(SOCKET_VARIABLE).filter(|path| !path.is_empty());
+    told.or_else(|| configured.map(Path::to_owned))
+        .or_else(|| variable().map(PathBuf::from))
+}
+
 /// Where a client looks: what it was told, [`SOCKET_VARIABLE`], its own user's gateway, the system's.
 pub fn socket_or_default(told: Option<PathBuf>) -> PathBuf {
-    let variable = std::env::var_os(SOCKET_VARIABLE).filter(|path| !path.is_empty());
-    told.or_else(|| variable.map(PathBuf::from))
+    named_socket(told, None)
         .or_else(|| default_socket().filter(|path| path.exists()))
         .unwrap_or_else(|| SYSTEM_SOCKET.into())
 }

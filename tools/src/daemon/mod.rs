@@ -35,8 +35,8 @@ use crate::cli::RunArgs;
 use crate::cli::exit::Exit;
 use crate::cli::one_line;
 use crate::cli::session::Style;
-use crate::client::SOCKET_VARIABLE;
 use crate::client::default_socket;
+use crate::client::named_socket;
 use crate::config;
 use crate::config::Config;
 use crate::server::ServeError;
@@ -243,12 +243,8 @@ fn open(plan: &Plan<'_>, steering: Option<&Steering>) -> Result<Vec<Opened>, Sto
 
 /// Where to serve. A living gateway there is found out before any device is touched.
 fn socket_spec(config: &Config, told: Option<PathBuf>) -> Result<SocketSpec, Stop> {
-    let variable = std::env::var_os(SOCKET_VARIABLE).filter(|path| !path.is_empty());
-    let path = told
-        .or_else(|| config.control.socket.clone())
-        .or_else(|| variable.map(PathBuf::from))
-        .or_else(default_socket);
-    let Some(path) = path else {
+    let named = named_socket(told, config.control.socket.as_deref());
+    let Some(path) = named.or_else(default_socket) else {
         let line = "flowgate: no place for the control socket: XDG_RUNTIME_DIR is not set; name one with \
                     --socket PATH, or socket in [control]";
         return Err(Stop::new(Exit::Config, line));

@@ -7,6 +7,7 @@ use super::plan::Plan;
 use super::secrets;
 use super::state;
 use crate::cli::exit::Exit;
+use crate::client::named_socket;
 use crate::config::Config;
 use crate::config::Tables;
 use crate::server::ServeError;
@@ -69,9 +70,9 @@ pub(super) fn check(
         .map_err(|line| (Exit::CantCreate, format!("flowgate: {line}")))
 }
 
-/// The control socket, if the configuration or the command line names it.
+/// The control socket, if somebody names it.
 fn socket(config: &Config, told: Option<PathBuf>) -> Result<SocketSpec, Refusal> {
-    let named = told.or_else(|| config.control.socket.clone());
+    let named = named_socket(told, config.control.socket.as_deref());
     let is_named = named.is_some();
     let spec = SocketSpec {
         path: named.unwrap_or_default(),

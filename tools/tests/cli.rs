@@ -417,6 +417,28 @@ fn whatever_fails_is_an_error_object_with_json() {
 }
 
 #[test]
+fn a_demo_that_the_system_forbids_is_an_error_object_with_json() {
+    for (json, wanted) in [("--json", Some("org.flowgate.Denied")), ("", None)] {
+        let script = format!("ulimit -n 64; exec \"$0\" demo {json}");
+        let mut shell = Command::new("sh");
+        let (out, error, status) = told(shell.args(["-c", &script, BINARY]).output().unwrap());
+        assert_eq!(status, 71, "{error}");
+        let last = error.lines().last().unwrap();
+        assert!(
+            last.starts_with("flowgate demo: this system allows 64 open files: "),
+            "{error}"
+        );
+        let object: Option<serde_json::Value> = serde_json::from_str(&out).ok();
+        let told = object.as_ref().and_then(|object| object["error"].as_str());
+        assert_eq!(
+            (told, out.lines().count()),
+            (wanted, json.len() / 6),
+            "{out}"
+        );
+    }
+}
+
+#[test]
 fn output_that_cannot_be_written_is_status_74() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/flowgate.example.toml");
     let check = format!("run --check --config {}", example.display());

@@ -47,6 +47,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use serde::Serialize;
 use stack::io::mem;
 use stack::io::netns::{self, Namespace};
 use stack::io::poll::Clock;
@@ -54,6 +55,7 @@ use stack::io::poll::Clock;
 use crate::cli::DemoArgs;
 use crate::cli::exit::Exit;
 use crate::cli::session::Style;
+use crate::wire::message::{CallError, Reason, Reply};
 use clients::Clients;
 use compare::Comparison;
 use gateway::Wires;
@@ -92,14 +94,23 @@ pub fn run(args: &DemoArgs) -> ExitCode {
             ExitCode::from(how.exit_status())
         }
         Err(Stop::Forbidden(line)) => {
-            progress.step(&format!("flowgate demo: {line}"));
+            refuse(args, &mut progress, Reason::Denied, &line);
             Exit::System.into()
         }
         Err(Stop::Failed(line)) => {
-            progress.step(&format!("flowgate demo: {line}"));
+            refuse(args, &mut progress, Reason::Invalid, &line);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says why it cannot be done, as the error object of other commands too if JSON was asked for.
+fn refuse(args: &DemoArgs, progress: &mut Progress, reason: Reason, line: &str) {
+    if args.json {
+        let error = Reply::from(&CallError::refused(reason, line));
+        write(&as_line(&error));
+    }
+    progress.step(&format!("flowgate demo: {line}"));
 }
 
 /// Everything; whether all is well.
@@ -222,12 +233,20 @@ fn play(stage: &mut Stage<'_>, args: &DemoArgs, has_v6: bool) -> Result<Report, 
 /// The result on standard output. A reader that went away is no failure.
 fn print(args: &DemoArgs, report: &Report) {
     let text = match args.json {
-        // A report's JSON has no key that is none.
-        true => Style::of_stdout()
-            .json(&report.json())
-            .map_or_else(|_| String::new(), |line| line + "\n"),
+        true => as_line(&report.json()),
         false => format!("\n{}", report.table()),
     };
+    write(&text);
+}
+
+/// As JSON. What the demo prints has no key that is none.
+fn as_line(value: &impl Serialize) -> String {
+    let json = Style::of_stdout().json(value);
+    json.map_or_else(|_| String::new(), |line| line + "\n")
+}
+
+/// To standard output.
+fn write(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -183,8 +183,7 @@ fn read_plain(
     let mut file = if head.get(4) == Some(&0) {
         mrt::read(input, options, each)?
     } else if options.peer.is_some() {
-        let line = "this is text and no MRT table, which alone has peers: leave -peer out";
-        return Err(Wrong::At(Place::Line(1), line.into()));
+        return Err(no_peers(head));
     } else {
         text::read(input, options, each)?
     };
@@ -195,6 +194,24 @@ fn read_plain(
     }
     file.sort()?;
     Ok(file)
+}
+
+/// Why a file has no routes of a peer.
+fn no_peers(head: &[u8]) -> Wrong {
+    let of_record = |line: String| Wrong::At(Place::Record(1, 0), line);
+    match head.len() {
+        0 => {
+            of_record("the file is empty: an MRT table, which alone has peers, has records".into())
+        }
+        // Too few to say what it is.
+        bytes @ 1..=4 => of_record(format!(
+            "the file has {bytes} bytes: no MRT table, which alone has peers, or one that is cut short"
+        )),
+        _ => {
+            let line = "this is text and no MRT table, which alone has peers: leave -peer out";
+            Wrong::At(Place::Line(1), line.into())
+        }
+    }
 }
 
 /// The first bytes, fewer if there are no more.

@@ -6,6 +6,7 @@ use crate::cli::exit::Failure;
 use crate::cli::exit::usage;
 use crate::cli::outfile::OutFile;
 use crate::cli::session::Session;
+use crate::cli::session::Style;
 use crate::cli::words::Words;
 use crate::routefile::write;
 use crate::wire::batch::Exported;
@@ -54,9 +55,6 @@ pub(super) fn parse(
 /// Carries it out. A file is there under its name when it is whole.
 pub(super) fn run(export: &Export, session: &mut Session<'_>) -> Result<(), Failure> {
     let ask = export.of;
-    if session.json {
-        return session.print_reply("RouteExport", &ask);
-    }
     let Some(name) = &export.file else {
         return print(ask, session);
     };
@@ -65,8 +63,9 @@ pub(super) fn run(export: &Export, session: &mut Session<'_>) -> Result<(), Fail
     let mut aside = Session {
         out: &mut file,
         socket: session.socket.clone(),
-        json: false,
-        style: session.style,
+        json: session.json,
+        // A file is no terminal.
+        style: Style::default(),
     };
     let written = print(ask, &mut aside).and_then(|()| Ok(file.whole()?));
     written.map_err(|failure| match failure {
@@ -80,6 +79,9 @@ fn cannot(name: &str, error: &io::Error) -> Failure {
 }
 
 fn print(ask: RouteFamily, session: &mut Session<'_>) -> Result<(), Failure> {
+    if session.json {
+        return session.print_reply("RouteExport", &ask);
+    }
     session.pages(
         "RouteExport",
         &ask,

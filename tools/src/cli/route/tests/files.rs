@@ -122,6 +122,18 @@ fn what_is_wrong_is_told_with_its_line_and_status() {
         ),
         (
             "",
+            "load FILE -peer 1",
+            "FILE: record 1 at byte 0: the file is empty: an MRT table, which alone has peers, has records",
+            65,
+        ),
+        (
+            "\0\0\0\u{1}",
+            "load FILE -peer 1",
+            "FILE: record 1 at byte 0: the file has 4 bytes: no MRT table, which alone has peers, or one that is cut short",
+            65,
+        ),
+        (
+            "",
             "load FILE -blackhole",
             "bad keyword: -blackhole: see route --help",
             64,
@@ -141,6 +153,16 @@ fn an_export_is_a_file_that_load_reads() {
     assert_eq!(content, "203.0.113.0/24 192.0.2.11,192.0.2.12*3\n");
     let (_, error, status, _) = with_file("", "export FILE/x", false);
     assert_eq!(status, 74, "{error:?}");
+}
+
+#[test]
+fn an_export_as_json_goes_into_its_file_too() {
+    let (printed, ..) = with_file("", "export", true);
+    let value: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert!(value["routes"].is_string(), "{printed}");
+    let (out, error, status, content) = with_file("old", "export FILE", true);
+    assert_eq!((out.as_str(), error, status), ("", None, 0));
+    assert_eq!(content, printed);
 }
 
 /// Exports to this file; what is told, if anything, and the status.
